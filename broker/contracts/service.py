@@ -8,7 +8,14 @@ from sqlalchemy import ColumnElement, Select, literal, or_, select
 from broker import errors
 from broker.contracts.cards.rate_cards import get_rate_card, rate_card_on, select_card_version
 from broker.contracts.keeping.creation import create_contract
-from broker.contracts.keeping.endings import find_successor, list_ending, mark_cancelled, select_ended, stop_renewing
+from broker.contracts.keeping.endings import (
+    find_successor,
+    list_ending,
+    list_renewed,
+    mark_cancelled,
+    select_ended,
+    stop_renewing,
+)
 from broker.contracts.keeping.grants import (
     activate_grant,
     create_grant,
@@ -70,6 +77,7 @@ __all__ = [
     "list_guaranteed",
     "list_in_force",
     "list_paid_by",
+    "list_renewed",
     "load_grants",
     "load_row",
     "load_rows",

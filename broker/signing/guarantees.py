@@ -1,7 +1,8 @@
 """Whether there are enough GPUs for what a contract is to be guaranteed, besides what is guaranteed to others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from broker import errors
 from broker.capacity import readiness
@@ -26,19 +27,28 @@ async def require_capacity(work: Work, terms: ContractTerms, before: ContractTer
         return
     await work.take_turn(GUARANTEE_TURN)
     others = [each for each in await contracts.list_guaranteed(work) if each.id != terms.id]
+    renewed = await contracts.list_renewed(work, [each.id for each in others]) | {terms.renewed_from_id}
     sold = [
-        period for each in foresee_renewals(others, terms) for period in list_guaranteed_periods(each, work.now, None)
+        period
+        for each in foresee_renewals(others, renewed, work.now)
+        for period in list_guaranteed_periods(each, work.now, None)
     ]
     check_capacity(own, sold, await readiness.count_gpus(work))
 
 
-def foresee_renewals(others: Sequence[ContractTerms], own: ContractTerms) -> list[ContractTerms]:
+def foresee_renewals(
+    others: Sequence[ContractTerms], renewed: Collection[str | None], now: datetime
+) -> list[ContractTerms]:
     """Foresee that contracts which renew themselves go on: what they are guaranteed is not sold from their end on.
 
-    Pure. One that is renewed already ends with its term: what follows it is among the others, or is the own one.
+    Pure. One that is `renewed` already, on whatever terms, ends with its term; so does one that ended unrenewed.
     """
-    renewed = {each.renewed_from_id for each in (*others, own)}
-    return [replace(each, ends_at=None) if each.auto_renew and each.id not in renewed else each for each in others]
+    return [replace(each, ends_at=None) if _goes_on(each, renewed, now) else each for each in others]
+
+
+def _goes_on(terms: ContractTerms, renewed: Collection[str | None], now: datetime) -> bool:
+    has_ended = terms.ends_at is not None and terms.ends_at <= now
+    return terms.auto_renew and not has_ended and terms.id not in renewed
 
 
 def check_capacity(own: Iterable[GuaranteedPeriod], sold: Iterable[GuaranteedPeriod], there: dict[str, int]) -> None:

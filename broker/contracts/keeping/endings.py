@@ -1,5 +1,6 @@
 """How contracts end in their rows: cancelled, not to be renewed, followed by another."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +37,14 @@ async def find_successor(work: Work, contract_id: str) -> str | None:
     renewing = select(Contract.id).where(Contract.renewed_from_id == contract_id, Contract.cancelled_at.is_(None))
     successor_id: str | None = await work.session.scalar(renewing)
     return successor_id
+
+
+async def list_renewed(work: Work, contract_ids: Collection[str]) -> set[str]:
+    """List those of some contracts that others renew already, as `find_successor` finds them."""
+    renewing = select(Contract.renewed_from_id).where(
+        Contract.renewed_from_id.in_(contract_ids), Contract.cancelled_at.is_(None)
+    )
+    return {renewed_id for renewed_id in await work.session.scalars(renewing) if renewed_id is not None}
 
 
 async def list_ending(work: Work) -> list[str]:

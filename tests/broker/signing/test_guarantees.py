@@ -58,11 +58,26 @@ def test_what_others_are_guaranteed_before_or_after_leaves_room() -> None:
 def test_what_renews_itself_is_not_sold_from_its_end_on() -> None:
     """Sold, its renewal would have been refused a week before its end, and nobody would have noticed."""
     one = make_terms(id="con_1", plan=PlanName.LONG_TERM, ends_at=DECEMBER, auto_renew=True)
-    plain, own = replace(one, id="con_2", auto_renew=False), make_terms(id="con_3")
-    assert [each.ends_at for each in foresee_renewals([one, plain], own)] == [None, DECEMBER]
-    following = replace(one, id="con_4", starts_at=DECEMBER, ends_at=None, renewed_from_id="con_1")
-    assert [each.ends_at for each in foresee_renewals([one, following], own)] == [DECEMBER, None]
-    assert [each.ends_at for each in foresee_renewals([one], following)] == [DECEMBER], "it is being renewed"
+    plain = replace(one, id="con_2", auto_renew=False)
+    assert [each.ends_at for each in foresee_renewals([one, plain], {None}, NOVEMBER)] == [None, DECEMBER]
+    assert [each.ends_at for each in foresee_renewals([one], {"con_1"}, NOVEMBER)] == [DECEMBER], "it is renewed"
+    assert [each.ends_at for each in foresee_renewals([one], {None}, DECEMBER)] == [DECEMBER], "nothing followed it"
+
+
+async def test_what_was_renewed_without_its_guarantee_is_sold_to_others(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    async with system.work() as work:
+        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=8)
+    clock.now = NOVEMBER
+    one, other = [(await make_customer(api))["id"] for _ in range(2)]
+    plan = {"plan": "long_term", "committed_gpu_hours": 2000, "time_zone": "UTC"}
+    term = {"ends_at": DECEMBER.isoformat(), "auto_renew": True, "guaranteed_gpus": ask(8)}
+    first = await sign_contract(api, one, **plan, **term)
+    later = {"starts_at": datetime(2027, 1, 1, tzinfo=UTC).isoformat(), "guaranteed_gpus": ask(8)}
+    await sign_contract(api, other, expect=422, **plan, **later)
+    await api.post(f"/contracts/{first['id']}/renewal", {"renew": True, "plan": "on_demand", "committed_gpu_hours": 0})
+    await sign_contract(api, other, **plan, **later)
 
 
 def ask(gpus: int, price: str = "900.00", gpu_type: str = "cpu") -> list[dict[str, Any]]:
