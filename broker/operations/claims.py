@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from broker.capacity.quotas import USUAL_WEIGHT
 from broker.capacity.service import Queue
 from broker.jobs.reading.queueing import DeviceHolder
 from broker.jobs.reading.waiting_sums import WaitingSum
@@ -12,8 +13,6 @@ from broker.operations.fair_division import Claim
 from broker.operations.peers import Head
 from broker.scheduling.planning.rules.order import EXPEDITED, GUARANTEED, ORDINARY, OVERDUE
 from broker.scheduling.planning.values.pools import PoolState
-
-USUAL_WEIGHT = 100
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ async def undo_decision(work: Work, entry_id: str) -> Change:
     require_unchanged(done, await read(work, done))
     await put_back(work, done)
     change = work.changes[-1]
+    require_unchanged(done, {**done.after, **change.before})  # as it was once it was locked
     work.note_change(change.kind, change.object_id, change.before, change.after, undoes=entry_id)
     return work.changes[-1]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broker.capacity.service import change_queue
 from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
@@ -38,6 +39,17 @@ async def test_of_two_who_undo_the_same_at_one_time_the_second_finds_it_undone(a
     both = await asyncio.gather(*(api.http.post(f"/v1/audit/{entry}/undo") for _ in range(2)))
     assert sorted(each.status_code for each in both) == [200, 409]
     assert (await api.get("/queues/standard"))["weight"] == 100
+
+
+async def test_change_that_is_being_made_while_another_is_undone_is_not_lost(api: Api, system: System) -> None:
+    entry = await change(api, "/queues/standard", weight=300)
+    async with system.work() as work:
+        await change_queue(work, "standard", {"weight": 400})
+        await work.session.flush()
+        undoing = asyncio.create_task(api.http.post(f"/v1/audit/{entry}/undo"))
+        await asyncio.wait({undoing}, timeout=0.2)
+    assert (await undoing).status_code == 409
+    assert (await api.get("/queues/standard"))["weight"] == 400
 
 
 async def test_what_was_changed_since_stays_and_is_named_and_a_later_change_of_something_else_is_no_matter(
