@@ -52,7 +52,7 @@ MAKES_WAY = frozenset({StopReason.PREEMPT, StopReason.QUOTA})
 
 class EvictionReason(StrEnum):
     """For what a run makes way: what was lent of a guarantee comes back, others go first by the discipline, or a quota
-    of its queue was lowered.
+    of its queue or contract was lowered.
     """
 
     GUARANTEE = "guarantee"

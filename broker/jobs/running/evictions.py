@@ -57,7 +57,7 @@ async def evict_run(work: Work, new: NewEviction) -> bool:
 
 
 async def stop_beyond_quota(work: Work, job_id: str) -> bool:
-    """Tell the run of a job to save and stop, since a quota of its queue was lowered; tells whether it was told.
+    """Tell the run of a job to save and stop, since its queue or contract may run less; tells whether it was.
 
     It is not where the job runs no more, or is stopping for something else. One that is locked elsewhere is waited for:
     nobody comes back to it.

@@ -193,7 +193,7 @@ async def test_lowered_quota_has_a_job_save_and_wait_and_the_house_pays_what_it_
     assert (job["status"], job["borne_gpu_seconds"], job["cost"]["amount"]) == ("queued", 7, "0.00")
     (card,) = job["evictions"]
     assert (card["reason"], card["other_price"], card["paid_by"]) == ("quota", None, "house")
-    assert card["by"] == "a lower limit of its queue, which operations set"
+    assert card["by"] == "a lowered limit of its queue or contract, which operations set"
     await cycle(system)
     assert (await api.get(f"/jobs/{stopping}"))["pending_reason"]["code"] == "queue_limit"
     assert await broken_rules(system) == {}
