@@ -61,6 +61,12 @@ class Group:
         first = self.ranking.find_first()
         return None if first is None else first[1].ranking.find_first()
 
+    def list_dedicated(self, count: int) -> "list[tuple[JobClass, WaitingJob]]":
+        """List the first few that wait in the own queue of their contract, to which something is guaranteed."""
+        classes = [each for kind in self.kinds.values() for each in kind.classes.values() if each.is_dedicated]
+        found = [(each, job) for each in classes for job in each.list_first(count)]
+        return sorted(found, key=lambda one: (one[1].submitted_at, one[1].job_id))[:count]
+
     def provide_kind(self, shape: Shape) -> "Kind":
         """Provide the kind of jobs that run for about as long, and at most for about as many times that."""
         seconds, kept = shape.p50_seconds, self.scene.run_time_bits

@@ -24,7 +24,8 @@ class Filling(Enum):
 class Reservation:
     """GPUs of a node that a waiting job is to have at a moment; `spare` of the node are left over then.
 
-    `filling` says who may use the time until then. `at` None: it is not known, and nobody may.
+    `filling` says who may use the time until then. `at` None: it is not known, and nobody may. `is_kept`: others were
+    stopped for it, or it lost its machine; whoever has GPUs kept on the node is not held up by what is kept beside.
     """
 
     job_id: str
@@ -33,6 +34,7 @@ class Reservation:
     gpus: int
     spare: int
     filling: Filling = Filling.EXPECTED
+    is_kept: bool = False
 
     def leaves(self, gpus: int, p50_end: datetime, p90_end: datetime) -> bool:
         """Tell whether a job may use the node in the meantime, or beside it."""
@@ -64,7 +66,14 @@ class NodeBook:
         """Tell whether a job may start here now: it runs into no maintenance, and takes nothing that is reserved."""
         if self.is_maintained(p90_end, now):
             return False
-        return all(each.job_id == job_id or each.leaves(gpus, p50_end, p90_end) for each in self.reservations)
+        return all(
+            each.job_id == job_id or each.leaves(gpus, p50_end, p90_end) or (each.is_kept and self.is_kept_for(job_id))
+            for each in self.reservations
+        )
+
+    def is_kept_for(self, job_id: str) -> bool:
+        """Tell whether GPUs of the node are kept for a job."""
+        return any(each.is_kept and each.job_id == job_id for each in self.reservations)
 
     def is_maintained(self, p90_end: datetime, now: datetime) -> bool:
         """Tell whether a job that started now would run into maintenance."""

@@ -43,7 +43,28 @@ class Reclaiming:
         """
         if self.is_under_way(job):
             return False
-        return job_class.is_guaranteed(job) or job_class.kind.group.key.discipline in BY_SERVICE
+        return self.is_within(job_class, job) or job_class.kind.group.key.discipline in BY_SERVICE
+
+    def is_within(self, job_class: JobClass, job: WaitingJob) -> bool:
+        """Tell whether a job is within its guarantee, beside those for whom room is made within it already."""
+        return job_class.is_guaranteed(job) and any(
+            self._has_left(job_class, job, each.sku) for each in job_class.contract.share.guarantees
+        )
+
+    def _has_left(self, job_class: JobClass, job: WaitingJob, sku: str) -> bool:
+        beside = [each for each in self._list_kept() if each.job_id != job.job_id and self._find_sku(each) == sku]
+        known = [(each, self.books.waiting.get(each.job_id)) for each in beside]
+        own = job_class.contract.share.contract_id, job_class.queue.name
+        claimed = sum(each.gpus for each, other in known if other and (other.contract_id, other.queue) == own)
+        return job_class.contract.has_guaranteed_left(sku, job.gpus + claimed)
+
+    def _list_kept(self) -> list[Kept]:
+        """List what is kept for jobs, and what will be by this plan."""
+        return [*(each for each in self.books.kept.values() if self.books.is_kept(each, self.now)), *self.kept]
+
+    def _find_sku(self, kept: Kept) -> str | None:
+        pool = self.books.pools.get(kept.pool)
+        return None if pool is None else pool.state.sku
 
     def is_under_way(self, job: WaitingJob) -> bool:
         """Tell whether GPUs are kept for a job, or will be by this plan. What was kept for too long is no more."""
@@ -66,7 +87,7 @@ class Reclaiming:
         *_rank, node, victims = min(choices, key=lambda choice: choice[:4])
         pool = node.pool.state.name
         self.used[pool] = self.used.get(pool, 0) + len(victims)
-        within = job_class.is_guaranteed(job)
+        within = self.is_within(job_class, job)
         self.preemptions += tell_preemptions(job, victims, node.name, within_guarantee=within)
         until = self.now + timedelta(seconds=GRACE_SECONDS) + KEPT_AFTER
         stopped = (*(each.run.job_id for each in victims), *(run.job_id for run in self._list_leaving(node)))
@@ -77,17 +98,20 @@ class Reclaiming:
         """List the nodes on which room may be made: of the types guaranteed to the job, or of any that it accepts.
 
         None that has maintenance before the job would have ended: what was stopped there would be stopped in vain.
+        For a guarantee, there may be room beside what is kept for others, too.
         """
-        is_guaranteed = job_class.is_guaranteed(job)
+        is_guaranteed = self.is_within(job_class, job)
         for pool in job_class.kind.group.pools:
-            if is_guaranteed and not job_class.contract.has_guaranteed_left(pool.state.sku, job.gpus):
+            if is_guaranteed and not self._has_left(job_class, job, pool.state.sku):
                 continue
             option = job.shape.find_option(pool.state.sku)
             if option is None or pool.state.preemptions_left <= self.used.get(pool.state.name, 0):
                 continue
             end = self.now + expect_length(option.p90_seconds)
             for node in pool.list_open():
-                if node.node.total >= job.gpus and not node.reservations and not node.is_maintained(end, self.now):
+                if node.reservations and not (is_guaranteed and all(each.is_kept for each in node.reservations)):
+                    continue
+                if node.node.total >= job.gpus and not node.is_maintained(end, self.now):
                     yield node
 
     def _find_victims(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> tuple[Candidate, ...] | None:
@@ -95,15 +119,22 @@ class Reclaiming:
 
         Where enough are free already, something else keeps the job from starting.
         """
-        state, lacking = node.pool.state, job.gpus - max(node.free, 0)
+        kept = sum(each.gpus for each in node.reservations)
+        state, lacking = node.pool.state, job.gpus + kept - max(node.free, 0)
         if lacking <= 0:
             return None
-        need = lacking - sum(run.gpus for run in self._list_leaving(node))
+        need = lacking - self._count_coming(node) - sum(run.gpus for run in self._list_leaving(node))
         if need <= 0:
             return ()
         chosen = choose_victims(self._list_candidates(job_class, job, node), need)
         left = state.preemptions_left - self.used.get(state.name, 0)
         return None if chosen is None or len(chosen) > left else chosen
+
+    def _count_coming(self, node: NodeBook) -> int:
+        """Count the GPUs of a node that are to come free for those for whom some of it are kept."""
+        ids = {each.job_id for each in node.reservations}
+        going = {job_id for kept in self._list_kept() if kept.job_id in ids for job_id in kept.victims}
+        return sum(gpus for _end, job_id, gpus in node.releases if job_id in going)
 
     def _list_leaving(self, node: NodeBook) -> list[RunningJob]:
         """List those on a node who are stopping anyway, and for nobody else; those on several nodes do not count."""
@@ -114,7 +145,7 @@ class Reclaiming:
 
     def _list_candidates(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> Iterator[Candidate]:
         stopping = self.books.list_stopping().union(each.job_id for each in self.preemptions)
-        is_guaranteed = job_class.is_guaranteed(job)
+        is_guaranteed = self.is_within(job_class, job)
         for _end, job_id, gpus in node.releases:
             booked = self.books.runs.running.get(job_id)
             if booked is None or booked.run.is_stopping or job_id in stopping or job_id in self.protected:

@@ -43,8 +43,13 @@ class Reservations:
             pool = self.books.pools.get(kept.pool)
             node = None if pool is None else pool.nodes.get(kept.node)
             if node is not None and self.books.is_kept(kept, self.now) and kept.job_id in self.books.waiting:
-                spare = max(0, node.free - kept.gpus)
-                self.enter(Reservation(kept.job_id, node, self.now, kept.gpus, spare, filling=Filling.NOBODY))
+                self.keep_for(kept.job_id, node, kept.gpus)
+        for each in self.made:
+            each.spare = max(0, each.node.free - sum(other.gpus for other in each.node.reservations))
+
+    def keep_for(self, job_id: str, node: NodeBook, gpus: int) -> None:
+        """Keep GPUs of a node for a job from now on: nobody else may have what is free there."""
+        self.enter(Reservation(job_id, node, self.now, gpus, spare=0, filling=Filling.NOBODY, is_kept=True))
 
     def reserve(
         self, job: WaitingJob, pools: Iterable[PoolBook], lendable: Mapping[str, int], filling: Filling
@@ -112,8 +117,11 @@ class Reservations:
 
 def use_reservations(node: NodeBook, job: WaitingJob, placement: Placement) -> None:
     """Note what a job takes of what reservations of others leave beside them; its own is used up."""
+    was_kept = node.is_kept_for(job.job_id)
     node.reservations[:] = [each for each in node.reservations if each.job_id != job.job_id]
     for each in node.reservations:
+        if was_kept and each.is_kept:
+            continue  # what is spare beside one was counted without what is kept for the other
         if not each.is_filled_by(placement.p50_end, placement.p90_end):
             each.spare -= job.gpus
 

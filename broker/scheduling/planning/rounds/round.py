@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 from broker.scheduling.planning.books.books import Books
 from broker.scheduling.planning.books.classes import Group, JobClass, Kind
-from broker.scheduling.planning.books.nodes import Filling, PoolBook, Reservation
+from broker.scheduling.planning.books.nodes import Filling, PoolBook
 from broker.scheduling.planning.rounds.lending import Lending
 from broker.scheduling.planning.rounds.limits import Limit, count_gpu_seconds, find_limit
 from broker.scheduling.planning.rounds.placing import Placement, choose_place
@@ -174,12 +174,10 @@ class Round:
         """Reserve for a job that must wait, if it is the first for a pool, or has a guarantee."""
         pools = job_class.kind.group.pools
         names = {pool.state.name for pool in pools}
-        if self.reclaiming.is_possible(job_class, job):
-            room = self.reclaiming.make_room(job_class, job)
-            if room is not None:
-                self.reservations.enter(
-                    Reservation(job.job_id, room, self.now, job.gpus, spare=0, filling=Filling.NOBODY)
-                )
+        self._make_room(job_class, job)
+        if tier == GUARANTEED:
+            for other_class, other in job_class.kind.group.list_dedicated(MOST_RESERVATIONS):
+                self._make_room(other_class, other)
         cause = self._find_cause(job_class, job)
         if cause is not None:
             self.causes[job.job_id] = cause
@@ -191,6 +189,15 @@ class Round:
             self.heads.append(job.job_id)
             self.reservations.reserve(job, pools, lendable, FILLING_OF_TIER.get(tier, Filling.EXPECTED))
         self.blocked |= names
+
+    def _make_room(self, job_class: JobClass, job: WaitingJob) -> None:
+        """Stop others for a job, where they may be stopped, and keep for it what they free."""
+        if self.reclaiming.is_possible(job_class, job):
+            room = self.reclaiming.make_room(job_class, job)
+            if room is not None:
+                self.reservations.keep_for(job.job_id, room, job.gpus)
+        if not job.expedited and self.reclaiming.is_under_way(job):
+            self.causes[job.job_id] = ReasonCode.MAKING_ROOM
 
     def _find_cause(self, job_class: JobClass, job: WaitingJob) -> ReasonCode | None:
         """Find what keeps a job besides those who run: stops under way, what guarantees lack or keep, maintenance."""

@@ -374,6 +374,31 @@ def test_what_was_lent_is_taken_back_from_those_whose_lost_work_costs_least():
     assert [(each.job_id, each.node, each.gpus) for each in plan.kept] == [("job_own", "one0", 2)]
 
 
+def test_all_that_a_guarantee_lacks_is_taken_back_at_once_each_job_for_itself():
+    """Only the first job had others stopped: a guarantee of n jobs waited for n times the grace."""
+    owns = [make_job(f"job_own{n}", queue=DEDICATED.name, seconds=HOUR * (n + 1)) for n in range(3)]
+    runs = [borrow(f"job_r{n}", 1) for n in range(4)]
+    planner = make_planner(LENT, *owns, *runs, pools=[RECLAIMABLE], queues=(STANDARD, DEDICATED))
+    plan = planner.plan(BEGAN)
+    assert [(each.for_job, each.job_id) for each in plan.preemptions] == [
+        ("job_own0", "job_r0"),
+        ("job_own1", "job_r1"),
+    ]
+    assert plan.causes["job_own1"] == ReasonCode.MAKING_ROOM
+    for kept in plan.kept:
+        planner.change(kept)
+    assert victims(planner.plan(BEGAN)) == []
+    planner.submit(make_job("job_rival", 1, contract="con_b", expedited=True))
+    planner.end("job_r1")
+    assert starts(planner, after=1) == ["job_own0"], "it waits for no other's room, and nobody takes it"
+
+
+def test_what_one_victim_leaves_serves_several_jobs_of_a_guarantee():
+    owns = [make_job(f"job_own{n}", queue=DEDICATED.name) for n in range(2)]
+    planner = make_planner(LENT, *owns, borrow("job_r0", 4), pools=[RECLAIMABLE], queues=(STANDARD, DEDICATED))
+    assert victims(planner.plan(BEGAN)) == ["job_r0"]
+
+
 def test_a_restart_is_a_part_of_what_is_lost():
     saved = BEGAN - timedelta(minutes=1)
     slow = borrow("job_r1", 2, checkpoint_at=saved, restart_seconds=600)
