@@ -13,6 +13,7 @@ from broker.contracts.terms.model import ContractTerms
 from broker.identity import service as identity
 from broker.jobs.tables import Run
 from broker.ledger.tables import Capture
+from broker.metering.tables import UsageStream
 from broker.work import Work
 from pricing.plan_advice.advice import PlanAdvice, advise_plan
 from pricing.plan_advice.costs import TERM_MONTHS, MonthUsage, PlanOption
@@ -85,12 +86,14 @@ async def _read_usage(work: Work, customer_id: str, months: Sequence[str]) -> li
     """Read what a customer was charged for, month by month: what the house bore is no usage of it."""
     if not months:
         return []
+    ran_on = func.coalesce(Run.gpu_type, UsageStream.gpu_type)
     query = (
-        select(Capture.used_month, Capture.unit, Run.gpu_type, func.sum(Capture.quantity))
+        select(Capture.used_month, Capture.unit, ran_on, func.sum(Capture.quantity))
         .outerjoin(Run, Run.id == Capture.run_id)
+        .outerjoin(UsageStream, UsageStream.id == Capture.run_id)
         .where(Capture.customer_id == customer_id, ~Capture.borne)
         .where(Capture.used_month.between(months[0], months[-1]), Capture.month >= months[0])
-        .group_by(Capture.used_month, Capture.unit, Run.gpu_type)
+        .group_by(Capture.used_month, Capture.unit, ran_on)
     )
     seconds: defaultdict[str, dict[str | None, int]] = defaultdict(dict)
     tokens: Counter[str] = Counter()

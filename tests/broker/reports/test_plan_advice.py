@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from broker.reports.plan_advice import choose_months, describe_present
+from broker.reports.plan_advice import advise_customer, choose_months, describe_present
 from broker.system import System
-from pricing.plan_advice.costs import PlanOption
+from pricing.plan_advice.costs import MonthUsage, PlanOption
 from pricing.plans import PlanName
 from tests.broker.conftest import ManualClock
 from tests.broker.contract_terms import make_terms
@@ -82,6 +82,22 @@ async def test_a_customer_is_told_what_its_months_would_have_cost_on_each_plan(
     answer = await api.call("GET", "/reports/plan-advice", expect=200, params=asked)
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
     assert [row["total"] for row in rows] == [each["cost"]["total"]["amount"] for each in advice["data"]]
+
+
+async def test_usage_from_outside_is_of_the_type_that_its_source_tells(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, starts_at=BEGIN.isoformat())
+    body = {"source": "/inference", "name": "Inference", "customer_id": customer.id}
+    await api.post("/usage-sources", body, expect=201)
+    event = {"specversion": "1.0", "type": "lora.usage.measured", "id": "1", "source": "/inference"}
+    used = {"meter": "gpu_seconds", "quantity": 60, "gpu_type": "h100-80g"}
+    said = {"subject": customer.contract["id"], "time": clock.now.isoformat(), "data": used}
+    await api.post("/usage-events", event | said, expect=202)
+    clock.advance(days=31)
+    async with system.work() as work:
+        advice = await advise_customer(work, customer.id, most_months=12)
+    assert advice.usage == [MonthUsage({"h100-80g": 60}, 0)]
 
 
 async def test_there_is_no_advice_before_a_whole_month_is_over(api: Api) -> None:
