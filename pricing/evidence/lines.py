@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import zip_longest
 
 from pricing.commitment import Attainment, compute_owed
 from pricing.evidence.document import BasisRecord, Evidence, LineRecord, Where
@@ -86,6 +87,7 @@ def _name(numbered: Numbered) -> str:
 
 def check_other_lines(evidence: Evidence, cards: Mapping[str, RateCard]) -> Iterator[Where]:
     """Check every line that bills no usage of its month; one of a kind that nobody knows is named."""
+    yield from _check_places(evidence)
     for numbered in enumerate(evidence.lines):
         line = numbered[1]
         if line.is_used or line.kind == "tax":
@@ -100,10 +102,26 @@ def check_other_lines(evidence: Evidence, cards: Mapping[str, RateCard]) -> Iter
             yield _name(numbered), f"is of a kind that evidence does not know: {line.kind}"
 
 
+def _check_places(evidence: Evidence) -> Iterator[Where]:
+    """Check that lines are of this kind of invoice, and that what a grant paid is taken off again by the line after."""
+    is_advance = evidence.invoice.kind == "advance"
+    for (index, line), after in zip_longest(enumerate(evidence.lines), evidence.lines[1:]):
+        if line.kind != "tax" and (line.kind == "commitment") != is_advance:
+            yield f"lines[{index}]", f"is of {line.kind}, which no invoice of kind {evidence.invoice.kind} bills"
+        is_taken_off = after is not None and after.kind == "advance"
+        if line.kind in OF_USAGE and not line.billable and not is_taken_off:
+            yield f"lines[{index}]", "was paid by a grant, but no line after it takes it off again"
+
+
 def _check_taken_off(evidence: Evidence, numbered: Numbered) -> Iterator[Where]:
     index, line = numbered
     before = evidence.lines[index - 1] if index else None
-    if before is None or before.billable or (before.job_id, before.quantity) != (line.job_id, line.quantity):
+    if (
+        before is None
+        or before.kind not in OF_USAGE
+        or before.billable
+        or (before.job_id, before.quantity) != (line.job_id, line.quantity)
+    ):
         yield _name(numbered), "takes off nothing: the line before it is not of the same usage, paid by a grant"
         return
     yield from _compare(numbered, -before.amount)
@@ -222,7 +240,8 @@ def check_total(evidence: Evidence) -> Iterator[Where]:
     for numbered in on_lines:
         yield from _compare(numbered, computed)
     on_top = tax.mode == "on_top"
-    if on_top != bool(on_lines) and evidence.lines:
+    is_taxed = any(line.kind not in {"tax", "borne"} for line in evidence.lines)
+    if len(on_lines) != (on_top and is_taxed):
         yield "lines", f"tax is {tax.mode.value}, but there are {len(on_lines)} lines of it"
     if invoice.tax != computed:
         yield "invoice.tax", f"comes to {computed.format_amount()}, not to {invoice.tax.format_amount()}"
@@ -235,6 +254,7 @@ def _sum(lines: Iterator[LineRecord]) -> Money:
     return sum((line.amount for line in lines), Money.zero())
 
 
+OF_USAGE = frozenset({"usage", "correction"})
 # By kind: lines that tell all that they rest on, and those that rest on other lines or charges.
 ALONE = {"true_up": _check_true_up, "guarantee": _check_guarantee, "commitment": _check_commitment}
 AMONG_OTHERS = {"advance": _check_taken_off, "correction": _check_taken_back, "borne": _check_borne}

@@ -82,8 +82,7 @@ def _find_faults(evidence: Evidence, cards: Mapping[str, RateCard]) -> Iterator[
         {run.run_id: run.gpu_type for run in evidence.runs},
     )
     yield from check_charges(evidence, prices)
-    if evidence.invoice.kind == "usage":
-        yield from check_used(evidence)
+    yield from check_used(evidence)
     yield from check_other_lines(evidence, cards)
     yield from check_total(evidence)
 

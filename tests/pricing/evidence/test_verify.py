@@ -136,6 +136,11 @@ FORGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (change_charge(4, quantity=-1201), "charges[4]: takes back more than charge 4 has charged"),
     (lambda d: d["runs"].append({**d["runs"][0], "intervals": []}), "runs: run_1 is told twice"),
     (change_charge(2, id=2), "charges: 2 is told twice"),
+    (lambda d: d["lines"].pop(1), "lines[0]: was paid by a grant, but no line after it"),
+    (lambda d: d["lines"].insert(2, line(3, "5.20", 3600, kind="advance")), "lines[2]: takes off nothing"),
+    (lambda d: d["invoice"].update(kind="advance"), "lines[0]: is of usage, which no invoice of kind advance bills"),
+    (change_line(2, kind="commitment"), "lines[2]: is of commitment, which no invoice of kind usage bills"),
+    (lambda d: d["lines"].append(line(7, "0.58", kind="tax", **NO_USE)), "lines: tax is on_top, but there are 2 lines"),
 ]
 
 
@@ -237,6 +242,15 @@ def test_guaranteed_gpus_cost_the_part_of_the_month_that_they_were_held() -> Non
     assert wrong == (("lines[5]", "comes to 300.00, not to 200.00"),)
     none = resealed(extend(held | {"basis": None}, tax="12.58", total="222.17")).faults
     assert none == (("lines[5]", "does not tell what was guaranteed"),)
+
+
+def test_where_the_house_bears_everything_there_is_no_line_of_tax() -> None:
+    def bear_all(document: dict[str, Any]) -> None:
+        document["lines"] = [line(1, "0.00", 1200, kind="borne", unit_price=None, basis={"cause": "machine_lost"})]
+        document["charges"], document["grants"] = document["charges"][3:], []
+        document["invoice"] |= {"tax": "0.00", "total": "0.00"}
+
+    assert resealed(bear_all).faults == ()
 
 
 def test_hours_in_advance_are_proven_by_the_card_alone() -> None:
