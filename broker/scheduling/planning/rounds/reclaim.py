@@ -28,13 +28,17 @@ KEPT_AFTER = timedelta(minutes=2)
 
 @dataclass
 class Reclaiming:
-    """The stops of one plan. `used` counts them by pool; whoever is to stop is no candidate again."""
+    """The stops of one plan. `used` counts them by pool; whoever is to stop is no candidate again.
+
+    Where a guarantee needs more stops than a pool has left in this hour, those that come are `saved_up` for it.
+    """
 
     books: Books
     now: datetime
     preemptions: list[Preemption] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     used: dict[str, int] = field(default_factory=dict)
+    saved_up: set[str] = field(default_factory=set)
 
     def is_possible(self, job_class: JobClass, job: WaitingJob) -> bool:
         """Tell whether others may be stopped for a job: it is within its guarantee, or its discipline says so.
@@ -77,12 +81,14 @@ class Reclaiming:
 
         Nobody is stopped where enough of a node are stopping anyway: that is kept for it.
         """
-        choices = [
+        found = [
             (sum(each.price for each in victims), len(victims), node.pool.state.name, node.name, node, victims)
             for node in self._list_nodes(job_class, job)
             if (victims := self._find_victims(job_class, job, node)) is not None
         ]
+        choices = [choice for choice in found if choice[1] <= self._count_left(choice[2])]
         if not choices:
+            self.saved_up |= {choice[2] for choice in found} if self.is_within(job_class, job) else set()
             return None
         *_rank, node, victims = min(choices, key=lambda choice: choice[:4])
         pool = node.pool.state.name
@@ -105,7 +111,9 @@ class Reclaiming:
             if is_guaranteed and not self._has_left(job_class, job, pool.state.sku):
                 continue
             option = job.shape.find_option(pool.state.sku)
-            if option is None or pool.state.preemptions_left <= self.used.get(pool.state.name, 0):
+            if option is None or self._count_left(pool.state.name) <= 0:
+                continue
+            if not is_guaranteed and pool.state.name in self.saved_up:
                 continue
             end = self.now + expect_length(option.p90_seconds)
             for node in pool.list_open():
@@ -115,20 +123,22 @@ class Reclaiming:
                     yield node
 
     def _find_victims(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> tuple[Candidate, ...] | None:
-        """Find whom to stop on a node, besides those who are stopping; None: that frees too little, or is too many.
+        """Find whom to stop on a node, besides those who are stopping; None: that frees too little.
 
         Where enough are free already, something else keeps the job from starting.
         """
         kept = sum(each.gpus for each in node.reservations)
-        state, lacking = node.pool.state, job.gpus + kept - max(node.free, 0)
+        lacking = job.gpus + kept - max(node.free, 0)
         if lacking <= 0:
             return None
         need = lacking - self._count_coming(node) - sum(run.gpus for run in self._list_leaving(node))
         if need <= 0:
             return ()
-        chosen = choose_victims(self._list_candidates(job_class, job, node), need)
-        left = state.preemptions_left - self.used.get(state.name, 0)
-        return None if chosen is None or len(chosen) > left else chosen
+        return choose_victims(self._list_candidates(job_class, job, node), need)
+
+    def _count_left(self, pool: str) -> int:
+        """Count how many runs of a pool may still be stopped in this hour, besides those of this plan."""
+        return self.books.pools[pool].state.preemptions_left - self.used.get(pool, 0)
 
     def _count_coming(self, node: NodeBook) -> int:
         """Count the GPUs of a node that are to come free for those for whom some of it are kept."""

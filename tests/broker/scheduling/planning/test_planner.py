@@ -425,6 +425,18 @@ def test_nobody_is_stopped_beyond_the_rate_of_a_pool_or_before_its_least_run(poo
     assert victims(reclaim(borrow("job_r1", 2), borrow("job_r2", 2), pool=pool)) == []
 
 
+@pytest.mark.parametrize(
+    ("left", "own", "stopped_for"), [(1, False, ["job_short"]), (1, True, []), (2, True, ["job_own"])]
+)
+def test_stops_are_saved_up_for_a_guarantee_that_needs_more_than_are_left(left, own, stopped_for):
+    """A past fault: a discipline took each stop as it came, and a guarantee that needed two at once had none."""
+    pool = make_pool(nodes=(2, 2), discipline=Discipline.SHORTEST_REMAINING, preemptions_left=left)
+    waiting = (make_job("job_short", contract="con_b", seconds=60), *((OWN,) if own else ()))
+    runs = [borrow(f"job_{node}{number}", node=node) for node in ("one0", "one1") for number in range(2)]
+    planner = make_planner(*runs, LENT, *waiting, pools=[pool], queues=(STANDARD, DEDICATED))
+    assert sorted({each.for_job for each in planner.plan(BEGAN).preemptions}) == stopped_for
+
+
 def test_a_run_within_its_guarantee_is_not_stopped_and_one_beyond_it_borrows():
     own = [make_run(f"job_r{n}", gpus=2, contract="con_a", queue=DEDICATED.name) for n in range(2)]
     other = ContractShare("con_b", guarantees=(Guarantee(A100, 2),))
