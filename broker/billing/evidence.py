@@ -144,7 +144,9 @@ async def _list_runs(work: Work, invoice: Invoice, charges: Sequence[MonthCharge
         return []
     assert invoice.finalized_at is not None, "it is final"
     job_ids = {charge.run_id: charge.job_id for charge in charges}
-    found = await list_charged_intervals(work, _list_numbers(charges), until=invoice.finalized_at)
+    named = {charge.added_by for charge in charges if charge.added_by is not None}
+    numbers, until = _list_numbers(charges), invoice.finalized_at
+    found = await list_charged_intervals(work, numbers, until=until, amended_by=named)
     streams = await list_stream_keys(work, invoice.contract_id)
     gpu_types = await jobs.list_gpu_types(work, job_ids.keys() - streams.keys())
     gpu_types |= {stream_id: key.gpu_type for stream_id, key in streams.items()}

@@ -1,11 +1,14 @@
 """Evidence of final invoices: it proves their totals, never changes, and is nobody else's."""
 
+from datetime import timedelta
+
+from broker.metering.reading.charged_intervals import list_charged_intervals
 from broker.system import System
 from pricing.evidence.verify import verify_evidence
 from pricing.rate_card import load_rate_cards
 from tests.broker.billing.invoicing import bill, use
 from tests.broker.billing.proving import find_unproven
-from tests.broker.conftest import ManualClock
+from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import Api, customer_api, make_ready_customer
 from tests.broker.running_jobs import HOUR, report_usage, settle, start_job
 
@@ -56,3 +59,6 @@ async def test_what_was_measured_is_followed_from_the_line_to_the_interval(
     (run,) = [each for each in evidence["runs"] if each["run_id"] == charges[0]["run_id"]]
     assert run["intervals"][0]["sequence"] == charges[0]["first"]
     assert run["intervals"][0]["gpu_seconds"] == evidence["lines"][0]["quantity"] == HOUR // 2
+    async with system.work() as work:
+        told = await list_charged_intervals(work, {run["run_id"]: {0}}, until=START - timedelta(days=1))
+    assert [each.sequence for each in told[run["run_id"]]] == [0], "it was charged, so it is told whenever it came"
