@@ -140,8 +140,13 @@ class PoolBook:
             self.free -= max(node.free, 0)
 
     def could_fit(self, gpus: int) -> bool:
-        """Tell whether a job of this size could ever run here."""
+        """Tell whether a job of this size could run here, were the open nodes empty."""
         return gpus <= (self.capacity if self.state.spans_nodes else self.largest)
+
+    def measure(self) -> int:
+        """Measure the largest job that could ever run here, whichever nodes are open now."""
+        totals = [node.node.total for node in self.nodes.values()]
+        return sum(totals) if self.state.spans_nodes else max(totals, default=0)
 
     def count_nodes(self, gpus: int) -> int:
         """Count the nodes that a job of this size takes."""

@@ -38,7 +38,7 @@ def explain_misfit(job: WaitingJob, named: list[PoolBook], typed: list[PoolBook]
         return say(ReasonCode.POOL_UNKNOWN, pool=job.pool)
     if named and not typed:
         return say(ReasonCode.NO_POOL_OF_TYPE, Words(), **_name_types(job))
-    if typed and not any(pool.could_fit(job.gpus) for pool in typed):
+    if typed and not any(job.gpus <= pool.measure() for pool in typed):
         return _explain_size(job, typed)
     return None
 
@@ -48,7 +48,7 @@ def explain_hopeless(
 ) -> Reason | None:
     """Explain which rule of its queue or quota of its contract never lets a job start, though a pool could take it."""
     allowed = queue.allowed_pools
-    fitting = {pool.state.name for pool in pools if pool.could_fit(job.gpus)}
+    fitting = {pool.state.name for pool in pools if job.gpus <= pool.measure()}
     if fitting and allowed is not None and allowed.isdisjoint(fitting):
         return say(ReasonCode.POOL_NEVER_ALLOWED, queue=queue.name, pools=", ".join(sorted(allowed)))
     match find_hopeless(queue, share, job):
@@ -85,16 +85,18 @@ def _explain_closure(
     within = [pool for pool in open_pools if allowed is None or pool.state.name in allowed]
     if not within:
         return say(ReasonCode.POOL_NOT_ALLOWED, queue=job.queue, pools=", ".join(sorted(allowed or ())))
+    if any(job.gpus <= pool.measure() for pool in within):
+        return say(ReasonCode.NO_OPEN_POOL, Words(how="nodes"), gpus=job.gpus)
     return _explain_size(job, within)
 
 
 def _explain_size(job: WaitingJob, pools: list[PoolBook]) -> Reason:
     """Explain that a job is larger than the largest of these pools, of the open ones where there is one."""
     choice = [pool for pool in pools if pool.state.open] or pools
-    largest = min(choice, key=lambda pool: (-_measure(pool), pool.state.name))
+    largest = min(choice, key=lambda pool: (-pool.measure(), pool.state.name))
     which = "pool" if job.pool is not None else "largest"
     return say(
-        ReasonCode.TOO_LARGE_FOR_POOL, Words(how=which), gpus=job.gpus, pool=largest.state.name, total=_measure(largest)
+        ReasonCode.TOO_LARGE_FOR_POOL, Words(how=which), gpus=job.gpus, pool=largest.state.name, total=largest.measure()
     )
 
 
@@ -102,10 +104,6 @@ def _name_types(job: WaitingJob) -> dict[str, str]:
     names = [sku for sku in job.shape.skus if sku is not None]
     either = " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
     return {"types": either, "types_zh": "、".join(names)}
-
-
-def _measure(pool: PoolBook) -> int:
-    return pool.capacity if pool.state.spans_nodes else pool.largest
 
 
 def _tell_mode(queue: QueueBook) -> str:

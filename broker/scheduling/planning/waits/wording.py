@@ -62,6 +62,10 @@ SENTENCES: dict[tuple[ReasonCode, str], tuple[str, str]] = {
     (ReasonCode.POOL_CLOSED, ""): ("Pool {pool} is closed.", "资源池 {pool} 已关闭。"),
     (ReasonCode.NO_OPEN_POOL, ""): ("No pool is open.", "没有开放的资源池。"),
     (ReasonCode.NO_OPEN_POOL, "types"): ("No pool of {types} is open.", "没有开放的 {types_zh} 资源池。"),
+    (ReasonCode.NO_OPEN_POOL, "nodes"): (
+        "Needs {gpus}; no machine that is large enough takes starts now.",
+        "需要 {gpus_zh}；目前没有足够大的机器可供启动。",
+    ),
     (ReasonCode.POOL_NOT_ALLOWED, ""): (
         "Queue {queue} may use the pools {pools} only, and none of them is open.",
         "队列 {queue} 只能使用资源池 {pools}，而它们都未开放。",

@@ -7,9 +7,10 @@ import pytest
 from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.answers import Reason, ReasonCode, Wait
 from broker.scheduling.planning.values.jobs import RunningJob, Shape, TypeOption, WaitingJob
-from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.pools import Node, NodeState, PoolState
 from broker.scheduling.planning.values.queues import ContractShare, QueueLimits, QueueMode, QueueState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from broker.scheduling.planning.waits.stranded import list_stranded
 from broker.scheduling.planning.waits.wording import WAIT
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -94,3 +95,24 @@ def test_pools_that_are_allowed_and_closed_are_not_never():
     closed = PoolState("other", "cpu", 8, 8, open=False)
     (reason,) = explain(make_job(sku="cpu"), pools=(POOL, closed), allowed_pools=frozenset({"other"}))
     assert reason.code == ReasonCode.POOL_NOT_ALLOWED
+
+
+DRAINED = (Node("n1", 8, state=NodeState.DRAINING), Node("n2", 2))
+
+
+@pytest.mark.parametrize(
+    ("pool", "told"),
+    [
+        (PoolState("local", "cpu", 8, 0, nodes=DRAINED[:1]), "no machine that is large enough takes starts now"),
+        (PoolState("local", "cpu", 10, 2, nodes=DRAINED), "no machine that is large enough takes starts now"),
+        (PoolState("local", "cpu", 8, 0, nodes=DRAINED[:1], open=False, closure="Pool local rests."), "local rests"),
+    ],
+)
+def test_what_a_machine_that_drains_could_take_waits_for_it_and_is_not_told_to_be_submitted_anew(pool, told):
+    """A past fault: where ops drained the only machine, all were told that they are too large, and to cancel."""
+    job = make_job(gpus=4)
+    (reason,) = explain(job, pools=(pool,))
+    assert (reason.code, told in reason.message) == (ReasonCode.NO_OPEN_POOL, True)
+    snapshot = ClusterSnapshot((pool,), (QueueState("standard", 100),), (job,), ())
+    assert list_stranded(snapshot) == []
+    assert explain(make_job(gpus=9), pools=(pool,))[0].code == ReasonCode.TOO_LARGE_FOR_POOL
