@@ -130,9 +130,7 @@ class JobOut(BaseModel):
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
         description="Where the job stands.", examples=["running"]
     )
-    stop_requested: (
-        Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended", "preempt", "quota"] | None
-    ) = Field(description="Its run has been told to stop, and why.", examples=["pause"])
+    stop_requested: StopWord | None = Field(description="Its run has been told to stop, and why.", examples=["pause"])
     pause_reason: Literal["pause", "limit", "balance", "budget", "contract_ended"] | None = Field(
         description="Why a paused job is paused: on request, at its limit (its quote or `max_cost`), for want of "
         "hours, or because the month's budget is gone or the contract has ended.",

@@ -84,6 +84,7 @@ class QueuedJob:
     expedited_at: datetime | None = None
     priority: int | None = None
     used_gpu_seconds: int = 0
+    latest_start: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ QUEUED = (
     Job.expedited_at,
     Job.priority,
     Job.used_gpu_seconds,
+    Job.latest_start,
 )
 # All transactions below the first number have ended: what they changed is seen by every statement that comes later.
 # From the second on none had ended yet; rows with such a number come from a dump of a database that was further on.
@@ -196,11 +198,12 @@ def _read_queued(
     expedited_at: datetime | None,
     priority: int | None,
     used_gpu_seconds: int,
+    latest: datetime | None,
 ) -> QueuedJob:
     runs, fault = _read_runs(left, whole, types)
     placement = Placement(runs, prefer, finish_by)
     batch = None if batch_id is None or at_once is None else BatchLimit(batch_id, at_once)
-    told = reason, start, fault, batch, expedited_at, priority, used_gpu_seconds
+    told = reason, start, fault, batch, expedited_at, priority, used_gpu_seconds, latest
     return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, *told)
 
 

@@ -81,7 +81,8 @@ class CycleMemory:
         for notice in notices:
             job = self.jobs.get(notice.job_id)
             if job is not None and notice.job_id in job_ids:
-                self._keep(replace(job, pending_reason=notice.reason, expected_start=notice.expected_start))
+                told = replace(job, pending_reason=notice.reason, expected_start=notice.expected_start)
+                self._keep(replace(told, latest_start=notice.latest_start))
 
     def _describe(self, job_id: str, passed_over: Collection[str]) -> WaitingJob | None:
         job = self.jobs.get(job_id)

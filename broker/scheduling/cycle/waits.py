@@ -39,7 +39,8 @@ def _differs(job: QueuedJob, wait: WaitNotice, now: datetime) -> bool:
     is_far = min(before.get("position", 0), wait.reason["position"]) > EXACT_PLACES
     if before != wait.reason and not (is_far and _is_much_the_same(before, wait.reason)):
         return True
-    return _has_moved(job.expected_start, wait.expected_start, now if is_far else None)
+    starts = (job.expected_start, wait.expected_start), (job.latest_start, wait.latest_start)
+    return any(_has_moved(known, told, now if is_far else None) for known, told in starts)
 
 
 def _is_much_the_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

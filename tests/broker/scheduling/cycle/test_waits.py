@@ -11,14 +11,20 @@ NOW = datetime(2026, 11, 10, 4, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def tell(position: int, *, code: str = "behind_earlier_jobs", starts_in: timedelta | None = HOUR) -> WaitNotice:
+def tell(
+    position: int,
+    *,
+    code: str = "behind_earlier_jobs",
+    starts_in: timedelta | None = HOUR,
+    latest_in: timedelta = 2 * HOUR,
+) -> WaitNotice:
     reason = {"code": code, "message": f"{position - 1} jobs are ahead.", "position": position}
-    return WaitNotice("job_1", reason, None if starts_in is None else NOW + starts_in)
+    return WaitNotice("job_1", reason, None if starts_in is None else NOW + starts_in, NOW + latest_in)
 
 
 def is_told(before: WaitNotice | None, after: WaitNotice) -> bool:
-    reason, start = (None, None) if before is None else (before.reason, before.expected_start)
-    job = QueuedJob("job_1", "con_1", "standard", 1, NOW, Placement(()), reason, start)
+    reason, *starts = (None,) * 3 if before is None else (before.reason, before.expected_start, before.latest_start)
+    job = QueuedJob("job_1", "con_1", "standard", 1, NOW, Placement(()), reason, starts[0], latest_start=starts[1])
     return list_changed({job.id: job}, [after], NOW) == [after]
 
 
@@ -36,6 +42,8 @@ def is_told(before: WaitNotice | None, after: WaitNotice) -> bool:
         (tell(2000), tell(2000, starts_in=HOUR + timedelta(minutes=4)), True),
         (tell(2), tell(2, starts_in=HOUR + timedelta(seconds=10)), True),
         (tell(2000), tell(2000, starts_in=None), True),
+        (tell(2), tell(2, latest_in=3 * HOUR), True),
+        (tell(2000), tell(2000, latest_in=2 * HOUR + timedelta(minutes=5)), False),
     ],
 )
 def test_a_job_is_told_what_matters_at_its_place(before: WaitNotice | None, after: WaitNotice, *, expected: bool):
