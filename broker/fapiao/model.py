@@ -182,6 +182,8 @@ def check_amount(asked: Money | None, there: Invoiceable) -> Money:
         told = f"nothing can be asked for: fapiao of {there.debt} more than was consumed need their red ones first"
         raise errors.invalid_field("amount", told)
     amount = there.amount if asked is None else asked
+    if asked is None and not amount.micros:
+        raise errors.invalid_field("amount", f"nothing can be asked for: of {there.consumed} consumed all is invoiced")
     _check_whole(amount)
     if amount > there.amount:
         raise errors.invalid_field("amount", f"is more than can be invoiced: {there.amount}")

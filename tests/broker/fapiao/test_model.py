@@ -84,6 +84,12 @@ def test_more_than_that_is_refused_with_the_field(asked: str, told: str) -> None
     assert refused.value.errors[0].field == "amount"
 
 
+@pytest.mark.parametrize("consumed", ["0", "30.00"])
+def test_who_asks_for_all_of_nothing_is_told_so(consumed: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match=f"nothing can be asked for: of {yuan(consumed)} consumed"):
+        check_amount(None, Invoiceable(yuan(consumed), yuan(consumed)))
+
+
 def test_a_debt_blocks_new_ones_until_its_red_one() -> None:
     there = Invoiceable(consumed=yuan("20.00"), invoiced=yuan("30.00"))
     assert (there.amount, there.debt) == (yuan("0"), yuan("10.00"))
