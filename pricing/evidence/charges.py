@@ -51,6 +51,8 @@ def _check_charge(where: str, charge: ChargeRecord, runs: Mapping[str, RunRecord
         grant = prices.grants.get(charge.grant_id)
         if grant is None or (grant.unit_price, grant.meter) != (charge.unit_price, charge.meter):
             yield where, f"{charge.unit_price} is not the price of grant {charge.grant_id}"
+        elif charge.billable and grant.is_paid_for:
+            yield where, f"is billed, but grant {grant.id} was paid in advance, or is a gift"
         return
     yield from _check_card_price(where, charge, prices)
 

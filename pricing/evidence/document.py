@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pricing.grants import GrantKind
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard
@@ -100,6 +101,11 @@ class GrantRecord(Hashed):
     meter: Meter
     unit_price: Exact
     advance: bool
+
+    @property
+    def is_paid_for(self) -> bool:
+        """Tell whether its usage is on no bill: its advance was paid, or it is a gift; a compensation may be either."""
+        return self.kind == GrantKind.PROMOTIONAL or (self.kind == GrantKind.BOUGHT and self.advance)
 
 
 class ReturnRecord(Record):

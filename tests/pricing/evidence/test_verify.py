@@ -131,6 +131,7 @@ FORGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
         lambda d: d["charges"].append(charge(9, 0, 1, 3600, corrects=2, corrects_month="2026-11")),
         "charges[6]: charges more, as a correction of charge 2",
     ),
+    (change_charge(0, billable=True), "charges[0]: is billed, but grant gra_1 was paid in advance, or is a gift"),
     (change_charge(4, corrects=99), "charges[4]: corrects charge 99, which is not in the file"),
     (change_charge(4, corrects=2), "charges[4]: corrects charge 2, which is not in the file, or is of other usage"),
     (change_charge(4, quantity=-1201), "charges[4]: takes back more than charge 4 has charged"),
