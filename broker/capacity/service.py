@@ -272,14 +272,14 @@ async def _lock_queue(work: Work, name: str) -> Queue:
 
 
 def _complete_window(queue: Queue, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Have GPU-hours and their window go together: without the one there is no other. Raises: InvalidRequest."""
+    """Have GPU-hours and their window go together: who takes away one alone takes away both. Raises: InvalidRequest."""
     names = ("max_gpu_hours", "window_hours")
     if not changes.keys() & set(names):
         return changes
     after = {name: changes.get(name, getattr(queue, name)) for name in names}
     if None not in after.values() or set(after.values()) == {None}:
         return changes
-    if any(name in changes and changes[name] is None for name in names):
+    if [changes[name] for name in names if name in changes] == [None]:
         return {**changes, **dict.fromkeys(names)}
     missing = next(name for name in names if after[name] is None)
     raise errors.invalid_field(missing, "is needed with the other: GPU-hours are counted within a window")

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import Integer, and_, cast, func, or_, select
 
+from broker.capacity.service import get_queue
 from broker.jobs.tables import StartPromise
 from broker.work import Work
 
@@ -43,7 +44,10 @@ class WeekOfStarts:
 
 
 async def judge_starts(work: Work, weeks: int, queue: str | None = None) -> Sequence[WeekOfStarts]:
-    """Judge the starts that were promised in the last so many weeks, the newest week first; of one queue, or all."""
+    """Judge the starts that were promised in the last so many weeks, the newest week first; of one queue, or all.
+
+    Raises: NotFound, for a queue that there is not.
+    """
     week = func.date_trunc("week", StartPromise.told_at, "UTC")
     started = StartPromise.started_at.is_not(None)
     is_late = and_(StartPromise.closed_at.is_(None), StartPromise.p90 < work.now)
@@ -64,6 +68,7 @@ async def judge_starts(work: Work, weeks: int, queue: str | None = None) -> Sequ
         .order_by(week.desc())
     )
     if queue is not None:
+        await get_queue(work, queue)
         query = query.where(StartPromise.queue == queue)
     return [WeekOfStarts(*row) for row in await work.session.execute(query)]
 

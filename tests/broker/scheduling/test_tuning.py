@@ -112,6 +112,9 @@ async def test_gpu_hours_of_a_window_count_what_ended_in_it(
         await register_pool(work, name="test", total_gpus=1)
     refused = await api.call("PATCH", "/queues/standard", json={"max_gpu_hours": 1}, expect=422)
     assert refused.json()["errors"][0]["field"] == "window_hours"
+    for hours, window in ((1, None), (None, 2)):
+        body = {"max_gpu_hours": hours, "window_hours": window, "max_jobs": None}
+        await api.call("PATCH", "/queues/standard", json=body, expect=422)
     await tune(api, max_gpu_hours=1, window_hours=2)
     first, second = [(await submit(api, customer))["id"] for _ in range(2)]
     assert await list_started(api, system, first, second) == [True, False]

@@ -100,5 +100,7 @@ async def test_one_that_waits_beyond_its_p90_counts_as_missed_and_one_that_leave
     clock.advance(days=7)
     assert await judge(api, weeks=1) == []
     assert len(await judge(api, weeks=2)) == 1
+    refused = await api.http.get("/v1/reports/start-accuracy", params={"queue": "nobody"})
+    assert refused.status_code == 404
     refused = await api.http.get("/v1/reports/start-accuracy", params={"weeks": 0})
     assert refused.status_code == 422
