@@ -75,12 +75,13 @@ def _explain_closure(
 ) -> Reason:
     if job.pool is not None and not pools[0].state.open:
         closure = pools[0].state.closure
-        return say(ReasonCode.POOL_CLOSED, Words(closure, closure), pool=job.pool)
+        return say(ReasonCode.POOL_CLOSED, Words(closure, _tell_closed_zh(pools[:1])), pool=job.pool)
     open_pools = [pool for pool in pools if pool.state.open]
     if not open_pools:
-        told = " ".join([pool.state.closure for pool in pools if pool.state.closure][:MOST_CLOSURES_TOLD])
+        known = [pool for pool in pools if pool.state.closure][:MOST_CLOSURES_TOLD]
+        told = " ".join(pool.state.closure or "" for pool in known)
         how = "types" if any(job.shape.find_option(pool.state.sku) is None for pool in everywhere) else ""
-        return say(ReasonCode.NO_OPEN_POOL, Words(told, told, how), **_name_types(job))
+        return say(ReasonCode.NO_OPEN_POOL, Words(told, _tell_closed_zh(known), how), **_name_types(job))
     allowed = None if queue.state is None else queue.state.allowed_pools
     within = [pool for pool in open_pools if allowed is None or pool.state.name in allowed]
     if not within:
@@ -88,6 +89,12 @@ def _explain_closure(
     if any(job.gpus <= pool.measure() for pool in within):
         return say(ReasonCode.NO_OPEN_POOL, Words(how="nodes"), gpus=job.gpus)
     return _explain_size(job, within)
+
+
+def _tell_closed_zh(pools: Iterable[PoolBook]) -> str:
+    """Tell in Chinese which pools take no jobs; why not is known in English alone."""
+    names = "、".join(pool.state.name for pool in pools)
+    return f"资源池 {names} 目前不接受作业。" if names else ""
 
 
 def _explain_size(job: WaitingJob, pools: list[PoolBook]) -> Reason:

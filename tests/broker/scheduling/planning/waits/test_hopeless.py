@@ -113,6 +113,7 @@ def test_what_a_machine_that_drains_could_take_waits_for_it_and_is_not_told_to_b
     job = make_job(gpus=4)
     (reason,) = explain(job, pools=(pool,))
     assert (reason.code, told in reason.message) == (ReasonCode.NO_OPEN_POOL, True)
+    assert "ool" not in reason.message_zh, "it was a Chinese sentence with an English one behind it"
     snapshot = ClusterSnapshot((pool,), (QueueState("standard", 100),), (job,), ())
     assert list_stranded(snapshot) == []
     assert explain(make_job(gpus=9), pools=(pool,))[0].code == ReasonCode.TOO_LARGE_FOR_POOL
