@@ -34,6 +34,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Go back to lines that tell what they charge alone: those of what the house bears charge nothing, and go."""
+    op.execute("SELECT set_config('broker.scope', 'all', true)")
+    op.execute("DELETE FROM invoice_lines WHERE kind = 'borne'")
     for name in ("overage", "grants", "list_amount_micros", "list_price", "project_id"):
         op.drop_column("invoice_lines", name)
     for name in ("purchase_order", "contract_number"):
