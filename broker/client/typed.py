@@ -7,38 +7,32 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from broker.client.errors import ApiError
-from broker.client.objects import (
-    Adapter,
-    AuditEntry,
+from broker.client.objects.contracts import (
     Balance,
-    BaseModel,
-    ChangedJob,
-    Checkpoint,
     Contract,
     ContractQuota,
-    Dataset,
     Grant,
     Identity,
+    Project,
+    Purchase,
+    RateCard,
+)
+from broker.client.objects.jobs import (
+    Adapter,
+    ChangedJob,
+    Checkpoint,
     Job,
     JobBatch,
     JobDetail,
     JobEvent,
     Notice,
-    Overview,
-    Page,
-    Pool,
-    Project,
-    Purchase,
-    Queue,
-    QueueSimulation,
-    Quote,
-    QuoteAnswer,
-    RateCard,
     Run,
-    Standing,
-    Undone,
     Usage,
 )
+from broker.client.objects.operations import AuditEntry, Overview, Pool, Queue, Standing, Undone
+from broker.client.objects.quotes import BaseModel, Dataset, Quote, QuoteAnswer
+from broker.client.objects.simulations import QueueSimulation
+from broker.client.objects.values import Page
 from broker.client.rest import COUNTING, Client
 
 EVENTS_A_PAGE = 100

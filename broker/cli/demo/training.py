@@ -21,7 +21,7 @@ from broker.cli.demo.world import DemoCustomer
 from broker.cli.output import write_lines
 from broker.cli.texts.job_words import TERMINAL
 from broker.cli.texts.price import Offer, make_offer
-from broker.client.objects import Balance
+from broker.client.objects.contracts import Balance
 from pricing.training.config import PATH_KEYS
 from pricing.unique_yaml import load_yaml
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.cli.demo.stage import Stage
-from broker.client.objects import Contract
+from broker.client.objects.contracts import Contract
 from broker.client.typed import BrokerClient
 
 NAMES = {

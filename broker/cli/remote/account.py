@@ -8,7 +8,7 @@ import typer
 from broker.cli.output import make_console, one_line, write_json, write_lines
 from broker.cli.remote.connection import DEFAULT_URL, AsJson, Connection, Key, Url, find_connection
 from broker.cli.texts.columns import make_card
-from broker.client.objects import Identity
+from broker.client.objects.contracts import Identity
 from broker.client_file import FILE_NAME, user_folder, write_client_file
 
 

@@ -16,7 +16,7 @@ from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.job_words import describe_settings
 from broker.cli.texts.values import describe_ago, describe_size
-from broker.client.objects import Adapter
+from broker.client.objects.jobs import Adapter
 from broker.client.typed import BrokerClient
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Adapters: list, show, download, delete.")

@@ -9,7 +9,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.operations.changes import read_numbers, write_changed
 from broker.cli.texts.operations import describe_quota
-from broker.client.objects import ContractQuota
+from broker.client.objects.contracts import ContractQuota
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="What a contract is due, and may run at one time: show, set."

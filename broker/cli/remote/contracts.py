@@ -16,7 +16,7 @@ from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.orders import choose_contract
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_local, describe_money
-from broker.client.objects import Balance, Contract, GuaranteedGpus
+from broker.client.objects.contracts import Balance, Contract, GuaranteedGpus
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Contracts: list, show, change, end.")
 add_to(app)

@@ -14,7 +14,7 @@ from broker.cli.remote.orders import upload
 from broker.cli.texts.columns import Column
 from broker.cli.texts.findings import count_errors, make_report
 from broker.cli.texts.values import describe_ago
-from broker.client.objects import Dataset
+from broker.client.objects.quotes import Dataset
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Data sets: upload, list, show, delete.")
 

@@ -22,7 +22,7 @@ from broker.cli.remote.volumes import (
 )
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_money
-from broker.client.objects import Grant
+from broker.client.objects.contracts import Grant
 from broker.client.typed import BrokerClient
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Grants: list, show, give, void, refund.")

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from broker.cli.output import cut, make_console, write_json, write_lines
 from broker.cli.texts.columns import Column, make_table
-from broker.client.objects import Page
+from broker.client.objects.values import Page
 
 Item = TypeVar("Item")
 

@@ -18,7 +18,8 @@ from broker.cli.texts.findings import count_errors, make_report
 from broker.cli.texts.price import Offer, find_in_force
 from broker.cli.texts.values import describe_count, describe_size
 from broker.client.folder import FolderUnusable, list_folder, pack_folder
-from broker.client.objects import Contract, Dataset, Quote
+from broker.client.objects.contracts import Contract
+from broker.client.objects.quotes import Dataset, Quote
 from broker.client.typed import BrokerClient
 from pricing.training.config import PATH_KEYS
 from pricing.unique_yaml import load_yaml

@@ -22,7 +22,7 @@ from broker.cli.remote.volumes import (
 )
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_money
-from broker.client.objects import Purchase
+from broker.client.objects.contracts import Purchase
 from broker.client.typed import BrokerClient
 
 app = typer.Typer(

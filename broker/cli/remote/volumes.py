@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from broker.client.objects import Grant, GrantScope, Purchase
+from broker.client.objects.contracts import Grant, GrantScope, Purchase
 
 HOURS, TOKENS = "--hours", "--tokens"
 Hours = Annotated[str | None, typer.Option(HOURS, metavar="HOURS", help="GPU-hours; or say --tokens.")]

@@ -1,15 +1,18 @@
 """What a change of a queue, a pool, a contract or a job does to jobs, in sentences. Pure."""
 
+from typing import cast
+
 from broker.cli.output import one_line
 from broker.cli.texts.values import describe_count
-from broker.client.objects import Effects
+from broker.client.objects.values import Effects, Stops
 
 MOST_NAMED = 5
 
 
-def describe_effects(changed: Effects) -> list[str]:
+def describe_effects(changed: Effects | Stops) -> list[str]:
     """Describe whom a change lets start, whom it strands, and who stops for it; a broker of before tells none."""
-    freed, frees, stopping = changed.get("freed_job_ids", []), changed.get("frees", 0), changed.get("stopping", [])
+    freed, frees = changed.get("freed_job_ids", []), changed.get("frees", 0)
+    stopping = cast("Stops", changed).get("stopping", [])  # none but changes of limits have any
     told = [f"Warning: {one_line(warning['message'])}" for warning in changed.get("warnings", [])]
     if stopping:
         told.append(f"Beyond the lowered limit, these save and wait again: {', '.join(stopping)}.")

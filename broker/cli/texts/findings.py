@@ -8,7 +8,7 @@ from rich.text import Text
 from broker.cli.output import clean, one_line
 from broker.cli.texts.columns import fold
 from broker.cli.texts.values import describe_count, describe_size
-from broker.client.objects import Dataset, Finding
+from broker.client.objects.quotes import Dataset, Finding
 
 MOST_SHOWN = 20
 STYLE_OF = {"error": "red", "warning": "yellow", "hint": "dim"}

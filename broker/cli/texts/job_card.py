@@ -20,7 +20,9 @@ from broker.cli.texts.job_words import (
     list_next_commands,
 )
 from broker.cli.texts.values import describe_count, describe_local, describe_money, describe_span, describe_sums
-from broker.client.objects import Contract, Job, JobDetail, JobEvent, PlanPrice, Run
+from broker.client.objects.contracts import Contract
+from broker.client.objects.jobs import Job, JobDetail, JobEvent, Run
+from broker.client.objects.quotes import PlanPrice
 
 BAR_CELLS = 20
 

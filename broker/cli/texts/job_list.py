@@ -9,7 +9,7 @@ from broker.cli.output import cut, one_line
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.job_words import STYLE_OF, describe_why
 from broker.cli.texts.values import DASH, describe_ago, describe_fen
-from broker.client.objects import Job
+from broker.client.objects.jobs import Job
 
 COLUMNS = (
     Column("job"),

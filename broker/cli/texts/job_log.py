@@ -9,7 +9,7 @@ from rich.text import Text
 from broker.cli.output import clean, cut, one_line
 from broker.cli.texts.columns import fold
 from broker.cli.texts.values import describe_local
-from broker.client.objects import JobEvent
+from broker.client.objects.jobs import JobEvent
 
 CLOCK_CELLS = 13  # `24 Nov 23:40` and a space
 

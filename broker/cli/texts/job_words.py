@@ -7,7 +7,8 @@ from typing import Any
 
 from broker.cli.output import one_line, speak
 from broker.cli.texts.values import describe_ago, describe_local, describe_money, describe_span, describe_wait
-from broker.client.objects import Job, JobDetail, Money
+from broker.client.objects.jobs import Job, JobDetail
+from broker.client.objects.values import Money
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 SHOWN_SETTINGS = ("lora_rank", "lora_alpha", "batch_size", "epochs", "learning_rate")

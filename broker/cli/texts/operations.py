@@ -15,13 +15,13 @@ from broker.cli.texts.values import (
     describe_local,
     parse_moment,
 )
-from broker.client.objects import (
-    ContractQuota,
+from broker.client.objects.contracts import ContractQuota
+from broker.client.objects.operations import (
     ContractStanding,
     Overview,
     Pair,
     PoolView,
-    Queue,
+    QueueSettings,
     QueueView,
     TypeStanding,
 )
@@ -78,12 +78,12 @@ def _make_queue_row(queue: QueueView) -> list[str]:
     ]
 
 
-def make_plain_queue_row(queue: Queue) -> list[str]:
+def make_plain_queue_row(queue: QueueSettings) -> list[str]:
     """Make the row of a queue without what waits in it."""
     return [one_line(queue["name"]), queue["state"], str(queue["priority"]), str(queue["weight"])]
 
 
-def describe_limits(queue: Queue) -> str:
+def describe_limits(queue: QueueSettings) -> str:
     """Describe what limits a queue: how much of it runs, where, and how long its jobs wait at most."""
     lends, hours = queue.get("lending_limit"), queue.get("max_gpu_hours")  # a broker of before tells none
     told = [
@@ -97,7 +97,7 @@ def describe_limits(queue: Queue) -> str:
     return "; ".join(part for part in told if part) or "none"
 
 
-def _describe_window(queue: Queue) -> str:
+def _describe_window(queue: QueueSettings) -> str:
     return describe_count(queue.get("window_hours") or 0, "hour")
 
 

@@ -15,7 +15,9 @@ from broker.cli.texts.values import (
     describe_money,
     parse_moment,
 )
-from broker.client.objects import Balance, Contract, CoveredUnits, Estimate, Money, PlanPrice, Quote, QuotedType
+from broker.client.objects.contracts import Balance, Contract
+from broker.client.objects.quotes import CoveredUnits, Estimate, PlanPrice, Quote, QuotedType
+from broker.client.objects.values import Money
 
 COLUMNS = (
     Column("plan"),

@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from broker.cli.texts.columns import Column, make_card, make_table
-from broker.client.objects import RateCard, Tiers
+from broker.client.objects.contracts import RateCard, Tiers
 
 COLUMNS = (
     Column("plan"),

@@ -8,7 +8,7 @@ from rich.text import Text
 from broker.cli.output import speak
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.values import DASH, describe_duration, describe_money
-from broker.client.objects import GroupComparison, PoolComparison, QueueSimulation
+from broker.client.objects.simulations import GroupComparison, PoolComparison, QueueSimulation
 
 ARROW = " → "
 MOST_LATER = 10

@@ -10,7 +10,9 @@ from rich.text import Text
 from broker.cli.output import one_line
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.values import describe_hours
-from broker.client.objects import Contract, Money, PlanPrice, Quote
+from broker.client.objects.contracts import Contract
+from broker.client.objects.quotes import PlanPrice, Quote
+from broker.client.objects.values import Money
 
 COLUMNS = (Column("settings"), Column("GPU-hours", right=True), Column("in all, yuan", right=True))
 

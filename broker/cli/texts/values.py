@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from broker.client.objects import Moments, Money
+from broker.client.objects.values import Moments, Money
 
 FEN = Decimal("0.01")
 MINUTE, HOUR, DAY = 60, 3600, 86_400

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from broker.client.objects import Balance, Contract, Dataset, Estimate, JobDetail, JobEvent, Quote, RateCard, Run
+from broker.client.objects.contracts import Balance, Contract, RateCard
+from broker.client.objects.jobs import JobDetail, JobEvent, Run
+from broker.client.objects.quotes import Dataset, Estimate, Quote
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 JOB_ID = "job_01kb3v0x8m7q2w5r9t6y1z4abc"

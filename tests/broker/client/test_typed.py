@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from broker.client import objects, typed
+from broker.client import typed
+from broker.client.objects import contracts, jobs, operations, quotes, simulations, values
 
 SCHEMA_OF = {
     "Money": "MoneyOut",
@@ -54,12 +55,43 @@ SCHEMA_OF = {
     "Customer": "CustomerOut",
     "ApiKey": "ApiKeyOut",
     "Identity": "WhoAmIOut",
+    "AuditEntry": "AuditEntryOut",
+    "Changed": "ChangedOut",
+    "ChangedJob": "TunedJobOut",
+    "Comparison": "ComparisonOut",
+    "ContractQuota": "TunedQuotaOut",
+    "ContractStanding": "ContractStandingOut",
+    "Effects": "TunedJobOut",
+    "Stops": "TunedQueueOut",
+    "Eviction": "EvictionOut",
+    "GroupComparison": "GroupComparisonOut",
+    "GuaranteedGpus": "GuaranteedGpusOut",
+    "LaterStart": "LaterStartOut",
+    "Maintenance": "MaintenanceOut",
+    "Measures": "GroupMeasuresOut",
+    "Node": "NodeOut",
+    "Notice": "NoticeOut",
+    "Overview": "OverviewOut",
+    "Pair": "PairOut",
+    "Pool": "TunedPoolOut",
+    "PoolComparison": "PoolComparisonOut",
+    "PoolMeasures": "PoolMeasuresOut",
+    "PoolView": "PoolViewOut",
+    "Queue": "TunedQueueOut",
+    "QueueSettings": "QueueOut",
+    "QueueSimulation": "SimulationOut",
+    "QueueView": "QueueViewOut",
+    "SoonerStart": "SoonerStartOut",
+    "Standing": "StandingOut",
+    "TypeStanding": "TypeStandingOut",
+    "Undone": "UndoneOut",
 }
 CALLS = {"self.get", "self.get_whole", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}
 TYPES = {
     name: found
-    for name, found in vars(objects).items()
-    if inspect.isclass(found) and found.__module__ == objects.__name__ and name != "Page"
+    for room in (contracts, jobs, operations, quotes, simulations, values)
+    for name, found in vars(room).items()
+    if inspect.isclass(found) and found.__module__ == room.__name__ and name != "Page"
 }
 
 

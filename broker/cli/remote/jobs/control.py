@@ -12,7 +12,7 @@ from broker.cli.remote.jobs.options import JobId
 from broker.cli.remote.operations.changes import write_changed
 from broker.cli.texts.job_words import STOPS
 from broker.cli.texts.values import describe_money
-from broker.client.objects import Job
+from broker.client.objects.jobs import Job
 
 
 def cancel_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:

@@ -13,7 +13,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_page
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.job_list import make_job_list
-from broker.client.objects import Job
+from broker.client.objects.jobs import Job
 
 NOTHING = "No such job. Submit one: broker jobs submit --config lora.yaml --data DATA"
 

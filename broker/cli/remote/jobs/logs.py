@@ -17,7 +17,7 @@ from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.job_log import make_event_line, make_event_text
 from broker.cli.texts.job_words import TERMINAL, describe_cost
 from broker.cli.texts.values import describe_money
-from broker.client.objects import Usage
+from broker.client.objects.jobs import Usage
 
 POLL_SECONDS = 1.0
 USAGE_COLUMNS = (

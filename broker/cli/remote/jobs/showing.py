@@ -14,7 +14,8 @@ from broker.cli.texts.columns import make_card
 from broker.cli.texts.job_card import JobView, make_job_card
 from broker.cli.texts.job_words import describe_evictions, describe_limit, describe_sooner, describe_why
 from broker.client.errors import ApiError
-from broker.client.objects import Job, JobDetail, PlanPrice
+from broker.client.objects.jobs import Job, JobDetail
+from broker.client.objects.quotes import PlanPrice
 from broker.client.typed import BrokerClient
 
 Answer = TypeVar("Answer")

@@ -17,7 +17,9 @@ from broker.cli.remote.jobs.watch import watch
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import fold
 from broker.cli.texts.price import make_offer, make_question
-from broker.client.objects import Contract, Job, Quote
+from broker.client.objects.contracts import Contract
+from broker.client.objects.jobs import Job
+from broker.client.objects.quotes import Quote
 from broker.client.typed import BrokerClient
 from pricing.estimate.type_choice import Preference
 

@@ -16,7 +16,9 @@ from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, Queue, Su
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import fold
 from broker.cli.texts.sweep import SweepOffer, make_sweep, make_sweep_question
-from broker.client.objects import Contract, Dataset, JobBatch, Quote
+from broker.client.objects.contracts import Contract
+from broker.client.objects.jobs import JobBatch
+from broker.client.objects.quotes import Dataset, Quote
 from broker.client.typed import BrokerClient
 from pricing.estimate.type_choice import Preference
 from pricing.unique_yaml import load_yaml

@@ -19,7 +19,7 @@ from broker.cli.texts.job_list import describe_steps
 from broker.cli.texts.job_words import TERMINAL, describe_why, list_next_commands
 from broker.cli.texts.values import describe_fen, describe_money
 from broker.client.errors import NotReachable
-from broker.client.objects import Job
+from broker.client.objects.jobs import Job
 from broker.client.typed import BrokerClient
 
 POLL_SECONDS = 1.0

@@ -9,7 +9,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table_with_notes
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH
-from broker.client.objects import Notice
+from broker.client.objects.jobs import Notice
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Announcements to customers: list, create, end.")
 

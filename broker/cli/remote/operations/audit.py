@@ -9,7 +9,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import write_table_with_notes
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH
-from broker.client.objects import AuditEntry
+from broker.client.objects.operations import AuditEntry
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Decisions of staff: list, undo.")
 

@@ -7,7 +7,7 @@ import typer
 
 from broker.cli.output import make_console, write_json
 from broker.cli.texts.effects import describe_effects
-from broker.client.objects import Effects
+from broker.client.objects.values import Effects
 
 NONE = "none"
 

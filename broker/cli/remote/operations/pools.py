@@ -10,7 +10,7 @@ from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.operations.changes import write_changed
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH, describe_count
-from broker.client.objects import Pool
+from broker.client.objects.operations import Pool
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pools: list, drain, resume, declare down, plan maintenance."

@@ -24,7 +24,7 @@ from broker.cli.texts.operations import (
     make_standing_row,
 )
 from broker.client.errors import ApiError
-from broker.client.objects import Overview, Queue, Standing
+from broker.client.objects.operations import Overview, Queue, Standing
 from broker.client.typed import BrokerClient
 
 FORBIDDEN = 403

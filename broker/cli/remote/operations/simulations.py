@@ -13,7 +13,7 @@ from broker.cli.failures import ExitCode
 from broker.cli.output import make_console, one_line, speak, write_json, write_lines
 from broker.cli.remote.connection import connect
 from broker.cli.texts.simulations import make_comparison
-from broker.client.objects import QueueSimulation
+from broker.client.objects.simulations import QueueSimulation
 from broker.client.typed import BrokerClient
 
 NOW = "now"

@@ -6,7 +6,7 @@ import pytest
 
 from broker.cli.remote.lists import collect_page, write_table, write_table_with_notes
 from broker.cli.texts.columns import Column
-from broker.client.objects import Page
+from broker.client.objects.values import Page
 
 COLUMNS = (Column("name"), Column("count", right=True))
 PAGE: Page[tuple[str, int]] = {"data": [("tea", 7), ("coffee", 12)], "next_cursor": "x"}

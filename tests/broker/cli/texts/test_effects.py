@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from broker.cli.texts.effects import describe_effects
-from broker.client.objects import Effects
+from broker.client.objects.values import Effects
 
 
 def test_change_tells_whom_it_strands_who_stops_and_whom_it_frees() -> None:

@@ -11,7 +11,7 @@ from broker.cli.texts.operations import (
     make_page,
     make_pool_table,
 )
-from broker.client.objects import ContractStanding, Overview, PoolView, QueueView
+from broker.client.objects.operations import ContractStanding, Overview, PoolView, QueueView
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
