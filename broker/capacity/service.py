@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
-    Integer,
     ScalarSelect,
     Text,
     bindparam,
@@ -68,10 +68,10 @@ ENTERED = (
     func.unnest(
         *(
             bindparam(name, type_=ARRAY(kind))
-            for name, kind in (("queues", Text), ("contracts", Text), ("gpus", Integer))
+            for name, kind in (("queues", Text), ("contracts", Text), ("gpus", BigInteger))
         )
     )
-    .table_valued(column("queue", Text), column("contract_id", Text), column("gpus", Integer), name="entered")
+    .table_valued(column("queue", Text), column("contract_id", Text), column("gpus", BigInteger), name="entered")
     .render_derived()
 )
 REQUIRE_ROOM = require(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Integer, and_, cast, func, or_, select
+from sqlalchemy import BigInteger, and_, cast, func, or_, select
 
 from broker.capacity.service import get_queue
 from broker.jobs.tables import StartPromise
@@ -61,7 +61,7 @@ async def judge_starts(work: Work, weeks: int, queue: str | None = None) -> Sequ
             func.count().filter(StartPromise.started_at <= StartPromise.p50),
             func.count().filter(StartPromise.started_at <= StartPromise.p90),
             func.count().filter(StartPromise.slips > 0),
-            cast(func.percentile_cont(0.5).within_group(error), Integer),
+            cast(func.percentile_cont(0.5).within_group(error), BigInteger),
         )
         .where(StartPromise.told_at >= _find_begin(work.now, weeks))
         .group_by(week)

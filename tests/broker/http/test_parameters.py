@@ -19,7 +19,7 @@ from tests.broker.factories import Api, make_customer, make_ready_customer, sign
         ("/invoices?statsu=draft", "statsu", "did you mean status?"),
         ("/invoices?contract=con_1", "contract", "did you mean contract_id?"),
         ("/jobs?state=running", "state", "did you mean status?"),
-        ("/invoices?zzz=1", "zzz", "it takes contract_id, cursor"),
+        ("/invoices?zzz=1", "zzz", "it takes contract_id, contract_number, cursor"),
         ("/customers/cus_1?expand=all", "expand", "which takes none"),
         ("/jobs?Limit=5", "Limit", "did you mean limit?"),
         ("/jobs?limit=5&limit=6", "limit", "more than once"),

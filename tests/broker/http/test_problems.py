@@ -36,10 +36,11 @@ async def ask(app: FastAPI, error: Exception) -> tuple[int, str, dict[str, objec
 
 
 # What errors are told that make their words themselves.
-TOLD: dict[type[errors.DomainError], tuple[str | None, ...]] = {
+TOLD: dict[type[errors.DomainError], tuple[str | int | None, ...]] = {
     errors.NotFound: ("customer", "cus_1"),
     errors.DeadlineUnreachable: (None,),
     errors.QueueDraining: ("standard",),
+    errors.TooLargeForLimit: ("queue standard", 8, 4),
 }
 
 
