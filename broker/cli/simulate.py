@@ -99,15 +99,20 @@ def simulate_queue(
     )
     settings = load_policy(policy)
     loaded = load_trace(trace, _choose_reader(format_, columns))
-    kind = choose_estimates(loaded, estimates)
+    setup = Setup(slots, node_size, settings, choose_estimates(loaded, estimates))
+    _replay(trace, loaded, setup, as_json=as_json)
+
+
+def _replay(trace: Path, loaded: Trace, setup: Setup, *, as_json: bool) -> None:
+    """Replay the jobs of a trace and tell the measures. Raises: typer.BadParameter, where none of it can be told."""
     try:
-        outcome = simulate(loaded.jobs, Setup(slots, node_size, settings, kind))
+        outcome = simulate(loaded.jobs, setup)
     except BeyondCalendar as error:
         raise typer.BadParameter(f"{trace}: {error}", param_hint="--trace") from error
-    tell_left_out(loaded, outcome, slots)
+    tell_left_out(loaded, outcome, setup.total_gpus)
     if not outcome.ended:
         raise typer.BadParameter("every job is larger than the cluster; raise it", param_hint="--slots")
-    write_measures(measure_run(outcome.ended, slots), as_json=as_json)
+    write_measures(measure_run(outcome.ended, setup.total_gpus), as_json=as_json)
 
 
 def _check_alone(*of_traces: object) -> None:

@@ -1,6 +1,6 @@
 """Reports for finance and for ops."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 
@@ -31,6 +31,12 @@ MOST_MONTHS = 36
 
 router = feature_router("/reports", "reports")
 
+
+def as_csv_too(report: str) -> dict[int | str, dict[str, Any]]:
+    """Describe the answer of a route that has a report as JSON, and as CSV for who asks for that."""
+    return {200: {"content": {"text/csv": {}}, "description": f"The {report}, as JSON or CSV."}}
+
+
 Month = Annotated[str, LIKE_A_MONTH, Query(pattern=MONTH_PATTERN, description="Billing month.", examples=["2026-11"])]
 Months = Annotated[
     Whole, Query(ge=1, le=MOST_MONTHS, description="Of how many whole months at most, the last ones.", examples=[12])
@@ -41,7 +47,7 @@ Format = Annotated[Literal["json", "csv"], Query(alias="format", description="js
 @router.get(
     "/monthly-cost",
     response_model=MonthlyCostOut,
-    responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
+    responses=as_csv_too("report"),
 )
 async def monthly_cost(
     work: BillingReader,
@@ -61,7 +67,7 @@ async def monthly_cost(
 @router.get(
     "/plan-advice",
     response_model=PlanAdviceOut,
-    responses={200: {"content": {"text/csv": {}}, "description": "The advice, as JSON or CSV."}},
+    responses=as_csv_too("advice"),
 )
 async def plan_advice(
     work: BillingReader, customer_id: OfCustomer = None, months: Months = TERM_MONTHS, as_format: Format = "json"
@@ -78,7 +84,7 @@ async def plan_advice(
 @router.get(
     "/receivables",
     response_model=ReceivablesOut,
-    responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
+    responses=as_csv_too("report"),
 )
 async def receivables(
     work: BillingReader, customer_id: OfCustomer = None, as_format: Format = "json"
@@ -93,7 +99,7 @@ async def receivables(
 @router.get(
     "/margin",
     response_model=MarginReportOut,
-    responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
+    responses=as_csv_too("report"),
 )
 async def margin(work: FinanceWork, month: Month, as_format: Format = "json") -> MarginReportOut | Response:
     """Report what the house has borne of jobs beyond their cap or limit in a billing month, job by job."""
@@ -120,7 +126,7 @@ async def estimator_accuracy(work: OpsWork) -> EstimatorAccuracyOut:
 @router.get(
     "/journal",
     response_model=JournalOut,
-    responses={200: {"content": {"text/csv": {}}, "description": "The journal, as JSON or CSV."}},
+    responses=as_csv_too("journal"),
 )
 async def journal(work: FinanceWork, month: Month, as_format: Format = "json") -> JournalOut | Response:
     """List the general-ledger journal (凭证) of a calendar month: each transfer of money is a voucher of two sides."""

@@ -65,10 +65,9 @@ def show_monthly_cost(
     """Show what each contract has cost in a billing month, by project; costs are in the customer's currency."""
     asked = {"month": month, "customer_id": customer_id}
     with connect(url, key) as client:
-        if output is not None:
-            _save(client, "monthly-cost", asked, output)
-        else:
-            write_table(client.get("/reports/monthly-cost", **asked), COSTS, _make_cost_row, as_json=as_json)
+        report = _fetch(client, "monthly-cost", asked, output)
+    if report is not None:
+        write_table(report, COSTS, _make_cost_row, as_json=as_json)
 
 
 def _make_cost_row(row: dict[str, Any]) -> list[str]:
@@ -84,10 +83,9 @@ def show_receivables(
     """Show what is owed of final invoices now, by how long it is overdue."""
     asked = {"customer_id": customer_id}
     with connect(url, key) as client:
-        if output is not None:
-            _save(client, "receivables", asked, output)
-        else:
-            write_table(client.get("/reports/receivables", **asked), DEBTS, _make_debt_row, as_json=as_json)
+        report = _fetch(client, "receivables", asked, output)
+    if report is not None:
+        write_table(report, DEBTS, _make_debt_row, as_json=as_json)
 
 
 def _make_debt_row(owed: dict[str, Any]) -> list[str]:
@@ -111,13 +109,12 @@ def show_plan_advice(
     """
     asked = {"customer_id": customer_id, "months": months}
     with connect(url, key) as client:
-        if output is not None:
-            _save(client, "plan-advice", asked, output)
-        else:
-            advice = client.get("/reports/plan-advice", **asked)
-            write_table(advice, OPTIONS, _make_option_row, as_json=as_json)
-            if not (advice["data"] or as_json):
-                make_console().print("No whole month under a contract is over yet.")
+        advice = _fetch(client, "plan-advice", asked, output)
+    if advice is None:
+        return
+    write_table(advice, OPTIONS, _make_option_row, as_json=as_json)
+    if not (advice["data"] or as_json):
+        make_console().print("No whole month under a contract is over yet.")
 
 
 def _make_option_row(option: dict[str, Any]) -> list[str]:
@@ -161,7 +158,11 @@ def _describe_share(count: int, coverage: str | None) -> str:
     return str(count) if coverage is None else f"{count} ({Decimal(coverage):.0%})"
 
 
-def _save(client: Client, report: str, asked: dict[str, Any], output: Path) -> None:
+def _fetch(client: Client, report: str, asked: dict[str, Any], output: Path | None) -> Any:
+    """Fetch a report; None, once it is written as CSV, where a file is named for it."""
+    if output is None:
+        return client.get(f"/reports/{report}", **asked)
     query = {name: value for name, value in asked.items() if value is not None} | {"format": "csv"}
     written = client.download(f"/reports/{report}?{urlencode(query)}", output)
     make_console().print(f"{written} is written.")
+    return None

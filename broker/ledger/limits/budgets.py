@@ -94,8 +94,3 @@ def sum_taken(rows: Sequence[Any]) -> Taken:
         {row.month: Money(int(row.quantity)) for row in rows if row.part == "corrected"},
         {row.month: Money(int(row.quantity)) for row in rows if row.part == "held"},
     )
-
-
-async def read_invoiced(work: Work, contract_id: str, month: str | None = None) -> Money:
-    """Read what the usage invoices of a contract ask for, drafted or to be drafted: of one month or of all."""
-    return (await read_taken(work, contract_id)).sum_asked(month)
