@@ -154,6 +154,7 @@ async def test_machine_that_can_start_nothing_costs_no_attempt_and_its_pool_rest
     pool = await api.get("/pools/test")
     assert (pool["state"], pool["last_failure"]) == ("resting", "it could not be started: no such command")
     await agent.relay()
+    await agent.relays.settle("stop")
     engine.is_broken = False
     await launch_one(api, system, agent, customer)
     assert len(engine.launched) == 1
