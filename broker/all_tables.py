@@ -14,6 +14,7 @@ from broker.identity import tables as identity
 from broker.jobs import tables as jobs
 from broker.ledger import tables as ledger
 from broker.metering import tables as metering
+from broker.payments import tables as payments
 from broker.persistence.database import Base
 from broker.persistence.installation import Installation
 from broker.persistence.marks import ServiceMark
@@ -41,6 +42,7 @@ __all__ = [
     "jobs",
     "ledger",
     "metering",
+    "payments",
     "quotes",
     "retention",
     "scheduling",

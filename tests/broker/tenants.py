@@ -14,6 +14,7 @@ from broker.jobs.running.lost_work import note_marks
 from broker.jobs.tables import Eviction, LostWorkRecord, StartPromise
 from broker.ledger.service import Mark
 from broker.ledger.tables import RateCorrection
+from broker.payments.tables import Payment, PaymentAllocation, Refund
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
 from tests.broker.conftest import START, ManualClock
@@ -140,6 +141,24 @@ async def keep_lost_work(system: System, run_id: str) -> None:
         work.session.add(RateCorrection(**own, **line, **months, contract_id=locked.job.contract_id))
 
 
+async def keep_payment(system: System, customer_id: str, contract_id: str) -> None:
+    """Keep a payment of the customer, what it is allocated to, and a refund."""
+    async with system.work() as work:
+        own = {"customer_id": customer_id, "author": "test", "created_at": work.now}
+        payer = {"payer_name": "Tea", "payer_account": customer_id, "payer_bank": "", "remark": ""}
+        sums = {"amount_micros": 2, "allocated_micros": 1, "returned_micros": 0, "candidates": []}
+        known = {"source": "bank_transfer", "account": "", "serial": customer_id, "value_on": work.now.date()}
+        payment = Payment(id=work.new_id("pay"), **own, **payer, **sums, **known, outcome="unmatched", reason="")
+        work.session.add(payment)
+        await work.session.flush()
+        place = {"contract_id": contract_id, "amount_micros": 1, **own}
+        part = {"payment_id": payment.id, "kind": "credit", "fee_micros": 0, "automatic": False}
+        work.session.add(PaymentAllocation(id=work.new_id("pal"), **place, **part))
+        way = {"taken_from": "credit", "method": "bank_transfer", "status": "requested", "reason": "Test"}
+        payee = {"payee_name": "Tea", "payee_account": "1", "payee_bank": ""}
+        work.session.add(Refund(id=work.new_id("ref"), **place, **way, **payee))
+
+
 async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
     """Register a source of the customer's own, and have it report some tokens."""
     source = f"/inference/{customer_id}"
@@ -185,6 +204,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await api.post(f"/invoices/{past['id']}/finalize")
     await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201)
     await keep_lost_work(system, run)
+    await keep_payment(system, customer, contract)
     return Tenant(
         customer_id=customer,
         key=made_key["key"],
