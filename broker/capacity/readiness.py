@@ -1,9 +1,10 @@
 """Which pools take jobs now: by the word of ops, by their agent's sign of life, and by how their last starts went."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, select
 
 from broker import errors
 from broker.capacity import agents
@@ -20,10 +21,16 @@ from broker.capacity.model import (
     plan_rest,
 )
 from broker.capacity.tables import Agent, Pool
+from broker.persistence.driver import Query
 from broker.work import Work
 from pricing.catalog import find_gpu
 
 LONGEST_REASON = 500
+RESTING = Query(
+    select(Pool.name)
+    .where(Pool.name == any_(bindparam("names", type_=ARRAY(Text))), Pool.rest_reason.is_not(None))
+    .order_by(Pool.name)
+)
 
 
 @dataclass(frozen=True)
@@ -128,11 +135,10 @@ async def note_failed_start(work: Work, name: str, reason: str) -> None:
     pool.failed_starts, pool.rests_until, pool.rest_reason = rest.failed_starts, rest.until, reason[:LONGEST_REASON]
 
 
-async def note_good_start(work: Work, name: str) -> None:
-    """Forget a pool's failed starts: a worker has claimed its run there."""
-    pool = await work.session.get_one(Pool, name)
-    if pool.rest_reason is not None:
-        forget_failed_starts(await lock_pool(work, name))
+async def note_good_starts(work: Work, names: Collection[str]) -> None:
+    """Forget the failed starts of pools: workers have claimed their runs there."""
+    for pool in await work.fetch(RESTING, names=sorted(names)) if names else ():
+        forget_failed_starts(await lock_pool(work, pool.name))
 
 
 async def lock_pool(work: Work, name: str) -> Pool:

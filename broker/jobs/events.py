@@ -1,7 +1,8 @@
 """What happened to a job: recorded in the past tense, never changed."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -9,21 +10,52 @@ from sqlalchemy import select
 
 from broker.jobs.tables import Job, JobEvent
 from broker.persistence.documents import json_integer
+from broker.persistence.driver import Command
+from broker.persistence.set_writes import command_inserts
 from broker.work import Work
 
 log = logging.getLogger(__name__)
 
 FREQUENT = frozenset({"validated", "sampled", "checkpoint_saved"})
 TOLD = ("run_id", "pool", "attempt", "reason", "cause", "queue", "step")
+COLLECTED = "collected_events"
+
+EventRow = dict[str, Any]
 
 
 def record_event(work: Work, job: Job, kind: str, data: dict[str, Any]) -> None:
     """Record what happened to a locked job; the log tells it, too."""
     log_event(job, kind, data)
-    work.session.add(JobEvent(**write_event(job, kind, data, work.now)))
+    row, collected = write_event(job, kind, data, work.now), work.session.info.get(COLLECTED)
+    if collected is None:
+        work.session.add(JobEvent(**row))
+    else:
+        collected.append(row)
 
 
-def write_event(job: Job, kind: str, data: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
+@contextmanager
+def collect_events(works: Iterable[Work]) -> Iterator[list[EventRow]]:
+    """Collect what units of work of one transaction record meanwhile: the caller writes it (`command_events`).
+
+    A session writes each event by itself, before the next question that it is asked.
+    """
+    collected: list[EventRow] = []
+    infos = [work.session.info for work in works]
+    for info in infos:
+        info[COLLECTED] = collected
+    try:
+        yield collected
+    finally:
+        for info in infos:
+            info.pop(COLLECTED, None)
+
+
+def command_events(events: Iterable[EventRow]) -> list[Command]:
+    """Make the command that writes events together, in their order."""
+    return command_inserts(JobEvent, list(events))
+
+
+def write_event(job: Job, kind: str, data: Mapping[str, Any], moment: datetime) -> EventRow:
     """Write the row of what happened to a job."""
     return {"customer_id": job.customer_id, "job_id": job.id, "kind": kind, "data": dict(data), "created_at": moment}
 
@@ -48,8 +80,16 @@ async def list_observed(
     work: Work, job_id: str, run_id: str, kinds: Collection[str]
 ) -> set[tuple[str, int, str | None]]:
     """List the observations of a run that are recorded already: kind, step and prompt of each."""
+    collected = work.session.info.get(COLLECTED, ())
+    theirs = [each for each in collected if each["job_id"] == job_id and each["kind"] in kinds]
+    unwritten = {
+        (each["kind"], told["step"], told.get("prompt"))
+        for each in theirs
+        for told in [each["data"]]
+        if told["run_id"] == run_id
+    }
     data = JobEvent.data
     query = select(JobEvent.kind, json_integer(data["step"]), data["prompt"].as_string()).where(
         JobEvent.job_id == job_id, JobEvent.kind.in_(kinds), data["run_id"].as_string() == run_id
     )
-    return {(kind, step, prompt) for kind, step, prompt in await work.session.execute(query)}
+    return unwritten | {(kind, step, prompt) for kind, step, prompt in await work.session.execute(query)}

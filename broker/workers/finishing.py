@@ -12,6 +12,7 @@ from typing import Any
 from broker import errors
 from broker.adapters import service as adapters
 from broker.http.caller import Caller
+from broker.jobs.events import collect_events, command_events
 from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
 from broker.jobs.running.locked_run import (
     LockedRun,
@@ -164,11 +165,12 @@ async def _end_together(runs: LockedRuns, taken: Sequence[tuple[Work, LockedRun,
     intake = await lock_intake(works, [(locked, finish.report.usage) for _work, locked, finish in taken])
     ends: list[RunEnd] = []
     unsettled: list[tuple[Work, str]] = []
-    for work, locked, finish in taken:
-        ends.append(await _end(work, intake, locked, finish))
-        if not await ledger.settle_with_charges(work, intake.holds[locked.job.id]):
-            unsettled.append((work, locked.job.id))
-    commands = [*runs.command_changes(), *await intake.command_writes()]
+    with collect_events(works.values()) as events:
+        for work, locked, finish in taken:
+            ends.append(await _end(work, intake, locked, finish))
+            if not await ledger.settle_with_charges(work, intake.holds[locked.job.id]):
+                unsettled.append((work, locked.job.id))
+    commands = [*runs.command_changes(), *await intake.command_writes(), *command_events(events)]
     await run_for_all(works.values(), commands, after=WAKE)
     for work, job_id in unsettled:
         await ledger.settle_hold(work, job_id)

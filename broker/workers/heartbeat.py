@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from broker import errors
+from broker.capacity.readiness import note_good_starts
+from broker.jobs.events import collect_events, command_events
 from broker.jobs.rules.model import StopReason
 from broker.jobs.running.locked_run import (
     LockedRun,
@@ -72,13 +74,15 @@ async def decide_heartbeats(sent: Sequence[SentBeat], found: Sequence[Sequence[R
     ]
     works = {locked.job.customer_id: work for work, locked, _report in taken}
     intake = await open_intake(works, [(locked, report.usage) for _work, locked, report in taken])
-    if not intake.holds:
-        for customer_id, work in works.items():
-            theirs = {locked.job.id for _work, locked, _report in taken if locked.job.customer_id == customer_id}
-            await ledger.renew_holds(work, theirs)
-    instructions = iter([await _take_beat(work, intake, locked, report) for work, locked, report in taken])
+    if works and not intake.holds:
+        await ledger.renew_all_holds(works, {locked.job.id for _work, locked, _report in taken})
+    with collect_events(works.values()) as events:
+        claimed = {locked.run.pool for work, locked, _report in taken if claim_run(work, locked)}
+        instructions = iter([await _take_beat(work, intake, locked, report) for work, locked, report in taken])
+    if claimed:
+        await note_good_starts(taken[0][0], claimed)
     answers = [next(instructions) if refusal is None else refusal for refusal in refusals]
-    return TakenBeats(answers, [*runs.command_changes(), *await intake.command_writes()])
+    return TakenBeats(answers, [*runs.command_changes(), *await intake.command_writes(), *command_events(events)])
 
 
 def _find_refusal(runs: Mapping[str, LockedRun], work: Work, beat: Beat) -> errors.DomainError | None:
@@ -95,8 +99,7 @@ def _find_refusal(runs: Mapping[str, LockedRun], work: Work, beat: Beat) -> erro
 
 
 async def _take_beat(work: Work, intake: Intake, locked: LockedRun, report: Report) -> Instruction:
-    """Take a run's progress and usage, and tell it to go on or to stop."""
-    await claim_run(work, locked)
+    """Take a claimed run's progress and usage, and tell it to go on or to stop."""
     quarantined = await take_report(work, intake, locked, report)
     reason = locked.job.stop_requested
     return Instruction(

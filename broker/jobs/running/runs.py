@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
-from broker.capacity.readiness import note_failed_start, note_good_start
+from broker.capacity.readiness import note_failed_start
 from broker.jobs.events import record_event
 from broker.jobs.rules.model import (
     MAKES_WAY,
@@ -44,18 +44,22 @@ def compute_lease(work: Work) -> datetime:
     return work.now + timedelta(seconds=work.settings.lease_seconds)
 
 
-async def claim_run(work: Work, locked: LockedRun) -> None:
-    """Give the run to its worker, which has its devices; claiming it again changes nothing. Raises: StaleFenceToken."""
+def claim_run(work: Work, locked: LockedRun) -> bool:
+    """Give the run to its worker, which has its devices; claiming it again changes nothing.
+
+    Tells whether it is claimed for the first time: then its pool's starts are good (`note_good_starts`).
+    Raises: StaleFenceToken.
+    """
     require_active(locked)
     renew_lease(work, locked)
     if locked.run.status == RunStatus.RUNNING:
-        return
+        return False
     check_run_transition(locked.run.id, RunStatus(locked.run.status), RunStatus.RUNNING)
     locked.run.status, locked.run.claimed_at = RunStatus.RUNNING.value, work.now
     set_status(work, locked.job, JobStatus.RUNNING)
     locked.job.started_at = locked.job.started_at or work.now
     record_event(work, locked.job, "started", {"run_id": locked.run.id, "attempt": locked.run.attempt})
-    await note_good_start(work, locked.run.pool)
+    return True
 
 
 def renew_lease(work: Work, locked: LockedRun) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker.capacity.readiness import Site, get_site
-from broker.jobs.events import log_event, write_event
+from broker.jobs.events import command_events, log_event, write_event
 from broker.jobs.rules.model import JobStatus, RunStatus
 from broker.jobs.running.runs import compute_lease
 from broker.jobs.running.type_of_run import expect_on_type
 from broker.jobs.service import set_status
-from broker.jobs.tables import Job, JobEvent, Run
+from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
 from broker.persistence.driver import Command, RowFormat, Statement
@@ -128,7 +128,7 @@ def _command_starts(work: Work, runs: Collection[tuple[Job, Run]]) -> list[Comma
     messages = [outbox.NewMessage(run.recipient, "launch", run.id) for _job, run in runs]
     return [
         *command_inserts(Run, [RUNS.write(run) for _job, run in runs]),
-        *command_inserts(JobEvent, _write_events(work, runs)),
+        *command_events(_write_events(work, runs)),
         *outbox.command_messages(messages, now=work.now),
     ]
 

@@ -5,8 +5,9 @@ Locks are taken in one order everywhere: job, hold, contract. What a lock guards
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, literal, select, update
+from sqlalchemy import ARRAY, DateTime, Text, any_, bindparam, literal, select, update
 
 from broker import errors
 from broker.contracts import service as contracts
@@ -24,10 +25,29 @@ from broker.ledger.holding.hold_legs import (
 )
 from broker.ledger.holding.legs import plan_money_leg
 from broker.ledger.tables import Hold, HoldLeg
-from broker.work import Services, Work
+from broker.persistence.driver import Command, Query, Statement
+from broker.persistence.tenancy import SEEN_BY, is_seen
+from broker.work import Services, Work, list_seen, run_for_all
 
 # So often a hold is renewed in its life at most: each time its row is written anew into all of its indexes.
 RENEWALS = 10
+# No place on earth is further ahead of UTC.
+FURTHEST_AHEAD = timedelta(hours=14)
+THEIRS = (
+    Hold.job_id == any_(bindparam("job_ids", type_=ARRAY(Text))),
+    Hold.state == HoldState.PLACED.value,
+    is_seen(Hold.customer_id),
+)
+RENEW = Statement(
+    update(Hold)
+    .where(*THEIRS, Hold.expires_at <= bindparam("renewed_since", type_=DateTime(timezone=True)))
+    .values(expires_at=bindparam("expiry", type_=DateTime(timezone=True)))
+)
+OF_EARLIER_MONTHS = Query(
+    select(Hold.customer_id, Hold.job_id, Hold.contract_id, Hold.month).where(
+        *THEIRS, Hold.month < bindparam("month", type_=Text)
+    )
+)
 
 
 def compute_expiry(services: Services) -> datetime:
@@ -102,17 +122,34 @@ async def _list_legs(work: Work, holds: Collection[Hold]) -> dict[str, list[Hold
 async def renew_holds(work: Work, job_ids: Collection[str]) -> None:
     """Renew live jobs' holds for another `hold_seconds`; in a new month their money comes from that month's budget.
 
-    No contract is locked before.
+    No contract is locked before. A hold of which little is used is not written.
     """
-    renewal = (
-        update(Hold)
-        .where(Hold.job_id.in_(job_ids), Hold.state == HoldState.PLACED.value)
-        .values(expires_at=compute_expiry(work.services))
-        .returning(Hold.job_id, Hold.contract_id, Hold.month)
-    )
-    renewed = (await work.session.execute(renewal)).all()
-    months = await _list_months(work, {each.contract_id for each in renewed})
-    due = [each.job_id for each in renewed if each.month < months[each.contract_id]]
+    await _roll_all(work, await _renew([work], job_ids))
+
+
+async def renew_all_holds(works: Mapping[str, Work], job_ids: Collection[str]) -> None:
+    """Renew as `renew_holds` does holds of several customers, whose units of work are in one transaction."""
+    earlier = await _renew(works.values(), job_ids)
+    for customer_id in sorted({hold.customer_id for hold in earlier}):
+        await _roll_all(works[customer_id], [hold for hold in earlier if hold.customer_id == customer_id])
+
+
+async def _renew(works: Collection[Work], job_ids: Collection[str]) -> list[Any]:
+    """Renew holds; returns those whose money may be an earlier month's: no contract's month is ahead of all clocks."""
+    first = next(iter(works))
+    expiry = compute_expiry(first.services)
+    used = timedelta(seconds=first.settings.hold_seconds) / RENEWALS
+    asked = {"job_ids": list(job_ids), SEEN_BY.key: list_seen(works)}
+    renewal = Command(RENEW, asked | {"expiry": expiry, "renewed_since": expiry - used})
+    month = {"month": f"{first.now + FURTHEST_AHEAD:%Y-%m}"}
+    (found,) = await run_for_all(works, [renewal, Command(OF_EARLIER_MONTHS, asked | month)])
+    return [OF_EARLIER_MONTHS.row(*row) for row in found]
+
+
+async def _roll_all(work: Work, holds: Collection[Any]) -> None:
+    """Move the money of those of some holds whose month is over for their contract."""
+    months = await _list_months(work, {hold.contract_id for hold in holds})
+    due = [hold.job_id for hold in holds if hold.month < months[hold.contract_id]]
     if due:
         for view in (await lock_holds(work, dict.fromkeys(due))).values():
             await roll_hold(work, view, months[view.terms.id])
