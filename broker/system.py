@@ -1,6 +1,6 @@
 """The running process: its database and services, and units of work for what no request asked for."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -9,6 +9,7 @@ from broker.clock import Clock, system_clock
 from broker.config import Settings
 from broker.ids import IdFactory, new_id
 from broker.persistence.database import Database, Scope, TimeLimits, open_database
+from broker.persistence.driver import Command, Row
 from broker.persistence.faults import Fault, find_fault
 from broker.persistence.folder_storage import FolderStorage
 from broker.work import SYSTEM_ACTOR, Services, Work
@@ -31,9 +32,20 @@ class System:
     @asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:
         """Open a transaction as the system itself, which sees every tenant."""
-        limits = TimeLimits(self.services.settings.lock_seconds)
-        async with self.database.transaction(Scope.ALL, limits=limits) as session:
+        async with self.database.transaction(Scope.ALL, limits=self._limits) as session:
             yield Work(session, SYSTEM_ACTOR, self.services)
+
+    async def read(self, commands: Sequence[Command]) -> list[list[Row]]:
+        """Read by statements in one message, as the system itself; returns the rows of each."""
+        return await self.database.read(commands, Scope.ALL, limits=self._limits)
+
+    async def write(self, commands: Sequence[Command], *, after: bytes = b"") -> None:
+        """Write by statements in one message, as the system itself; `after` goes in it, before the commit."""
+        await self.database.write(commands, Scope.ALL, limits=self._limits, after=after)
+
+    @property
+    def _limits(self) -> TimeLimits:
+        return TimeLimits(self.services.settings.lock_seconds)
 
     async def work_on(self, objects: Iterable[Object], act: Callable[[Work, Object], Awaitable[Any]]) -> None:
         """Act on each object in a transaction of its own; one that fails is logged and keeps no other from its turn.

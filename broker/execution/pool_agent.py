@@ -28,7 +28,7 @@ from broker.execution.relay import LAUNCH, Relay
 from broker.identity.model import RunBearer, sign_run_token
 from broker.jobs.rules.model import RUN_ENDS, RunStatus
 from broker.jobs.running.evictions import find_grace
-from broker.jobs.running.locked_run import load_runs
+from broker.jobs.running.locked_run import find_runs, read_runs
 from broker.jobs.running.runs import (
     extend_leases,
     give_back_run,
@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 # Shares of a lease: an agent that has no answer for the first stops its runs, and has stopped them after both.
 FENCED_AFTER, FENCING_GRACE = 1 / 2, 1 / 4
+MOST_LAUNCHES_AT_ONCE = 8
 
 
 class AgentLeaves(Exception):
@@ -76,6 +77,7 @@ class PoolAgent:
     held: set[str] = field(default_factory=set)
     keeping: asyncio.Task[None] | None = None
     extended_at: float = -math.inf
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_LAUNCHES_AT_ONCE))
 
     @cached_property
     def relays(self) -> Relay:
@@ -223,19 +225,24 @@ class PoolAgent:
         await self.relays.settle(LAUNCH)
 
     async def _launch(self, run_id: str) -> None:
-        if self.drains or not self.serves:
-            raise AgentLeaves(f"the agent of pool {self.pool} starts nothing more")
+        self._refuse_if_leaving()
         spec = await self.launches.ask(self.pool, run_id)
         if spec is None:
             return
-        self.held.add(run_id)  # from now on it may have a process
         try:
-            await self.engine.launch(spec)
+            async with self.turns:
+                self._refuse_if_leaving()
+                self.held.add(run_id)  # from now on it may have a process
+                await self.engine.launch(spec)
         except LaunchError as error:
             log.warning("%s", error)
             self.held.discard(run_id)
             async with self.system.work() as work:
                 await lose_run(work, run_id, f"it could not be started: {error.detail}")
+
+    def _refuse_if_leaving(self) -> None:
+        if self.drains or not self.serves:
+            raise AgentLeaves(f"the agent of pool {self.pool} starts nothing more")
 
     async def _stop(self, run_id: str) -> None:
         async with self.system.work() as work:
@@ -244,10 +251,11 @@ class PoolAgent:
 
     async def _describe_launches(self, _pool: str, run_ids: Sequence[str]) -> list[LaunchSpec | None]:
         """Describe what the engine needs to launch runs; None: it has ended before its start, or is another's."""
-        async with self.system.work() as work:
-            found = {run.id: run for run in await load_runs(work, run_ids)}
-            ours = [run for run in found.values() if self._may_launch(run)]
-            await own_runs(work, [run.id for run in ours if run.agent_id is None], self.identity.id)
+        ours = [run for run in read_runs(await self.system.read([find_runs(run_ids)])) if self._may_launch(run)]
+        unowned = [run.id for run in ours if run.agent_id is None]
+        if unowned:
+            async with self.system.work() as work:
+                await own_runs(work, unowned, self.identity.id)
         described = {run.id: self._describe(run) for run in ours}
         return [described.get(run_id) for run_id in run_ids]
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from broker.execution.engine import NotYet
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
-from broker.persistence.database import wake_dispatcher
+from broker.persistence.database import WAKE
 from broker.persistence.outbox import PendingMessage
 from broker.system import System
 
@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 Call = Callable[[str], Awaitable[None]]
 LAUNCH, STOP = "launch", "stop"
-MOST_LAUNCHES_AT_ONCE = 8
 # So often a launch that has no room yet is tried again before it is worth a warning: about half a minute.
 USUAL_WAITS = 5
 
@@ -44,7 +43,6 @@ class Relay:
     launch: Call
     stop: Call
     under_way: dict[int, Delivery] = field(default_factory=dict)
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_LAUNCHES_AT_ONCE))
 
     @cached_property
     def marks(self) -> Batches[str, int, None]:
@@ -57,11 +55,9 @@ class Relay:
 
     async def begin(self, *, launches: bool = True) -> None:
         """Begin to deliver every message that is due, oldest first, and wait for none; without launches, only stops."""
-        async with self.system.work() as work:
-            due = await outbox.list_pending(
-                work.session, self.recipients, now=work.now, under_way=self.under_way.keys()
-            )
-        for message in due:
+        now = self.system.services.now
+        (due,) = await self.system.read([outbox.find_pending(self.recipients, now=now, under_way=self.under_way)])
+        for message in outbox.read_pending(due):
             if message.id not in self.under_way and (launches or message.kind == STOP):
                 begun = self._launch(message) if message.kind == LAUNCH else self._stop(message, self._list_of(message))
                 self.under_way[message.id] = Delivery(message, asyncio.create_task(begun))
@@ -85,8 +81,7 @@ class Relay:
 
     async def _launch(self, message: PendingMessage) -> None:
         try:
-            async with self.turns:
-                await self._deliver(message, self.launch)
+            await self._deliver(message, self.launch)
         finally:
             del self.under_way[message.id]
 
@@ -117,11 +112,9 @@ class Relay:
             await self.marks.ask(message.kind, message.id)
 
     async def _mark_done(self, kind: str, message_ids: Sequence[int]) -> list[None]:
-        """Mark messages as done, those together whose calls have ended meanwhile."""
-        async with self.system.work() as work:
-            await outbox.mark_done(work.session, message_ids, now=work.now)
-            if kind == STOP:  # their devices are free now
-                await wake_dispatcher(work.session)
+        """Mark messages as done, those together whose calls have ended meanwhile; what was stopped frees devices."""
+        done = outbox.command_done(message_ids, now=self.system.services.now)
+        await self.system.write([done], after=WAKE if kind == STOP else b"")
         return [None for _message in message_ids]
 
 

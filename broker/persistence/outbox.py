@@ -7,12 +7,26 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Index, delete, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Index,
+    Text,
+    all_,
+    any_,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column, wake_dispatcher
-from broker.persistence.driver import Command
+from broker.persistence.driver import Command, Row, Statement
 from broker.persistence.set_writes import command_inserts
 
 LONGEST_RETRY_SECONDS = 60
@@ -67,23 +81,33 @@ def command_messages(messages: Iterable[NewMessage], *, now: datetime) -> list[C
     return command_inserts(OutboxMessage, [vars(message) | due for message in messages])
 
 
-async def list_pending(
-    session: AsyncSession, recipients: Collection[str], *, now: datetime, under_way: Collection[int] = ()
-) -> list[PendingMessage]:
-    """List the messages of these recipients that are due and not under way, oldest first."""
-    query = (
-        select(OutboxMessage)
-        .where(
-            OutboxMessage.recipient.in_(recipients),
-            OutboxMessage.done_at.is_(None),
-            OutboxMessage.not_before <= now,
-            OutboxMessage.id.not_in(under_way),
-        )
-        .order_by(OutboxMessage.id)
-        .limit(BATCH)
+PENDING = Statement(
+    select(OutboxMessage.id, OutboxMessage.kind, OutboxMessage.run_id, OutboxMessage.failures)
+    .where(
+        OutboxMessage.recipient == any_(bindparam("recipients", type_=ARRAY(Text))),
+        OutboxMessage.done_at.is_(None),
+        OutboxMessage.not_before <= bindparam("now", type_=DateTime(timezone=True)),
+        OutboxMessage.id != all_(bindparam("under_way", type_=ARRAY(BigInteger))),
     )
-    rows = (await session.scalars(query)).all()
-    return [PendingMessage(row.id, row.kind, row.run_id, row.failures) for row in rows]
+    .order_by(OutboxMessage.id)
+    .limit(bindparam("most", type_=BigInteger))
+)
+MARK_DONE = Statement(
+    update(OutboxMessage)
+    .where(OutboxMessage.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+    .values(done_at=bindparam("now", type_=DateTime(timezone=True)))
+)
+
+
+def find_pending(recipients: Collection[str], *, now: datetime, under_way: Collection[int] = ()) -> Command:
+    """Make the command that finds the messages of these recipients that are due and not under way, oldest first."""
+    asked = {"recipients": list(recipients), "now": now, "under_way": list(under_way), "most": BATCH}
+    return Command(PENDING, asked)
+
+
+def read_pending(rows: Iterable[Row]) -> list[PendingMessage]:
+    """Read the messages from the rows of `find_pending`."""
+    return [PendingMessage(*row) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -115,8 +139,9 @@ async def list_unstopped(session: AsyncSession) -> set[str]:
     return set((await session.scalars(query)).all())
 
 
-async def mark_done(session: AsyncSession, message_ids: Collection[int], *, now: datetime) -> None:
-    await session.execute(update(OutboxMessage).where(OutboxMessage.id.in_(message_ids)).values(done_at=now))
+def command_done(message_ids: Collection[int], *, now: datetime) -> Command:
+    """Make the command that marks messages as done."""
+    return Command(MARK_DONE, {"ids": list(message_ids), "now": now})
 
 
 async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now: datetime) -> None:

@@ -42,11 +42,6 @@ async def get_run(work: Work, run_id: str) -> Run:
     return run
 
 
-async def load_runs(work: Work, run_ids: Collection[str]) -> Sequence[Run]:
-    """Load those of some runs that there are."""
-    return (await work.session.scalars(select(Run).where(Run.id.in_(run_ids)))).all()
-
-
 async def lock_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
     """Lock a run that may still report. Raises: NotFound, StaleFenceToken."""
     locked = await lock_any_run(work, run_id)
@@ -74,6 +69,16 @@ def lock_runs(run_ids: Collection[str], *, seen_by: Collection[str] | None) -> l
     """
     asked = {"run_ids": list(run_ids), SEEN_BY.key: seen_by}
     return [Command(LOCK_JOBS, asked), Command(RUNS, asked)]
+
+
+def find_runs(run_ids: Collection[str]) -> Command:
+    """Make the command that finds those of some runs that there are, of all customers."""
+    return Command(RUNS, {"run_ids": list(run_ids), SEEN_BY.key: None})
+
+
+def read_runs(found: Sequence[Sequence[Row]]) -> Records[Run]:
+    """Read the runs from the rows of `find_runs`."""
+    return RUN_RECORDS.read(found[0])
 
 
 def read_locked_runs(found: Sequence[Sequence[Row]]) -> LockedRuns:

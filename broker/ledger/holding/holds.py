@@ -139,10 +139,14 @@ async def _renew(works: Collection[Work], job_ids: Collection[str]) -> list[Any]
     first = next(iter(works))
     expiry = compute_expiry(first.services)
     used = timedelta(seconds=first.settings.hold_seconds) / RENEWALS
-    asked = {"job_ids": list(job_ids), SEEN_BY.key: list_seen(works)}
-    renewal = Command(RENEW, asked | {"expiry": expiry, "renewed_since": expiry - used})
-    month = {"month": f"{first.now + FURTHEST_AHEAD:%Y-%m}"}
-    (found,) = await run_for_all(works, [renewal, Command(OF_EARLIER_MONTHS, asked | month)])
+    asked = {
+        "job_ids": list(job_ids),
+        SEEN_BY.key: list_seen(works),
+        "expiry": expiry,
+        "renewed_since": expiry - used,
+        "month": f"{first.now + FURTHEST_AHEAD:%Y-%m}",
+    }
+    (found,) = await run_for_all(works, [Command(RENEW, asked), Command(OF_EARLIER_MONTHS, asked)])
     return [OF_EARLIER_MONTHS.row(*row) for row in found]
 
 

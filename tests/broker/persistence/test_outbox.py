@@ -17,8 +17,8 @@ async def enqueue(system: System, run_id: str = "run_1", *, kind: str = "launch"
 
 
 async def list_pending(system: System, **options: object) -> list[PendingMessage]:
-    async with system.work() as work:
-        return await outbox.list_pending(work.session, ["test"], now=work.now, **options)
+    (found,) = await system.read([outbox.find_pending(["test"], now=system.services.now, **options)])
+    return outbox.read_pending(found)
 
 
 async def fail(system: System, message_id: int, error: str = "no room") -> timedelta:
@@ -51,8 +51,7 @@ async def test_message_stays_until_it_is_marked_as_done(system: System) -> None:
     await enqueue(system)
     (message,) = await list_pending(system)
     assert await list_pending(system) == [message]
-    async with system.work() as work:
-        await outbox.mark_done(work.session, [message.id], now=work.now)
+    await system.write([outbox.command_done([message.id], now=system.services.now)])
     assert await list_pending(system) == []
 
 

@@ -157,9 +157,9 @@ async def test_done_messages_go_and_those_that_wait_stay(
     async with system.work() as work:
         for run_id in ("run_done", "run_waiting"):
             await outbox.enqueue(work.session, recipient="x", kind="launch", run_id=run_id, now=work.now)
-    async with system.work() as work:
-        first, _ = await outbox.list_pending(work.session, ["x"], now=work.now)
-        await outbox.mark_done(work.session, [first.id], now=work.now)
+    now = system.services.now
+    first, _ = outbox.read_pending(*await system.read([outbox.find_pending(["x"], now=now)]))
+    await system.write([outbox.command_done([first.id], now=now)])
     clock.advance(days=8)
     await sweep(system)
     with owner_connection(urls) as connection:
