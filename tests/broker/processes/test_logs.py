@@ -3,7 +3,6 @@
 import json
 import logging
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,6 @@ import structlog
 
 from broker.config import Settings
 from broker.processes.logs import configure_logging
-
-
-@pytest.fixture
-def restored() -> Iterator[None]:
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    yield
-    root.setLevel(level)
-    root.handlers[:] = handlers
-    structlog.contextvars.clear_contextvars()
 
 
 def tell(settings: Settings, capsys: pytest.CaptureFixture[str]) -> list[str]:

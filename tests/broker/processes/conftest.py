@@ -1,0 +1,20 @@
+"""What logging is set to in a process, and put back after a test."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Put back what `configure_logging` changes for the whole process."""
+    root = logging.getLogger()
+    level, handlers, place = root.level, root.handlers[:], logging._srcfile
+    flags = (logging.logThreads, logging.logProcesses, logging.logMultiprocessing)
+    yield
+    root.setLevel(level)
+    root.handlers[:], logging._srcfile = handlers, place
+    logging.logThreads, logging.logProcesses, logging.logMultiprocessing = flags
+    structlog.contextvars.clear_contextvars()
