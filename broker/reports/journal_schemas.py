@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut
 from broker.ledger.reading.journal import JournalLine
+from broker.reports.tables import ReportTable
 from pricing.money import Money
 
 NOTHING = {"amount": "0.00", "currency": "CNY"}
@@ -61,8 +61,8 @@ class JournalOut(BaseModel):
         )
 
 
-def write_journal_csv(journal: JournalOut) -> bytes:
-    """Write the journal's lines as CSV."""
+def tabulate_journal(journal: JournalOut) -> ReportTable:
+    """Lay the journal's lines out as a table."""
     columns = (*JournalLineOut.model_fields, "currency")
     rows = [{**line.model_dump(), "currency": line.debit.currency} for line in journal.data]
-    return write_table(columns, rows, names=())
+    return ReportTable(f"journal-{journal.month}", columns, rows)

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut
 from broker.ledger import service as ledger
 from broker.reports.margin import MarginRow
+from broker.reports.tables import ReportTable
 from pricing.money import Money
 
 
@@ -90,7 +90,7 @@ def _total(amounts: Iterable[Money]) -> MoneyOut:
     return MoneyOut.of(sum(amounts, Money.zero()))
 
 
-CSV_COLUMNS = (
+COLUMNS = (
     "month",
     "job_id",
     "customer_id",
@@ -107,8 +107,8 @@ CSV_COLUMNS = (
 )
 
 
-def write_margin_csv(report: MarginReportOut) -> bytes:
-    """Write the report's rows as CSV; its totals are the sums of the columns."""
+def tabulate_margin(report: MarginReportOut) -> ReportTable:
+    """Lay the report's rows out as a table; its totals are the sums of the columns."""
     rows = [
         {
             **row.model_dump(),
@@ -118,4 +118,4 @@ def write_margin_csv(report: MarginReportOut) -> bytes:
         }
         for row in report.data
     ]
-    return write_table(CSV_COLUMNS, rows, names=("customer",))
+    return ReportTable(f"margin-{report.month}", COLUMNS, rows, ("customer",))

@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut, as_hours
 from broker.reports.plan_advice import CustomerAdvice
+from broker.reports.tables import ReportTable
 from pricing.plan_advice.advice import JudgedOption, PlanAdvice, Scenario
 from pricing.plan_advice.costs import MonthUsage, PlanCost, PlanOption
 from pricing.plans import PlanName
@@ -134,7 +134,7 @@ def _write_hours(hours: Fraction) -> str:
     return str((Decimal(hours.numerator) / hours.denominator).quantize(HUNDREDTH))
 
 
-CSV_COLUMNS = (
+COLUMNS = (
     "customer_id",
     "customer",
     "first_month",
@@ -158,9 +158,9 @@ CSV_COLUMNS = (
 )
 
 
-def write_advice_csv(advice: PlanAdviceOut) -> bytes:
-    """Write the options as CSV, the advised one first."""
-    return write_table(CSV_COLUMNS, _list_rows(advice), names=("customer",))
+def tabulate_advice(advice: PlanAdviceOut) -> ReportTable:
+    """Lay the options out as a table, the advised one first."""
+    return ReportTable(f"plan-advice-{advice.customer_id}", COLUMNS, _list_rows(advice), ("customer",))
 
 
 def _list_rows(advice: PlanAdviceOut) -> Iterable[dict[str, object]]:

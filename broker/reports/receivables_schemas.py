@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.billing.model import InvoiceKind
-from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut
 from broker.reports.receivables import Age, OpenInvoice, Receivable, sum_by_age
+from broker.reports.tables import ReportTable
 from pricing.money import Money
 
 TEN_YUAN = {"amount": "10.00", "currency": "CNY"}
@@ -79,7 +79,7 @@ def _write_ages(invoices: Iterable[OpenInvoice]) -> dict[Age, MoneyOut]:
     return {age: MoneyOut.of(amount) for age, amount in sum_by_age(invoices).items()}
 
 
-CSV_COLUMNS = (
+COLUMNS = (
     "customer_id",
     "customer",
     "contract_id",
@@ -95,12 +95,12 @@ CSV_COLUMNS = (
 )
 
 
-def write_receivables_csv(report: ReceivablesOut) -> bytes:
-    """Write the report as CSV, a line for each invoice; its total is the sum of the column."""
+def tabulate_receivables(report: ReceivablesOut) -> ReportTable:
+    """Lay the report out as a table, a row for each invoice; its total is the sum of the column."""
     rows = (
         {"customer_id": owed.customer_id, "customer": owed.customer, "currency": invoice.due.currency}
         | invoice.model_dump(mode="json")
         for owed in report.data
         for invoice in owed.invoices
     )
-    return write_table(CSV_COLUMNS, rows, names=("customer", "contract_number"))
+    return ReportTable(f"receivables-{report.as_of:%Y-%m-%d}", COLUMNS, rows, ("customer", "contract_number"))

@@ -16,20 +16,29 @@ PRICES = frozenset({"list_price", "unit_price"})
 
 
 def write_workbook(
-    sheet: str, columns: Sequence[str], rows: Iterable[Mapping[str, str | int | None]], *, made_at: datetime
+    sheet: str,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, str | int | None]],
+    *,
+    made_at: datetime,
+    shown: Mapping[str, str] = FORMATS,
+    heads: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Write the bytes of a workbook of one sheet, its heads frozen and filtered. No cell is a formula."""
+    """Write the bytes of a workbook of one sheet, its heads frozen and filtered. No cell is a formula.
+
+    `shown` are the columns of numbers, by how they are shown; `heads` what stands above columns, or else their names.
+    """
     buffer = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(buffer, options) as book:
         book.set_properties({"created": made_at.replace(tzinfo=None)})
         page, bold = book.add_worksheet(sheet), book.add_format({"bold": True})
-        shown = {name: book.add_format({"num_format": FORMATS[name]}) for name in columns if name in FORMATS}
-        page.write_row(0, 0, columns, bold)
+        formats = {name: book.add_format({"num_format": shown[name]}) for name in columns if name in shown}
+        page.write_row(0, 0, [name if heads is None else heads[name] for name in columns], bold)
         count = 0
         for count, row in enumerate(rows, start=1):
             for place, name in enumerate(columns):
-                _write(page, count, place, row[name], name in FORMATS or name in PRICES, shown.get(name))
+                _write(page, count, place, row[name], name in shown or name in PRICES, formats.get(name))
         page.freeze_panes(1, 0)
         page.autofilter(0, 0, count, len(columns) - 1)
         page.autofit()

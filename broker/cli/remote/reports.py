@@ -1,6 +1,8 @@
 """`broker reports`: what a month has cost, what is owed, which plan to sign next, how good expected starts were."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -21,14 +23,22 @@ app = typer.Typer(
 
 Customer = Annotated[str | None, typer.Option("--customer", help="The customer's id; a customer sees its own.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write it as CSV into this file; one that is there is replaced.")
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Write it into this file, as XLSX where its name ends so, or else as CSV; one that is there is replaced.",
+    ),
 ]
-COSTS = (
-    Column("customer"),
-    Column("project"),
-    Column("plan"),
-    *(Column(name, right=True) for name in ("jobs", "GPU-hours", "tokens", "cost", "due")),
-)
+PLACES = {
+    "customer": "customer",
+    "contract": "contract_id",
+    "contract_number": "contract_number",
+    "plan": "plan",
+    "project": "project",
+    "gpu_type": "gpu_type",
+}
+COSTS = ("jobs", "GPU-hours", "tokens", "list", "cost", "due")
 AGES = {
     "not_due": "not due",
     "days_1_to_30": "1 to 30 days",
@@ -56,24 +66,39 @@ PAYS_FROM = "break_even_gpu_hours"
 @app.command("monthly-cost")
 def show_monthly_cost(
     month: Annotated[str, typer.Argument(help="The billing month, as 2026-11.")],
+    group_by: Annotated[
+        str, typer.Option("--group-by", help="Of customer, contract, contract_number, plan, project, gpu_type.")
+    ] = "customer,contract,project",
     customer_id: Customer = None,
+    contract_number: Annotated[str | None, typer.Option("--contract-number", help="Only of these contracts.")] = None,
+    month_over_month: Annotated[bool, typer.Option("--month-over-month", help="Beside the month before.")] = False,
     output: Output = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Show what each contract has cost in a billing month, by project; costs are in the customer's currency."""
-    asked = {"month": month, "customer_id": customer_id}
+    """Show what a billing month costs, by customer, contract and project or as asked; costs are in CNY.
+
+    A month whose invoices are final stays as they say; another is as of now.
+    """
+    asked: dict[str, Any] = {"month": month, "group_by": group_by, "customer_id": customer_id}
+    asked |= {"contract_number": contract_number, "month_over_month": month_over_month or None}
     with connect(url, key) as client:
         report = _fetch(client, "monthly-cost", asked, output)
     if report is not None:
-        write_table(report, COSTS, _make_cost_row, as_json=as_json)
+        places = [name for name in PLACES if name in report["group_by"]]
+        rows = {**report, "data": [*report["data"], {**report, "due_change": None, "total": True}]}
+        columns = [*map(Column, places), *(Column(name, right=True) for name in (*COSTS, "change"))]
+        write_table(report if as_json else rows, columns, partial(make_cost_row, places), as_json=as_json)
 
 
-def _make_cost_row(row: dict[str, Any]) -> list[str]:
-    names = [one_line(row["customer"]), one_line(row["project"] or "-"), row["plan"]]
+def make_cost_row(places: Sequence[str], row: dict[str, Any]) -> list[str]:
+    """Make the line of a row of costs, or of their total: where it belongs, and what it comes to."""
+    names = [one_line(row[PLACES[name]] or "-") if "total" not in row else "" for name in places]
+    names[0] = "total" if "total" in row else names[0]
     counts = [str(row["jobs"]), row["gpu_hours"], f"{row['tokens']:,}"]
-    return [*names, *counts, row["cost"]["amount"], row["due"]["amount"]]
+    change = row["due_change"]["amount"] if row["due_change"] else "-"
+    return [*names, *counts, *(row[name]["amount"] for name in ("list_cost", "cost", "due")), change]
 
 
 @app.command("receivables")
@@ -159,10 +184,11 @@ def _describe_share(count: int, coverage: str | None) -> str:
 
 
 def _fetch(client: Client, report: str, asked: dict[str, Any], output: Path | None) -> Any:
-    """Fetch a report; None, once it is written as CSV, where a file is named for it."""
+    """Fetch a report; None, once it is written where a file is named for it: as XLSX, where its name ends so."""
     if output is None:
         return client.get(f"/reports/{report}", **asked)
-    query = {name: value for name, value in asked.items() if value is not None} | {"format": "csv"}
+    as_format = "xlsx" if output.suffix.lower() == ".xlsx" else "csv"
+    query = {name: value for name, value in asked.items() if value is not None} | {"format": as_format}
     written = client.download(f"/reports/{report}?{urlencode(query)}", output)
     make_console().print(f"{written} is written.")
     return None

@@ -1,0 +1,67 @@
+"""What an open month owes beside its usage, as it is now: volume tiers, true-ups, guaranteed GPUs, tax on all of it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import exists, func, or_, select
+
+from broker.billing.lines.guarantees import draft_guarantees
+from broker.billing.lines.tax import tax_lines
+from broker.billing.lines.tiers import tier_lines
+from broker.billing.lines.true_up import true_up_lines
+from broker.billing.model import DraftLine, LineKind
+from broker.contracts import service as contracts
+from broker.contracts.terms.model import ContractTerms
+from broker.ledger.tables import ClosedMonth
+from broker.reports.costs.costs import Costs, Fact, Place
+from broker.reports.costs.reading import Asked
+from broker.work import Work
+from pricing.money import Money
+
+
+async def read_contract_parts(work: Work, asked: Asked, used: Iterable[Fact]) -> list[Fact]:
+    """Read what contracts owe beside their usage in an open month; guarantees by now, as the next invoice shows them.
+
+    Each contract is asked for its tiers where its card has any, and for its true-up where a period of it is over: all
+    others take no statement of their own.
+    """
+    billed: defaultdict[str, int] = defaultdict(int)
+    for fact in used:
+        billed[fact.place.contract_id] += fact.costs.due
+    terms = await contracts.load_terms(work, {*billed, *await _list_owing(work, asked)})
+    facts = []
+    for each in terms.values():
+        if asked.month <= each.billing_month(work.now):
+            costs = await _read_parts(work, each, asked.month, billed)
+            facts += [Fact(Place.of(each, asked.month), costs, final=False)] if costs != Costs() else []
+    return facts
+
+
+async def _list_owing(work: Work, asked: Asked) -> list[str]:
+    """List the contracts that may owe something for time alone in a month that is not closed for them."""
+    contract = contracts.Contract
+    closed = exists().where(ClosedMonth.contract_id == contract.id, ClosedMonth.month == asked.month)
+    commits = or_(contract.committed_gpu_hours > 0, func.jsonb_array_length(contract.changes) > 0)
+    guarantees = func.jsonb_array_length(contract.guaranteed_gpus) > 0
+    query = select(contract.id).where(~closed, contract.cancelled_at.is_(None), commits | guarantees)
+    query = query.where(contract.starts_at <= work.now)
+    for column, wanted in ((contract.customer_id, asked.customer_id), (contract.id, asked.contract_id)):
+        query = query if wanted is None else query.where(column == wanted)
+    return list(await work.session.scalars(query))
+
+
+async def _read_parts(work: Work, terms: ContractTerms, month: str, billed: Mapping[str, int]) -> Costs:
+    lines = [*await tier_lines(work, terms, month), *await true_up_lines(work, terms, month)]
+    lines += draft_guarantees(terms, month, until=work.now)
+    usage = DraftLine(LineKind.USAGE, "usage of the month", Money(billed.get(terms.id, 0)))
+    taxes = tax_lines(terms.of_month(month).tax, [usage, *lines])
+    return Costs(
+        tier_settlement=_sum(lines, LineKind.TIER_SETTLEMENT),
+        true_up=_sum(lines, LineKind.TRUE_UP),
+        guarantee=_sum(lines, LineKind.GUARANTEE),
+        tax=_sum(taxes, LineKind.TAX),
+    )
+
+
+def _sum(lines: Iterable[DraftLine], kind: LineKind) -> int:
+    return sum(line.amount.micros for line in lines if line.kind == kind)
