@@ -87,9 +87,9 @@ def show_monthly_cost(
         report = _fetch(client, "monthly-cost", asked, output)
     if report is not None:
         places = [name for name in PLACES if name in report["group_by"]]
-        rows = {**report, "data": [*report["data"], {**report, "due_change": None, "total": True}]}
+        rows = report["data"] if as_json else [*report["data"], {**report, "due_change": None, "total": True}]
         columns = [*map(Column, places), *(Column(name, right=True) for name in (*COSTS, "change"))]
-        write_table(report if as_json else rows, columns, partial(make_cost_row, places), as_json=as_json)
+        write_table({**report, "data": rows}, columns, partial(make_cost_row, places), as_json=as_json)
 
 
 def make_cost_row(places: Sequence[str], row: dict[str, Any]) -> list[str]:
