@@ -89,7 +89,12 @@ def show_monthly_cost(
         places = [name for name in PLACES if name in report["group_by"]]
         rows = report["data"] if as_json else [*report["data"], {**report, "due_change": None, "total": True}]
         columns = [*map(Column, places), *(Column(name, right=True) for name in (*COSTS, "change"))]
-        write_table({**report, "data": rows}, columns, partial(make_cost_row, places), as_json=as_json)
+        write_table(
+            {"data": rows, "next_cursor": None} if not as_json else report,
+            columns,
+            partial(make_cost_row, places),
+            as_json=as_json,
+        )
 
 
 def make_cost_row(places: Sequence[str], row: dict[str, Any]) -> list[str]:
