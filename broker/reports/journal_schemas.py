@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut
 from broker.ledger.reading.journal import JournalLine
-from broker.reports.tables import ReportTable
+from broker.reports.report_files import ReportTable
 from pricing.money import Money
 
 NOTHING = {"amount": "0.00", "currency": "CNY"}

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.http.shapes import MoneyOut
 from broker.ledger import service as ledger
 from broker.reports.margin import MarginRow
-from broker.reports.tables import ReportTable
+from broker.reports.report_files import ReportTable
 from pricing.money import Money
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut, as_hours
 from broker.reports.plan_advice import CustomerAdvice
-from broker.reports.tables import ReportTable
+from broker.reports.report_files import ReportTable
 from pricing.plan_advice.advice import JudgedOption, PlanAdvice, Scenario
 from pricing.plan_advice.costs import MonthUsage, PlanCost, PlanOption
 from pricing.plans import PlanName

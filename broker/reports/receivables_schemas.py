@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.billing.model import InvoiceKind
 from broker.http.shapes import MoneyOut
 from broker.reports.receivables import Age, OpenInvoice, Receivable, sum_by_age
-from broker.reports.tables import ReportTable
+from broker.reports.report_files import ReportTable
 from pricing.money import Money
 
 TEN_YUAN = {"amount": "10.00", "currency": "CNY"}

@@ -24,9 +24,9 @@ from broker.reports.receivables import report_receivables
 from broker.reports.receivables_schemas import ReceivablesOut, tabulate_receivables
 from broker.reports.reconciliation import reconcile_books
 from broker.reports.reconciliation_schemas import ReconciliationOut
+from broker.reports.report_files import answer_file
 from broker.reports.start_accuracy import judge_starts
 from broker.reports.start_accuracy_schemas import StartAccuracyOut
-from broker.reports.tables import answer_file
 from pricing.plan_advice.costs import TERM_MONTHS
 from pricing.plans import PlanName
 

@@ -9,7 +9,7 @@ from broker.http.shapes import MoneyOut, as_hours
 from broker.reports.costs.costs import Costs
 from broker.reports.costs.grouping import CostRow
 from broker.reports.costs.report import CostReport, Names
-from broker.reports.tables import ReportTable
+from broker.reports.report_files import ReportTable
 
 
 def _money(description: str, amount: str = "0.00") -> Any:
