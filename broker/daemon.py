@@ -207,7 +207,7 @@ class Daemon:
             result = await self._run_cycle(tells=tells)
             ended = time.monotonic()
             self.pace.note_cycle(began, ended, starts_more=result.starts_more)
-            if tells:
+            if tells and result.has_told:
                 self.pace.note_told(began, ended, waiting=result.waiting)
             self.has_started = result.started > 0
         if self.agent is not None:

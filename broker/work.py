@@ -136,10 +136,12 @@ class Work:
         told = {ASKING.key: self.confined_to, **parameters}
         return await fetch_rows(self.connection, query, told)
 
-    async def run_together(self, commands: Sequence[Command], *, after: bytes = b"") -> list[list[Row]]:
+    async def run_together(
+        self, commands: Sequence[Command], *, before: bytes = b"", after: bytes = b""
+    ) -> list[list[Row]]:
         """Run statements past the session, which is flushed before, in one message; `driver.run_together` says how."""
         await self.flush()
-        return await run_together(self.connection, commands, after=after)
+        return await run_together(self.connection, commands, before=before, after=after)
 
     async def flush(self) -> None:
         """Write what the session has new or changed; asking costs nothing where that is nothing."""

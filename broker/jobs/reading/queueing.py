@@ -1,7 +1,4 @@
-"""The jobs that the planner plans with: which wait, which hold devices; and writing down why each waits.
-
-Thousands may wait: they are read as few columns in one query, and written in one batch.
-"""
+"""What the planner plans with beside the jobs that wait: which hold devices; and writing down why each waits."""
 
 import json
 import math
@@ -9,18 +6,15 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, cast, func, literal, select, text
+from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
 
 from broker.jobs.rules.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
 from broker.persistence.documents import explain_unreadable
 from broker.work import Work
-from pricing.estimate.type_choice import Preference, TypedRun
 
 # The p50: half of such jobs hold their devices no longer. A job that goes on needs what is left. Units: GPU-seconds.
 # As text, since a cast of thousands of rows costs more than to read them here.
@@ -31,9 +25,7 @@ LATE_GPU_SECONDS = func.coalesce(
     Job.remaining["gpu_seconds"]["p90"].as_string(), Job.estimate["gpu_seconds"]["p90"].as_string()
 )
 WHOLE = re.compile("[0-9]{1,18}")
-SET_ASIDE = "set_aside"
 NOT_PLANNED = "not_planned"
-ANY_TYPE = ""
 
 # By primary key, sent as one batch: joined to a list of jobs it was planned as a nested loop, since row-level security
 # makes the planner expect a single row, and took five seconds for 5000 jobs.
@@ -41,50 +33,6 @@ WRITE_WAIT = text(
     "UPDATE jobs SET pending_reason = CAST(:reason AS jsonb), expected_start = :expected_start,"
     " latest_start = :latest_start WHERE id = :id"
 )
-
-
-@dataclass(frozen=True)
-class Placement:
-    """The GPU types that a job may run on with what is left of it on each, which it would rather have, and its date.
-
-    A run with the empty name is on whatever type: jobs of before.
-    """
-
-    runs: tuple[TypedRun, ...]
-    prefer: str = Preference.CHEAPEST.value
-    finish_by: datetime | None = None
-
-
-@dataclass(frozen=True)
-class BatchLimit:
-    """The batch of a job, of which so many jobs may run at one time."""
-
-    id: str
-    at_once: int
-
-
-@dataclass(frozen=True)
-class QueuedJob:
-    """A job that waits, and what it was last told about that. `fault` says what of it cannot be read, if anything.
-
-    `expedited_at`: since when it goes first, since it lost its machine by our doing. `priority`: its own, by ops.
-    `used_gpu_seconds`: what its runs have had.
-    """
-
-    id: str
-    contract_id: str
-    queue: str
-    gpus: int
-    created_at: datetime
-    placement: Placement
-    pending_reason: dict[str, Any] | None
-    expected_start: datetime | None
-    fault: str | None = None
-    batch: BatchLimit | None = None
-    expedited_at: datetime | None = None
-    priority: int | None = None
-    used_gpu_seconds: int = 0
-    latest_start: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -116,110 +64,6 @@ class WaitNotice:
     reason: dict[str, Any]
     expected_start: datetime | None
     latest_start: datetime | None = None
-
-
-# What the planner needs of a job that waits, and what that was told last.
-QUEUED = (
-    Job.id,
-    Job.contract_id,
-    Job.queue,
-    Job.gpus,
-    Job.created_at,
-    LEFT_GPU_SECONDS,
-    WHOLE_GPU_SECONDS,
-    cast(Job.gpu_types, Text),
-    Job.prefer,
-    Job.finish_by,
-    Job.batch_id,
-    Job.batch_at_once,
-    Job.pending_reason,
-    Job.expected_start,
-    Job.expedited_at,
-    Job.priority,
-    Job.used_gpu_seconds,
-    Job.latest_start,
-)
-# All transactions below the first number have ended: what they changed is seen by every statement that comes later.
-# From the second on none had ended yet; rows with such a number come from a dump of a database that was further on.
-UNDER_WAY = text(
-    "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),"
-    " CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
-)
-
-
-async def list_waiting(work: Work) -> list[QueuedJob]:
-    """List the jobs that wait, the earliest first; one of whom something cannot be read has a `fault`."""
-    query = select(*QUEUED).where(Job.status == JobStatus.QUEUED.value).order_by(Job.created_at, Job.id)
-    return [_read_queued(*row) for row in await work.session.execute(query)]
-
-
-@dataclass(frozen=True)
-class LineChanges:
-    """The jobs that wait or have changed, and those of them that wait no longer; all is there for who reads on later.
-
-    `read_from` is where to read on from: some of these are found once more then. `is_whole`: all that wait are there.
-    """
-
-    read_from: int
-    waiting: Sequence[QueuedJob]
-    gone: Sequence[str] = ()
-    is_whole: bool = False
-
-
-async def read_line(work: Work, since: int | None) -> LineChanges:
-    """Read what has changed of the jobs that wait since an earlier reading; None: all that wait.
-
-    All are read, too, where that reading was of a database that was further on: this one was restored since.
-    """
-    read_from, not_begun = (await work.session.execute(UNDER_WAY)).one()
-    if since is None or since > read_from:
-        return LineChanges(read_from, await list_waiting(work), is_whole=True)
-    query = select(Job.status, *QUEUED).where(Job.changed_in >= since, Job.changed_in < not_begun)
-    rows = (await work.session.execute(query)).all()
-    waiting = [_read_queued(*row[1:]) for row in rows if row[0] == JobStatus.QUEUED]
-    return LineChanges(read_from, waiting, [row[1] for row in rows if row[0] != JobStatus.QUEUED])
-
-
-def _read_queued(
-    job_id: str,
-    contract_id: str,
-    queue: str,
-    gpus: int,
-    created_at: datetime,
-    left: str | None,
-    whole: str | None,
-    types: str | None,
-    prefer: str,
-    finish_by: datetime | None,
-    batch_id: str | None,
-    at_once: int | None,
-    reason: dict[str, Any] | None,
-    start: datetime | None,
-    expedited_at: datetime | None,
-    priority: int | None,
-    used_gpu_seconds: int,
-    latest: datetime | None,
-) -> QueuedJob:
-    runs, fault = _read_runs(left, whole, types)
-    placement = Placement(runs, prefer, finish_by)
-    batch = None if batch_id is None or at_once is None else BatchLimit(batch_id, at_once)
-    told = reason, start, fault, batch, expedited_at, priority, used_gpu_seconds, latest
-    return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, *told)
-
-
-@lru_cache(maxsize=4096)  # jobs that are alike are read once
-def _read_runs(left: str | None, whole: str | None, types: str | None) -> tuple[tuple[TypedRun, ...], str | None]:
-    """Read what is left of a job on each GPU type, the same share of it on all; and what of that cannot be read."""
-    told = whole if left is None else left
-    if told is None or not WHOLE.fullmatch(told) or whole is None or not WHOLE.fullmatch(whole):
-        return (), f"the GPU-seconds that it is expected to need are {str(told)[:40]}, no whole number"
-    if types is None:
-        return (TypedRun(ANY_TYPE, int(told), int(told), 0),), None
-    share = Fraction(1) if left is None else Fraction(int(left), max(1, int(whole)))
-    try:
-        return tuple(TypedRun.from_json(written).scale(share) for written in json.loads(types)), None
-    except (KeyError, TypeError) as error:
-        return (), f"the GPU types that it may run on: {type(error).__name__}: {error}"
 
 
 def bound_seconds(gpu_seconds: int, gpus: int) -> int:

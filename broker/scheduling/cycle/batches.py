@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from broker.jobs.reading.queueing import QueuedJob
+from broker.jobs.reading.line import QueuedJob
 from broker.scheduling.cycle.snapshot import describe_waiting
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.snapshot import Batch

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from broker.jobs.reading import queueing
-from broker.jobs.reading.queueing import QueuedJob
+from broker.jobs.reading.line import QueuedJob
 from broker.scheduling.cycle.batches import describe_batches, hold_back
 from broker.scheduling.planning.values.snapshot import Batch
 from broker.work import Work

@@ -14,7 +14,7 @@ from broker.jobs.running.starts import StartedRuns, StartPlace, start_runs
 from broker.scheduling.cycle import waits
 from broker.scheduling.cycle.leading import Lead, find_lead, keep_lead, renew_lead
 from broker.scheduling.cycle.line_reading import read_batches
-from broker.scheduling.cycle.memory import CycleMemory
+from broker.scheduling.cycle.memory import LONG_LINE, CycleMemory
 from broker.scheduling.cycle.places import find_node
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.snapshot import have_free, read_conditions, read_pools
@@ -37,13 +37,15 @@ MOST_ROUNDS = 20
 class CycleResult:
     """How many jobs were started and how many were left to wait; of the latter, those that could not be planned.
 
-    `starts_more`: devices are left on which a job that comes later could start.
+    `starts_more`: devices are left on which a job that comes later could start. `has_told`: those who wait were told
+    what has changed for them; a process that has just read a long line does not, when it plans for the first time.
     """
 
     started: int
     waiting: int
     set_aside: int = 0
     starts_more: bool = field(default=True, compare=False)
+    has_told: bool = field(default=True, compare=False)
 
 
 @dataclass
@@ -95,6 +97,8 @@ async def run_cycle(
 async def _run(work: Work, state: CycleState) -> CycleResult:
     memory = state.memory
     await memory.catch_up(work)
+    if memory.is_new and len(memory.jobs) > LONG_LINE:  # who can start is not to wait for what the others are told
+        state.tells = False
     if not memory.jobs:
         return await _run_idle(work, state)
     before = set(memory.aside)
@@ -106,7 +110,7 @@ async def _run(work: Work, state: CycleState) -> CycleResult:
     memory.aside = set(state.aside)
     await _tell(work, state, before)
     waiting = len(state.waits) + len(state.aside) if state.tells else len(memory.jobs)
-    return CycleResult(len(state.started), waiting, len(state.aside), state.starts_more)
+    return CycleResult(len(state.started), waiting, len(state.aside), state.starts_more, has_told=state.tells)
 
 
 async def _run_idle(work: Work, state: CycleState) -> CycleResult:
@@ -121,11 +125,14 @@ async def _run_idle(work: Work, state: CycleState) -> CycleResult:
 
 async def _tell(work: Work, state: CycleState, before: AbstractSet[str]) -> None:
     """Tell those who wait why, if that has changed; those who are set aside in any case."""
+    memory = state.memory
     told = [*map(waits.notice_wait, state.waits)]
     if state.tells or state.aside.keys() != before:
         told += waits.notice_set_aside(state.aside, behind=len(state.waits))
-    changed = waits.list_changed(state.memory.jobs, told, work.now)
-    state.memory.note_told(changed, await queueing.write_waits(work, changed))
+    if told:
+        present = [notice for notice in told if notice.job_id in memory.jobs]
+        changed = waits.list_changed(await memory.find_told(work), present, work.now)
+        memory.note_told(changed, await queueing.write_waits(work, changed))
 
 
 async def has_free_devices(work: Work, memory: CycleMemory) -> bool:

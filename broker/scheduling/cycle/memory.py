@@ -1,20 +1,25 @@
 """What a process knows of the line from one cycle to the next: the jobs that wait, and a planner that follows.
 
 The database stays the truth: each cycle reads what has changed since the one before. A cycle that failed, or that
-another process had meanwhile, leaves a memory that is begun anew: 100,000 waiting jobs take a second or two.
+another process had meanwhile, leaves a memory that is begun anew: 100,000 waiting jobs take a second or two. What they
+were told last is read once they are told anew, which nobody's start waits for.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from broker.jobs.reading import queueing
-from broker.jobs.reading.queueing import QueuedJob, WaitNotice
+from broker.jobs.reading.line import LineChanges, QueuedJob, Told, read_line, read_told
+from broker.jobs.reading.queueing import WaitNotice
 from broker.scheduling.cycle.following import FollowingPlanner
 from broker.scheduling.cycle.snapshot import describe_waiting
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.work import Work
+
+# To look through so many jobs takes longer than requests should wait.
+LONG_LINE = 10_000
 
 
 @dataclass
@@ -23,6 +28,7 @@ class CycleMemory:
 
     `process_id` is whose memory it is; None: it is for one cycle alone.
     `passed_over`: those that the planner was not told of. `changed`: those of which it must be told before it plans.
+    `told` is what each was told last, of those that were told something; None: that was not read yet.
     `limited` and `expedited` have the jobs whose batch has a limit, and those that go first; `contracts` counts jobs.
     """
 
@@ -34,6 +40,7 @@ class CycleMemory:
     expedited: dict[str, QueuedJob] = field(default_factory=dict)
     faulty: dict[str, QueuedJob] = field(default_factory=dict)
     contracts: Counter[str] = field(default_factory=Counter)
+    told: dict[str, Told] | None = None
     aside: set[str] = field(default_factory=set)
     passed_over: frozenset[str] = frozenset()
     changed: set[str] = field(default_factory=set)
@@ -44,19 +51,35 @@ class CycleMemory:
         """Read what has changed of the line; all of it where nothing is known, or time or the database went back."""
         if self.planned_at is not None and work.now < self.planned_at:
             self.forget()
-        changes = await queueing.read_line(work, self.read_from)
+        changes = await read_line(work, self.read_from)
         if changes.is_whole:
             self.forget()
-        self.planned_at, self.is_new = work.now, changes.is_whole
+            self._take_whole(changes)
+            spare_long_lived(len(changes.waiting))
+        else:
+            self._take_changes(changes)
+        self.planned_at, self.is_new, self.read_from = work.now, changes.is_whole, changes.read_from
+
+    def _take_whole(self, changes: LineChanges) -> None:
+        self.jobs = {job.id: job for job in changes.waiting}
+        self.changed = set(self.jobs)
+        self.contracts = Counter([job.contract_id for job in changes.waiting])
+        self.limited = {job.id: job for job in changes.waiting if job.batch is not None}
+        self.expedited = {job.id: job for job in changes.waiting if job.expedited_at is not None}
+        self.faulty = {job.id: job for job in changes.waiting if job.fault is not None}
+        self.aside = {job.id for job in changes.waiting if job.is_set_aside}
+
+    def _take_changes(self, changes: LineChanges) -> None:
         for job_id in changes.gone:
             self._take_out(job_id)
         for job in changes.waiting:
             if self.jobs.get(job.id) != job:
                 self._take_out(job.id)
                 self._put_in(job)
-        if self.is_new:
-            self.aside = {job.id for job in changes.waiting if was_set_aside(job)}
-        self.read_from = changes.read_from
+            if self.told is not None:
+                self.told.pop(job.id, None)
+        if self.told is not None:
+            self.told |= changes.told
 
     def forget(self) -> None:
         """Forget all: what was done with it may not have been committed, or others have done more since."""
@@ -76,13 +99,17 @@ class CycleMemory:
         for job_id in job_ids:
             self._take_out(job_id)
 
+    async def find_told(self, work: Work) -> Mapping[str, Told]:
+        """Find what those that wait were told last, and that nothing was told to who is not among them."""
+        if self.told is None:
+            self.told = await read_told(work)
+        return self.told
+
     def note_told(self, notices: Iterable[WaitNotice], job_ids: Collection[str]) -> None:
-        """Note what was written of these jobs; what the planner knows of them is as before."""
+        """Note what was written of these jobs."""
         for notice in notices:
-            job = self.jobs.get(notice.job_id)
-            if job is not None and notice.job_id in job_ids:
-                told = replace(job, pending_reason=notice.reason, expected_start=notice.expected_start)
-                self._keep(replace(told, latest_start=notice.latest_start))
+            if self.told is not None and notice.job_id in job_ids and notice.job_id in self.jobs:
+                self.told[notice.job_id] = Told(notice.reason, notice.expected_start, notice.latest_start)
 
     def _describe(self, job_id: str, passed_over: Collection[str]) -> WaitingJob | None:
         job = self.jobs.get(job_id)
@@ -90,11 +117,8 @@ class CycleMemory:
 
     def _put_in(self, job: QueuedJob) -> None:
         self.contracts[job.contract_id] += 1
-        self._keep(job)
-        self.changed.add(job.id)
-
-    def _keep(self, job: QueuedJob) -> None:
         self.jobs[job.id] = job
+        self.changed.add(job.id)
         for kept, belongs in (
             (self.limited, job.batch is not None),
             (self.expedited, job.expedited_at is not None),
@@ -107,7 +131,7 @@ class CycleMemory:
         job = self.jobs.pop(job_id, None)
         if job is None:
             return
-        for kept in (self.limited, self.expedited, self.faulty):
+        for kept in (self.limited, self.expedited, self.faulty, self.told or {}):
             kept.pop(job_id, None)
         self.contracts[job.contract_id] -= 1
         if not self.contracts[job.contract_id]:
@@ -115,6 +139,10 @@ class CycleMemory:
         self.changed.add(job_id)
 
 
-def was_set_aside(job: QueuedJob) -> bool:
-    """Tell whether a waiting job was told last that it is set aside."""
-    return (job.pending_reason or {}).get("code") == queueing.SET_ASIDE
+def spare_long_lived(jobs: int) -> None:
+    """Keep the garbage collector from looking through a long line again and again, for as long as it waits.
+
+    Nothing of it is in a circle, so it is freed once it is gone.
+    """
+    if jobs >= LONG_LINE:
+        gc.freeze()

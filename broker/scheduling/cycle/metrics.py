@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 from broker.capacity import readiness
 from broker.capacity import service as capacity
 from broker.jobs.reading.evictions import count_evictions
-from broker.jobs.reading.queueing import SET_ASIDE, count_waiting
+from broker.jobs.reading.line import SET_ASIDE
+from broker.jobs.reading.queueing import count_waiting
 from broker.scheduling.cycle.guarantees import add_up_guarantees, read_guarantees
 from broker.scheduling.cycle.snapshot import read_pools
 from broker.system import System

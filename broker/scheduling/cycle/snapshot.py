@@ -13,7 +13,8 @@ from broker.capacity import service as capacity
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.service import Queue
 from broker.jobs.reading import queueing
-from broker.jobs.reading.queueing import DeviceHolder, Placement, QueuedJob, bound_seconds
+from broker.jobs.reading.line import Placement, QueuedJob
+from broker.jobs.reading.queueing import DeviceHolder, bound_seconds
 from broker.scheduling.cycle.devices import place_holder
 from broker.scheduling.cycle.guarantees import read_guarantees
 from broker.scheduling.cycle.places import count_free, describe_nodes, place_on_nodes

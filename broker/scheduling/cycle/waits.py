@@ -1,12 +1,12 @@
 """What the jobs that wait are told, if it changed: why, their place in the line, when they are expected to start."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from broker.jobs.reading import queueing
-from broker.jobs.reading.queueing import QueuedJob, WaitNotice
+from broker.jobs.reading.line import SET_ASIDE, UNTOLD, Told
+from broker.jobs.reading.queueing import WaitNotice
 from broker.scheduling.planning.values.answers import ReasonCode, Wait
 
 log = logging.getLogger(__name__)
@@ -23,23 +23,23 @@ EXACT_PLACES = 20
 BEHIND = ReasonCode.BEHIND_EARLIER_JOBS.value
 
 
-def list_changed(known: Mapping[str, QueuedJob], waits: Sequence[WaitNotice], now: datetime) -> list[WaitNotice]:
-    """List the reasons to write, of jobs that are known: those that differ from what their job was told last.
+def list_changed(told: Mapping[str, Told], waits: Iterable[WaitNotice], now: datetime) -> list[WaitNotice]:
+    """List the reasons to write: those that differ from what their job was told last.
 
     Far behind in a line each start of another moves everybody up a little, and the date too: there a place and a date
     are told again once they differ by a twentieth. So a start has a few hundred jobs written however many wait.
     """
-    return [wait for wait in waits if wait.job_id in known and _differs(known[wait.job_id], wait, now)]
+    return [wait for wait in waits if _differs(told.get(wait.job_id, UNTOLD), wait, now)]
 
 
-def _differs(job: QueuedJob, wait: WaitNotice, now: datetime) -> bool:
-    before = job.pending_reason
+def _differs(last: Told, wait: WaitNotice, now: datetime) -> bool:
+    before = last.reason
     if before is None:
         return True
     is_far = min(before.get("position", 0), wait.reason["position"]) > EXACT_PLACES
     if before != wait.reason and not (is_far and _is_much_the_same(before, wait.reason)):
         return True
-    starts = (job.expected_start, wait.expected_start), (job.latest_start, wait.latest_start)
+    starts = (last.expected_start, wait.expected_start), (last.latest_start, wait.latest_start)
     return any(_has_moved(known, told, now if is_far else None) for known, told in starts)
 
 
@@ -73,7 +73,7 @@ def notice_wait(wait: Wait) -> WaitNotice:
 
 def notice_set_aside(aside: Collection[str], *, behind: int) -> list[WaitNotice]:
     """Tell the jobs that were set aside that they were; their place is behind all that can be planned."""
-    reason = {"code": queueing.SET_ASIDE, "message": SET_ASIDE_MESSAGE, "message_zh": SET_ASIDE_MESSAGE_ZH}
+    reason = {"code": SET_ASIDE, "message": SET_ASIDE_MESSAGE, "message_zh": SET_ASIDE_MESSAGE_ZH}
     places = enumerate(aside, start=behind + 1)
     return [WaitNotice(job_id, {**reason, "position": place}, None) for place, job_id in places]
 

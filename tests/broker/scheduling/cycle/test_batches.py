@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from broker.jobs.reading.queueing import BatchLimit, Placement, QueuedJob
+from broker.jobs.reading.line import BatchLimit, Placement, QueuedJob
 from broker.scheduling.cycle.batches import describe_batches, hold_back
 from pricing.estimate.type_choice import TypedRun
 
@@ -13,7 +13,7 @@ def make_queued(number, batch=None, at_once=1):
     limit = None if batch is None else BatchLimit(batch, at_once)
     submitted = NOW + timedelta(microseconds=number)
     placement = Placement((TypedRun("", 60, 90, 0),))
-    return QueuedJob(f"job_{number}", "con_a", "standard", 1, submitted, placement, None, None, None, limit)
+    return QueuedJob(f"job_{number}", "con_a", "standard", 1, submitted, placement, None, limit)
 
 
 def list_held(waiting, running=None):

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import event, func, select, text
 
 from broker.jobs.reading import queueing
+from broker.jobs.reading.line import list_waiting
 from broker.jobs.reading.queueing import WaitNotice
 from broker.jobs.running.runs import lose_run
 from broker.jobs.service import lock_job
@@ -311,7 +312,7 @@ async def test_job_that_was_paused_since_it_lost_its_machine_takes_its_turn(
     await api.post(f"/jobs/{job_id}/pause")
     await api.post(f"/jobs/{job_id}/resume")
     async with system.work() as work:
-        assert [job.expedited_at for job in await queueing.list_waiting(work)] == [None]
+        assert [job.expedited_at for job in await list_waiting(work)] == [None]
 
 
 async def test_stop_of_a_run_that_still_runs_counts_its_devices_once(

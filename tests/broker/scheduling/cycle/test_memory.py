@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from broker.jobs.reading.queueing import list_waiting, read_line
+from broker.jobs.reading.line import list_waiting, read_line, read_told
 from broker.jobs.service import lock_job
+from broker.scheduling.cycle import live
 from broker.scheduling.cycle.leading import Lead, compute_lead, find_lead, give_up_lead, renew_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
@@ -103,6 +104,32 @@ async def test_one_process_plans_and_another_takes_over_once_its_lead_is_over(
     assert (await cycle(system, leading)).waiting == 1
 
 
+async def test_who_has_just_read_a_long_line_plans_before_it_tells(
+    api: Api, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await make_ready_customer(api)
+    jobs = [(await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"] for _ in range(3)]
+    monkeypatch.setattr(live, "LONG_LINE", 2)
+    memory = CycleMemory("one")
+    result = await cycle(system, memory)
+    assert (result.waiting, result.has_told) == (3, False)
+    assert [(await api.get(f"/jobs/{job_id}"))["pending_reason"] for job_id in jobs] == [None] * 3
+    assert (await cycle(system, memory)).has_told
+    reasons = [(await api.get(f"/jobs/{job_id}"))["pending_reason"]["code"] for job_id in jobs]
+    assert reasons == ["no_open_pool"] * 3
+
+
+async def test_a_job_that_left_the_line_and_came_back_is_told_anew(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    job_id = (await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"]
+    memory = CycleMemory("one")
+    await cycle(system, memory)
+    for change in ("pause", "resume"):
+        await api.post(f"/jobs/{job_id}/{change}")
+    await cycle(system, memory)
+    assert (await api.get(f"/jobs/{job_id}"))["pending_reason"]["code"] == "no_open_pool"
+
+
 async def test_after_random_changes_the_memory_plans_as_one_that_has_just_begun(
     api: Api, system: System, clock: ManualClock
 ) -> None:
@@ -131,6 +158,8 @@ async def test_after_random_changes_the_memory_plans_as_one_that_has_just_begun(
         waiting = tuple(map(describe_waiting, await list_waiting(work)))
         conditions = await read_conditions(work, memory, UsageReading())
         memory.following.follow(conditions, memory.tell_planner(()))
+        told = await read_told(work)
     snapshot = replace(conditions, waiting=waiting, pools=name_nodes(conditions))
+    assert memory.told is None or memory.told == told
     assert memory.following.waiting == {job.job_id: job for job in waiting}
     assert memory.following.planner.plan(clock.now) == Planner.of(snapshot).plan(clock.now)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from broker.jobs.reading.queueing import Placement, QueuedJob, WaitNotice
+from broker.jobs.reading.line import Told
+from broker.jobs.reading.queueing import WaitNotice
 from broker.scheduling.cycle.waits import list_changed
 
 NOW = datetime(2026, 11, 10, 4, tzinfo=UTC)
@@ -23,9 +24,8 @@ def tell(
 
 
 def is_told(before: WaitNotice | None, after: WaitNotice) -> bool:
-    reason, *starts = (None,) * 3 if before is None else (before.reason, before.expected_start, before.latest_start)
-    job = QueuedJob("job_1", "con_1", "standard", 1, NOW, Placement(()), reason, starts[0], latest_start=starts[1])
-    return list_changed({job.id: job}, [after], NOW) == [after]
+    told = {} if before is None else {"job_1": Told(before.reason, before.expected_start, before.latest_start)}
+    return list_changed(told, [after], NOW) == [after]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,3 @@ def is_told(before: WaitNotice | None, after: WaitNotice) -> bool:
 )
 def test_a_job_is_told_what_matters_at_its_place(before: WaitNotice | None, after: WaitNotice, *, expected: bool):
     assert is_told(before, after) == expected
-
-
-def test_a_job_that_waits_no_longer_is_told_nothing() -> None:
-    assert list_changed({}, [tell(1)], NOW) == []
