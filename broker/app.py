@@ -46,6 +46,9 @@ from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
 from broker.operations.overview import OverviewReading
 from broker.operations.routes import router as operations
+from broker.payments.dispute_routes import router as disputes
+from broker.payments.refund_routes import router as refunds
+from broker.payments.routes import router as payments
 from broker.persistence.database import TimeLimits
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
@@ -95,6 +98,9 @@ ROUTERS = (
     credit_notes,
     adjustments,
     fapiao,
+    payments,
+    refunds,
+    disputes,
     reports,
     usage_export,
     capacity,

@@ -156,6 +156,13 @@ class Settings(BaseSettings):
     issuer_phone: str = Field(default="", max_length=40, description="Its telephone.")
     issuer_bank: str = Field(default="", max_length=200, description="The bank that customers pay to (开户行).")
     issuer_bank_account: str = Field(default="", max_length=60, description="The account there (账号).")
+    bank_fee_tolerance: Decimal = Field(
+        default=Decimal(0),
+        ge=0,
+        le=100,
+        decimal_places=2,
+        description="Yuan by which a transfer may be short of an invoice, for the bank's fee, and still pay all of it.",
+    )
     fapiao_item: str = Field(default="", max_length=100, description="What fapiao are for (项目名称); needed for them.")
     fapiao_tax_code: str = Field(
         default="", pattern=r"^(\d{19})?$", description="Its tax code (税收分类编码), 19 digits; needed for fapiao."

@@ -43,7 +43,8 @@ BILLING_CHECKS = (
         f"""WITH {SIDES}
            SELECT i.id, i.paid_micros, coalesce(sum(-s.amount), 0) AS settled
            FROM invoices i LEFT JOIN sides s
-               ON s.reference = i.id AND s.transfer IN ('payment_received', 'credit_used') AND s.kind = 'receivable'
+               ON s.reference = i.id AND s.transfer IN ('payment_received', 'payment_taken_back', 'credit_used')
+               AND s.kind = 'receivable'
            GROUP BY i.id HAVING i.paid_micros <> coalesce(sum(-s.amount), 0)""",  # noqa: S608
     ),
     Check(

@@ -19,8 +19,11 @@ class InvoiceKind(StrEnum):
 
 
 class InvoiceStatus(StrEnum):
+    """Where an invoice is. Kept as OPEN, one of which something was paid is shown as PARTLY_PAID (`shown_status`)."""
+
     DRAFT = "draft"
     OPEN = "open"
+    PARTLY_PAID = "partly_paid"
     PAID = "paid"
     VOID = "void"
     WRITTEN_OFF = "written_off"

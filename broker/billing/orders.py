@@ -1,5 +1,6 @@
 """Orders: advance invoices that are void where they are cancelled or not paid in time. The caller holds the locks."""
 
+from broker import errors
 from broker.billing.model import InvoiceStatus
 from broker.billing.tables import Invoice
 from broker.contracts import service as contracts
@@ -7,25 +8,42 @@ from broker.contracts.keeping.events import ContractEventKind, record_contract_e
 from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.ledger import service as ledger
 from broker.work import Work
+from pricing.money import Money
 
 
 async def is_order_over(work: Work, invoice: Invoice) -> bool:
     """Tell whether an advance invoice asks for nothing any more.
 
     It is void already, or it was not paid by its last moment, or before the term of its grant was over: what would be
-    paid for could not be used.
+    paid for could not be used. One that was paid once, and is owed again, is never over.
     """
     if invoice.status == InvoiceStatus.VOID:
         return True
     if invoice.status != InvoiceStatus.OPEN or invoice.grant_id is None:
         return False
     grant = await contracts.get_grant(work, invoice.grant_id)
-    return any(last is not None and last <= work.now for last in (invoice.expires_at, grant.expires_at))
+    return not grant.credited and any(
+        last is not None and last <= work.now for last in (invoice.expires_at, grant.expires_at)
+    )
+
+
+async def require_not_credited(work: Work, invoice: Invoice) -> None:
+    """Require that the grant of an advance invoice was never credited. Raises: IllegalTransition."""
+    if invoice.grant_id is not None and (await contracts.get_grant(work, invoice.grant_id)).credited:
+        raise errors.IllegalTransition(
+            f"Invoice {invoice.number} was paid once, and its grant credited; void the grant or have it paid.",
+            status_before=invoice.status,
+        )
 
 
 async def void_order(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
-    """Make an unpaid order's invoice void, take back what was booked for it, and cancel its grant."""
+    """Make an unpaid order's invoice void, take back what was booked for it, and cancel its grant.
+
+    What was paid of it already stays the customer's credit.
+    """
     assert invoice.grant_id is not None, "an order is for a grant"
+    if invoice.paid_micros:
+        await _keep_part(work, terms, invoice)
     invoice.status = InvoiceStatus.VOID.value
     net, tax = invoice.net, invoice.tax
     await ledger.book_advance_cancelled(work, terms, invoice.grant_id, net=net, tax=tax, reference=invoice.id)
@@ -35,12 +53,29 @@ async def void_order(work: Work, terms: ContractTerms, invoice: Invoice) -> None
     await record_contract_event(work, terms, ContractEventKind.GRANT_CANCELLED, facts)
 
 
+async def _keep_part(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
+    paid, invoice.paid_micros = Money(invoice.paid_micros), 0
+    await ledger.book_paid_to_credit(work, terms, paid, reference=invoice.id)
+    await tell_credited(work, terms, invoice.id, paid)
+
+
 async def keep_late_payment(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
     """Keep what came for an order that is over: the customer's credit, once."""
+    if await close_late_order(work, terms, invoice):
+        await ledger.book_credit(work, terms, invoice.total, reference=invoice.id)
+        await tell_credited(work, terms, invoice.id, invoice.total)
+
+
+async def close_late_order(work: Work, terms: ContractTerms, invoice: Invoice) -> bool:
+    """Make an order void for which money came too late; tells whether this is the first time that any came."""
     if invoice.status != InvoiceStatus.VOID:
         await void_order(work, terms, invoice)
-    if invoice.paid_at is None:
-        invoice.paid_at = work.now
-        await ledger.book_credit(work, terms, invoice.total, reference=invoice.id)
-        facts = {"invoice_id": invoice.id, "amount": invoice.total.format_amount()}
-        await record_contract_event(work, terms, ContractEventKind.PAYMENT_CREDITED, facts)
+    is_first = invoice.paid_at is None
+    invoice.paid_at = invoice.paid_at or work.now
+    return is_first
+
+
+async def tell_credited(work: Work, terms: ContractTerms, invoice_id: str | None, amount: Money) -> None:
+    """Tell that money which came is the customer's credit, and for which invoice it came where it named one."""
+    facts = {"invoice_id": invoice_id, "amount": amount.format_amount()}
+    await record_contract_event(work, terms, ContractEventKind.PAYMENT_CREDITED, facts)

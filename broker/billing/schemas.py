@@ -132,7 +132,8 @@ class InvoiceOut(BaseModel):
     kind: Literal["advance", "usage"] = Field(description="Hours in advance, or a month's usage.", examples=["usage"])
     month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
     status: InvoiceStatus = Field(
-        description="A draft may still change; paid: nothing is due any more; written_off: nobody will pay the rest; "
+        description="A draft may still change; open: it is final; partly_paid: so is it, and a part was paid; "
+        "paid: nothing is due any more; written_off: nobody will pay the rest; "
         "void: it asks for nothing, since its order was cancelled or not paid.",
         examples=["open"],
     )
@@ -165,6 +166,7 @@ class InvoiceOut(BaseModel):
     @classmethod
     def of(cls, row: Invoice) -> "InvoiceOut":
         own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own["status"] = row.shown_status
         own["payment_reference"] = None if row.number is None else make_reference(row.number)
         sums = {"total": row.total, "tax": row.tax, "credited": Money(row.credited_micros), "due": row.due}
         return cls.model_validate(own | {name: MoneyOut.of(money) for name, money in sums.items()})

@@ -19,7 +19,7 @@ from broker.billing.model import (
     sum_lines,
 )
 from broker.billing.numbers import Series, next_number
-from broker.billing.orders import is_order_over, keep_late_payment, void_order
+from broker.billing.orders import is_order_over, keep_late_payment, require_not_credited, void_order
 from broker.billing.parties import Buyer, Issuer
 from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
@@ -155,7 +155,7 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
     await _finalize(work, terms, invoice)
     await _book_usage(work, terms, invoice, invoice.month)
     if invoice.total_micros < 0:
-        await _settle(work, terms, invoice)
+        await settle_invoice(work, terms, invoice)
     return invoice
 
 
@@ -198,7 +198,7 @@ async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False)
         await ledger.book_receipt(work, terms, paid, reference=invoice.id)
     invoice.paid_micros += paid.micros
     if not invoice.due.micros:
-        await _settle(work, terms, invoice)
+        await settle_invoice(work, terms, invoice)
     return invoice
 
 
@@ -223,7 +223,7 @@ async def _take_credit(work: Work, terms: ContractTerms, invoice: Invoice, payer
     return paid
 
 
-async def _settle(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
+async def settle_invoice(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
     """Mark an invoice of which nothing is due any more; one for an advance credits its grant."""
     invoice.status, invoice.paid_at = InvoiceStatus.PAID.value, work.now
     if invoice.grant_id is not None:
@@ -240,6 +240,7 @@ async def cancel_order(work: Work, invoice_id: str) -> Invoice:
     terms, invoice = await lock_invoice(work, invoice_id)
     if invoice.status != InvoiceStatus.VOID:
         _require_status(invoice, InvoiceStatus.OPEN)
+        await require_not_credited(work, invoice)
         await void_order(work, terms, invoice)
     return invoice
 
@@ -251,9 +252,17 @@ async def lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Invo
     return terms, invoice
 
 
-def select_invoices(**wanted: str | None) -> Select[Invoice]:
-    """Select the invoices that the actor sees, all or those with these values in their columns."""
-    return narrow(select(Invoice), **wanted)
+def select_invoices(*, status: InvoiceStatus | None = None, **wanted: str | None) -> Select[Invoice]:
+    """Select the invoices that the actor sees, all or those with these values in their columns.
+
+    The status is the one that is shown: an open invoice is not partly paid.
+    """
+    query = narrow(select(Invoice), **wanted)
+    if status in {InvoiceStatus.OPEN, InvoiceStatus.PARTLY_PAID}:
+        is_partly_paid = Invoice.paid_micros != 0
+        shown = is_partly_paid if status == InvoiceStatus.PARTLY_PAID else ~is_partly_paid
+        return query.where(Invoice.status == InvoiceStatus.OPEN.value, shown)
+    return query if status is None else query.where(Invoice.status == status.value)
 
 
 async def get_invoice(work: Work, invoice_id: str) -> Invoice:

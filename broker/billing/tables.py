@@ -26,6 +26,7 @@ class Invoice(Base):
 
     __tablename__ = "invoices"
     __table_args__ = (
+        Index("ix_invoices_number_digits", text("replace(number, '-', '')")),
         Index("uq_invoices_usage_month", "contract_id", "month", unique=True, postgresql_where=text("kind = 'usage'")),
     )
 
@@ -66,6 +67,11 @@ class Invoice(Base):
     @property
     def tax(self) -> Money:
         return Money(self.tax_micros)
+
+    @property
+    def shown_status(self) -> str:
+        """The status as people read it: an open invoice of which a part was paid says so."""
+        return "partly_paid" if self.status == "open" and self.paid_micros else self.status
 
     @property
     def due(self) -> Money:
@@ -169,3 +175,50 @@ class Adjustment(Base):
     reason: Mapped[str]
     author: Mapped[str]
     created_at: Mapped[datetime] = moment_column()
+
+
+class Dispute(Base):
+    """A line of an invoice that its customer disputes, or a payment of it that the payer's bank takes back.
+
+    `amount_micros` is what is disputed of the line, as the line says it; `gross_micros` with the tax on top of that.
+    A chargeback has no line, but the payment, and the number that its provider knows the case by. The moments are those
+    of its states, and `remedy` is what followed where it was lost.
+    """
+
+    __tablename__ = "disputes"
+    __table_args__ = (
+        CheckConstraint("amount_micros > 0 AND gross_micros >= amount_micros", name="disputes_something"),
+        CheckConstraint("(kind = 'chargeback') = (payment_id IS NOT NULL)", name="of_line_or_payment"),
+        CheckConstraint("(kind = 'line') = (position IS NOT NULL)", name="of_line"),
+        Index("ix_disputes_standing", "invoice_id", postgresql_where=text("ended_at IS NULL")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), index=True)
+    kind: Mapped[str]
+    position: Mapped[int | None]
+    payment_id: Mapped[str | None] = mapped_column(index=True)
+    case_number: Mapped[str | None] = mapped_column(unique=True)
+    status: Mapped[str]
+    amount_micros: Mapped[int]
+    gross_micros: Mapped[int]
+    reason: Mapped[str]
+    author: Mapped[str]
+    created_at: Mapped[datetime] = moment_column()
+    answer: Mapped[str | None]
+    answered_by: Mapped[str | None]
+    answered_at: Mapped[datetime | None] = moment_column(nullable=True)
+    remedy: Mapped[str | None]
+    remedy_id: Mapped[str | None]
+    ended_by: Mapped[str | None]
+    ended_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.amount_micros)
+
+    @property
+    def gross(self) -> Money:
+        return Money(self.gross_micros)

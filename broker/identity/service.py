@@ -80,6 +80,12 @@ async def list_names(work: Work, customer_ids: Collection[str]) -> dict[str, str
     return dict((await work.session.execute(query)).all())
 
 
+async def list_named(work: Work, names: Collection[str]) -> dict[str, str]:
+    """List the customers with these very names, by their ids."""
+    query = select(Customer.id, Customer.name).where(Customer.name.in_(names))
+    return dict((await work.session.execute(query)).all())
+
+
 async def lock_customer(work: Work, customer_id: str) -> Customer:
     """Lock a customer, for what it has at most once and is not in one row. Raises: NotFound."""
     query = select(Customer).where(Customer.id == customer_id).with_for_update(key_share=True)

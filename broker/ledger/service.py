@@ -6,7 +6,7 @@ Holds are placed for a job, captured as usage arrives, and settled when it ends;
 from broker.ledger.books.accounts import list_accounts, read_granted_hours
 from broker.ledger.books.causes import Cause
 from broker.ledger.books.closed_months import close_month
-from broker.ledger.books.model import UsageInterval
+from broker.ledger.books.model import AccountKind, UsageInterval
 from broker.ledger.books.money_books import (
     book_advance,
     book_advance_cancelled,
@@ -22,6 +22,21 @@ from broker.ledger.books.money_books import (
     read_credit,
     read_credits,
     read_deferred,
+    read_owed_back,
+)
+from broker.ledger.books.receipt_books import (
+    book_charged_back,
+    book_credit_to_due,
+    book_kept_freed,
+    book_paid_to_credit,
+    book_receipt_freed,
+    book_receipt_kept,
+    book_receipt_matched,
+    book_refund_came_back,
+    book_refund_credited,
+    book_refund_dropped,
+    book_refund_requested,
+    book_refund_sent,
 )
 from broker.ledger.capturing.captures import Captured, capture_usage, charge_usage, count_captured
 from broker.ledger.capturing.shortage import Shortage, find_shortage, find_shortage_ahead, is_exhausted
@@ -97,6 +112,7 @@ from broker.ledger.reading.history import read_contract_balance_at
 
 __all__ = [
     "UNPAID",
+    "AccountKind",
     "Balance",
     "BorneUsage",
     "Captured",
@@ -135,12 +151,24 @@ __all__ = [
     "book_bad_debt",
     "book_breakage",
     "book_carry",
+    "book_charged_back",
     "book_credit",
     "book_credit_note",
+    "book_credit_to_due",
     "book_credit_used",
     "book_goodwill",
+    "book_kept_freed",
+    "book_paid_to_credit",
     "book_receipt",
+    "book_receipt_freed",
+    "book_receipt_kept",
+    "book_receipt_matched",
     "book_refund",
+    "book_refund_came_back",
+    "book_refund_credited",
+    "book_refund_dropped",
+    "book_refund_requested",
+    "book_refund_sent",
     "book_usage",
     "capture_usage",
     "charge_more",
@@ -202,6 +230,7 @@ __all__ = [
     "read_granted_hours",
     "read_holds",
     "read_lost",
+    "read_owed_back",
     "read_refunded",
     "read_snapshot",
     "read_unearned",

@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
     MATCHED pays exactly what is due; PARTIAL pays less, and the rest stays due; UNDER is short by no more than the
     bank's fee that is tolerated, and settles all; OVER pays more, and the rest is the customer's credit. UNMATCHED
-    waits for finance. DUPLICATE was kept before; REJECTED is kept nowhere.
+    waits for finance. DUPLICATE was kept before; OUTGOING is money that went out; REJECTED is kept nowhere.
     """
 
     MATCHED = "matched"
@@ -29,7 +29,17 @@ class Outcome(StrEnum):
     UNDER = "under"
     UNMATCHED = "unmatched"
     DUPLICATE = "duplicate"
+    OUTGOING = "outgoing"
     REJECTED = "rejected"
+
+
+class PaymentStatus(StrEnum):
+    """Where the money of a payment is now: part of it or all unmatched, all of it matched, or all gone back."""
+
+    UNMATCHED = "unmatched"
+    PARTLY_MATCHED = "partly_matched"
+    MATCHED = "matched"
+    RETURNED = "returned"
 
 
 class AllocationKind(StrEnum):
@@ -71,6 +81,14 @@ class RefundMethod(StrEnum):
     BANK_TRANSFER = "bank_transfer"
     STRIPE = "stripe"
     CUSTOMER_CREDIT = "customer_credit"
+
+
+class RefundSource(StrEnum):
+    """What a refund is paid out of: units that were refunded, a credit, or a payment that goes back to its payer."""
+
+    GRANT = "grant"
+    CREDIT = "credit"
+    PAYMENT = "payment"
 
 
 class RefundStatus(StrEnum):

@@ -5,6 +5,8 @@ Money that comes in needs no method here: a statement and a provider's webhook b
 
 from typing import Protocol
 
+from broker import errors
+from broker.payments.model import RefundMethod
 from broker.payments.tables import Refund
 from broker.work import Work
 
@@ -26,3 +28,15 @@ class ManualTransfer:
 
     async def send_refund(self, work: Work, refund: Refund) -> None:
         """Leave the refund in the list of those requested, where finance finds it."""
+
+
+# Providers put themselves here where they are set up (`app.py`).
+PORTS: dict[RefundMethod, PaymentPort] = {RefundMethod.BANK_TRANSFER: ManualTransfer()}
+
+
+def find_port(method: RefundMethod) -> PaymentPort:
+    """Find who sends money by a way. Raises: InvalidRequest, where that is not set up here."""
+    port = PORTS.get(method)
+    if port is None:
+        raise errors.invalid_field("method", f"{method.value} is not set up here; {', '.join(PORTS)} is")
+    return port

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from broker.payments.model import Payer, PaymentStatus
 from broker.persistence.database import Base, moment_column
 from pricing.money import Money
 
@@ -55,6 +56,19 @@ class Payment(Base):
     def open_amount(self) -> Money:
         """What of it has found no place yet."""
         return Money(self.amount_micros - self.allocated_micros - self.returned_micros)
+
+    @property
+    def payer(self) -> Payer:
+        return Payer(self.payer_name, self.payer_account, self.payer_bank)
+
+    @property
+    def status(self) -> PaymentStatus:
+        if self.returned_micros == self.amount_micros:
+            return PaymentStatus.RETURNED
+        if not self.open_amount.micros:
+            return PaymentStatus.MATCHED
+        placed = self.allocated_micros + self.returned_micros
+        return PaymentStatus.PARTLY_MATCHED if placed else PaymentStatus.UNMATCHED
 
 
 class PaymentAllocation(Base):

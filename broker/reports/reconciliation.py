@@ -55,7 +55,7 @@ ASKED = f"""
       AND transfer IN ('advance_invoiced', 'advance_cancelled', 'usage_invoiced')"""  # noqa: S608  made of our own words
 RECEIVED = f"""
     WITH {SIDES} SELECT contract_id, 'micro_yuan', -amount FROM sides
-    WHERE kind = 'receivable' AND transfer IN ('payment_received', 'credit_used')"""  # noqa: S608
+    WHERE kind = 'receivable' AND transfer IN ('payment_received', 'payment_taken_back', 'credit_used')"""  # noqa: S608
 
 LINKS = (
     Link("usage events = captures", METERED, CAPTURED),

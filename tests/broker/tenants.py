@@ -14,7 +14,6 @@ from broker.jobs.running.lost_work import note_marks
 from broker.jobs.tables import Eviction, LostWorkRecord, StartPromise
 from broker.ledger.service import Mark
 from broker.ledger.tables import RateCorrection
-from broker.payments.tables import Payment, PaymentAllocation, Refund
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
 from tests.broker.conftest import START, ManualClock
@@ -54,6 +53,7 @@ class Tenant:
     credited_invoice_id: str
     credit_note_id: str
     adjustment_id: str
+    dispute_id: str
     fapiao_id: str
     grant_id: str
     purchase_id: str
@@ -141,22 +141,14 @@ async def keep_lost_work(system: System, run_id: str) -> None:
         work.session.add(RateCorrection(**own, **line, **months, contract_id=locked.job.contract_id))
 
 
-async def keep_payment(system: System, customer_id: str, contract_id: str) -> None:
-    """Keep a payment of the customer, what it is allocated to, and a refund."""
-    async with system.work() as work:
-        own = {"customer_id": customer_id, "author": "test", "created_at": work.now}
-        payer = {"payer_name": "Tea", "payer_account": customer_id, "payer_bank": "", "remark": ""}
-        sums = {"amount_micros": 2, "allocated_micros": 1, "returned_micros": 0, "candidates": []}
-        known = {"source": "bank_transfer", "account": "", "serial": customer_id, "value_on": work.now.date()}
-        payment = Payment(id=work.new_id("pay"), **own, **payer, **sums, **known, outcome="unmatched", reason="")
-        work.session.add(payment)
-        await work.session.flush()
-        place = {"contract_id": contract_id, "amount_micros": 1, **own}
-        part = {"payment_id": payment.id, "kind": "credit", "fee_micros": 0, "automatic": False}
-        work.session.add(PaymentAllocation(id=work.new_id("pal"), **place, **part))
-        way = {"taken_from": "credit", "method": "bank_transfer", "status": "requested", "reason": "Test"}
-        payee = {"payee_name": "Tea", "payee_account": "1", "payee_bank": ""}
-        work.session.add(Refund(id=work.new_id("ref"), **place, **way, **payee))
+async def pay_and_refund(api: Api, customer_id: str, contract_id: str) -> None:
+    """Import a payment, keep a part of it as the customer's credit, and ask for that to be paid back."""
+    line = {"serial": customer_id, "value_on": "2026-11-05", "amount": "3.00", "payer_name": "Tea"}
+    (kept,) = (await api.post("/payments", {"lines": [line]}, expect=201))["lines"]
+    claim = {"allocations": [{"contract_id": contract_id, "amount": "1.00"}]}
+    await api.post(f"/payments/{kept['payment_id']}/claim", claim)
+    way = {"taken_from": "credit", "method": "bank_transfer", "payee": {"name": "Tea", "account": "1"}}
+    await api.post("/refunds", {"contract_id": contract_id, "amount": "0.50", "reason": "Test", **way}, expect=201)
 
 
 async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
@@ -198,13 +190,15 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await api.post(f"/quarantined-usage/{doubted}/dismiss", {"reason": "unbelievable"})
     note = {"invoice_id": prepaid["advance_invoice_id"], "lines": [{"position": 1, "amount": "1.00"}], "reason": "Test"}
     credit_note = (await api.post("/credit-notes", note, expect=201))["id"]
+    dispute = {"invoice_id": prepaid["advance_invoice_id"], "position": 1, "amount": "1.00", "reason": "Test"}
+    dispute_id = (await api.post("/disputes", dispute, expect=201))["id"]
     credit = {"kind": "credit", "contract_id": prepaid["id"], "amount": "1.00", "reason": "Test"}
     adjustment = (await api.post("/adjustments", credit, expect=201))["id"]
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
     await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201)
     await keep_lost_work(system, run)
-    await keep_payment(system, customer, contract)
+    await pay_and_refund(api, customer, contract)
     return Tenant(
         customer_id=customer,
         key=made_key["key"],
@@ -222,6 +216,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         credited_invoice_id=note["invoice_id"],
         credit_note_id=credit_note,
         adjustment_id=adjustment,
+        dispute_id=dispute_id,
         fapiao_id=await issue_fapiao(api, customer),
         grant_id=grant,
         purchase_id=purchase,

@@ -45,7 +45,7 @@ def list_invoices(
     contract: Annotated[str | None, typer.Option("--contract", help="Only this contract's.")] = None,
     contract_number: Annotated[str | None, typer.Option(help="Only of contracts with this number.")] = None,
     month: Annotated[str | None, typer.Option(help="Only of this billing month, such as 2026-11.")] = None,
-    status: Annotated[str | None, typer.Option(help="draft, open, paid, void or written_off.")] = None,
+    status: Annotated[str | None, typer.Option(help="draft, open, partly_paid, paid, void or written_off.")] = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,

@@ -47,6 +47,7 @@ class AccountKind(StrEnum):
     GIFT_COSTS = "gift_costs"
     ROUNDING = "rounding"
     BAD_DEBT = "bad_debt"
+    BANK_FEES = "bank_fees"
 
 
 SOURCES = frozenset({AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.BORNE_ISSUED})
@@ -68,6 +69,7 @@ EITHER_SIDE = frozenset(
         AccountKind.GIFT_COSTS,
         AccountKind.ROUNDING,
         AccountKind.BAD_DEBT,
+        AccountKind.BANK_FEES,
     }
 )
 MAY_GO_NEGATIVE = SOURCES | OWED | EITHER_SIDE

@@ -187,3 +187,10 @@ async def read_deferred(work: Work, grant_id: str) -> Money:
     query = select(func.coalesce(func.sum(-Account.balance), 0))
     deferred = query.where(Account.grant_id == grant_id, Account.kind == DEFERRED.value)
     return Money(int(await work.session.scalar(deferred) or 0))
+
+
+async def read_owed_back(work: Work, contract_id: str) -> Money:
+    """Read what is to be paid back to the customer of a contract."""
+    query = select(func.coalesce(func.sum(-Account.balance), 0))
+    owed = query.where(Account.contract_id == contract_id, Account.kind == REFUNDS.value)
+    return Money(int(await work.session.scalar(owed) or 0))

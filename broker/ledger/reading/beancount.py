@@ -35,6 +35,7 @@ ROOT_OF = {
     AccountKind.BREAKAGE: "Income",
     AccountKind.GIFT_COSTS: "Expenses",
     AccountKind.ROUNDING: "Expenses",
+    AccountKind.BANK_FEES: "Expenses",
     AccountKind.BAD_DEBT: "Expenses",
 }
 RESERVING = frozenset(

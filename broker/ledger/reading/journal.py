@@ -36,6 +36,7 @@ CHART = {
     AccountKind.BREAKAGE: GeneralLedgerAccount("6051", "其他业务收入-过期资源包"),
     AccountKind.GIFT_COSTS: GeneralLedgerAccount("6601", "销售费用-赠送"),
     AccountKind.ROUNDING: GeneralLedgerAccount("6603", "财务费用-尾差"),
+    AccountKind.BANK_FEES: GeneralLedgerAccount("6603.02", "财务费用-银行手续费"),
     AccountKind.BAD_DEBT: GeneralLedgerAccount("6702", "信用减值损失"),
 }
 

@@ -245,6 +245,7 @@ SHORT_ARRAYS = {
     "GET /v1/operations/overview starved_and_borrowing": "twenty at most",
     "GET /v1/contracts/{contract_id}/standing types": "one for each GPU type",
     "GET /v1/fapiao/{fapiao_id} lines": "one for each tax rate",
+    "GET /v1/payments/{payment_id} allocations": "one for each invoice that a transfer pays, and what was undone",
     "GET /v1/invoices/{invoice_id}/breakdown data": "one for each value of a label",
     "GET /v1/invoices/{invoice_id} borne": "as the lines: one for each job, meter, price and cause",
     "GET /v1/reports/estimator-accuracy groups": "one for each kind of run",

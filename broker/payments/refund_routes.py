@@ -1,0 +1,60 @@
+"""Refunds: money that goes back, by a way that is named, and how far it is."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from broker.http.edge import FinanceWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
+from broker.payments import refunds
+from broker.payments.model import RefundStatus
+from broker.payments.refund_schemas import FailedIn, RefundIn, RefundOut, SentIn
+from broker.payments.tables import Refund
+
+router = feature_router("/refunds", "billing")
+
+
+@router.post("", status_code=201)
+async def request_refund(work: FinanceWork, body: RefundIn) -> RefundOut:
+    """Ask for a customer's credit, or what is owed back for refunded units, to be paid back."""
+    return RefundOut.of(await refunds.request_refund(work, body.read_refund()))
+
+
+@router.get("")
+async def list_refunds(
+    work: FinanceWork,
+    customer_id: OfCustomer = None,
+    contract_id: OfContract = None,
+    payment_id: Annotated[str | None, Query(description="Only of this payment.", examples=["pay_01k"])] = None,
+    status: Annotated[RefundStatus | None, Query(description="Only these.", examples=["requested"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[RefundOut]:
+    """List refunds, newest first."""
+    wanted = {"customer_id": customer_id, "contract_id": contract_id, "payment_id": payment_id, "status": status}
+    rows, after = await fetch_page(work.session, refunds.select_refunds(**wanted), Refund, limit=limit, cursor=cursor)
+    return Page(data=[RefundOut.of(row) for row in rows], next_cursor=after)
+
+
+@router.get("/{refund_id}")
+async def get_refund(work: FinanceWork, refund_id: str) -> RefundOut:
+    return RefundOut.of(await refunds.get_refund(work, refund_id))
+
+
+@router.post("/{refund_id}/send")
+async def send_refund(work: FinanceWork, refund_id: str, body: SentIn) -> RefundOut:
+    """Tell that a refund was sent, under which reference of the bank."""
+    return RefundOut.of(await refunds.mark_sent(work, refund_id, body.bank_reference))
+
+
+@router.post("/{refund_id}/confirm")
+async def confirm_refund(work: FinanceWork, refund_id: str) -> RefundOut:
+    """Tell that a refund arrived."""
+    return RefundOut.of(await refunds.confirm_refund(work, refund_id))
+
+
+@router.post("/{refund_id}/fail")
+async def fail_refund(work: FinanceWork, refund_id: str, body: FailedIn) -> RefundOut:
+    """Tell that a refund was not sent, or came back: its money is what it was before."""
+    return RefundOut.of(await refunds.fail_refund(work, refund_id, body.reason))
