@@ -1,6 +1,7 @@
 """Every table of the service, imported in one place for the migrations and for the check that they agree."""
 
 from broker.adapters import tables as adapters
+from broker.arrears import tables as arrears
 from broker.audit import tables as audit
 from broker.base_models import tables as base_models
 from broker.billing import tables as billing
@@ -30,6 +31,7 @@ __all__ = [
     "OutboxMessage",
     "ServiceMark",
     "adapters",
+    "arrears",
     "audit",
     "base_models",
     "billing",

@@ -10,6 +10,8 @@ from sqlalchemy import text
 
 import broker
 from broker.adapters.routes import router as adapters
+from broker.arrears.payment_routes import router as arrears_payments
+from broker.arrears.routes import router as arrears
 from broker.audit.routes import router as audit
 from broker.audit.service import record_decision
 from broker.base_models.routes import router as base_models
@@ -95,8 +97,10 @@ ROUTERS = (
     quarantine,
     usage_sources,
     billing,
+    arrears_payments,
     credit_notes,
     adjustments,
+    arrears,
     fapiao,
     payments,
     refunds,

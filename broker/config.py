@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     hold_seconds: int = Field(
         default=3600, ge=60, description="A hold that nothing renews for so long, or a tenth less, expires."
     )
+    arrears_seconds: float = Field(
+        default=60.0, gt=0, le=86_400, description="Between two looks at who is behind with paying (arrears, 欠费)."
+    )
     quote_seconds: int = Field(default=86_400, ge=1)
     purchase_days: int = Field(
         default=30, ge=1, le=365, description="An order of hours or tokens that is not paid for so long is void."

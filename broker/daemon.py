@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from broker.arrears import sweep as arrears
 from broker.billing.service import MonthOfContract, draft_if_over, list_undrafted_months
 from broker.contracts import service as contracts
 from broker.errors import OperatorError
@@ -97,6 +98,8 @@ class Daemon:
             self._every(settings.sweep_seconds, self.offer_new_types)
             self._every(settings.sweep_seconds, self.keep_start_promises)
             self._every(settings.sweep_seconds, self.pause_jobs_of_ended_contracts)
+            self._every(settings.arrears_seconds, self.sweep_arrears)
+            self._every(settings.sweep_seconds, self.sweep_jobs_in_arrears)
             self._every(settings.sweep_seconds, self.expire_grants)
             self._every(settings.sweep_seconds, self.sweep_purchases)
             self._every(settings.sweep_seconds, self.learn)
@@ -329,6 +332,14 @@ class Daemon:
         async with self.system.work() as work:
             waiting = await list_queued_without_contract(work)
         await self.system.work_on(waiting, pause_without_contract)
+
+    async def sweep_arrears(self) -> None:
+        """Decide anew how contracts stand that are behind with paying, and delete what was announced of closed ones."""
+        await arrears.sweep(self.system)
+
+    async def sweep_jobs_in_arrears(self) -> None:
+        """Pause what nobody has paid for, and let go on what was paused for arrears that are settled."""
+        await arrears.sweep_jobs(self.system)
 
     async def warn_of_expiry(self) -> None:
         """Tell in good time which grants expire with something left, each once for each of the days before."""

@@ -199,6 +199,29 @@ class BudgetExceeded(DomainError):
     """
 
 
+class InArrears(DomainError):
+    """The contract is in arrears (欠费): nothing new is sold under it on credit.
+
+    `state` is how far; `owed` is what is overdue. Pay the invoices that `GET /v1/customers/{id}/arrears` lists: a
+    payment is always taken, settles the arrears first, and lets what was paused go on. In `grace` and `suspended` jobs
+    whose GPU-hours paid grants cover are still taken.
+    """
+
+    def __init__(self, contract_id: str, state: str, owed: str, what: str) -> None:
+        super().__init__(
+            f"Contract {contract_id} is in arrears ({state}): {owed} is overdue, so {what}. Pay the invoices that "
+            "GET /v1/customers/{id}/arrears lists, by bank transfer with their reference codes; all goes on from then."
+            f" 合同 {contract_id} 已欠费 {owed} 元（{STATES_ZH[state]}），请先结清逾期账单，结清后自动恢复。",
+            contract_id=contract_id,
+            state=state,
+            owed=owed,
+        )
+
+
+# The states of arrears as Chinese readers know them.
+STATES_ZH = {"current": "正常", "grace": "宽限期", "suspended": "已停服", "retention": "数据保留期", "closed": "已关闭"}
+
+
 class CreditLimitExceeded(DomainError):
     """The contract's credit limit does not cover the job.
 

@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from broker.arrears.metrics import ArrearsCollector, ArrearsReading
 from broker.capacity.metrics import CapacityCollector, CapacityReading
 from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
@@ -41,6 +42,7 @@ class Metrics:
     swept: SweepReading = field(default_factory=SweepReading)
     quarantine: QuarantineReading = field(default_factory=QuarantineReading)
     service: ServiceReading = field(default_factory=ServiceReading)
+    arrears: ArrearsReading = field(default_factory=ArrearsReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -52,6 +54,7 @@ class Metrics:
         self.registry.register(SweepCollector(self.swept))
         self.registry.register(QuarantineCollector(self.quarantine))
         self.registry.register(ServiceCollector(self.service))
+        self.registry.register(ArrearsCollector(self.arrears))
 
     async def refresh(self) -> None:
         """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
@@ -64,6 +67,7 @@ class Metrics:
                 await self._read("what was swept", self.swept)
                 await self._read("usage in quarantine", self.quarantine)
                 await self._read("cycles, books and outbox", self.service)
+                await self._read("contracts in arrears", self.arrears)
                 self.read_at = now
 
     async def _read(self, name: str, reading: Reading) -> None:

@@ -16,6 +16,7 @@ class StopReason(StrEnum):
     BALANCE = "balance"
     BUDGET = "budget"
     CONTRACT_ENDED = "contract_ended"
+    ARREARS = "arrears"
     PREEMPT = "preempt"
     QUOTA = "quota"
 

@@ -11,7 +11,14 @@ from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select
 from broker import errors
 from broker.adapters.tables import Adapter
 from broker.jobs.running.locked_run import LockedRun
-from broker.jobs.service import forget_adapter, lock_job, note_adapter, select_succeeded_ids
+from broker.jobs.service import (
+    forget_adapter,
+    forget_adapters,
+    lock_job,
+    note_adapter,
+    select_ids_of_contract,
+    select_succeeded_ids,
+)
 from broker.persistence.database import narrow
 from broker.persistence.driver import Command, Statement
 from broker.persistence.storage import StoredObject, TooLarge
@@ -134,6 +141,16 @@ async def delete_adapter(work: Work, adapter_id: str) -> None:
     adapter = await get_adapter(work, adapter_id)
     forget_adapter(await lock_job(work, adapter.job_id))
     adapter.deleted_at = work.now
+
+
+async def delete_of_contract(work: Work, contract_id: str) -> list[tuple[str, int]]:
+    """Delete all adapters that jobs of a contract have made; returns their ids and sizes in bytes."""
+    query = select(Adapter).where(Adapter.deleted_at.is_(None), Adapter.job_id.in_(select_ids_of_contract(contract_id)))
+    rows = (await work.session.scalars(query.order_by(Adapter.id))).all()
+    for row in rows:
+        row.deleted_at = work.now
+    await forget_adapters(work, {row.job_id for row in rows})
+    return [(row.id, row.size_bytes) for row in rows]
 
 
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:

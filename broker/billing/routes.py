@@ -24,7 +24,6 @@ from broker.billing.schemas import (
     InvoiceDraftIn,
     InvoiceOut,
     InvoiceWithLinesOut,
-    PaymentIn,
     UpcomingInvoiceOut,
 )
 from broker.billing.tables import Invoice
@@ -166,10 +165,3 @@ async def break_invoice_down(
 async def finalize_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
     """Finalize a past month's invoice: it gets its number and never changes again."""
     return await _with_lines(work, await service.finalize_invoice(work, invoice_id))
-
-
-@router.post("/{invoice_id}/pay")
-async def pay_invoice(work: FinanceWork, invoice_id: str, body: PaymentIn | None = None) -> InvoiceWithLinesOut:
-    """Mark an invoice as paid, or pay it by the customer's credit; a paid advance credits its hours to the contract."""
-    from_credit = body is not None and body.from_credit
-    return await _with_lines(work, await service.pay_invoice(work, invoice_id, from_credit=from_credit))

@@ -7,6 +7,13 @@ from sqlalchemy import ColumnElement, Select, literal, or_, select
 
 from broker import errors
 from broker.contracts.cards.rate_cards import get_rate_card, rate_card_on, select_card_version
+from broker.contracts.keeping.arrears import (
+    has_living_contract,
+    list_current,
+    list_in_arrears,
+    list_stopping,
+    note_arrears,
+)
 from broker.contracts.keeping.creation import create_contract
 from broker.contracts.keeping.endings import (
     find_successor,
@@ -67,17 +74,21 @@ __all__ = [
     "get_contract_in_force",
     "get_grant",
     "get_rate_card",
+    "has_living_contract",
     "is_in_force",
     "list_committed",
+    "list_current",
     "list_customers_of",
     "list_ending",
     "list_expired_grants",
     "list_grants",
     "list_grants_ending",
     "list_guaranteed",
+    "list_in_arrears",
     "list_in_force",
     "list_paid_by",
     "list_renewed",
+    "list_stopping",
     "load_grants",
     "load_row",
     "load_rows",
@@ -85,6 +96,7 @@ __all__ = [
     "lock_contract",
     "lock_contracts",
     "mark_cancelled",
+    "note_arrears",
     "note_invoice",
     "owes_advance",
     "rate_card_on",

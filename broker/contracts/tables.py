@@ -32,6 +32,8 @@ class Contract(Base):
 
     `rate_card_version` is the card of its signing. It has the prices, unless `card_choice` is to follow newer ones.
     `guaranteed_gpus` are those that it may always have, as JSON (`GuaranteedGpus`).
+    `arrears_state` is how far it is in arrears and `arrears_owed_micros` what it owes so, as last decided: no terms,
+    but what it may do depends on them, so that whoever knows its version knows these.
     `changes` are those that amendments have made of these terms, each from a moment on; the end is the newest.
     """
 
@@ -42,6 +44,7 @@ class Contract(Base):
         CheckConstraint("committed_gpu_hours >= 0", name="commitment_not_negative"),
         CheckConstraint("billing_day BETWEEN 1 AND 28", name="billing_day_in_every_month"),
         CheckConstraint("(tax_mode = 'none') = (tax_rate IS NULL)", name="tax_has_a_rate"),
+        Index("ix_contracts_in_arrears", "id", postgresql_where=text("arrears_state <> 'current'")),
         Index("ix_contracts_guaranteed", "id", postgresql_where=text(GUARANTEED_AT_ANY_TIME)),
     )
 
@@ -69,6 +72,8 @@ class Contract(Base):
     arrears_grace_days: Mapped[int]
     arrears_suspended_days: Mapped[int]
     arrears_retention_days: Mapped[int]
+    arrears_state: Mapped[str] = mapped_column(default="current")
+    arrears_owed_micros: Mapped[int] = mapped_column(default=0)
     auto_renew: Mapped[bool]
     true_up: Mapped[str]
     guaranteed_gpus: Mapped[list[Any]] = mapped_column(default=list)

@@ -228,6 +228,16 @@ async def lock_for_deletion(work: Work, dataset_id: str) -> Dataset:
     return dataset
 
 
+async def list_kept_of(work: Work, customer_id: str) -> list[tuple[str, int]]:
+    """List the data sets that are kept for a customer, with their sizes in bytes."""
+    query = select(Dataset.id, Dataset.size_bytes).where(
+        Dataset.customer_id == customer_id, Dataset.deleted_at.is_(None)
+    )
+    return [
+        (dataset_id, size_bytes) for dataset_id, size_bytes in await work.session.execute(query.order_by(Dataset.id))
+    ]
+
+
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
     """Tell of storage keys whether the data set there is kept, or was deleted; keys of none are left out."""
     query = select(Dataset.storage_key, Dataset.deleted_at.is_(None)).where(Dataset.storage_key.in_(keys))

@@ -41,6 +41,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.InsufficientBalance: HTTPStatus.PAYMENT_REQUIRED,
     errors.BudgetExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.CreditLimitExceeded: HTTPStatus.PAYMENT_REQUIRED,
+    errors.InArrears: HTTPStatus.PAYMENT_REQUIRED,
     errors.MaxCostExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.DeadlineUnreachable: HTTPStatus.CONFLICT,
     errors.QueueDraining: HTTPStatus.CONFLICT,

@@ -87,7 +87,7 @@ class ExpectedEndOut(BaseModel):
     )
 
 
-StopWord = Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended", "preempt", "quota"]
+StopWord = Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended", "arrears", "preempt", "quota"]
 
 
 class JobOut(BaseModel):
@@ -131,9 +131,9 @@ class JobOut(BaseModel):
         description="Where the job stands.", examples=["running"]
     )
     stop_requested: StopWord | None = Field(description="Its run has been told to stop, and why.", examples=["pause"])
-    pause_reason: Literal["pause", "limit", "balance", "budget", "contract_ended"] | None = Field(
+    pause_reason: Literal["pause", "limit", "balance", "budget", "contract_ended", "arrears"] | None = Field(
         description="Why a paused job is paused: on request, at its limit (its quote or `max_cost`), for want of "
-        "hours, or because the month's budget is gone or the contract has ended.",
+        "hours, because the month's budget is gone, the contract has ended, or it is in arrears.",
         examples=["limit"],
     )
     pending_reason: PendingReasonOut | None = Field(

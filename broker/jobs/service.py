@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, Select, Text, any_, literal, select
+from sqlalchemy import ARRAY, Select, Text, any_, literal, select, update
 
 from broker import errors
 from broker.jobs.rules.model import TERMINAL, JobStatus, check_job_transition
@@ -21,6 +21,7 @@ __all__ = [
     "add_usage",
     "find_active_run",
     "forget_adapter",
+    "forget_adapters",
     "get_job",
     "is_live",
     "list_gpu_types",
@@ -30,6 +31,7 @@ __all__ = [
     "lock_job",
     "note_adapter",
     "note_charges",
+    "select_ids_of_contract",
     "select_jobs",
     "select_runs",
     "select_succeeded_ids",
@@ -51,6 +53,11 @@ def select_jobs(name: str | None = None, label: tuple[str, str] | None = None, *
 def select_succeeded_ids() -> Select[Any]:
     """Select the ids of jobs that succeeded, for a statement over what they have made."""
     return select(Job.id).where(Job.status == JobStatus.SUCCEEDED.value)
+
+
+def select_ids_of_contract(contract_id: str) -> Select[Any]:
+    """Select the ids of a contract's jobs, for a statement over what they have made."""
+    return select(Job.id).where(Job.contract_id == contract_id)
 
 
 async def require_batch(work: Work, batch_id: str) -> None:
@@ -150,6 +157,11 @@ def note_adapter(job: Job, adapter_id: str) -> None:
 def forget_adapter(job: Job) -> None:
     """Forget on a locked job which adapter it has made: that was deleted."""
     job.adapter_id = None
+
+
+async def forget_adapters(work: Work, job_ids: Collection[str]) -> None:
+    """Forget which adapters jobs have made that are over: they were deleted."""
+    await work.session.execute(update(Job).where(Job.id.in_(job_ids)).values(adapter_id=None))
 
 
 async def find_active_run(work: Work, job_id: str) -> Run | None:

@@ -7,6 +7,7 @@ from broker.ledger.books.accounts import list_accounts, read_granted_hours
 from broker.ledger.books.causes import Cause
 from broker.ledger.books.closed_months import close_month
 from broker.ledger.books.model import AccountKind, UsageInterval
+from broker.ledger.books.money_below_zero import BelowZero, list_below_zero
 from broker.ledger.books.money_books import (
     book_advance,
     book_advance_cancelled,
@@ -39,7 +40,13 @@ from broker.ledger.books.receipt_books import (
     book_refund_sent,
 )
 from broker.ledger.capturing.captures import Captured, capture_usage, charge_usage, count_captured
-from broker.ledger.capturing.shortage import Shortage, find_shortage, find_shortage_ahead, is_exhausted
+from broker.ledger.capturing.shortage import (
+    Shortage,
+    find_shortage,
+    find_shortage_ahead,
+    is_beyond_paid,
+    is_exhausted,
+)
 from broker.ledger.correcting.compensation_sweep import (
     compensate_hold,
     list_holds_to_compensate,
@@ -87,6 +94,7 @@ from broker.ledger.holding.holds import (
     settle_with_charges,
 )
 from broker.ledger.holding.legs import NewLeg, read_available
+from broker.ledger.holding.paid_grants import make_refusal as refuse_in_arrears
 from broker.ledger.holding.reserves import UNPAID, HoldNeed, Reserves
 from broker.ledger.holding.standing import open_standing_hold
 from broker.ledger.holding.wide_holds import plan_wide_hold
@@ -114,6 +122,7 @@ __all__ = [
     "UNPAID",
     "AccountKind",
     "Balance",
+    "BelowZero",
     "BorneUsage",
     "Captured",
     "CapturedUsage",
@@ -188,8 +197,10 @@ __all__ = [
     "find_true_up",
     "get_hold",
     "has_use",
+    "is_beyond_paid",
     "is_exhausted",
     "list_accounts",
+    "list_below_zero",
     "list_borne_usage",
     "list_captured_usage",
     "list_corrections",
@@ -236,6 +247,7 @@ __all__ = [
     "read_unearned",
     "read_unused",
     "read_usage_prices",
+    "refuse_in_arrears",
     "renew_all_holds",
     "renew_holds",
     "renew_locked_hold",

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from broker.arrears import service as arrears
 from broker.billing import receipts as billing
 from broker.contracts import service as contracts
+from broker.contracts.terms.arrears import ArrearsState
 from broker.contracts.terms.model import ContractTerms
 from broker.payments.matching import KnownPayers, OpenBook, Share
 from broker.payments.model import AllocationKind
@@ -50,6 +52,8 @@ class Allocating:
             assert invoice is not None, "what pays is for an invoice"
             await billing.take_receipt(work, terms, invoice, share.amount, share.fee, **booked)
         await note_customer(work, payment)
+        if terms.arrears_state != ArrearsState.CURRENT:
+            await arrears.refresh(work, terms.id)
         return row
 
     async def undo(self, payment: Payment, row: PaymentAllocation, reason: str) -> None:
@@ -66,6 +70,7 @@ class Allocating:
         payment.allocated_micros -= row.amount_micros
         await work.session.flush()
         await note_customer(work, payment)
+        await arrears.refresh(work, terms.id)
 
 
 def name_transfer(row: PaymentAllocation, *, undone: bool = False) -> str:

@@ -20,6 +20,7 @@ from broker.contracts.terms.model import ContractTerms, NewGrant
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
 from broker.metering.reading.last_use import find_last_use
+from broker.signing.credit import require_no_arrears
 from broker.signing.guarantees import require_capacity
 from broker.signing.refunds import list_refundable, refund_grants
 from broker.work import Work
@@ -96,7 +97,7 @@ def _make_stale() -> errors.PreviewStale:
 async def preview_amendment(work: Work, new: NewAmendment) -> AmendmentPreview:
     """Show what an amendment replaces, what it costs and what is unused. It writes nothing.
 
-    Raises: NotFound, IllegalTransition, InvalidRequest, CommitmentRefused.
+    Raises: NotFound, IllegalTransition, InvalidRequest, CommitmentRefused, InArrears.
     """
     terms = await contracts.lock_contract(work, new.contract_id)
     return await _preview(work, terms, new)
@@ -108,6 +109,8 @@ async def _preview(work: Work, terms: ContractTerms, new: NewAmendment) -> Amend
         terms = await contracts.with_published_cards(work, terms)
     unrated_since = await _find_unrated_since(work, terms, new)
     planned = plan_amendment(terms, replace(new, shown_at=shown_at), work.now, unrated_since)
+    if planned.added_gpu_seconds:
+        require_no_arrears(terms)
     if planned.changes("ends_at"):
         await _require_no_successor(work, terms)
     if planned.values.keys() & {GUARANTEE, "ends_at"}:

@@ -13,6 +13,7 @@ from broker.contracts.keeping.events import ContractEventKind, record_contract_e
 from broker.contracts.terms.model import NO_ROLLOVER, ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
+from broker.signing.credit import require_no_arrears
 from broker.signing.grants import check_scope, plan_term, require_living
 from broker.signing.tables import Purchase
 from broker.work import Work
@@ -69,10 +70,12 @@ class PurchaseView:
 async def create_purchase(work: Work, new: NewPurchase) -> PurchaseView:
     """Order hours or tokens under a contract: they can be used once their advance invoice is paid.
 
-    Raises: NotFound, InvalidRequest, NoContractInForce; InsufficientBalance, where the contract's own one is unpaid.
+    Raises: NotFound, InvalidRequest, NoContractInForce, InArrears; InsufficientBalance, where the contract's own one is
+    unpaid.
     """
     terms = await contracts.lock_contract(work, new.contract_id)
     require_living(work, terms)
+    require_no_arrears(terms)
     contracts.require_paid_advance(terms, await contracts.list_grants(work, terms.id))
     await check_scope(work, terms, new.scope)
     grant = await contracts.create_grant(work, terms, _plan_grant(work, terms, new))

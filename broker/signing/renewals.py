@@ -78,7 +78,7 @@ async def _lock(work: Work, contract_id: str) -> ContractTerms:
 
 
 async def attend_to_end(work: Work, contract_id: str) -> None:
-    """Tell that a contract's end is near, and renew it in time where it renews itself."""
+    """Tell that a contract's end is near, and renew it in time where it renews itself and is in no arrears."""
     terms = await _lock(work, contract_id)
     if terms.ends_at is None or terms.status_at(work.now) in {ContractStatus.ENDED, ContractStatus.CANCELLED}:
         return
@@ -87,6 +87,6 @@ async def attend_to_end(work: Work, contract_id: str) -> None:
         facts = {"days": days, "ends_at": terms.ends_at.isoformat(), "auto_renew": terms.auto_renew}
         occasion = f"{terms.ends_at.isoformat()}/{days}"
         await record_contract_event(work, terms, ContractEventKind.END_NEAR, facts, occasion=occasion)
-    is_due = terms.auto_renew and terms.ends_at - work.now <= RENEWED_BEFORE
+    is_due = terms.auto_renew and terms.allowed.buy and terms.ends_at - work.now <= RENEWED_BEFORE
     if is_due and await contracts.find_successor(work, terms.id) is None:
         await renew_contract(work, contract_id)

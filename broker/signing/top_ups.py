@@ -62,13 +62,15 @@ async def list_due_top_ups(work: Work) -> list[str]:
 async def order_top_up(work: Work, contract_id: str) -> PurchaseView | None:
     """Order what a contract's rule says, where it is still due and no such order waits to be paid.
 
-    A contract that is not in force, or whose own advance is not paid, orders nothing.
+    A contract that is not in force or in arrears, or whose own advance is not paid, orders nothing.
     """
     terms = await contracts.lock_contract(work, contract_id)
     top_up = await get_top_up(work, contract_id)
     if await ledger.read_available(work, terms) >= top_up.threshold_gpu_seconds or await has_open_order(work, terms.id):
         return None
-    if not terms.covers(work.now) or contracts.owes_advance(terms, await contracts.list_grants(work, terms.id)):
+    if not (terms.covers(work.now) and terms.allowed.buy):
+        return None
+    if contracts.owes_advance(terms, await contracts.list_grants(work, terms.id)):
         return None
     new = NewPurchase(contract_id, ALL_GPU_SECONDS, top_up.purchase_gpu_seconds, automatic=True)
     return await create_purchase(work, new)

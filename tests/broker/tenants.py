@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from broker.arrears.tables import ArrearsChange, ArrearsDeletion, ArrearsExtension, ArrearsRecord
 from broker.datasets import token_counts
 from broker.datasets.service import get_dataset
 from broker.datasets.token_counts import CountKey
@@ -151,6 +152,20 @@ async def pay_and_refund(api: Api, customer_id: str, contract_id: str) -> None:
     await api.post("/refunds", {"contract_id": contract_id, "amount": "0.50", "reason": "Test", **way}, expect=201)
 
 
+async def keep_arrears(system: System, customer_id: str, contract_id: str, adapter_id: str) -> None:
+    """Keep that the contract once was in arrears, was given time, and that something was deleted of it."""
+    async with system.work() as work:
+        today = work.now.date()
+        own = {"customer_id": customer_id, "contract_id": contract_id, "created_at": work.now}
+        sums = {"owed_micros": 0, "debts": []}
+        record = ArrearsRecord(id=work.new_id("arr"), **own, **sums, state="current", changed_at=work.now)
+        change = ArrearsChange(id=work.new_id("arc"), **own, **sums, before="current", after="grace")
+        days = {"first_on": today, "last_on": today, "author": "test", "reason": "Test"}
+        extension = ArrearsExtension(id=work.new_id("arx"), **own, **days, kind="extension")
+        what = {"kind": "adapter", "object_id": adapter_id, "size_bytes": 1, "announced_on": today}
+        work.session.add_all([record, change, extension, ArrearsDeletion(id=work.new_id("ard"), **own, **what)])
+
+
 async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
     """Register a source of the customer's own, and have it report some tokens."""
     source = f"/inference/{customer_id}"
@@ -199,6 +214,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201)
     await keep_lost_work(system, run)
     await pay_and_refund(api, customer, contract)
+    await keep_arrears(system, customer, contract, adapter)
     return Tenant(
         customer_id=customer,
         key=made_key["key"],

@@ -36,6 +36,9 @@ RECORDS = (
     "checkpoint_marks",
     "lost_work",
     "evictions",
+    "arrears_changes",
+    "arrears_extensions",
+    "arrears_deletions",
     "credit_notes",
     "credit_note_lines",
     "adjustments",
@@ -191,6 +194,11 @@ ANSWERS = {
     "POST /v1/quarantined-usage/{quarantine_id}/retry": FORBIDDEN,
     "POST /v1/quarantined-usage/{quarantine_id}/dismiss": FORBIDDEN,
     "GET /v1/usage": Ask(404, params={"job_id": "{job_id}", "group_by": "job"}),
+    "GET /v1/arrears": LIST,
+    "GET /v1/customers/{customer_id}/arrears": NOT_FOUND,
+    "GET /v1/contracts/{contract_id}/arrears": NOT_FOUND,
+    "GET /v1/contracts/{contract_id}/arrears/deletions": NOT_FOUND,
+    "POST /v1/contracts/{contract_id}/arrears/extensions": FORBIDDEN,
     "POST /v1/fapiao": Ask(
         404, body={"customer_id": "{customer_id}", "kind": "normal", "title": {"name": "Tea"}, "amount": "1.00"}
     ),

@@ -28,6 +28,7 @@ STOPS = {
     "balance": "pausing: the contract's hours are gone",
     "budget": "pausing: the month's budget is gone",
     "contract_ended": "pausing: the contract has ended",
+    "arrears": "pausing: the contract is in arrears, and nothing paid is left",
     "preempt": "saving to make room for another job; it goes on by itself",
     "quota": "saving, since operations lowered a limit of its queue or contract; it goes on by itself",
 }
@@ -37,6 +38,7 @@ PAUSES = {
     "balance": "paused: the contract's hours are gone; buy more, then resume it",
     "budget": "paused: the month's budget is gone; resume it next month, or have the budget raised",
     "contract_ended": "paused: the contract has ended; submit the job again under another",
+    "arrears": "paused: the contract is in arrears; it goes on by itself once the overdue invoices are paid",
 }
 
 

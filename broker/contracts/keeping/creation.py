@@ -10,6 +10,7 @@ from broker.contracts.keeping.loading import load_row
 from broker.contracts.keeping.numbers import keep_apart
 from broker.contracts.tables import Contract
 from broker.contracts.terms.agreed import TrueUpRule, make_no_guarantee, make_no_true_up
+from broker.contracts.terms.arrears import ArrearsState
 from broker.contracts.terms.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
 from broker.identity.service import lock_customer
 from broker.work import Work
@@ -60,6 +61,8 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
         guaranteed_gpus=[asdict(each) for each in new.guaranteed_gpus],
         renewed_from_id=new.renewed_from_id,
         changes=[],
+        arrears_state=ArrearsState.CURRENT.value,
+        arrears_owed_micros=0,
         created_at=work.now,
     )
     await keep_apart(work, row)

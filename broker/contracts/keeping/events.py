@@ -37,6 +37,10 @@ class ContractEventKind(StrEnum):
     RENEWAL_DECLINED = "renewal_declined"
     END_NEAR = "end_near"
     BUDGET_USED = "budget_used"
+    ARREARS_CHANGED = "arrears_changed"
+    ARREARS_EXTENDED = "arrears_extended"
+    INVOICE_ISSUED = "invoice_issued"
+    MONEY_ENDING = "money_ending"
     GUARANTEE_SHORT = "guarantee_short"
     GUARANTEE_RESTORED = "guarantee_restored"
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from broker.contracts.tables import Contract
 from broker.contracts.terms.agreed import ArrearsTerms, GuaranteedGpus, TrueUpRule
+from broker.contracts.terms.arrears import ArrearsState
 from broker.contracts.terms.changes import TermsChange, read_changes
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
+from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard
 from pricing.tax import Tax, TaxMode
@@ -96,6 +98,8 @@ def _read_signed(row: Contract, cards: tuple[RateCard, ...]) -> ContractTerms:
         guaranteed_gpus=_read_guaranteed(row.guaranteed_gpus),
         renewed_from_id=row.renewed_from_id,
         cancelled_at=row.cancelled_at,
+        arrears_state=ArrearsState(row.arrears_state),
+        arrears_owed=Money(row.arrears_owed_micros),
         cards=cards,
         card_choice=CardChoice(row.card_choice),
     )

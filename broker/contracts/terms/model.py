@@ -16,6 +16,7 @@ from broker.contracts.terms.agreed import (
     GuaranteedGpus,
     TrueUpRule,
 )
+from broker.contracts.terms.arrears import ALLOWED, Allowed, ArrearsState
 from broker.contracts.terms.calendar import BillingCalendar, MonthRule, make_calendar
 from broker.contracts.terms.changes import TermsChange, find_values
 from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope, UsageOrigin, is_within_term
@@ -125,6 +126,7 @@ class NewContract(Agreement):
     rollover: Rollover = NO_ROLLOVER
 
 
+NOTHING_OWED = Money.zero()
 # Of each contract: those of a few moments.
 PRICES_KEPT = 64
 
@@ -146,6 +148,8 @@ class ContractTerms(Agreement):
     cancelled_at: datetime | None = None
     pinned_version: str | None = None
     changes: tuple[TermsChange, ...] = ()
+    arrears_state: ArrearsState = ArrearsState.CURRENT
+    arrears_owed: Money = NOTHING_OWED
     known_calendar: BillingCalendar | None = field(default=None, compare=False, repr=False)
 
     def at(self, moment: datetime) -> "ContractTerms":
@@ -234,6 +238,11 @@ class ContractTerms(Agreement):
     def home_queue(self) -> str:
         """Name the queue that the plan gives: standard, priority, or the contract's dedicated one."""
         return dedicated_queue_name(self.id) if self.has_own_queue else self.plan_terms.queue
+
+    @property
+    def allowed(self) -> Allowed:
+        """Tell what it may do in its state of arrears."""
+        return ALLOWED[self.arrears_state]
 
     def covers(self, moment: datetime) -> bool:
         """Tell whether the contract is in force at a moment."""

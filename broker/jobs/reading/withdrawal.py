@@ -29,6 +29,13 @@ async def delete_dataset(work: Work, dataset_id: str) -> None:
     dataset.deleted_at = work.now
 
 
+async def is_needed(work: Work, dataset_id: str) -> bool:
+    """Tell whether a job that is not over needs a data set."""
+    over = [status.value for status in TERMINAL]
+    live = select(Job.id).where(Job.dataset_id == dataset_id, Job.status.not_in(over)).limit(1)
+    return await work.session.scalar(live) is not None
+
+
 async def _require_no_live_job(work: Work, what: str, needs_it: ColumnElement[bool]) -> None:
     over = [status.value for status in TERMINAL]
     live = (await work.session.scalars(select(Job.id).where(needs_it, Job.status.not_in(over)).limit(3))).all()

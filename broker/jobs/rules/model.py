@@ -32,8 +32,8 @@ class RunStatus(StrEnum):
 
 class StopReason(StrEnum):
     """Why a run is told to stop: somebody asked, or the job's own limit is reached, or the contract's hours or the
-    month's budget are gone, or the contract itself has ended; or it makes way for another job, or since ops has lowered
-    a quota, and waits in its queue again.
+    month's budget are gone, or the contract itself has ended or is in arrears; or it makes way for another job, or
+    since ops has lowered a quota, and waits in its queue again.
     """
 
     CANCEL = "cancel"
@@ -42,6 +42,7 @@ class StopReason(StrEnum):
     BALANCE = "balance"
     BUDGET = "budget"
     CONTRACT_ENDED = "contract_ended"
+    ARREARS = "arrears"
     PREEMPT = "preempt"
     QUOTA = "quota"
 
@@ -67,6 +68,7 @@ STOP_CAUSES = {
     StopReason.BALANCE: Cause.BALANCE,
     StopReason.BUDGET: Cause.BUDGET,
     StopReason.CONTRACT_ENDED: Cause.CONTRACT_ENDED,
+    StopReason.ARREARS: Cause.ARREARS,
     StopReason.PREEMPT: Cause.PREEMPTED,
     StopReason.QUOTA: Cause.QUOTA,
 }

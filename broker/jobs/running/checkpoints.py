@@ -7,12 +7,14 @@ from sqlalchemy import Select, and_, func, or_, select, update
 
 from broker.jobs.events import record_event
 from broker.jobs.running.locked_run import LockedRun
+from broker.jobs.service import select_ids_of_contract
 from broker.jobs.tables import Checkpoint, Job
 from broker.persistence.storage import StoredObject
 from broker.work import Work
 
 __all__ = [
     "Checkpoint",
+    "delete_of_contract",
     "find_checkpoint",
     "find_last_checkpoint",
     "keep_checkpoint",
@@ -104,6 +106,14 @@ async def mark_superseded(work: Work, *, kept: int, ended_before: datetime, limi
     marking = update(Checkpoint).where(Checkpoint.id.in_(chosen)).values(deleted_at=work.now)
     marked = await work.session.execute(marking.returning(Checkpoint.id))
     return len(marked.all())
+
+
+async def delete_of_contract(work: Work, contract_id: str) -> list[tuple[str, int]]:
+    """Delete all checkpoints of a contract's jobs, which are over; returns their ids and sizes in bytes."""
+    theirs = Checkpoint.job_id.in_(select_ids_of_contract(contract_id))
+    marking = update(Checkpoint).where(Checkpoint.deleted_at.is_(None), theirs).values(deleted_at=work.now)
+    marked = await work.session.execute(marking.returning(Checkpoint.id, Checkpoint.size_bytes))
+    return sorted((checkpoint_id, size_bytes) for checkpoint_id, size_bytes in marked)
 
 
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:

@@ -40,11 +40,12 @@ async def pause_job(work: Work, job_id: str) -> Job:
     if JobStatus(job.status) in HOLDS_DEVICES:
         await request_stop(work, job, StopReason.PAUSE)
         return job
-    _take_out_of_queue(work, job, StopReason.PAUSE)
+    take_out_of_queue(work, job, StopReason.PAUSE)
     return job
 
 
-def _take_out_of_queue(work: Work, job: Job, reason: StopReason) -> None:
+def take_out_of_queue(work: Work, job: Job, reason: StopReason) -> None:
+    """Pause a locked job that waits in its queue, and tell why."""
     set_status(work, job, JobStatus.PAUSED)
     job.pause_reason = reason.value
     record_event(work, job, "paused", {"reason": reason.value})
@@ -76,29 +77,32 @@ async def pause_without_contract(work: Work, job_id: str) -> None:
     """Take a job whose contract has ended out of its queue, where no cycle has started it meanwhile."""
     job = await lock_job(work, job_id)
     if job.status == JobStatus.QUEUED:
-        _take_out_of_queue(work, job, StopReason.CONTRACT_ENDED)
+        take_out_of_queue(work, job, StopReason.CONTRACT_ENDED)
 
 
-async def pause_beyond_budget(work: Work, contract_of: Mapping[str, str]) -> set[str]:
-    """Take out of their queues those of some jobs, by their contracts, for which nothing of the month's budget is left.
+async def pause_unpaid(work: Work, contract_of: Mapping[str, str]) -> set[str]:
+    """Take out of their queues those of some jobs, by their contracts, for which nothing would pay.
 
-    What they hold is of an earlier month: they would begin, and be told to stop at once. Returns them.
+    Nothing of the month's budget is left, and what they hold is of an earlier month; or their contract is in arrears,
+    and they have nothing that is paid. They would begin, and be told to stop at once. Returns them.
     """
-    nearly_spent = await ledger.list_nearly_spent(work, set(contract_of.values()))
-    concerned = [job_id for job_id, contract_id in contract_of.items() if contract_id in nearly_spent]
-    return {job_id for job_id in concerned if await _pause_if_beyond(work, job_id)}
+    named = set(contract_of.values())
+    stopping = await ledger.list_nearly_spent(work, named) | await contracts.list_stopping(work, named)
+    concerned = [job_id for job_id, contract_id in contract_of.items() if contract_id in stopping]
+    return {job_id for job_id in concerned if await _pause_if_unpaid(work, job_id)}
 
 
-async def _pause_if_beyond(work: Work, job_id: str) -> bool:
+async def _pause_if_unpaid(work: Work, job_id: str) -> bool:
     waiting = select(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED.value)
     locked = waiting.with_for_update(key_share=True, skip_locked=True).execution_options(populate_existing=True)
     job = (await work.session.scalars(locked)).one_or_none()
     if job is None:
         return False
     hold = await ledger.get_hold(work, job.id)
-    if await ledger.find_shortage_ahead(work, hold, promise=job.promise) != ledger.Shortage.BUDGET:
+    shortage = await ledger.find_shortage_ahead(work, hold, promise=job.promise)
+    if shortage not in {ledger.Shortage.BUDGET, ledger.Shortage.ARREARS}:
         return False
-    _take_out_of_queue(work, job, StopReason.BUDGET)
+    take_out_of_queue(work, job, StopReason(shortage.value))
     await wake_dispatcher(work.session)
     return True
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from broker import errors
 from broker.contracts import service as contracts
+from broker.contracts.terms.model import ContractTerms
 from broker.jobs.events import record_event
 from broker.jobs.rules.limits import clip_need, has_reached_limit
 from broker.jobs.rules.model import JobStatus
@@ -22,7 +23,7 @@ async def resume_job(work: Work, job_id: str, max_cost: Money | None = None) -> 
 
     A GPU type that its contract cannot pay for any more is left out, as long as another is left.
     Raises: NotFound, Forbidden, IllegalTransition; MaxCostExceeded, InsufficientBalance, where it would stop again at
-    once; NoContractInForce, BudgetExceeded, CreditLimitExceeded, where what is left of it cannot be held.
+    once; NoContractInForce, InArrears, BudgetExceeded, CreditLimitExceeded, where what is left of it cannot be held.
     """
     job = await lock_job(work, job_id)
     if job.status != JobStatus.PAUSED:
@@ -54,7 +55,7 @@ async def _list_needs(work: Work, job: Job) -> dict[str | None, Usage]:
         for gpu_type in job.needs
     }
     if has_reached_limit(job.limits, job.spent) or None not in shortages.values():
-        raise _refuse_to_go_on(job, next(iter(shortages.values())))
+        raise _refuse_to_go_on(job, hold.terms, next(iter(shortages.values())))
     return {
         gpu_type: clip_need(job.limits, job.spent, await ledger.price_further_usage(work, job.id, gpu_type), need)
         for gpu_type, need in job.needs.items()
@@ -110,8 +111,10 @@ def _replace_limit(work: Work, job: Job, max_cost: Money) -> None:
     record_event(work, job, "limit_raised", {"max_cost": max_cost.format_amount()})
 
 
-def _refuse_to_go_on(job: Job, shortage: ledger.Shortage | None) -> errors.DomainError:
+def _refuse_to_go_on(job: Job, terms: ContractTerms, shortage: ledger.Shortage | None) -> errors.DomainError:
     """Tell why a job would stop again at once; None: it has reached its own limit."""
+    if shortage == ledger.Shortage.ARREARS:
+        return ledger.refuse_in_arrears(terms, "this job waits: nothing that is paid would pay for it")
     if shortage in {None, ledger.Shortage.LIMIT} or has_reached_limit(job.limits, job.spent):
         cost = Money(job.cost_micros)
         least = max(cost, job.promise.limit or cost).format_amount()

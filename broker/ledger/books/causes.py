@@ -18,6 +18,7 @@ class Cause(StrEnum):
     BUDGET = "budget"
     BALANCE = "balance"
     CONTRACT_ENDED = "contract_ended"
+    ARREARS = "arrears"
     BAD_CONFIG = "bad_config"
     BAD_INPUT = "bad_input"
     LOSS_NOT_FINITE = "loss_not_finite"
@@ -53,4 +54,6 @@ OUR_DOING = frozenset(
     }
 )
 # The stops at which a run writes a checkpoint within its grace. A cancellation keeps nothing, and writes none.
-WITH_CHECKPOINT = frozenset({Cause.PAUSED, Cause.LIMIT, Cause.BUDGET, Cause.BALANCE, Cause.CONTRACT_ENDED})
+WITH_CHECKPOINT = frozenset(
+    {Cause.PAUSED, Cause.LIMIT, Cause.BUDGET, Cause.BALANCE, Cause.CONTRACT_ENDED, Cause.ARREARS}
+)

@@ -4,9 +4,11 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
+from broker.contracts.terms.arrears import Use
 from broker.contracts.terms.model import ContractTerms, Overage
+from broker.ledger.books.model import Leg
 from broker.ledger.capturing.charging import Charging, Supply
-from broker.ledger.capturing.supply import plan_supply
+from broker.ledger.capturing.supply import plan_draws, plan_supply
 from broker.ledger.holding.hold_legs import HoldView
 from broker.ledger.holding.promises import read_charge_limits
 from broker.ledger.rating.charge_limit import NOTHING_PROMISED, Bound, Promise
@@ -17,12 +19,16 @@ NEXT_UNITS = Usage(1, 1)
 
 
 class Shortage(StrEnum):
-    """What is gone: what the job may cost, the contract's hours, the month's budget, or the contract's term."""
+    """What is gone: what the job may cost, the contract's hours, the month's budget, or the contract's term.
+
+    ARREARS: the contract is in arrears, and the job has nothing that is paid.
+    """
 
     LIMIT = "limit"
     BALANCE = "balance"
     BUDGET = "budget"
     CONTRACT_ENDED = "contract_ended"
+    ARREARS = "arrears"
 
 
 async def find_shortage(work: Work, view: HoldView, *, promise: Promise = NOTHING_PROMISED) -> Shortage | None:
@@ -33,6 +39,8 @@ async def find_shortage(work: Work, view: HoldView, *, promise: Promise = NOTHIN
     ends_at = view.terms.ends_at
     if ends_at is not None and work.now >= ends_at:
         return Shortage.CONTRACT_ENDED
+    if await is_beyond_paid(view, work.now):
+        return Shortage.ARREARS
     if not any(leg.borne and leg.captured for leg in view.legs):
         return None
     return await _find_end(view, promise, work.now)
@@ -40,7 +48,25 @@ async def find_shortage(work: Work, view: HoldView, *, promise: Promise = NOTHIN
 
 async def find_shortage_ahead(work: Work, view: HoldView, *, promise: Promise = NOTHING_PROMISED) -> Shortage | None:
     """Find why a job that began now would have to stop at once; None where it may begin."""
+    if await is_beyond_paid(view, work.now):
+        return Shortage.ARREARS
     return await _find_end(view, promise, work.now)
+
+
+async def is_beyond_paid(view: HoldView, moment: datetime) -> bool:
+    """Tell whether a contract in arrears lets a job not go on: nothing paid pays for its next GPU-second.
+
+    What was used all the same is charged like any other usage.
+    """
+    terms = view.terms
+    if terms.allowed.running != Use.WITHIN_PAID_GRANTS:
+        return terms.allowed.running == Use.NONE
+    if terms.ends_before(moment):
+        return True
+    grants, origins = await view.books.read_grants(), view.origins_at(moment)
+    draws, more = plan_draws(terms, grants, view.legs, origins[Unit.GPU_SECONDS], 1, moment)
+    legs: list[Leg] = [*view.legs, *(leg.as_state() for leg in more)]
+    return not draws or any(legs[draw.index].billable for draw in draws)
 
 
 async def is_exhausted(work: Work, view: HoldView, used_at: datetime) -> bool:

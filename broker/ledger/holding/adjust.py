@@ -9,6 +9,7 @@ from broker.ledger.holding.adjusted_legs import compute_money, list_passed_over,
 from broker.ledger.holding.hold_legs import HoldView, add_legs, list_open, release_legs
 from broker.ledger.holding.holds import compute_expiry, lock_hold, roll_hold
 from broker.ledger.holding.legs import NewLeg, plan_money_leg, plan_money_legs, read_open_grants
+from broker.ledger.holding.paid_grants import find_usable, require_within_paid
 from broker.ledger.holding.room import read_room
 from broker.ledger.holding.wide_holds import find_dearest, widen_legs
 from broker.ledger.tables import HoldLeg
@@ -22,7 +23,7 @@ async def adjust_hold(work: Work, job_id: str, *, needs: Mapping[str | None, Usa
 
     `needs` are those on each GPU type that it may run on, of which one will come; None: the type of the hold. A hold
     that had expired is live again after.
-    Raises: NotFound, NoContractInForce, InsufficientBalance, CreditLimitExceeded, BudgetExceeded.
+    Raises: NotFound, NoContractInForce, InArrears, InsufficientBalance, CreditLimitExceeded, BudgetExceeded.
     """
     view = await lock_hold(work, job_id)
     _revive(work, view)
@@ -44,11 +45,14 @@ async def _plan(work: Work, view: HoldView, needs: Mapping[str | None, Usage]) -
     """Plan what the hold should have of each source, and the money for it. Units: micro-yuan."""
     origins = [replace(view, run_gpu_type=gpu_type).origins_at(work.now) for gpu_type in needs]
     await _release_passed_over(work, view, origins)
-    grants = await read_open_grants(work, view.terms.id)  # what was released may have come back as a compensation
+    # What was released may have come back as a compensation.
+    grants = find_usable(view.terms, await read_open_grants(work, view.terms.id))
     plans = [
         plan_adjusted_legs(view.terms, grants, view.legs, need, of_type, work.now)
         for need, of_type in zip(needs.values(), origins, strict=True)
     ]
+    for plan in plans:
+        require_within_paid(view.terms, plan)
     money = [compute_money(view.legs, plan) for plan in plans]
     dearest = find_dearest(
         [[*plan, *plan_money_leg(micros, view.hold.month)] for plan, micros in zip(plans, money, strict=True)]

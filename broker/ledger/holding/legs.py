@@ -55,6 +55,10 @@ class OpenGrants:
         """Make them of a contract's grants, in their order, and what is free in each by its id."""
         return cls({grant.id: grant for grant in grants}, free)
 
+    def only_paid(self) -> "OpenGrants":
+        """Keep those that cost nothing as they are used: bought and paid ahead, or given."""
+        return OpenGrants({key: each for key, each in self.terms.items() if not each.billable}, self.free)
+
     def list_closed(self, origin: UsageOrigin, moment: datetime) -> frozenset[str]:
         """List the grants that may not pay for usage at a moment, not even out of what a hold has of them."""
         return frozenset(grant.id for grant in self.terms.values() if not grant.pays_for(origin, moment))

@@ -11,13 +11,14 @@ from broker import errors
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.model import AccountKind, compute_hold_micros
 from broker.ledger.holding.legs import BudgetRoom, NewLeg, OpenGrants, list_origins, plan_meter_legs, plan_money_legs
+from broker.ledger.holding.paid_grants import find_usable, require_within_paid
 from broker.ledger.holding.usage_prices import find_usage_prices
 from broker.ledger.limits.credit_limits import CreditRoom
 from pricing.usage import Usage
 from pricing.usage_prices import UsagePrices
 
 # What says that a contract cannot pay for a need.
-UNPAID = (errors.InsufficientBalance, errors.BudgetExceeded, errors.CreditLimitExceeded)
+UNPAID = (errors.InsufficientBalance, errors.BudgetExceeded, errors.CreditLimitExceeded, errors.InArrears)
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,16 @@ class Reserves:
     def plan_hold(self, need: HoldNeed, moment: datetime) -> list[NewLeg]:
         """Plan the legs of a hold: all that it needs, or nothing.
 
-        Raises: NoContractInForce, InsufficientBalance, CreditLimitExceeded, BudgetExceeded.
+        Raises: NoContractInForce, InArrears, InsufficientBalance, CreditLimitExceeded, BudgetExceeded.
         """
         terms = self.terms
         if not terms.covers(moment):
             raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
+        grants = find_usable(terms, self.grants)
         legs: list[NewLeg] = []
         for meter, origin in list_origins(terms, need.project_id, need.gpu_type, moment).items():
-            legs += plan_meter_legs(self.grants, terms, need.usage.count(meter), origin, moment)
+            legs += plan_meter_legs(grants, terms, need.usage.count(meter), origin, moment)
+        require_within_paid(terms, legs)
         micros = compute_hold_micros([leg.as_state() for leg in legs if leg.billable])
         if self.credit is not None:
             self.credit.require(micros)

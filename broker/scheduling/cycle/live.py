@@ -9,7 +9,7 @@ from datetime import datetime
 from broker.capacity import readiness
 from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
-from broker.jobs.running.control import pause_beyond_budget
+from broker.jobs.running.control import pause_unpaid
 from broker.jobs.running.starts import StartedRuns, StartPlace, start_runs
 from broker.scheduling.cycle import waits
 from broker.scheduling.cycle.leading import Lead, find_lead, keep_lead, renew_lead
@@ -241,7 +241,7 @@ async def _apply_starts(work: Work, memory: CycleMemory, conditions: ClusterSnap
     """
     pools = {pool.name: pool for pool in conditions.pools}
     contract_of = {start.job_id: memory.jobs[start.job_id].contract_id for start in plan.starts}
-    unpaid = await pause_beyond_budget(work, contract_of)
+    unpaid = await pause_unpaid(work, contract_of)
     starts = [start for start in plan.starts if start.job_id not in unpaid]
     places = [StartPlace(start.job_id, start.pool, find_node(start, pools[start.pool])) for start in starts]
     return await start_runs(work, places)

@@ -134,7 +134,7 @@ def test_training_and_heartbeat_cut_without_gap_overlap_or_loss(heartbeat, broke
     assert [data["started_at"] for data in events[1:]] == [data["ended_at"] for data in events[:-1]]
 
 
-@pytest.mark.parametrize("reason", ["cancel", "pause", "limit", "balance", "budget", "contract_ended"])
+@pytest.mark.parametrize("reason", ["cancel", "pause", "limit", "balance", "budget", "contract_ended", "arrears"])
 def test_a_stop_command_raises_the_flag(heartbeat, broker, stop, reason) -> None:
     broker.stop_reason = reason
     heartbeat.beat()

@@ -55,6 +55,7 @@ succeeded  balance         yes        succeeded
 succeeded  balance         no         succeeded
 succeeded  budget          yes        succeeded
 succeeded  contract_ended  yes        succeeded
+succeeded  arrears         yes        succeeded
 succeeded  limit           yes        succeeded
 succeeded  preempt         yes        succeeded
 succeeded  quota           yes        succeeded
@@ -62,6 +63,7 @@ succeeded  preempt         no         succeeded
 succeeded  quota           no         succeeded
 succeeded  budget          no         succeeded
 succeeded  contract_ended  no         succeeded
+succeeded  arrears         no         succeeded
 succeeded  limit           no         succeeded
 failed     none            yes        failed
 failed     none            no         failed
@@ -73,6 +75,7 @@ failed     balance         yes        failed
 failed     balance         no         failed
 failed     budget          yes        failed
 failed     contract_ended  yes        failed
+failed     arrears         yes        failed
 failed     limit           yes        failed
 failed     preempt         yes        failed
 failed     quota           yes        failed
@@ -80,6 +83,7 @@ failed     preempt         no         failed
 failed     quota           no         failed
 failed     budget          no         failed
 failed     contract_ended  no         failed
+failed     arrears         no         failed
 failed     limit           no         failed
 stopped    none            yes        queued
 stopped    none            no         failed
@@ -91,6 +95,7 @@ stopped    balance         yes        paused
 stopped    balance         no         paused
 stopped    budget          yes        paused
 stopped    contract_ended  yes        paused
+stopped    arrears         yes        paused
 stopped    limit           yes        paused
 stopped    preempt         yes        queued
 stopped    quota           yes        queued
@@ -98,6 +103,7 @@ stopped    preempt         no         queued
 stopped    quota           no         queued
 stopped    budget          no         paused
 stopped    contract_ended  no         paused
+stopped    arrears         no         paused
 stopped    limit           no         paused
 preempted  none            yes        queued
 preempted  none            no         failed
@@ -109,6 +115,7 @@ preempted  balance         yes        paused
 preempted  balance         no         paused
 preempted  budget          yes        paused
 preempted  contract_ended  yes        paused
+preempted  arrears         yes        paused
 preempted  limit           yes        paused
 preempted  preempt         yes        queued
 preempted  quota           yes        queued
@@ -116,6 +123,7 @@ preempted  preempt         no         queued
 preempted  quota           no         queued
 preempted  budget          no         paused
 preempted  contract_ended  no         paused
+preempted  arrears         no         paused
 preempted  limit           no         paused
 lost       none            yes        queued
 lost       none            no         failed
@@ -127,6 +135,7 @@ lost       balance         yes        paused
 lost       balance         no         paused
 lost       budget          yes        paused
 lost       contract_ended  yes        paused
+lost       arrears         yes        paused
 lost       limit           yes        paused
 lost       preempt         yes        queued
 lost       quota           yes        queued
@@ -134,6 +143,7 @@ lost       preempt         no         queued
 lost       quota           no         queued
 lost       budget          no         paused
 lost       contract_ended  no         paused
+lost       arrears         no         paused
 lost       limit           no         paused
 """
 
@@ -148,6 +158,7 @@ stopped    limit    yes      none                limit
 stopped    balance  yes      none                balance
 stopped    budget   yes      none                budget
 stopped    contract_ended yes none               contract_ended
+stopped    arrears        yes none               arrears
 stopped    preempt  yes      none                preempted
 stopped    quota    yes      none                quota
 stopped    none     yes      none                internal_error

@@ -1,0 +1,52 @@
+"""How far contracts are in arrears, as their rows say it: written under their locks, and asked of many at once."""
+
+from collections.abc import Collection
+
+from sqlalchemy import or_, select
+
+from broker.contracts.tables import Contract
+from broker.contracts.terms.arrears import ALLOWED, ArrearsState, Use
+from broker.work import Work
+from pricing.money import Money
+
+STOPPING = [state.value for state, allowed in ALLOWED.items() if allowed.running != Use.ALL]
+
+
+async def note_arrears(work: Work, contract_id: str, state: ArrearsState, owed: Money) -> None:
+    """Note how far a contract is in arrears and what it owes so. The caller holds its lock."""
+    row = await work.session.get_one(Contract, contract_id)
+    row.arrears_state, row.arrears_owed_micros = state.value, owed.micros
+    await work.session.flush()
+
+
+async def list_stopping(work: Work, contract_ids: Collection[str] | None = None) -> set[str]:
+    """List those of some contracts, or of all, whose arrears keep jobs from running that nobody has paid for."""
+    query = select(Contract.id).where(Contract.arrears_state.in_(STOPPING))
+    if contract_ids is not None:
+        query = query.where(Contract.id.in_(contract_ids))
+    return set(await work.session.scalars(query))
+
+
+async def list_in_arrears(work: Work) -> set[str]:
+    """List the contracts that are in arrears and not closed yet."""
+    over = (ArrearsState.CURRENT.value, ArrearsState.CLOSED.value)
+    return set(await work.session.scalars(select(Contract.id).where(Contract.arrears_state.not_in(over))))
+
+
+async def list_current(work: Work, contract_ids: Collection[str]) -> set[str]:
+    """List those of some contracts that are in no arrears."""
+    query = select(Contract.id).where(
+        Contract.id.in_(contract_ids), Contract.arrears_state == ArrearsState.CURRENT.value
+    )
+    return set(await work.session.scalars(query))
+
+
+async def has_living_contract(work: Work, customer_id: str) -> bool:
+    """Tell whether a customer has a contract that is neither over nor closed: its data is kept for that one."""
+    is_over = Contract.cancelled_at.is_not(None) | (Contract.ends_at <= work.now)
+    query = select(Contract.id).where(
+        Contract.customer_id == customer_id,
+        Contract.arrears_state != ArrearsState.CLOSED.value,
+        or_(~is_over, is_over.is_(None)),
+    )
+    return await work.session.scalar(query.limit(1)) is not None
