@@ -311,13 +311,22 @@ class Daemon:
     async def keep_start_promises(self) -> None:
         """Keep what waiting jobs were told about their start, and tell those of whom it has slipped.
 
-        It looks at all that wait: where they are many it takes a twentieth of one core, too.
+        It is done by who leads, and has told them. Until that knows what has changed it looks at all that wait: where
+        they are many it takes a twentieth of one core, too.
         """
         began = time.monotonic()
         if began < self.promises_rest_until:
             return
-        async with self.system.work() as work:
-            await keep_start_promises(work)
+        try:
+            async with self.system.work() as work:
+                lead = await find_lead(work, self.name)
+                if lead is Lead.OTHERS:
+                    return
+                moved = self.memory.take_moved() if lead is Lead.OURS else None
+                await keep_start_promises(work, moved)
+        except BaseException:
+            self.memory.moved = None
+            raise
         ended = time.monotonic()
         self.promises_rest_until = ended + rest_at_leisure(ended - began)
 

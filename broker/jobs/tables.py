@@ -52,6 +52,12 @@ class Job(Base):
         CheckConstraint("gpus > 0", name="gpus_positive"),
         Index("ix_jobs_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_jobs_waiting", "queue", "created_at", postgresql_where=text("status = 'queued'")),
+        Index("ix_jobs_waiting_contract", "contract_id", postgresql_where=text("status = 'queued'")),
+        Index(
+            "ix_jobs_waiting_offered",
+            "offered_types",
+            postgresql_where=text("status = 'queued' AND offered_types IS NOT NULL"),
+        ),
         {"postgresql_with": {"toast_tuple_target": 8160}},  # not packed: the planner reads all that wait
     )
 
@@ -218,6 +224,7 @@ class StartPromise(Base):
     __table_args__ = (
         Index("uq_start_promises_one_open", "job_id", unique=True, postgresql_where=text("closed_at IS NULL")),
         Index("ix_start_promises_told_at", "told_at"),
+        Index("ix_start_promises_open_latest", "latest", postgresql_where=text("closed_at IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -7,7 +7,7 @@ Order of locks: job, hold, contract.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from broker import errors
 from broker.capacity import service as capacity
@@ -31,6 +31,7 @@ from pricing.estimate.type_choice import Preference, TypedRun, order_runs
 from pricing.money import Money
 from pricing.usage import Usage
 
+IS_OFFERED = (Job.status == JobStatus.QUEUED.value, Job.offered_types.is_not(None))
 # So many waiting jobs are looked at in one sweep; the rest in the next ones.
 MOST_AT_ONCE = 500
 
@@ -73,9 +74,21 @@ async def list_jobs_to_offer(work: Work) -> list[str]:
     open_types = await capacity.list_open_types(work)
     if not open_types:
         return []
+    lacking = [types for types in await _list_offered(work) if not types.issuperset(open_types)]
+    if not lacking:
+        return []
     known = Job.offered_types.contains(open_types)
-    query = select(Job.id).where(Job.status == JobStatus.QUEUED.value, Job.offered_types.is_not(None), ~known)
+    query = select(Job.id).where(*IS_OFFERED, ~known)
     return list(await work.session.scalars(query.order_by(Job.created_at, Job.id).limit(MOST_AT_ONCE)))
+
+
+async def _list_offered(work: Work) -> list[frozenset[str]]:
+    """List the sets of types that waiting jobs were offered: from one to the next by the index, however many wait."""
+    first = select(func.min(Job.offered_types).label("types")).where(*IS_OFFERED).cte("kinds", recursive=True)
+    following = select(func.min(Job.offered_types)).where(*IS_OFFERED, Job.offered_types > first.c.types)
+    kinds = first.union_all(select(following.scalar_subquery()).where(first.c.types.is_not(None)))
+    found = await work.session.scalars(select(kinds.c.types).where(kinds.c.types.is_not(None)))
+    return [frozenset(types) for types in found]
 
 
 async def offer_new_types(work: Work, job_id: str) -> None:

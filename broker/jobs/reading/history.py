@@ -61,8 +61,8 @@ STOPPED_AT = (
 RAN_ON_ITS_TYPE = ~exists().where(
     Run.job_id == Job.id, or_(Run.pretends, Run.gpu_type != Job.estimate["sku"].as_string())
 )
-# Asked first: the estimates of thousands of jobs that only wait would be unpacked with every sweep.
-HAS_RUN = Job.used_gpu_seconds > 0
+# Found by their runs: thousands of jobs that only wait would be looked through with every sweep, as wide as they are.
+HAS_RUN = and_(Job.used_gpu_seconds > 0, Job.id.in_(select(Run.job_id)))
 OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
 
 

@@ -1,6 +1,5 @@
 """What the planner plans with beside the jobs that wait: which hold devices; and writing down why each waits."""
 
-import json
 import math
 import re
 from collections.abc import Collection, Sequence
@@ -8,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
+from sqlalchemy import ARRAY, Table, Text, any_, bindparam, func, inspect, literal, select
 
 from broker.jobs.rules.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
 from broker.persistence.documents import explain_unreadable
+from broker.persistence.driver import Command, Statement
+from broker.persistence.set_writes import command_updates
 from broker.work import Work
 
 # The p50: half of such jobs hold their devices no longer. A job that goes on needs what is left. Units: GPU-seconds.
@@ -27,12 +28,13 @@ LATE_GPU_SECONDS = func.coalesce(
 WHOLE = re.compile("[0-9]{1,18}")
 NOT_PLANNED = "not_planned"
 
-# By primary key, sent as one batch: joined to a list of jobs it was planned as a nested loop, since row-level security
-# makes the planner expect a single row, and took five seconds for 5000 jobs.
-WRITE_WAIT = text(
-    "UPDATE jobs SET pending_reason = CAST(:reason AS jsonb), expected_start = :expected_start,"
-    " latest_start = :latest_start WHERE id = :id"
+LOCK_WAITING = Statement(
+    select(Job.id)
+    .where(Job.id == any_(bindparam("job_ids", type_=ARRAY(Text))), Job.status == JobStatus.QUEUED.value)
+    .with_for_update(key_share=True, skip_locked=True)
 )
+# So many are told in one message.
+TOLD_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -195,24 +197,26 @@ async def write_waits(work: Work, waits: Sequence[WaitNotice]) -> set[str]:
 
     Returns those that were told.
     """
-    ids = literal([wait.job_id for wait in waits], ARRAY(Text))  # one parameter: a statement has at most 65,535
-    lock = (
-        select(Job.id)
-        .where(Job.id == any_(ids), Job.status == JobStatus.QUEUED.value)
-        .with_for_update(key_share=True, skip_locked=True)
-    )
-    free = set((await work.session.scalars(lock)).all()) if waits else set()
-    rows = [
+    told: set[str] = set()
+    for begin in range(0, len(waits), TOLD_AT_ONCE):
+        told |= await _write_some(work, waits[begin : begin + TOLD_AT_ONCE])
+    return told
+
+
+async def _write_some(work: Work, waits: Sequence[WaitNotice]) -> set[str]:
+    (rows,) = await work.run_together([Command(LOCK_WAITING, {"job_ids": [wait.job_id for wait in waits]})])
+    free = {job_id for (job_id,) in rows}
+    told = [
         {
             "id": wait.job_id,
-            "reason": json.dumps(wait.reason),
+            "pending_reason": wait.reason,
             "expected_start": wait.expected_start,
             "latest_start": wait.latest_start,
         }
         for wait in waits
         if wait.job_id in free
     ]
-    if rows:
-        connection = await work.session.connection()
-        await connection.execute(WRITE_WAIT, rows)
+    table = inspect(Job).local_table
+    assert isinstance(table, Table)
+    await work.run_together(command_updates(table, ("expected_start", "latest_start", "pending_reason"), told))
     return free

@@ -1,13 +1,34 @@
 """What waiting jobs were told about their start, and what became of it: kept up by a sweep, in few statements.
 
+The sweep of the process that tells them looks at those alone that it has told another date, or that have left the line.
+
 A job that waits has one open promise: what it was told first. It slips where half of such jobs would start later than
 the latest moment that the customer was told last: an event says so, and that moment moves. It is closed once the job
 starts, or leaves its queue otherwise.
 """
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, DateTime, and_, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    Row,
+    Text,
+    and_,
+    any_,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute
 
 from broker.jobs.events import record_event
 from broker.jobs.rules.model import JobStatus
@@ -21,42 +42,59 @@ WAITS = Job.status == JobStatus.QUEUED.value
 IS_OPEN = StartPromise.closed_at.is_(None)
 
 
-async def keep_start_promises(work: Work) -> int:
+async def keep_start_promises(work: Work, job_ids: Collection[str] | None = None) -> int:
     """Close the promises of jobs that wait no longer, tell whose start has slipped, and open those of new ones.
 
+    `job_ids`: those that left the line, or were told another date, since the last time; None: whoever it may be.
     Processes take turns: a slip is told once. Returns how many have slipped.
     """
     await work.take_turn(PROMISES_TURN)
-    await _close(work)
-    await _date_anew(work)
-    slipped = await _tell_slipped(work)
-    await _open(work)
+    concerned = Concerned(job_ids)
+    await _close(work, concerned)
+    await _date_anew(work, concerned)
+    slipped = await _tell_slipped(work, concerned)
+    await _open(work, concerned)
     return slipped
 
 
-async def _close(work: Work) -> None:
+@dataclass(frozen=True)
+class Concerned:
+    """The jobs whose promises may have changed; None: those of all."""
+
+    job_ids: Collection[str] | None
+
+    def has(self, job_id: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+        """Make the condition that a job is one of them."""
+        return true() if self.job_ids is None else job_id == any_(literal(list(self.job_ids), ARRAY(Text)))
+
+
+async def _close(work: Work, concerned: Concerned) -> None:
     """Close promises: with the first run after they were given, or with none where the job left its queue."""
     mine = and_(Run.job_id == StartPromise.job_id, Run.created_at >= StartPromise.told_at)
     started = select(func.min(Run.created_at)).where(mine).scalar_subquery()
     left = exists().where(Job.id == StartPromise.job_id, ~WAITS)
-    closing = update(StartPromise).where(IS_OPEN, or_(left, started.is_not(None)))
+    closing = update(StartPromise).where(IS_OPEN, concerned.has(StartPromise.job_id), or_(left, started.is_not(None)))
     values = {"started_at": started, "closed_at": work.now}
     await work.session.execute(closing.values(values).execution_options(synchronize_session=False))
 
 
-async def _date_anew(work: Work) -> None:
+async def _date_anew(work: Work, concerned: Concerned) -> None:
     """Take as told last the date of those of whom nobody knew one for a while: from there on a start slips again."""
     dated = (Job.id == StartPromise.job_id) & WAITS & Job.expected_start.is_not(None)
-    undated = update(StartPromise).where(IS_OPEN, StartPromise.latest.is_(None), dated)
+    is_undated = (IS_OPEN, concerned.has(StartPromise.job_id), StartPromise.latest.is_(None))
+    undated = update(StartPromise).where(*is_undated, dated)
     latest = func.greatest(Job.expected_start, Job.latest_start)
     await work.session.execute(undated.values(latest=latest).execution_options(synchronize_session=False))
 
 
-async def _tell_slipped(work: Work) -> int:
-    """Tell the customers whose jobs are expected to start later than they were told last; returns how many."""
-    query = select(StartPromise, Job).join(Job, Job.id == StartPromise.job_id)
-    query = query.where(IS_OPEN, WAITS, _has_slipped(work.now)).order_by(StartPromise.id)
-    found = (await work.session.execute(query)).all()
+async def _tell_slipped(work: Work, concerned: Concerned) -> int:
+    """Tell the customers whose jobs are expected to start later than they were told last; returns how many.
+
+    That of those whose date is over, and who have none any more, is told by the clock alone.
+    """
+    is_later = and_(concerned.has(StartPromise.job_id), Job.expected_start > StartPromise.latest + SLACK)
+    is_over = and_(StartPromise.latest < work.now, Job.expected_start.is_(None))
+    found = [*await _list_slipped(work, is_later), *await _list_slipped(work, is_over)]
     for promise, job in found:
         told = promise.latest
         promise.latest = find_latest(job.expected_start, job.latest_start)
@@ -67,15 +105,15 @@ async def _tell_slipped(work: Work) -> int:
     return len(found)
 
 
-def _has_slipped(now: datetime) -> ColumnElement[bool]:
-    """Select those whose start is expected too late; or is over by now, and nobody knows when it will be."""
-    is_later = Job.expected_start > StartPromise.latest + SLACK
-    return or_(is_later, and_(Job.expected_start.is_(None), StartPromise.latest < now))
+async def _list_slipped(work: Work, has_slipped: ColumnElement[bool]) -> Sequence[Row[StartPromise, Job]]:
+    query = select(StartPromise, Job).join(Job, Job.id == StartPromise.job_id)
+    return (await work.session.execute(query.where(IS_OPEN, WAITS, has_slipped).order_by(StartPromise.id))).all()
 
 
-async def _open(work: Work) -> None:
+async def _open(work: Work, concerned: Concerned) -> None:
     """Give a promise to each waiting job that has been told when it will start and has none."""
     latest = func.greatest(Job.expected_start, Job.latest_start)
+    has_none = ~exists().where(IS_OPEN, StartPromise.job_id == Job.id)
     told = select(
         Job.customer_id,
         Job.id,
@@ -86,7 +124,7 @@ async def _open(work: Work) -> None:
         latest,
         latest,
         literal(0),
-    ).where(WAITS, Job.expected_start.is_not(None), ~exists().where(IS_OPEN, StartPromise.job_id == Job.id))
+    ).where(WAITS, concerned.has(Job.id), Job.expected_start.is_not(None), has_none)
     columns = ["customer_id", "job_id", "queue", "gpus", "told_at", "p50", "p90", "latest", "slips"]
     await work.session.execute(insert(StartPromise).from_select(columns, told))
 

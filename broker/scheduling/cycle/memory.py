@@ -29,6 +29,8 @@ class CycleMemory:
     `process_id` is whose memory it is; None: it is for one cycle alone.
     `passed_over`: those that the planner was not told of. `changed`: those of which it must be told before it plans.
     `told` is what each was told last, of those that were told something; None: that was not read yet.
+    `moved` are those that were told something, or left the line, since `take_moved`; None: nobody knows which. Those of
+    the cycle under way are `moving`: it is not committed yet.
     `limited` and `expedited` have the jobs whose batch has a limit, and those that go first; `contracts` counts jobs.
     """
 
@@ -41,6 +43,8 @@ class CycleMemory:
     faulty: dict[str, QueuedJob] = field(default_factory=dict)
     contracts: Counter[str] = field(default_factory=Counter)
     told: dict[str, Told] | None = None
+    moved: set[str] | None = None
+    moving: set[str] = field(default_factory=set)
     aside: set[str] = field(default_factory=set)
     passed_over: frozenset[str] = frozenset()
     changed: set[str] = field(default_factory=set)
@@ -51,6 +55,7 @@ class CycleMemory:
         """Read what has changed of the line; all of it where nothing is known, or time or the database went back."""
         if self.planned_at is not None and work.now < self.planned_at:
             self.forget()
+        self._settle_moved()
         changes = await read_line(work, self.read_from)
         if changes.is_whole:
             self.forget()
@@ -110,6 +115,18 @@ class CycleMemory:
         for notice in notices:
             if self.told is not None and notice.job_id in job_ids and notice.job_id in self.jobs:
                 self.told[notice.job_id] = Told(notice.reason, notice.expected_start, notice.latest_start)
+        self.moving.update(job_ids)
+
+    def _settle_moved(self) -> None:
+        """Add those of the cycle before, which has been committed by now, or all would have been forgotten."""
+        if self.moved is not None:
+            self.moved |= self.moving
+        self.moving = set()
+
+    def take_moved(self) -> set[str] | None:
+        """Take who was told something, or left the line, since the last time; None: nobody knows which."""
+        moved, self.moved = self.moved, set()
+        return moved
 
     def _describe(self, job_id: str, passed_over: Collection[str]) -> WaitingJob | None:
         job = self.jobs.get(job_id)
@@ -137,6 +154,7 @@ class CycleMemory:
         if not self.contracts[job.contract_id]:
             del self.contracts[job.contract_id]
         self.changed.add(job_id)
+        self.moving.add(job_id)
 
 
 def spare_long_lived(jobs: int) -> None:
