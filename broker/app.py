@@ -53,6 +53,7 @@ from broker.payments.refund_routes import router as refunds
 from broker.payments.routes import router as payments
 from broker.persistence.database import TimeLimits
 from broker.quotes.routes import router as quotes
+from broker.reports.finance_routes import router as finance_reports
 from broker.reports.routes import router as reports
 from broker.reports.usage_export import router as usage_export
 from broker.scheduling.routes import contracts as tuned_contracts
@@ -106,6 +107,7 @@ ROUTERS = (
     refunds,
     disputes,
     reports,
+    finance_reports,
     usage_export,
     capacity,
 )

@@ -55,7 +55,14 @@ from broker.ledger.correcting.compensation_sweep import (
 from broker.ledger.correcting.lost_work import Checkpoints, LostWork, Mark, find_kept
 from broker.ledger.correcting.reattribution import bear_lost_work, read_lost
 from broker.ledger.correcting.usage_corrections import charge_more, correct_usage
-from broker.ledger.grants.commitment import Commitment, TrueUp, find_true_up, list_true_up_months, read_commitment
+from broker.ledger.grants.commitment import (
+    Commitment,
+    TrueUp,
+    find_true_up,
+    list_true_up_months,
+    read_commitment,
+    read_commitments,
+)
 from broker.ledger.grants.coverage import MeterCoverage, read_coverage
 from broker.ledger.grants.credit import credit_grant
 from broker.ledger.grants.earnings import MonthsInvoice, book_usage, find_surplus, read_unearned
@@ -231,6 +238,7 @@ __all__ = [
     "read_borne_by_cause",
     "read_charged_holds",
     "read_commitment",
+    "read_commitments",
     "read_contract_balance",
     "read_contract_balance_at",
     "read_coverage",

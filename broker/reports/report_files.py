@@ -21,9 +21,9 @@ FileFormat = Literal["csv", "xlsx"]
 PIECE = 500  # rows
 # Columns that are numbers, by how a workbook shows them; amounts and counts are so by what they are.
 NUMBERS = {
-    **dict.fromkeys(("gpu_hours", "idle_gpu_hours", "capacity_gpu_hours", "lent_gpu_hours"), "#,##0.0000"),
-    **dict.fromkeys(("used_percent", "left_percent", "covered_percent", "margin_percent", "days_left"), "0.0"),
-    **dict.fromkeys(("attained_percent",), "0.0"),
+    **dict.fromkeys(("gpu_hours", "used_gpu_hours", "expected_gpu_hours", "left_gpu_hours", "pace_p50"), "#,##0.0000"),
+    **dict.fromkeys(("used_percent", "covered_percent", "attained_percent", "days_left"), "0.0"),
+    "committed_gpu_hours": "#,##0.####",
 }
 AMOUNT = "#,##0.00"
 

@@ -222,6 +222,8 @@ ANSWERS = {
     "GET /v1/reports/plan-advice": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/reports/receivables": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/reports/margin": FORBIDDEN,
+    "GET /v1/reports/revenue": FORBIDDEN,
+    "GET /v1/reports/commitments": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/reports/journal": FORBIDDEN,
     "GET /v1/reports/reconciliation": FORBIDDEN,
     "GET /v1/reports/estimator-accuracy": FORBIDDEN,

@@ -185,6 +185,12 @@ async def list_grants(work: Work, contract_id: str) -> list[GrantTerms]:
     return [read_grant(row) for row in await work.fetch(GRANTS_OF, of_contract_id=contract_id)]
 
 
+async def list_grants_of(work: Work, contract_ids: Collection[str]) -> list[GrantTerms]:
+    """List the grants of several contracts, the oldest first."""
+    query = select(Grant).where(Grant.contract_id.in_(contract_ids)).order_by(Grant.id)
+    return [_to_terms(row) for row in await work.session.scalars(query)]
+
+
 def read_grant(values: Row) -> GrantTerms:
     """Read a grant from the columns of its row, as a statement of the driver selects them."""
     return _to_terms(GRANTS.read(values))

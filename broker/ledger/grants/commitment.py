@@ -4,12 +4,9 @@ What counts is the usage that invoices ask for: neither gifts nor hours that wer
 of, however late it is told; and hours that were lost by our doing and came back too late to be used (`late_losses.py`).
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-from sqlalchemy import func, select
 
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
@@ -25,10 +22,9 @@ from broker.ledger.grants.commit_periods import (
     judge_periods,
     list_periods,
 )
-from broker.ledger.grants.coverage import read_used_since
+from broker.ledger.grants.commit_usage import Metered, Window, read_used, read_used_within
 from broker.ledger.grants.late_losses import read_late_losses
-from broker.ledger.grants.pace import Pace, find_window_start, make_pace
-from broker.ledger.tables import RateCorrection, SegmentTotal
+from broker.ledger.grants.pace import Pace, make_pace
 from broker.work import Work
 from pricing.commitment import Attainment, compute_owed, count_carried, count_unused
 from pricing.money import Money
@@ -91,15 +87,34 @@ class TrueUp:
 
 async def read_commitment(work: Work, contract_id: str) -> Commitment:
     """Read how far a contract has used its commitment of the period under way, or of its last. Raises: NotFound."""
-    terms = await contracts.get_contract(work, contract_id)
-    judged = await _judge(work, terms, list_periods(terms, work.now))
+    return (await read_commitments(work, [await contracts.get_contract(work, contract_id)]))[contract_id]
+
+
+async def read_commitments(work: Work, signed: Sequence[ContractTerms]) -> dict[str, Commitment]:
+    """Read how far contracts have used their commitments, by their ids, in as many statements as of one.
+
+    One of which an earlier period is over is asked for what was lost too late to be used, by itself.
+    """
+    used = await read_used(work, [terms.id for terms in signed])
+    judged = {terms.id: await _judge(work, terms, list_periods(terms, work.now), used) for terms in signed}
+    windows = {terms.id: Window.of(terms, judged[terms.id][-1].period.starts_at, work.now) for terms in signed}
+    lately = await read_used_within(work, windows)
+    return {terms.id: _describe(terms, judged[terms.id], used, lately, work.now) for terms in signed}
+
+
+def _describe(
+    terms: ContractTerms,
+    judged: Sequence[Judged],
+    used: Mapping[Metered, UsedByMonth],
+    lately: Mapping[Metered, int],
+    now: datetime,
+) -> Commitment:
+    """Describe a contract's latest period by what it has used, in all and of late. Pure."""
     period, attained = judged[-1].period, judged[-1].attained
-    lately = await read_used_since(work, terms, max(period.starts_at, find_window_start(period.starts_at, work.now)))
-    paces = {unit: make_pace(lately.get(unit, 0), period.starts_at, work.now) for unit in METERS}
-    rest = int((period.ends_at - max(work.now, period.starts_at)).total_seconds())
-    last = find_last_terms(terms, period, work.now)
-    used_tokens = await _read_used(work, terms.id, Unit.TOKENS)
-    tokens = count_of(period, used_tokens, terms, is_first=len(judged) == 1)
+    paces = {unit: make_pace(lately.get((terms.id, unit), 0), period.starts_at, now) for unit in METERS}
+    rest = int((period.ends_at - max(now, period.starts_at)).total_seconds())
+    last = find_last_terms(terms, period, now)
+    tokens = count_of(period, used[terms.id, Unit.TOKENS], terms, is_first=len(judged) == 1)
     return Commitment(
         period=period,
         attained=attained,
@@ -113,24 +128,12 @@ async def read_commitment(work: Work, contract_id: str) -> Commitment:
     )
 
 
-async def _judge(work: Work, terms: ContractTerms, periods: Sequence[CommitPeriod]) -> list[Judged]:
-    used = await _read_used(work, terms.id, Unit.GPU_SECONDS)
+async def _judge(
+    work: Work, terms: ContractTerms, periods: Sequence[CommitPeriod], used: Mapping[Metered, UsedByMonth]
+) -> list[Judged]:
     ends = [period.ends_at for period in periods if period.ends_at <= work.now]
     lost = await read_late_losses(work, terms, min(ends)) if ends else []
-    return judge_periods(terms, periods, used, work.now, lost)
-
-
-async def _read_used(work: Work, contract_id: str, unit: Unit) -> UsedByMonth:
-    """Read what a contract's invoices bill of a meter, less what they take back of closed months."""
-    used: Counter[tuple[str, bool]] = Counter()
-    for table, sign in ((SegmentTotal, 1), (RateCorrection, -1)):
-        query = select(table.used_month, table.billable, func.sum(table.quantity)).where(
-            table.contract_id == contract_id, table.unit == unit.value
-        )
-        rows = await work.session.execute(query.group_by(table.used_month, table.billable))
-        for month, billable, quantity in rows:
-            used[month, billable] += sign * int(quantity)
-    return used
+    return judge_periods(terms, periods, used[terms.id, Unit.GPU_SECONDS], work.now, lost)
 
 
 async def find_true_up(work: Work, terms: ContractTerms, month: str) -> TrueUp | None:
@@ -169,7 +172,8 @@ def _list_over(terms: ContractTerms, now: datetime) -> list[CommitPeriod]:
 
 async def _judge_over(work: Work, terms: ContractTerms) -> list[Judged]:
     over = _list_over(terms, work.now)
-    return [each for each in await _judge(work, terms, list_periods(terms, work.now)) if each.period in over]
+    used = await read_used(work, [terms.id])
+    return [each for each in await _judge(work, terms, list_periods(terms, work.now), used) if each.period in over]
 
 
 async def _changes_what_is_owed(work: Work, terms: ContractTerms, period: CommitPeriod) -> bool:

@@ -265,6 +265,8 @@ WHO_MAY = {
     "GET /v1/reports/plan-advice": {"admin", "customer", "finance"},
     "GET /v1/reports/receivables": {"admin", "customer", "finance"},
     "GET /v1/reports/margin": {"admin", "finance"},
+    "GET /v1/reports/revenue": {"admin", "finance"},
+    "GET /v1/reports/commitments": {"admin", "customer", "finance"},
     "GET /v1/reports/journal": {"admin", "finance"},
     "GET /v1/reports/reconciliation": {"admin", "finance"},
     "GET /v1/reports/estimator-accuracy": {"admin", "ops"},

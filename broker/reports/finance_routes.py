@@ -1,0 +1,61 @@
+"""Reports for finance alone: revenue, commitments, the FOCUS export."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from fastapi import Query, Response
+
+from broker.billing.documents.words import Language
+from broker.http.edge import BillingReader, FinanceWork, feature_router
+from broker.http.shapes import OfContract, OfCustomer, Whole
+from broker.reports.asking import Format, InLanguage, Month, as_files_too
+from broker.reports.commitments.report import report_commitments
+from broker.reports.commitments.schemas import CommitmentsOut, tabulate_commitments, tabulate_grants
+from broker.reports.report_files import answer_file
+from broker.reports.revenue.movements import report_revenue
+from broker.reports.revenue.schemas import RevenueOut, tabulate_revenue, tabulate_waterfall
+
+router = feature_router("/reports", "reports")
+
+Days = Annotated[Whole, Query(ge=1, le=366, description="Grants that end within so many days.", examples=[90])]
+
+
+@router.get("/revenue", response_model=RevenueOut, responses=as_files_too("report"))
+async def revenue(
+    work: FinanceWork,
+    month: Month,
+    customer_id: OfCustomer = None,
+    contract_id: OfContract = None,
+    table: Annotated[
+        Literal["contracts", "waterfall"], Query(description="Which table a file has.", examples=["waterfall"])
+    ] = "contracts",
+    as_format: Format = "json",
+    language: InLanguage = Language.ZH,
+) -> RevenueOut | Response:
+    """Report what a month earned, and what is deferred: from the ledger, contract by contract, tax apart."""
+    found = await report_revenue(work, month, customer_id=customer_id, contract_id=contract_id)
+    report = RevenueOut.of(found, work.now)
+    if as_format == "json":
+        return report
+    wanted = tabulate_revenue(report) if table == "contracts" else tabulate_waterfall(report)
+    return answer_file(wanted, as_format, language, work.now)
+
+
+@router.get("/commitments", response_model=CommitmentsOut, responses=as_files_too("report"))
+async def commitments(
+    work: BillingReader,
+    customer_id: OfCustomer = None,
+    days: Days = 90,
+    table: Annotated[
+        Literal["contracts", "grants"], Query(description="Which table a file has.", examples=["grants"])
+    ] = "contracts",
+    as_format: Format = "json",
+    language: InLanguage = Language.ZH,
+) -> CommitmentsOut | Response:
+    """Report how far contracts are with what they committed to, when that is used up, and which grants end soon."""
+    found = await report_commitments(work, timedelta(days=days), customer_id=customer_id)
+    report = CommitmentsOut.of(found, work.now)
+    if as_format == "json":
+        return report
+    wanted = tabulate_commitments(report) if table == "contracts" else tabulate_grants(report)
+    return answer_file(wanted, as_format, language, work.now)
