@@ -18,6 +18,7 @@ from broker.base_models.routes import router as base_models
 from broker.billing.adjustment_routes import router as adjustments
 from broker.billing.credit_note_routes import router as credit_notes
 from broker.billing.routes import router as billing
+from broker.capacity.cost_rate_routes import router as cost_rates
 from broker.capacity.routes import router as capacity
 from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
@@ -110,6 +111,7 @@ ROUTERS = (
     finance_reports,
     usage_export,
     capacity,
+    cost_rates,
 )
 
 # Metrics and logs are our own; each request would ask the environment anew whether somebody wants others.

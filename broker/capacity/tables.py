@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, text
@@ -204,4 +204,24 @@ class StartForecast(Base):
     gpus: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     p50: Mapped[datetime | None] = moment_column(nullable=True)
     p90: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+
+
+class PoolCostRate(Base):
+    """What a GPU-hour of a pool costs the house from a day on, in its own time zone; a record.
+
+    Of two from one day the later one holds. Units: micro-yuan for each GPU and hour, used or idle.
+    """
+
+    __tablename__ = "pool_cost_rates"
+    __table_args__ = (
+        CheckConstraint("per_gpu_hour_micros >= 0", name="cost_not_negative"),
+        Index("ix_pool_cost_rates_pool", "pool", "begins_on"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    pool: Mapped[str] = mapped_column(ForeignKey("pools.name"))
+    per_gpu_hour_micros: Mapped[int]
+    begins_on: Mapped[date]
+    author: Mapped[str]
     created_at: Mapped[datetime] = moment_column()

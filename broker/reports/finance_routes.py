@@ -11,6 +11,8 @@ from broker.http.shapes import OfContract, OfCustomer, Whole
 from broker.reports.asking import Format, InLanguage, Month, as_files_too
 from broker.reports.commitments.report import report_commitments
 from broker.reports.commitments.schemas import CommitmentsOut, tabulate_commitments, tabulate_grants
+from broker.reports.pool_margin import report_pool_margin
+from broker.reports.pool_margin_schemas import PoolMarginOut, tabulate_pools
 from broker.reports.report_files import answer_file
 from broker.reports.revenue.movements import report_revenue
 from broker.reports.revenue.schemas import RevenueOut, tabulate_revenue, tabulate_waterfall
@@ -59,3 +61,12 @@ async def commitments(
         return report
     wanted = tabulate_commitments(report) if table == "contracts" else tabulate_grants(report)
     return answer_file(wanted, as_format, language, work.now)
+
+
+@router.get("/pool-margin", response_model=PoolMarginOut, responses=as_files_too("report"))
+async def pool_margin(
+    work: FinanceWork, month: Month, as_format: Format = "json", language: InLanguage = Language.ZH
+) -> PoolMarginOut | Response:
+    """Report what usage on each pool was worth, what was borne of it and why, and what the pool cost, idle or not."""
+    report = PoolMarginOut.of(month, await report_pool_margin(work, month), work.now)
+    return report if as_format == "json" else answer_file(tabulate_pools(report), as_format, language, work.now)

@@ -62,6 +62,13 @@ HEADS = {
     "charged": "向客户收取",
     "borne": "平台承担",
     "borne_by_cause": "平台承担（按原因）",
+    # Margin of pools.
+    "pool": "资源池",
+    "capacity_gpu_hours": "可用 GPU 小时",
+    "idle_gpu_hours": "空闲 GPU 小时",
+    "used_cost": "使用成本",
+    "idle_cost": "空闲成本",
+    "margin": "毛利",
     # The journal.
     "voucher": "凭证号",
     "day": "日期",

@@ -23,6 +23,7 @@ PIECE = 500  # rows
 NUMBERS = {
     **dict.fromkeys(("gpu_hours", "used_gpu_hours", "expected_gpu_hours", "left_gpu_hours", "pace_p50"), "#,##0.0000"),
     **dict.fromkeys(("used_percent", "covered_percent", "attained_percent", "days_left"), "0.0"),
+    **dict.fromkeys(("capacity_gpu_hours", "idle_gpu_hours"), "#,##0.0000"),
     "committed_gpu_hours": "#,##0.####",
 }
 AMOUNT = "#,##0.00"

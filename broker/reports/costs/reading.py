@@ -32,16 +32,16 @@ class Asked:
 
 FINAL = statements.sum_lines(statements.FINAL.format(billable="true"), statements.BY_LINES)
 FINAL_BY_TYPE = statements.sum_lines(
-    statements.share_by_gpu_type(statements.FINAL.format(billable=statements.IS_BILLABLE), "NOT c.borne"),
+    statements.share_lines(statements.FINAL.format(billable=statements.IS_BILLABLE), "NOT c.borne"),
     statements.BY_LINES,
     "l.gpu_type",
 )
 OPEN = statements.sum_lines(statements.OPEN, statements.BY_USAGE)
 OPEN_BY_TYPE = statements.sum_lines(
-    statements.share_by_gpu_type(statements.OPEN, "NOT c.borne"), statements.BY_USAGE, "l.gpu_type"
+    statements.share_lines(statements.OPEN, "NOT c.borne"), statements.BY_USAGE, "l.gpu_type"
 )
 BORNE = statements.sum_lines(statements.BORNE, "0")
-BORNE_BY_TYPE = statements.sum_lines(statements.share_by_gpu_type(statements.BORNE, "c.borne"), "0", "l.gpu_type")
+BORNE_BY_TYPE = statements.sum_lines(statements.share_lines(statements.BORNE, "c.borne"), "0", "l.gpu_type")
 HAS_OPEN = f"""
     SELECT EXISTS (SELECT FROM rate_lines r WHERE r.month = :month AND {statements.NOT_CLOSED.format("r")})
         OR EXISTS (SELECT FROM rate_corrections r WHERE r.month = :month AND {statements.NOT_CLOSED.format("r")})"""  # noqa: S608
@@ -57,7 +57,7 @@ async def read_open(work: Work, asked: Asked) -> list[Fact]:
     told = asked.tell(work)
     if not await work.session.scalar(text(HAS_OPEN), told):
         return []
-    prices = await _list_prices(work)
+    prices = await list_prices(work)
     return await _read(work, asked, OPEN_BY_TYPE if asked.by_gpu_type else OPEN, prices, final=False)
 
 
@@ -75,7 +75,7 @@ async def _read(
     return [make_fact(dict(row), amended.get(row["contract_id"]), asked.month, final=final) for row in rows]
 
 
-async def _list_prices(work: Work) -> dict[str, list[Any]]:
+async def list_prices(work: Work) -> dict[str, list[Any]]:
     """List the on-demand prices of every card on every GPU type that anything ran on; '' is a type that is unknown."""
     query = "SELECT gpu_type FROM runs UNION SELECT gpu_type FROM usage_streams UNION SELECT NULL"
     types = sorted({name or "" for name in await work.session.scalars(text(query))})

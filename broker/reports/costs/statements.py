@@ -52,9 +52,12 @@ UNITS = f"""
                 ELSE (SELECT x.month <> c.month FROM captures x WHERE x.id = c.corrects_id) END AS taken
     FROM captures c WHERE c.month = :month AND {SEEN.format("c")} AND {{wanted}}
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13"""
-TYPED = f"""
-    SELECT u.*, coalesce(r.gpu_type, s.gpu_type) AS gpu_type
+# What runs are told apart by: the type of their devices, or the pool that these are of.
+GPU_TYPE, POOL = "coalesce(r.gpu_type, s.gpu_type)", "r.pool"
+TOLD = f"""
+    SELECT u.*, {{told}} AS gpu_type
     FROM ({UNITS}) u LEFT JOIN runs r ON r.id = u.run_id LEFT JOIN usage_streams s ON s.id = u.run_id"""
+TYPED = TOLD.replace("{told}", GPU_TYPE)
 
 # Lines of final invoices. One of usage that tells no list price, as those of before 0.2, is listed as charged.
 FINAL = f"""
@@ -152,8 +155,8 @@ SHARED = """
                 FROM ({source}) s) s) s"""
 
 
-def share_by_gpu_type(lines: str, wanted: str) -> str:
-    """Share lines of usage among the GPU types of the runs that they are of; what is no usage has no type."""
+def share_lines(lines: str, wanted: str, told: str = GPU_TYPE) -> str:
+    """Share lines of usage among the GPU types (or pools) of the runs that they are of; what is no usage has none."""
     parted = """
         SELECT l.*, p.gpu_type, coalesce(p.part * sign(p.whole), 1) AS part, coalesce(abs(p.whole), 1) AS whole,
                coalesce(p.part, l.quantity) AS units
@@ -169,11 +172,11 @@ def share_by_gpu_type(lines: str, wanted: str) -> str:
                       sum(listed) AS listed
                FROM lines WHERE job_id IS NOT NULL GROUP BY {whose}, {KEY}, kind = 'advance'),
     parts AS (SELECT p.*, sum(part) OVER (PARTITION BY {KEY}) AS whole
-              FROM (SELECT {KEY}, gpu_type, sum(quantity) AS part FROM ({TYPED.format(wanted=wanted)}) u
+              FROM (SELECT {KEY}, gpu_type, sum(quantity) AS part FROM ({TOLD.format(wanted=wanted, told=told)}) u
                     GROUP BY {KEY}, gpu_type HAVING sum(quantity) <> 0) p)
-    SELECT {whose}, contract_id, job_id, gpu_type, kind, unit, billable, units AS quantity, shared_listed AS listed,
-           shared_amount AS amount
+    SELECT {whose}, contract_id, job_id, gpu_type, kind, cause, unit, billable, units AS quantity,
+           shared_listed AS listed, shared_amount AS amount
     FROM ({both}) s
     UNION ALL
-    SELECT {whose}, contract_id, NULL, NULL, kind, unit, billable, quantity, listed, amount
+    SELECT {whose}, contract_id, NULL, NULL, kind, cause, unit, billable, quantity, listed, amount
     FROM lines WHERE job_id IS NULL"""

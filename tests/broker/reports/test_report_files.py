@@ -1,6 +1,6 @@
 """Reports as files: a head in Chinese for every column of each."""
 
-from broker.reports import margin_schemas, plan_advice_schemas, receivables_schemas
+from broker.reports import margin_schemas, plan_advice_schemas, pool_margin_schemas, receivables_schemas
 from broker.reports.commitments.schemas import CommitmentRowOut, EndingGrantOut
 from broker.reports.costs import schemas as costs
 from broker.reports.heads import HEADS
@@ -14,6 +14,7 @@ TABLES = {
     "commitments": tuple(CommitmentRowOut.model_fields),
     "grants": tuple(EndingGrantOut.model_fields),
     "margin": margin_schemas.COLUMNS,
+    "pools": pool_margin_schemas.COLUMNS,
     "advice": plan_advice_schemas.COLUMNS,
     "receivables": receivables_schemas.COLUMNS,
     "journal": tuple(JournalLineOut.model_fields),
