@@ -224,6 +224,7 @@ ANSWERS = {
     "GET /v1/reports/receivables": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/reports/margin": FORBIDDEN,
     "GET /v1/reports/revenue": FORBIDDEN,
+    "GET /v1/reports/focus": Ask(404, params={"month": "2026-11", "customer_id": "{customer_id}"}),
     "GET /v1/reports/pool-margin": FORBIDDEN,
     "GET /v1/reports/commitments": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/reports/journal": FORBIDDEN,

@@ -266,6 +266,7 @@ WHO_MAY = {
     "GET /v1/reports/receivables": {"admin", "customer", "finance"},
     "GET /v1/reports/margin": {"admin", "finance"},
     "GET /v1/reports/revenue": {"admin", "finance"},
+    "GET /v1/reports/focus": {"admin", "customer", "finance"},
     "GET /v1/reports/pool-margin": {"admin", "finance"},
     "GET /v1/reports/commitments": {"admin", "customer", "finance"},
     "GET /v1/reports/journal": {"admin", "finance"},
