@@ -16,6 +16,8 @@ from broker.jobs import tables as jobs
 from broker.ledger import tables as ledger
 from broker.metering import tables as metering
 from broker.payments import tables as payments
+from broker.payments.stripe import tables as stripe
+from broker.payments.webhooks import tables as received_events
 from broker.persistence.database import Base
 from broker.persistence.installation import Installation
 from broker.persistence.marks import ServiceMark
@@ -46,9 +48,11 @@ __all__ = [
     "metering",
     "payments",
     "quotes",
+    "received_events",
     "retention",
     "scheduling",
     "signing",
+    "stripe",
 ]
 
 METADATA = Base.metadata

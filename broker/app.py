@@ -50,8 +50,13 @@ from broker.metrics import Metrics, add_metrics_route
 from broker.operations.overview import OverviewReading
 from broker.operations.routes import router as operations
 from broker.payments.dispute_routes import router as disputes
+from broker.payments.model import RefundMethod
+from broker.payments.port import PORTS
 from broker.payments.refund_routes import router as refunds
 from broker.payments.routes import router as payments
+from broker.payments.stripe.refunds import StripeRefunds
+from broker.payments.stripe.routes import router as stripe
+from broker.payments.stripe.webhook_routes import router as received_events
 from broker.persistence.database import TimeLimits
 from broker.quotes.routes import router as quotes
 from broker.reports.finance_routes import router as finance_reports
@@ -107,6 +112,8 @@ ROUTERS = (
     payments,
     refunds,
     disputes,
+    stripe,
+    received_events,
     reports,
     finance_reports,
     usage_export,
@@ -180,6 +187,8 @@ def hand_over(app: FastAPI, system: System) -> None:
     limits = TimeLimits(settings.lock_seconds, settings.statement_seconds)
     app.state.reads = SharedReads(system.database, app.state.turnstile, limits)
     app.state.submissions = Submissions(settings.turn_seconds)
+    if settings.stripe_api_key is not None:
+        PORTS[RefundMethod.STRIPE] = StripeRefunds()
 
 
 def add_health_routes(app: FastAPI) -> None:

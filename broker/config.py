@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from broker.private_file import write_private_file
@@ -174,6 +174,20 @@ class Settings(BaseSettings):
         default=None, ge=0, lt=1, decimal_places=4, description="Its tax rate, such as 0.06; needed for fapiao."
     )
     fapiao_unit: str = Field(default="项", max_length=20, description="The unit on fapiao (单位).")
+    stripe_api_key: SecretStr | None = Field(
+        default=None, description="Secret or restricted key of a Stripe account that collects invoices; unset: none."
+    )
+    stripe_account_id: str | None = Field(
+        default=None, pattern=r"^acct_\w+$", description="That account, such as acct_1A2b3C; needed beside the key."
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signing secret of the endpoint that sends events to /v1/webhooks/stripe; while it is changed, the "
+        "new one and the old with a comma between.",
+    )
+    stripe_api_base: str = Field(
+        default="https://api.stripe.com", description="Where Stripe's API is: another address for tests alone."
+    )
     font_dir: Path | None = Field(
         default=None, description="Folder of Noto Sans CJK, for invoices as PDF; unset: where the system has it."
     )
@@ -228,6 +242,21 @@ class Settings(BaseSettings):
     def _check_engine_is_named(self) -> Self:
         if self.engine == "ray" and self.ray_address is None:
             raise ValueError("BROKER_RAY_ADDRESS must name the dashboard for engine ray, such as http://head:8265")
+        return self
+
+    @field_validator("stripe_api_base")
+    @classmethod
+    def _check_stripe_api_base(cls, address: str) -> str:
+        if not address.startswith(("http://", "https://")):
+            raise ValueError(f"{address!r} is no address; write one like https://api.stripe.com")
+        return address.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_stripe_is_whole(self) -> Self:
+        if self.stripe_api_key is not None and self.stripe_account_id is None:
+            raise ValueError(
+                "BROKER_STRIPE_ACCOUNT_ID must name the account of BROKER_STRIPE_API_KEY, such as acct_1A2b3C"
+            )
         return self
 
     @model_validator(mode="after")

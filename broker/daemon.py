@@ -26,6 +26,8 @@ from broker.jobs.running.start_promises import keep_start_promises
 from broker.jobs.service import is_live, list_live
 from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
+from broker.payments.stripe.client import open_access
+from broker.payments.stripe.relay import StripeRelay
 from broker.persistence.database import SUBMITTED, WAKE_CHANNEL
 from broker.persistence.faults import find_fault
 from broker.persistence.marks import PLANNED, VERIFIED, note_mark, read_marks
@@ -72,6 +74,7 @@ class Daemon:
     shortfalls: ShortfallWatch = field(default_factory=ShortfallWatch)
     memory: CycleMemory = field(default_factory=lambda: CycleMemory(secrets.token_hex(8)))
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
+    stripe: StripeRelay | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     swept_at: datetime | None = None
     heard_since: datetime | None = None
@@ -112,11 +115,21 @@ class Daemon:
             self._at(self.forget_idempotency_keys, hour=3)
             self._at(self.open_usage_months, hour=4)
             self._every(settings.retention_seconds, self.sweep_leftovers)
+            self._start_stripe()
         if self.agent is not None:
             self._every(settings.retention_seconds, self.sweep_run_folders)
         self.scheduler.start()
         self.tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._dispatch())]
         self.wake.set()
+
+    def _start_stripe(self) -> None:
+        """Have Stripe asked for what is due, and compared with our books every day, where it is set up."""
+        settings = self.system.services.settings
+        access = open_access(settings)
+        if access is not None:
+            self.stripe = StripeRelay(self.system, access)
+            self._every(settings.sweep_seconds, self.stripe.run)
+            self._at(self.stripe.reconcile, hour=19, minute=30)
 
     def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
         self._schedule(job, "interval", seconds=seconds)
@@ -162,6 +175,8 @@ class Daemon:
             await self.attempt("giving up the lead", self._give_up_lead)
         if self.agent is not None:
             await self.agent.close()
+        if self.stripe is not None:
+            self.stripe.access.close()
 
     async def _give_up_lead(self) -> None:
         if self.memory.process_id is not None:

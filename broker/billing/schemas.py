@@ -161,12 +161,17 @@ class InvoiceOut(BaseModel):
     expires_at: datetime | None = Field(
         description="An order that is not paid by then is void (UTC).", examples=["2026-12-31T02:00:00Z"]
     )
+    payment_url: str | None = Field(
+        description="Where it can be paid at once, by card or what else the page offers; null: by a bank transfer.",
+        examples=["https://invoice.stripe.com/i/acct_1/test_1"],
+    )
     created_at: datetime = created_at_field()
 
     @classmethod
     def of(cls, row: Invoice) -> "InvoiceOut":
         own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
         own["status"] = row.shown_status
+        own["payment_url"] = row.payment_url if row.due.micros else None
         own["payment_reference"] = None if row.number is None else make_reference(row.number)
         sums = {"total": row.total, "tax": row.tax, "credited": Money(row.credited_micros), "due": row.due}
         return cls.model_validate(own | {name: MoneyOut.of(money) for name, money in sums.items()})

@@ -21,7 +21,7 @@ class Invoice(Base):
     Contract number and purchase order are those of its contract when it was written; `issuer` and `buyer` are who
     issued it and to whom, as they were when it got its number: its documents never change. Those of before do not say.
     One with `expires_at` is an order: unpaid by then, it is void. A void one with `paid_at` was paid too late, and what
-    came is the customer's credit.
+    came is the customer's credit. `payment_url` is where it can be paid, while a provider asks for it.
     """
 
     __tablename__ = "invoices"
@@ -54,6 +54,7 @@ class Invoice(Base):
     due_on: Mapped[date | None]
     paid_at: Mapped[datetime | None] = moment_column(nullable=True)
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
+    payment_url: Mapped[str | None]
 
     @property
     def total(self) -> Money:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import select
+
 from broker.arrears.tables import ArrearsChange, ArrearsDeletion, ArrearsExtension, ArrearsRecord
 from broker.datasets import token_counts
 from broker.datasets.service import get_dataset
@@ -15,6 +17,8 @@ from broker.jobs.running.lost_work import note_marks
 from broker.jobs.tables import Eviction, LostWorkRecord, StartPromise
 from broker.ledger.service import Mark
 from broker.ledger.tables import RateCorrection
+from broker.payments.stripe.tables import StripeCustomer, StripeInvoice, StripePayment, StripeStep
+from broker.payments.tables import Payment
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
 from tests.broker.conftest import START, ManualClock
@@ -166,6 +170,23 @@ async def keep_arrears(system: System, customer_id: str, contract_id: str, adapt
         work.session.add_all([record, change, extension, ArrearsDeletion(id=work.new_id("ard"), **own, **what)])
 
 
+async def keep_at_stripe(system: System, customer_id: str, invoice_id: str) -> None:
+    """Keep the customer, an invoice, a step and a payment as Stripe has them."""
+    async with system.work() as work:
+        moments = {"created_at": work.now, "changed_at": work.now}
+        work.session.add(StripeCustomer(customer_id=customer_id, email="a@tea.example", collects=False, **moments))
+        of = {"customer_id": customer_id, "invoice_id": invoice_id}
+        sums = {"asked_fen": 1, "credited_fen": 0, "remaining_fen": 0}
+        flags = {"has_lines": True, "is_summary": False, "settled": True}
+        work.session.add(StripeInvoice(**of, **sums, **flags, **moments, status="void", stripe_id=f"in_{customer_id}"))
+        counts = {"key_number": 1, "failures": 0, "must_search": False, "not_before": work.now}
+        named = {"object_id": invoice_id, "step": "void", "kind": "void", "params": {}, "state": "done"}
+        work.session.add(StripeStep(**of, **named, **counts, created_at=work.now))
+        payment_id = await work.session.scalar(select(Payment.id).where(Payment.customer_id == customer_id))
+        paid = {"payment_id": payment_id, "payment_intent": "pi_1", "amount_micros": 1, "created_at": work.now}
+        work.session.add(StripePayment(id=f"inpay_{customer_id}", **of, **paid))
+
+
 async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
     """Register a source of the customer's own, and have it report some tokens."""
     source = f"/inference/{customer_id}"
@@ -215,6 +236,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await keep_lost_work(system, run)
     await pay_and_refund(api, customer, contract)
     await keep_arrears(system, customer, contract, adapter)
+    await keep_at_stripe(system, customer, past["id"])
     return Tenant(
         customer_id=customer,
         key=made_key["key"],

@@ -52,6 +52,7 @@ RECORDS = (
     "contract_events",
     "job_events",
     "closed_months",
+    "stripe_payments",
 )
 SHARED_TABLES = {
     "agents",
@@ -67,12 +68,16 @@ SHARED_TABLES = {
     "pools",
     "queue_simulations",
     "rate_cards",
+    "received_events",
     "recorded_cycles",
     "service_marks",
     "start_forecasts",
+    "stripe_differences",
     "swept",
 }
 APP_ROLE = "broker_app"
+# The last one is opened by the provider's signature.
+WITHOUT_A_KEY = {"GET /healthz", "GET /readyz", "GET /metrics", "POST /v1/webhooks/stripe"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,15 @@ ANSWERS = {
     "POST /v1/payments/{payment_id}/unclaim": FORBIDDEN,
     "POST /v1/payments/{payment_id}/return": FORBIDDEN,
     "POST /v1/payments/{payment_id}/chargeback": FORBIDDEN,
+    "GET /v1/stripe/customers": FORBIDDEN,
+    "GET /v1/stripe/customers/{customer_id}": FORBIDDEN,
+    "PUT /v1/stripe/customers/{customer_id}": FORBIDDEN,
+    "GET /v1/stripe/invoices": LIST,
+    "GET /v1/stripe/invoices/{invoice_id}": NOT_FOUND,
+    "POST /v1/stripe/invoices/{invoice_id}/retry": FORBIDDEN,
+    "GET /v1/stripe/reconciliation": FORBIDDEN,
+    "POST /v1/stripe/reconciliation": FORBIDDEN,
+    "POST /v1/webhooks/stripe": NOT_FOUND,
     "POST /v1/refunds": FORBIDDEN,
     "GET /v1/refunds": FORBIDDEN,
     "GET /v1/refunds/{refund_id}": FORBIDDEN,
@@ -537,9 +551,7 @@ async def test_run_token_reaches_nothing_but_the_worker_protocol(
     async with Api.connect(
         app, sign_run_token(system.services.secret, RunBearer(own.live_run_id, own.customer_id))
     ) as worker:
-        for name in (
-            ANSWERS.keys() - RUN_ROUTES - {"GET /healthz", "GET /readyz", "GET /metrics", "POST /v1/usage-events"}
-        ):
+        for name in ANSWERS.keys() - RUN_ROUTES - WITHOUT_A_KEY - {"POST /v1/usage-events"}:
             method, path = name.split()
             response = await worker.http.request(method, fill(path, own, own))
             assert response.status_code == 403, (name, response.text)
