@@ -47,7 +47,7 @@ migrate: $(BROKER_READY) ## Bring the database to the newest schema
 test: $(TRAINER_READY) ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: $(TRAINER_READY) ## Run the tests without real training, crash and soak
+test-fast: $(TRAINER_READY) ## Run the tests without real training, crash, soak and old databases; properties on fewer examples
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-engines: $(TRAINER_READY) ## Run the engines against a real Slurm and Ray, installed where we may (ARGS="-k slurm")

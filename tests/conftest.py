@@ -10,9 +10,15 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.properties import choose_profile
+
 # A shell's background job ignores Ctrl-C, and what the tests start would do so after it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    choose_profile(fast=config.getoption("markexpr") == "not slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

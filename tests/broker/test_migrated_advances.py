@@ -1,11 +1,14 @@
 """Migration 0014 tells the advances of before which invoice they wait for."""
 
+import pytest
 from alembic import command
 
 from broker.persistence.migrate import alembic_config
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.factories import Api, make_customer, sign_contract, submit_job, upload_dataset
+
+pytestmark = pytest.mark.slow
 
 
 async def test_refusal_names_the_invoice_of_an_advance_from_before(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import psycopg
+import pytest
 from alembic import command
 
 from broker.persistence.migrate import alembic_config
@@ -26,6 +27,8 @@ BOOK_OVER_BUDGET = (
     """UPDATE ledger_accounts a
        SET balance = (SELECT coalesce(sum(amount), 0) FROM ledger_entries e WHERE e.account_id = a.id)""",
 )
+
+pytestmark = pytest.mark.slow
 
 
 async def use_beyond_the_hold(api: Api, system: System) -> RunningJob:

@@ -1,5 +1,6 @@
 """Migration 0009 gives quotes of before the prices that they were made by."""
 
+import pytest
 from alembic import command
 
 from broker.persistence.migrate import alembic_config
@@ -7,6 +8,8 @@ from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.factories import CONFIG, Api, make_customer, upload_dataset
 from tests.broker.rows import owner_connection
+
+pytestmark = pytest.mark.slow
 
 FORGET = """UPDATE quotes SET prices = (
     SELECT jsonb_agg(price - '{per_gpu_hour,per_token,rate_card_version,contract_id,gpu_cost_p90}'::text[])

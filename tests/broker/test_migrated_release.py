@@ -22,6 +22,8 @@ from broker.system import System, open_system
 from tests.broker.rows import owner_connection
 from tests.broker.running_jobs import broken_rules
 
+pytestmark = pytest.mark.slow
+
 RELEASE = Path(__file__).parent / "data" / "release_0_1_0.sql"
 SCHEMA_OF_RELEASE = "0004"
 DATABASE = "release_0_1_0"

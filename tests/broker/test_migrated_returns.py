@@ -27,6 +27,8 @@ UNDO = (
     "DELETE FROM ledger_transfers WHERE kind = 'advance_returned'",
 )
 
+pytestmark = pytest.mark.slow
+
 
 def make_old(urls: DatabaseUrls) -> None:
     """Take out of the books what no release before had booked."""

@@ -14,6 +14,8 @@ from tests.broker.rows import owner_connection, read_everything
 from tests.broker.running_jobs import broken_rules
 from tests.broker.worker_calls import Worker, dispatched_worker
 
+pytestmark = pytest.mark.slow
+
 OLD_WORDS = {
     "SELECT DISTINCT payer FROM captures": {"customer", "house"},
     "SELECT DISTINCT payer FROM hold_legs": {"customer", "house"},
@@ -54,7 +56,6 @@ def read_column(urls: DatabaseUrls, query: str) -> set[Any]:
         return {next(iter(row.values())) for row in connection.execute(query.encode())}
 
 
-@pytest.mark.slow
 async def test_rows_get_other_words_and_no_other_facts(
     api: Api, app: FastAPI, system: System, urls: DatabaseUrls
 ) -> None:

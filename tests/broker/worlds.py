@@ -17,6 +17,7 @@ from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api
+from tests.properties import scale
 
 
 def draw_seed(variable: str) -> int:
@@ -27,7 +28,7 @@ def draw_seed(variable: str) -> int:
 def few_runs(variable: str, *, examples: int, steps: int) -> hypothesis.settings:
     """Set how often a machine runs, and how long. With its seed in the variable a failure is made small (minutes)."""
     return hypothesis.settings(
-        max_examples=examples,
+        max_examples=scale(examples),
         stateful_step_count=steps,
         deadline=None,
         database=None,

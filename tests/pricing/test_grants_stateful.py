@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pricing.grants import Grant, GrantKind, GrantScope, UsageOrigin, burn_down, order_of_deduction
 from pricing.usage import Unit
+from tests.properties import scale
 
 BEGIN = datetime(2028, 2, 27, tzinfo=UTC)  # two days before a leap day
 PROJECTS, TYPES = st.sampled_from([None, "prj_a"]), st.sampled_from([None, "rtx-4090"])
@@ -120,4 +121,4 @@ class GrantsMachine(RuleBasedStateMachine):
 
 
 TestGrants = GrantsMachine.TestCase
-TestGrants.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestGrants.settings = settings(max_examples=scale(30), stateful_step_count=40)

@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.money import Money
@@ -12,6 +12,7 @@ from pricing.rating import price_usage
 from pricing.tier_terms import TierMode, Tiers, TierStep, find_tier_problems
 from pricing.tiers import TieredUsage, TierSchedule, return_settlement, settle_tiers
 from pricing.usage import Unit
+from tests.properties import examples
 
 GPU, TOKENS = Unit.GPU_SECONDS, Unit.TOKENS
 HOUR = 3600
@@ -109,7 +110,7 @@ def use(schedule, quantity, multiplier=1):
     return TieredUsage(schedule.meter, quantity, schedule.base * Decimal(multiplier), schedule)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(schedules(), st.lists(st.tuples(st.integers(0, 4 * HOUR), st.sampled_from(["1", "0.75", "2.5"]))), st.data())
 def test_no_order_and_no_splitting_of_usage_changes_what_is_settled_before_rounding(schedule, uses, data):
     def settle_exactly(quantities):

@@ -42,7 +42,7 @@ def test_safetensors_file_is_taken(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_break_the_check(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
     assert is_safetensors(tmp_path / "x") in {True, False}

@@ -5,13 +5,14 @@ from email.message import Message
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import errors
 from broker.http.body import JSON_TYPE, MAX_DEPTH, find_unstorable, join_pairs, may_be_unstorable
 from tests.broker.conftest import START
 from tests.broker.factories import usage_event
+from tests.properties import examples
 
 TEXTS = st.text(st.sampled_from("a\x00\ud800\udfff\\u\"'0d火"), max_size=4)
 NUMBERS = st.integers(-(2**70), 2**70) | st.floats() | st.sampled_from([10**17, -(2**63), 2**63, 1e300])
@@ -22,7 +23,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(document=VALUES, is_ascii=st.booleans(), encoding=st.sampled_from(["utf-8", "utf-16", "utf-32"]))
 def test_what_no_table_keeps_is_seen_in_the_bytes(document: Any, is_ascii: bool, encoding: str) -> None:
     written = json.dumps(document, ensure_ascii=is_ascii).encode(encoding, "surrogatepass")

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.operations.fair_division import Claim, divide_fairly, spread
 from broker.operations.peers import Head, explain_against_peer
 from broker.operations.standing import Standing, compute_standings, list_pairs
 from broker.scheduling.planning.rules.order import EXPEDITED, GUARANTEED, ORDINARY, OVERDUE
+from tests.properties import examples
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -44,7 +45,7 @@ CLAIMS = st.lists(
 ).map(lambda found: [Claim(**{**vars(each), "contract_id": f"con_{at}"}) for at, each in enumerate(found)])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 40), CLAIMS)
 def test_all_is_divided_that_is_wanted_and_what_is_borrowed_is_lent(capacity: int, claims: list[Claim]) -> None:
     due = divide_fairly(capacity, claims)

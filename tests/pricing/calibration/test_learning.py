@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.calibration.calibration import Calibration, RunKind, get_published_width
@@ -13,6 +13,7 @@ from pricing.catalog import get_gpu, load_gpus
 from pricing.resources.run_work import RunWork, compute_run_seconds
 from pricing.resources.shipped_constants import load_device_constants, load_log_spread
 from pricing.resources.step_work import StepWork
+from tests.properties import examples
 
 GPU = get_gpu("rtx-3090")
 KIND = RunKind("rtx-3090", "causal_lm", "bf16", checkpointing=False, trainer_version="1")
@@ -151,7 +152,7 @@ def test_one_straggler_on_a_fresh_installation_leaves_the_price_of_others_nearly
     assert learnt.p90 / learnt.p50 == pytest.approx(published.p90 / published.p50)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(runs=st.integers(1, 22), ratio=st.floats(1e-9, 1e9), place=st.floats(0, 1), seed=st.integers(0, 10**6))
 def test_one_run_moves_a_price_by_no_more_than_the_published_width(runs, ratio, place, seed):
     """Guards a past fault: after ten normal runs one straggler lifted p90 from 0.75 to 10.70."""

@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.money import Money
@@ -12,6 +12,7 @@ from pricing.plan_advice.advice import Scenario, advise_plan, compute_break_even
 from pricing.plan_advice.costs import MonthUsage, PlanOption, compute_cost
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard, load_rate_cards
+from tests.properties import examples
 
 CARD = load_rate_cards()["2026-01-01"]
 ON_DEMAND = PlanOption(PlanName.ON_DEMAND, 0)
@@ -105,7 +106,7 @@ def test_advice_without_a_month_is_refused() -> None:
         advise_plan(CARD, [])
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     hours=st.lists(st.integers(0, 900), min_size=1, max_size=14),
     tokens=st.integers(0, 10**8),

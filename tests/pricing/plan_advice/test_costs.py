@@ -3,13 +3,14 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.money import Money, round_to_fen
 from pricing.plan_advice.costs import MonthUsage, PlanOption, compute_cost
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard, load_rate_cards
+from tests.properties import examples
 
 CARD = load_rate_cards()["2026-01-01"]
 HOUR = 3600
@@ -99,7 +100,7 @@ def test_volume_tiers_are_taken_off_each_month_by_itself() -> None:
     assert cost.total == Money.from_decimal("1880")
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     hours=st.lists(st.integers(0, 10**7), min_size=1, max_size=30),
     committed=st.integers(500, 10**4),

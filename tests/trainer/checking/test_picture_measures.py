@@ -5,10 +5,11 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.properties import examples
 from tests.trainer.checking.pictures import blur, draw_picture
 from trainer.checking.image_report import measure_all
 from trainer.checking.picture_measures import PictureUnreadable, compute_sharpness, measure_picture
@@ -91,7 +92,7 @@ def test_a_broken_file_is_told_and_cured(tmp_path, spoil, message) -> None:
     assert caught.value.cure
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_whatever_bytes_a_file_has_it_is_measured_or_told(tmp_path_factory, data) -> None:
     file = tmp_path_factory.mktemp("bytes") / f"picture.{data.draw(st.sampled_from(['png', 'jpg', 'gif', 'webp']))}"

@@ -4,14 +4,15 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from trainer.errors import AdapterUnusable, BadInput
 from trainer.formats.combining import Weighted, compute_norm, merge_loras, resize_lora
 from trainer.formats.lora_set import LANGUAGE_MODEL, LoraLayer, LoraSet
 
-QUICK = settings(max_examples=25, deadline=None)
+QUICK = examples(25)
 
 
 def make_layer(

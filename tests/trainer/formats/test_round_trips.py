@@ -5,10 +5,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from tests.properties import examples
 from tests.trainer.formats.loras import MODELS, draw_layers, list_llama, make_lora
 from trainer.errors import AdapterUnusable
 from trainer.formats.adapter import Adapter
@@ -18,7 +19,7 @@ from trainer.formats.reading import READERS, Layout, detect_layout, load_adapter
 from trainer.formats.writing import lay_out, write_lora
 
 LAYOUTS = st.sampled_from(list(Layout))
-QUICK = settings(max_examples=25, deadline=None)
+QUICK = examples(25)
 
 
 def same(first: Adapter, second: Adapter) -> bool:

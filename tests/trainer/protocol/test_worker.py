@@ -20,6 +20,8 @@ from trainer.protocol.client import BrokerClient, RunEnvironment
 from trainer.protocol.worker import work_on
 from trainer.stop import StopFlag
 
+pytestmark = pytest.mark.slow
+
 # The catalogue has no model small enough for a test, so the process is told where "tiny" is.
 WORKER = """
 import sys, pathlib, torch
@@ -78,7 +80,6 @@ def test_a_run_succeeds_and_every_token_is_on_the_books(configured, run_here) ->
     assert configured.requests.index("PUT adapter") < configured.requests.index("POST finish")
 
 
-@pytest.mark.slow
 def test_validation_losses_samples_and_cost_are_told(configured, run_here, capsys) -> None:
     configured.config |= {"validation_split": 0.2, "sample_prompts": ["tea?"], "epochs": 60, "learning_rate": 0.05}
     assert run_here() == ExitCode.SUCCEEDED
@@ -100,7 +101,6 @@ def test_nothing_stays_in_the_spool_or_among_the_uploads(configured, run_here, e
     assert list((environment.work_dir / "uploads").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_training_goes_on_while_the_broker_is_away(configured, run_here) -> None:
     """Everything but claim and data set fails until the adapter has been refused once; then all of it arrives."""
     configured.away_for = {"heartbeats", "checkpoints", "adapter"}
@@ -124,7 +124,6 @@ def test_time_of_usage_is_the_broker_s_however_the_worker_s_clock_is_set(configu
     assert all(data["ended_at"].startswith("2031-05-06T07:") for data in events)
 
 
-@pytest.mark.slow
 def test_usage_is_cut_where_a_checkpoint_ends(configured, run_here) -> None:
     """What was used up to the mark is what the uploaded checkpoint keeps, to the token."""
     configured.config |= {"save_steps": 4}
@@ -165,7 +164,6 @@ def stop_once_it_trains(configured, reason: str) -> None:
     configured.on_heartbeats = answer
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["pause", "balance", "cancel"])
 def test_a_stop_command_ends_the_run_with_a_checkpoint_unless_it_is_cancelled(configured, run_here, reason) -> None:
     configured.config |= {"save_steps": 10_000, "epochs": 1000}
@@ -180,7 +178,6 @@ def test_a_stop_command_ends_the_run_with_a_checkpoint_unless_it_is_cancelled(co
         assert configured.checkpoint[0] == finish["progress"]["step"]
 
 
-@pytest.mark.slow
 def test_the_next_attempt_goes_on_from_the_uploaded_checkpoint(configured, run_here) -> None:
     configured.config |= {"save_steps": 1, "epochs": 40}
     original = configured.on_heartbeats
@@ -230,7 +227,6 @@ def test_an_adapter_that_is_refused_makes_the_run_fail(configured, run_here) -> 
     assert configured.finishes[0]["error"]["code"] == "broker_refused"
 
 
-@pytest.mark.slow
 def test_a_killed_run_is_billed_to_its_last_heartbeat_and_the_next_attempt_finishes(
     configured, environment, tiny_model, tiny_in_catalogue, tmp_path, capsys
 ) -> None:
@@ -255,7 +251,6 @@ def test_a_killed_run_is_billed_to_its_last_heartbeat_and_the_next_attempt_finis
     assert 0 < configured.total("tokens") < 60 * TOKENS_OF_AN_EPOCH
 
 
-@pytest.mark.slow
 def test_sigterm_writes_and_uploads_a_checkpoint(configured, environment, tiny_model, tmp_path) -> None:
     configured.config |= {"save_steps": 100_000, "epochs": 10_000}
     process = start_process(environment, tiny_model, tmp_path / "run.log")
@@ -269,7 +264,6 @@ def test_sigterm_writes_and_uploads_a_checkpoint(configured, environment, tiny_m
     assert read_counters(content) == {"step": step, "tokens": configured.total("tokens")}
 
 
-@pytest.mark.slow
 def test_a_stale_fence_stops_the_process_at_once(configured, environment, tiny_model, tmp_path) -> None:
     configured.config |= {"epochs": 10_000}
     process = start_process(environment, tiny_model, tmp_path / "run.log")
@@ -279,7 +273,6 @@ def test_a_stale_fence_stops_the_process_at_once(configured, environment, tiny_m
     assert configured.finishes == []
 
 
-@pytest.mark.slow
 def test_gpu_seconds_are_reported_while_the_model_loads(configured, environment, tiny_model, tmp_path) -> None:
     process = start_process(environment, tiny_model, tmp_path / "run.log")
     assert process.wait(120) == ExitCode.SUCCEEDED

@@ -5,6 +5,8 @@ import torch
 
 from trainer.errors import CheckpointUnusable
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def everything_on(tiny_config):
@@ -28,7 +30,6 @@ def whole_runs():
     return {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("stop_after", [3, 20, 33])
 def test_forty_steps_with_a_break_differ_by_nothing(

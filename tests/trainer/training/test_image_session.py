@@ -14,7 +14,7 @@ from trainer.training import session
 from trainer.training.adapter_file import read_adapter
 from trainer.training.recipe import TrainingResult
 
-pytestmark = pytest.mark.usefixtures("picture_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("picture_cache")]
 
 
 def test_a_held_out_picture_is_in_no_training_step_though_its_folder_repeats_it(

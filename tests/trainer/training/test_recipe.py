@@ -7,6 +7,8 @@ from trainer.errors import CheckpointUnusable, LossNotFinite, OutOfMemory
 from trainer.kernels.head_loss import sum_head_loss
 from trainer.stop import StopReason
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_token_of_every_epoch_is_counted(train_tiny, recorder, encoded_rows) -> None:
     observer = recorder()

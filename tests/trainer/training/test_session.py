@@ -20,6 +20,8 @@ from trainer.kernels.head_loss import sum_head_loss
 from trainer.training.adapter_file import read_adapter
 from trainer.training.session import run_training
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(tiny_source, tiny_config, recorder):
@@ -100,7 +102,6 @@ def test_what_is_quoted_is_what_is_trained(run, tiny_source, tiny_config, keys) 
     assert sum(report.tokens for report in observer.reports) == quoted.tokens
 
 
-@pytest.mark.slow
 def test_recomputing_activations_changes_no_loss(run, tmp_path) -> None:
     _, kept = run(gradient_checkpointing=False)
     _, recomputed = run(gradient_checkpointing=True, output_dir=str(tmp_path / "again"))
@@ -148,7 +149,6 @@ def test_running_out_of_memory_names_what_would_have_fitted(run) -> None:
     assert "auto_fit: true" in str(caught.value)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
 def test_auto_fit_tries_again_and_trains_the_same_steps_and_tokens(run, tmp_path) -> None:
     finished, observer = run(gradient_checkpointing=True, auto_fit=True)
@@ -158,7 +158,6 @@ def test_auto_fit_tries_again_and_trains_the_same_steps_and_tokens(run, tmp_path
     assert finished.adapter is not None
 
 
-@pytest.mark.slow
 def test_auto_fit_goes_on_from_the_last_checkpoint(run, recorder, monkeypatch) -> None:
     """Memory runs out late: at a batch of more than one row after six steps."""
     observer, real = recorder(), sum_head_loss

@@ -13,6 +13,8 @@ from trainer.formats.writing import write_lora
 from trainer.training.state import seed_generators
 from trainer.training.warm_start import start_from_adapter
 
+pytestmark = pytest.mark.slow
+
 IDS = torch.tensor([[5, 6, 7, 8]])
 
 

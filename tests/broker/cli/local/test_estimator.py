@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -12,6 +12,7 @@ from broker.cli.main import app
 from pricing.calibration.calibration import Calibration
 from pricing.estimate.prediction import Prediction
 from pricing.estimate.prediction_request import PredictionRequest
+from tests.properties import examples
 
 LLAMA = {
     "base_model": "llama-2-7b",
@@ -117,7 +118,7 @@ def test_measured_seconds_that_are_none_are_refused(measured, word):
     assert word in predict(line)[0]["error"]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(p50=st.floats(1e-6, 604_800), more=st.floats(1, 100), steps=st.integers(1, 10**9), gpus=st.integers(1, 1024))
 def test_every_measurement_that_is_taken_has_a_finite_answer_in_order(p50, more, steps, gpus):
     measured = {"p50": p50, "p90": min(p50 * more, 604_800)}

@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.clock import next_month
 from broker.contracts.terms.calendar import BillingCalendar, MonthRule, make_calendar
 from broker.contracts.terms.changes import TermsChange
+from tests.properties import examples
 
 SHANGHAI, SECOND = MonthRule("Asia/Shanghai", 1), timedelta(seconds=1)
 NOVEMBER = datetime(2026, 10, 31, 16, tzinfo=UTC)
@@ -48,7 +49,7 @@ def test_the_calendar_of_a_contract_is_made_of_its_changes() -> None:
     assert make_calendar(SHANGHAI, []) == BillingCalendar(SHANGHAI)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     first=RULES, later=st.lists(st.tuples(RULES, st.integers(1, 5)), max_size=3), moments=st.lists(st.floats(0, 900))
 )

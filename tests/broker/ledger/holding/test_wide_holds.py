@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import errors
@@ -24,6 +24,7 @@ from pricing.rate_card import load_rate_cards
 from pricing.rating import price_usage
 from pricing.usage import METERS, Unit, Usage
 from tests.broker.contract_terms import make_terms
+from tests.properties import examples
 
 CARD = load_rate_cards()["2026-01-01"]
 TYPES = ("rtx-3090", "rtx-4090", "h100-80g")
@@ -83,7 +84,7 @@ def run_on(reserves: Reserves, legs: list[NewLeg], need: HoldNeed) -> tuple[Usag
     return covered, money
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     plan=st.sampled_from(PlanName),
     overage=st.sampled_from(Overage),
@@ -116,7 +117,7 @@ def test_whichever_type_runs_its_p90_is_covered_by_the_hold_alone(plan, overage,
         assert count_of(legs, grant.id) == max(count_of(own, grant.id) for own in alone) <= opened.free[grant.id]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     overage=st.sampled_from(Overage),
     multipliers=st.fixed_dictionaries(dict.fromkeys(TYPES, MULTIPLIERS)),

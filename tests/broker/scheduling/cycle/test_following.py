@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from broker.scheduling.cycle.following import FollowingPlanner
@@ -12,9 +12,10 @@ from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot, Kept
 from broker.scheduling.planning.waits.line import list_waits
 from tests.broker.scheduling.planning.worlds import World
+from tests.properties import examples
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 2**32))
 def test_a_planner_that_follows_plans_as_one_that_is_told_at_once(seed: int) -> None:
     note(f"seed {seed}")

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.planner import Planner
@@ -18,6 +18,7 @@ from broker.scheduling.planning.values.jobs import Place, RunningJob, Shape, Wai
 from broker.scheduling.planning.values.pools import Discipline, Node, PoolState
 from broker.scheduling.planning.values.queues import ContractShare, Guarantee, QueueState
 from tests.broker.scheduling.planning.worlds import BEGAN
+from tests.properties import examples
 
 NODES, NODE_GPUS, GUARANTEED = 3, 4, 4
 LEAST_RUN, GRACE = timedelta(minutes=10), timedelta(seconds=60)
@@ -29,8 +30,8 @@ QUEUES = (
     QueueState("dedicated:con_a", 300, contract_id="con_a"),
 )
 SHARE = ContractShare("con_a", guarantees=(Guarantee("a100", GUARANTEED),))
-PROPERTY = settings(max_examples=15, deadline=None)
-FEW = settings(max_examples=5, deadline=None)
+PROPERTY = examples(15)
+FEW = examples(5)
 SEEDS = st.integers(0, 2**32)
 
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.plan import plan_cycle
@@ -11,6 +11,7 @@ from broker.scheduling.planning.values.jobs import Place, Preference, RunningJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import QueueState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from tests.properties import examples
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 STANDARD = QueueState("standard", priority=0)
@@ -285,7 +286,7 @@ def test_plan_of_five_thousand_jobs_places_each_once_and_alternates_a_hundred_co
     assert len({by_id[start.job_id].contract_id for start in cycle.starts[:100]}) == 100
 
 
-PROPERTY = settings(max_examples=200, deadline=None)  # a busy machine must not fail a property
+PROPERTY = examples(200)  # a busy machine must not fail a property
 POOL_NAMES = ("a", "b", "c")
 QUEUES = (STANDARD, PRIORITY, QueueState("dedicated:con_a", priority=20), QueueState("shut", priority=5, open=False))
 

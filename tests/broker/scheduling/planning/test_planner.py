@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import example, given, note, settings
+from hypothesis import example, given, note
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.planner import Planner
@@ -16,8 +16,9 @@ from broker.scheduling.planning.values.queues import ContractShare, Guarantee, Q
 from broker.scheduling.planning.values.snapshot import Kept
 from broker.scheduling.planning.waits.line import list_waits
 from tests.broker.scheduling.planning.worlds import BEGAN, World
+from tests.properties import examples
 
-PROPERTY = settings(max_examples=50, deadline=None)
+PROPERTY = examples(50)
 SEEDS = st.integers(0, 2**32)
 
 

@@ -3,13 +3,14 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.values.pools import Discipline
 from broker.scheduling.simulation.policy import Deadlines, PolicySettings
 from broker.scheduling.simulation.simulate import EstimateKind, Setup, simulate
 from broker.scheduling.simulation.trace import TraceJob
+from tests.properties import examples
 
 
 def preempting(discipline, *, promise=False, restart=30.0, aging=math.inf, levels=(1000.0,)):
@@ -120,7 +121,7 @@ POLICIES = [
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: f"{policy.discipline}-{policy.deadlines}")
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(jobs=JOBS, gpus=st.sampled_from([16, 20, 32]))
 def test_every_job_ends_with_all_its_work_done_and_every_promise_kept(policy, jobs, gpus):
     """Nodes assert for themselves that no GPU is given twice."""

@@ -3,13 +3,14 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.values.pools import Discipline
 from broker.scheduling.simulation.policy import Backfill, PolicySettings
 from broker.scheduling.simulation.simulate import EstimateKind, Setup, simulate
 from broker.scheduling.simulation.trace import TraceJob
+from tests.properties import examples
 
 STRICT = PolicySettings(Discipline.FIRST_COME, Backfill.NONE)
 EASY = PolicySettings(Discipline.FIRST_COME, Backfill.FIRST_COME)
@@ -137,7 +138,7 @@ JOBS = st.lists(
 
 
 @pytest.mark.parametrize("policy", [STRICT, EASY, SJBF, SHORTEST, FAIR, PLANNED], ids=str)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(jobs=JOBS, node_size=st.sampled_from([1, 8]), estimates=st.sampled_from(EstimateKind))
 def test_every_job_runs_once_for_as_long_as_it_takes_and_no_gpu_is_given_twice(policy, jobs, node_size, estimates):
     ended = simulate(jobs, Setup(16, node_size, policy, estimates)).ended
@@ -155,7 +156,7 @@ def test_every_job_runs_once_for_as_long_as_it_takes_and_no_gpu_is_given_twice(p
         assert busy <= 16
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(jobs=JOBS, node_size=st.sampled_from([1, 8]))
 def test_perfect_estimates_delay_the_job_in_front_by_nobody(jobs, node_size):
     """EASY's promise, for the first job that cannot start at once: it starts no later than in the strict line."""
@@ -165,7 +166,7 @@ def test_perfect_estimates_delay_the_job_in_front_by_nobody(jobs, node_size):
     assert head is None or easy[head] <= strict[head]
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(jobs=JOBS)
 def test_equal_traces_give_equal_replays(jobs):
     assert replay(*jobs, policy=SHORTEST, gpus=16, node_size=8) == replay(*jobs, policy=SHORTEST, gpus=16, node_size=8)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.plan import plan_cycle
@@ -13,6 +13,7 @@ from broker.scheduling.simulation.recording import CycleRecord, RecordedState, r
 from broker.scheduling.simulation.window import EmptyWindow, read_window
 from broker.scheduling.simulation.window_replay import Proposal, replay_window
 from tests.broker.scheduling.simulation.small_broker import BEGAN, Faults, SmallBroker, run_broker
+from tests.properties import examples
 
 
 def played_starts(broker: SmallBroker, **proposal) -> list[tuple[datetime, str]]:
@@ -20,7 +21,7 @@ def played_starts(broker: SmallBroker, **proposal) -> list[tuple[datetime, str]]
     return sorted((turn.started_at, turn.turn.job.job_id) for turn in played if turn.started_at is not None)
 
 
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @given(seed=st.integers(0, 2**32))
 def test_200_jobs_on_2_slots_start_in_the_very_cycles_in_which_they_did(seed: int) -> None:
     note(f"seed {seed}")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.datasets.text_rows import TextRow
 from pricing.training.config import TrainingConfig
+from tests.properties import examples
 from tests.trainer.families.chatglm.glm_folders import CONFIG, SPECIAL, compute_logits, draw_tensors, write_folder
 from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
@@ -54,7 +55,7 @@ def test_the_logits_are_those_of_the_published_formulas(kind, tmp_path) -> None:
     layers=st.integers(1, 3),
     bias=st.booleans(),
 )
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_the_mapping_loses_nothing_and_renames_back(heads, groups, width, layers, bias) -> None:
     sizes = {"num_attention_heads": heads, "multi_query_group_num": groups, "kv_channels": width}
     config = CONFIG | sizes | {"num_layers": layers, "add_qkv_bias": bias, "padded_vocab_size": 11}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sentencepiece
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from tokenizers import Tokenizer
@@ -112,7 +112,6 @@ def test_the_ids_are_those_of_sentencepiece(options) -> None:
 
 
 @given(st.text(max_size=40).filter(lambda text: "<s>" not in text and "</s>" not in text and "\0" not in text))
-@settings(deadline=None)
 def test_any_text_has_the_ids_of_sentencepiece_and_comes_back(converted, processor, text) -> None:
     ids = converted.encode(text, add_special_tokens=False).ids
     assert ids == processor.encode(text)

@@ -30,7 +30,7 @@ from trainer.training.adapter_file import write_adapter
 from trainer.training.state import seed_generators
 from trainer.training.warm_start import start_from_adapter
 
-pytestmark = pytest.mark.usefixtures("picture_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("picture_cache")]
 
 
 def make_family(base: Path, data: Path, **keys: Any) -> tuple[StableDiffusion, list[Any]]:
@@ -93,7 +93,6 @@ def test_tokens_are_what_the_text_encoder_reads(family) -> None:
     assert model.collate(examples[:3]).tokens == sum(len(tokenizer(text).input_ids) for text in texts)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_the_loss_is_that_of_the_formulas_of_diffusers(tiny_sd15, picture_dataset, prediction) -> None:
     model, examples = make_family(tiny_sd15, picture_dataset, prediction_type=prediction, min_snr_gamma=5.0)
@@ -169,7 +168,6 @@ def test_cached_and_fresh_text_embeddings_give_the_same_loss(tiny_sd15, picture_
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-@pytest.mark.slow
 def test_plain_peft_rebuilds_the_adapter_on_a_unet(family, tmp_path) -> None:
 
     model, _ = family
@@ -227,7 +225,6 @@ def test_flips_show_the_mirrored_picture_about_every_second_time(tiny_sd15, pict
     assert 8 < nearer.count("mirrored") < 32
 
 
-@pytest.mark.slow
 def test_a_noise_offset_moves_the_mean_of_the_noise(tiny_sd15, picture_dataset) -> None:
     def spread_of_means(offset: float) -> float:
         model, examples = make_family(tiny_sd15, picture_dataset, noise_offset=offset)
@@ -266,7 +263,6 @@ def test_a_picture_that_changes_is_computed_anew(tiny_sd15, picture_dataset) -> 
     assert model.fingerprint(before) != model.fingerprint(after)
 
 
-@pytest.mark.slow
 def test_a_sample_is_a_picture_and_the_same_each_time(family, tmp_path) -> None:
     model, _ = family
     model.model.eval()
@@ -308,7 +304,6 @@ def test_a_picture_that_is_twice_in_a_batch_has_other_noise_each_time(family) ->
     assert not torch.equal(noise[0], noise[1])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("train_text_encoder", [False, True])
 def test_gradient_checkpointing_changes_no_gradient(tiny_sd15, picture_dataset, train_text_encoder) -> None:
     gradients = []
@@ -324,7 +319,6 @@ def test_gradient_checkpointing_changes_no_gradient(tiny_sd15, picture_dataset, 
         torch.testing.assert_close(plain, checkpointed)
 
 
-@pytest.mark.slow
 def test_a_base_in_bf16_trains_a_float_adapter_to_nearly_the_same_loss(tiny_sd15, picture_dataset) -> None:
     losses = []
     for precision in ("fp32", "bf16"):
@@ -338,7 +332,6 @@ def test_a_base_in_bf16_trains_a_float_adapter_to_nearly_the_same_loss(tiny_sd15
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_sample_is_what_the_pipeline_of_diffusers_draws(family, tiny_sd15, tmp_path) -> None:
     model, _ = family
@@ -388,7 +381,6 @@ def test_a_folder_with_pickles_only_is_refused(tmp_path, tiny_sd15) -> None:
 PATTERNS = {"rank_pattern": {"to_q": 2}, "alpha_pattern": {"to_q": 12}}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settings", [PATTERNS, {"use_rslora": True, **PATTERNS}, {"use_dora": True}], ids=str)
 def test_a_finished_adapter_keeps_the_rank_and_alpha_of_every_layer(tiny_sd15, settings, tmp_path) -> None:
     """Past fault: rank_pattern and alpha_pattern were passed over, so another adapter was drawn with."""
@@ -417,7 +409,6 @@ def test_an_adapter_of_a_language_model_is_refused_with_what_it_is(tiny_sd15) ->
         StableDiffusion.load(BaseModelSource("tiny", tiny_sd15)).apply_adapter(config, tensors)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("train_text_encoder", [False, True])
 def test_lokr_trains_on_pictures_and_comes_back(tiny_sd15, picture_dataset, train_text_encoder, tmp_path) -> None:
     keys = {"variant": "lokr", "train_text_encoder": train_text_encoder}
