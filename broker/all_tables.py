@@ -5,6 +5,8 @@ from broker.arrears import tables as arrears
 from broker.audit import tables as audit
 from broker.base_models import tables as base_models
 from broker.billing import tables as billing
+from broker.billing.closing import tables as closing
+from broker.billing.vouchers import tables as vouchers
 from broker.calibrations import tables as calibrations
 from broker.capacity import tables as capacity
 from broker.contracts import tables as contracts
@@ -39,6 +41,7 @@ __all__ = [
     "billing",
     "calibrations",
     "capacity",
+    "closing",
     "contracts",
     "datasets",
     "fapiao",
@@ -53,6 +56,7 @@ __all__ = [
     "scheduling",
     "signing",
     "stripe",
+    "vouchers",
 ]
 
 METADATA = Base.metadata

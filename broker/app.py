@@ -16,8 +16,10 @@ from broker.audit.routes import router as audit
 from broker.audit.service import record_decision
 from broker.base_models.routes import router as base_models
 from broker.billing.adjustment_routes import router as adjustments
+from broker.billing.closing.routes import router as closings
 from broker.billing.credit_note_routes import router as credit_notes
 from broker.billing.routes import router as billing
+from broker.billing.vouchers.routes import router as vouchers
 from broker.capacity.cost_rate_routes import router as cost_rates
 from broker.capacity.routes import router as capacity
 from broker.contracts.rate_card_routes import router as rate_cards
@@ -47,6 +49,7 @@ from broker.metering.quarantine_routes import router as quarantine
 from broker.metering.routes import router as metering
 from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
+from broker.month_checks import MONTH_CHECKS
 from broker.operations.overview import OverviewReading
 from broker.operations.routes import router as operations
 from broker.payments.dispute_routes import router as disputes
@@ -108,6 +111,8 @@ ROUTERS = (
     credit_notes,
     adjustments,
     arrears,
+    closings,
+    vouchers,
     fapiao,
     payments,
     refunds,
@@ -186,6 +191,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
     limits = TimeLimits(settings.lock_seconds, settings.statement_seconds)
     app.state.reads = SharedReads(system.database, app.state.turnstile, limits)
+    app.state.month_checks = MONTH_CHECKS
     app.state.submissions = Submissions(settings.turn_seconds)
     if settings.stripe_api_key is not None:
         PORTS[RefundMethod.STRIPE] = StripeRefunds()

@@ -154,6 +154,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = Field(default="text", description="One line for each event, on stderr.")
     issuer_name: str = Field(default="", max_length=200, description="Who issues invoices, as documents name it.")
+    issuer_code: str = Field(
+        default="", pattern=r"^[A-Z0-9]{0,8}$", description="Its code in numbers of invoices, such as SH: INV-SH-2026-…"
+    )
     issuer_tax_number: str = Field(default="", max_length=40, description="Its tax number (税号).")
     issuer_address: str = Field(default="", max_length=200, description="Its address.")
     issuer_phone: str = Field(default="", max_length=40, description="Its telephone.")
@@ -165,6 +168,16 @@ class Settings(BaseSettings):
         le=100,
         decimal_places=2,
         description="Yuan by which a transfer may be short of an invoice, for the bank's fee, and still pay all of it.",
+    )
+    holidays: Literal["CN", "HK", "SG", "none"] = Field(
+        default="CN",
+        description="Whose working days count: what falls due on another day is due on the next one; none: all days.",
+    )
+    draft_working_days: int = Field(
+        default=5, ge=0, le=60, description="Working days after its month that a draft stays open for who checks it."
+    )
+    finalizes: Literal["by_hand", "automatic"] = Field(
+        default="by_hand", description="Who makes drafts final after that: finance, or the broker by itself."
     )
     fapiao_item: str = Field(default="", max_length=100, description="What fapiao are for (项目名称); needed for them.")
     fapiao_tax_code: str = Field(

@@ -12,7 +12,9 @@ import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from broker.arrears import sweep as arrears
-from broker.billing.service import MonthOfContract, draft_if_over, list_undrafted_months
+from broker.billing.closing.automatic import list_due_drafts
+from broker.billing.closing.driving import run_closings
+from broker.billing.service import MonthOfContract, draft_if_over, finalize_invoice, list_undrafted_months
 from broker.contracts import service as contracts
 from broker.errors import OperatorError
 from broker.estimator import service as estimator
@@ -26,6 +28,7 @@ from broker.jobs.running.start_promises import keep_start_promises
 from broker.jobs.service import is_live, list_live
 from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
+from broker.month_checks import MONTH_CHECKS
 from broker.payments.stripe.client import open_access
 from broker.payments.stripe.relay import StripeRelay
 from broker.persistence.database import SUBMITTED, WAKE_CHANNEL
@@ -108,6 +111,7 @@ class Daemon:
             self._every(settings.sweep_seconds, self.learn)
             self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
             self._every(settings.cycle_seconds, self.simulate_proposals)
+            self._every(settings.cycle_seconds, self.run_closings)
             self._at(self.close_months, minute=5)
             self._at(self.warn_of_expiry, minute=10)
             self._at(self.attend_to_ends, minute=20)
@@ -386,10 +390,17 @@ class Daemon:
         await self.accuracy.refresh(self.system)
 
     async def close_months(self) -> None:
-        """Draft the invoices that are missing of past months; each in a transaction of its own."""
+        """Draft the invoices that are missing of past months, and finalize those that do so by themselves."""
         async with self.system.work() as work:
             missing = await list_undrafted_months(work)
         await self.system.work_on(missing, _draft_invoice)
+        async with self.system.work() as work:
+            due = await list_due_drafts(work)
+        await self.system.work_on(due, finalize_invoice)
+
+    async def run_closings(self) -> None:
+        """Take on the closings that finance has started, until they end."""
+        await run_closings(self.system, MONTH_CHECKS)
 
     async def attend_to_ends(self) -> None:
         """Tell of the contracts whose end is near, and renew those that renew themselves; each in a transaction."""

@@ -356,6 +356,27 @@ class PeriodStillOpen(DomainError):
     """
 
 
+class PeriodClosed(DomainError):
+    """The month's books are closed, and are not opened again.
+
+    What is wrong in it is put right by a credit note, or on a later month's invoice.
+    """
+
+
+class ClosingBlocked(DomainError):
+    """Something stands in the way of closing the month.
+
+    `errors` says what. See to it, or name it in `accept` where it may stay as it is.
+    """
+
+
+class AccountUnmapped(DomainError):
+    """The chart of accounts lacks a code.
+
+    `errors` names each account that is used and has none. Put it into the chart, and export again.
+    """
+
+
 class Busy(DomainError):
     """Others are ahead of this request; it was not done.
 

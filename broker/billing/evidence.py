@@ -147,7 +147,7 @@ async def _list_runs(work: Work, invoice: Invoice, charges: Sequence[MonthCharge
     named = {charge.added_by for charge in charges if charge.added_by is not None}
     numbers, until = _list_numbers(charges), invoice.finalized_at
     found = await list_charged_intervals(work, numbers, until=until, amended_by=named)
-    streams = await list_stream_keys(work, invoice.contract_id)
+    streams = await list_stream_keys(work, [invoice.contract_id])
     gpu_types = await jobs.list_gpu_types(work, job_ids.keys() - streams.keys())
     gpu_types |= {stream_id: key.gpu_type for stream_id, key in streams.items()}
     return [

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from broker.clock import local_day
-from broker.contracts.terms.model import ContractTerms
 from pricing.money import Money
 from pricing.usage import Unit
 
@@ -94,16 +91,6 @@ class DraftLine:
 
 def sum_lines(lines: Iterable[DraftLine]) -> Money:
     return sum((line.amount for line in lines), Money.zero())
-
-
-def compute_due_day(terms: ContractTerms, issued_at: datetime, expires_at: datetime | None) -> date:
-    """Compute the last day on which an invoice is paid in time, in its contract's time zone.
-
-    It is as many days after that of its issue as the contract gives then; an order is paid before it expires.
-    """
-    then = terms.at(issued_at)
-    due = local_day(issued_at, then.time_zone) + timedelta(days=then.payment_days)
-    return due if expires_at is None else min(due, local_day(expires_at, then.time_zone))
 
 
 def share_credit(due: Money, there: Mapping[str, Money], contract_id: str) -> dict[str, Money]:

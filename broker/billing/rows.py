@@ -10,21 +10,26 @@ from broker.billing.tables import InvoiceLine
 
 def make_rows(lines: Sequence[DraftLine]) -> list[InvoiceLine]:
     """Make the rows of lines in their order, of no invoice yet."""
+    return [InvoiceLine(**values) for values in list_values(lines)]
+
+
+def list_values(lines: Sequence[DraftLine]) -> list[dict[str, Any]]:
+    """List the values of lines in their order, by the columns of their rows, of no invoice yet."""
     return [
-        InvoiceLine(
-            position=position,
-            kind=line.kind.value,
-            description=line.description,
-            job_id=line.job_id,
-            meter=None if line.meter is None else line.meter.value,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            rate_card_version=line.rate_card_version,
-            used_month=line.used_month,
-            amount_micros=line.amount.micros,
-            basis=line.basis,
+        {
+            "position": position,
+            "kind": line.kind.value,
+            "description": line.description,
+            "job_id": line.job_id,
+            "meter": None if line.meter is None else line.meter.value,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price,
+            "rate_card_version": line.rate_card_version,
+            "used_month": line.used_month,
+            "amount_micros": line.amount.micros,
+            "basis": line.basis,
             **_write_details(line.details),
-        )
+        }
         for position, line in enumerate(lines, start=1)
     ]
 

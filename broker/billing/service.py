@@ -1,39 +1,27 @@
 """Invoices: issued in advance for a grant, drafted from a month's captures, finalized, paid."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, select
 
 from broker import errors
-from broker.billing.lines.compose import compose_lines
-from broker.billing.lines.tax import sum_tax, tax_lines
-from broker.billing.model import (
-    DraftLine,
-    InvoiceKind,
-    InvoiceStatus,
-    LineKind,
-    compute_due_day,
-    share_credit,
-    sum_lines,
-)
-from broker.billing.numbers import Series, next_number
+from broker.billing.drafting import Draft, draft_months, find_usage_invoices, new_invoice, write_drafts
+from broker.billing.finalizing import finalize_months, number_invoices
+from broker.billing.lines.tax import tax_lines
+from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, share_credit
 from broker.billing.orders import is_order_over, keep_late_payment, require_not_credited, void_order
-from broker.billing.parties import Buyer, Issuer
-from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.guarantees import list_guaranteed_months
 from broker.contracts.terms.model import ContractTerms, GrantTerms
-from broker.identity import service as identity
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.money import Money, round_to_fen
 from pricing.rating import price_usage
-from pricing.tax import Tax, TaxMode
 from pricing.usage import Unit
 
 
@@ -51,10 +39,10 @@ async def issue_advance_invoice(
         rate_card_version=terms.prices_at(work.now).rate_card_version,
         amount=round_to_fen(price_usage(grant.unit, grant.quantity, grant.unit_price)),
     )
-    invoice = await _create_invoice(work, terms, InvoiceKind.ADVANCE, grant_id=grant.id)
-    invoice.expires_at = expires_at
-    await _write_lines(work, terms.tax, invoice, [line, *tax_lines(terms.tax, [line])])
-    await _finalize(work, terms, invoice)
+    invoice = new_invoice(work, terms, InvoiceKind.ADVANCE)
+    invoice.grant_id, invoice.expires_at = grant.id, expires_at
+    await write_drafts(work, [Draft(invoice, terms.tax, [line, *tax_lines(terms.tax, [line])])])
+    await number_invoices(work, [(terms, invoice)])
     await ledger.book_advance(work, terms, grant.id, net=invoice.net, tax=invoice.tax, reference=invoice.id)
     return invoice
 
@@ -65,67 +53,24 @@ def _describe_block(grant: GrantTerms) -> str:
     return f"{grant.quantity // 3600} GPU-hours"
 
 
-async def _create_invoice(
-    work: Work, terms: ContractTerms, kind: InvoiceKind, *, grant_id: str | None = None, month: str | None = None
-) -> Invoice:
-    invoice = Invoice(
-        id=work.new_id("inv"),
-        customer_id=terms.customer_id,
-        contract_id=terms.id,
-        contract_number=terms.contract_number,
-        purchase_order=terms.purchase_order,
-        grant_id=grant_id,
-        kind=kind.value,
-        month=month,
-        status=InvoiceStatus.DRAFT.value,
-        total_micros=0,
-        tax_mode=TaxMode.NONE.value,
-        tax_micros=0,
-        credited_micros=0,
-        written_off_micros=0,
-        paid_micros=0,
-        created_at=work.now,
-    )
-    work.session.add(invoice)
-    await work.session.flush()
-    return invoice
-
-
-async def _write_lines(work: Work, tax: Tax, invoice: Invoice, lines: Sequence[DraftLine]) -> None:
-    await work.session.execute(delete(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id))
-    rows = make_rows(lines)
-    for row in rows:
-        row.customer_id, row.invoice_id = invoice.customer_id, invoice.id
-    work.session.add_all(rows)
-    invoice.total_micros = sum_lines(lines).micros
-    invoice.tax_mode = tax.mode.value
-    invoice.tax_rate = None if tax.mode == TaxMode.NONE else tax.rate
-    invoice.tax_micros = sum_tax(tax, lines).micros
-    await work.session.flush()
-
-
 async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoice:
     """Draft the month's invoice from its captures as they are now; a draft is written anew, a final one never touched.
 
-    Raises: NotFound, InvalidRequest, IllegalTransition.
+    Raises: NotFound, InvalidRequest, IllegalTransition, PeriodClosed.
     """
     terms = await contracts.lock_contract(work, contract_id)
     if month > terms.billing_month(work.now):
         raise errors.invalid_field("month", "has not begun")
-    invoice = await _find_usage_invoice(work, contract_id, month)
-    if invoice is None:
-        invoice = await _create_invoice(work, terms, InvoiceKind.USAGE, month=month)
-    _require_status(invoice, InvoiceStatus.DRAFT)
-    invoice.contract_number, invoice.purchase_order = terms.contract_number, terms.purchase_order
-    await _write_lines(work, terms.of_month(month).tax, invoice, await compose_lines(work, terms, month))
-    return invoice
-
-
-async def _find_usage_invoice(work: Work, contract_id: str, month: str) -> Invoice | None:
-    query = select(Invoice).where(
-        Invoice.contract_id == contract_id, Invoice.kind == InvoiceKind.USAGE.value, Invoice.month == month
-    )
-    return (await work.session.scalars(query)).one_or_none()
+    found = await find_usage_invoices(work, [contract_id], month)
+    if contract_id in found:
+        _require_status(found[contract_id], InvoiceStatus.DRAFT)
+    elif month in (await ledger.list_closed_of(work, [contract_id]))[contract_id]:
+        raise errors.PeriodClosed(
+            f"{month} is closed, and nothing was to be billed for it; what comes now is on a later month's invoice.",
+            month=month,
+        )
+    drafts = await draft_months(work, {contract_id: terms}, month, keep_empty=True)
+    return drafts[contract_id].invoice
 
 
 def _require_status(invoice: Invoice, status: InvoiceStatus) -> None:
@@ -150,28 +95,9 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
             f"{invoice.month} ends at {ends.isoformat()}; its invoice can be finalized from then on.",
             month=invoice.month,
         )
-    await draft_usage_invoice(work, invoice.contract_id, invoice.month)
-    await ledger.close_month(work, terms, invoice.month)
-    await _finalize(work, terms, invoice)
-    await _book_usage(work, terms, invoice, invoice.month)
-    if invoice.total_micros < 0:
-        await settle_invoice(work, terms, invoice)
+    drafts = await draft_months(work, {terms.id: terms}, invoice.month, keep_empty=True)
+    await finalize_months(work, {terms.id: terms}, invoice.month, drafts)
     return invoice
-
-
-async def _book_usage(work: Work, terms: ContractTerms, invoice: Invoice, month: str) -> None:
-    """Book what a month's invoice asks for, and earn what advances have paid of it. Below zero it is a credit."""
-    taken_off = [line.amount_micros for line in await list_lines(work, invoice.id) if line.kind == LineKind.ADVANCE]
-    billed = ledger.MonthsInvoice(invoice.net, invoice.tax, by_grants=-Money(sum(taken_off)))
-    await ledger.book_usage(work, terms, month, billed, reference=invoice.id)
-
-
-async def _finalize(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
-    invoice.number = await next_number(work, Series.INVOICE)
-    invoice.status, invoice.finalized_at = InvoiceStatus.OPEN.value, work.now
-    invoice.due_on = compute_due_day(terms, work.now, invoice.expires_at)
-    customer = await identity.get_customer(work, invoice.customer_id)
-    invoice.issuer, invoice.buyer = Issuer.of(work.settings).to_json(), Buyer(customer.name).to_json()
 
 
 async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False) -> Invoice:
@@ -295,6 +221,7 @@ async def list_undrafted_months(work: Work) -> list[MonthOfContract]:
     """
     query = select(Invoice.contract_id, Invoice.month).where(Invoice.kind == InvoiceKind.USAGE.value)
     known = {(contract_id, month) for contract_id, month in await work.session.execute(query)}
+    known |= await ledger.list_all_closed(work)
     used = [*await ledger.list_months(work), *await ledger.list_true_up_months(work)]
     places = dict.fromkeys([*used, *await _list_guaranteed_months(work)])
     return [MonthOfContract(*place) for place in places if place not in known]

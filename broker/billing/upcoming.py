@@ -1,5 +1,6 @@
 """What the month under way comes to by now, contract by contract. It writes nothing, and knows nothing of later."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,10 +30,15 @@ async def list_upcoming(work: Work, contract_ids: Sequence[str]) -> list[Upcomin
     one is asked for by nobody. Guaranteed GPUs cost their share of the month that is over.
     """
     terms = await contracts.load_terms(work, set(contract_ids))
-    return [await _compose(work, terms[contract_id]) for contract_id in contract_ids]
+    by_month: defaultdict[str, dict[str, ContractTerms]] = defaultdict(dict)
+    for contract_id in contract_ids:
+        by_month[terms[contract_id].billing_month(work.now)][contract_id] = terms[contract_id]
+    found: dict[str, UpcomingInvoice] = {}
+    for month, own in by_month.items():
+        composed = await compose_lines(work, own, month, until=work.now)
+        found |= {each: _make(own[each], month, lines) for each, lines in composed.items()}
+    return [found[contract_id] for contract_id in contract_ids]
 
 
-async def _compose(work: Work, terms: ContractTerms) -> UpcomingInvoice:
-    month = terms.billing_month(work.now)
-    lines = await compose_lines(work, terms, month, until=work.now)
+def _make(terms: ContractTerms, month: str, lines: Sequence[DraftLine]) -> UpcomingInvoice:
     return UpcomingInvoice(terms, month, lines, sum_tax(terms.of_month(month).tax, lines))

@@ -43,6 +43,10 @@ COMMANDS = {
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
     "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, verify."),
     "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, verify."),
+    "close-month": Place(
+        "broker.cli.remote.closing:close_month",
+        "Close a month: all its drafts become final, then its books are locked for good. It can be run again.",
+    ),
     "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
     "rate-cards": Place("broker.cli.remote.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, literal, or_, select
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 
 from broker import errors
 from broker.contracts.cards.rate_cards import get_rate_card, rate_card_on, select_card_version
@@ -65,6 +65,7 @@ __all__ = [
     "Contract",
     "activate_grant",
     "choose_in_force",
+    "count_contracts",
     "create_contract",
     "create_grant",
     "end_grant",
@@ -86,6 +87,7 @@ __all__ = [
     "list_grants_ending",
     "list_grants_of",
     "list_guaranteed",
+    "list_ids_after",
     "list_in_arrears",
     "list_in_force",
     "list_paid_by",
@@ -130,6 +132,17 @@ def _select_candidates(work: Work, customer_id: str, contract_id: str | None) ->
     if contract_id is not None:
         return own.where(Contract.id == contract_id)
     return own.where(is_in_force(literal(work.now)))
+
+
+async def count_contracts(work: Work) -> int:
+    """Count all contracts that there are."""
+    return int(await work.session.scalar(select(func.count()).select_from(Contract)) or 0)
+
+
+async def list_ids_after(work: Work, last_id: str, limit: int) -> list[str]:
+    """List so many ids of contracts that come after one, in their order."""
+    query = select(Contract.id).where(Contract.id > last_id).order_by(Contract.id).limit(limit)
+    return list(await work.session.scalars(query))
 
 
 def is_in_force(moment: ColumnElement[datetime]) -> ColumnElement[bool]:

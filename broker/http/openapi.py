@@ -41,6 +41,7 @@ PATH_IDS = {
     "entry_id": ("The entry of the record.", "aud_01k"),
     "base_model": ("Name of the base model.", "smollm2-135m-instruct"),
     "version": ("Version of the rate card.", "2026-01-01"),
+    "month": ("Calendar month of the house.", "2026-11"),
     "name": ("Name of the queue or pool.", "standard"),
 }
 # Told here rather than by a dependency of every route, which FastAPI would solve at each request.

@@ -5,7 +5,7 @@ Holds are placed for a job, captured as usage arrives, and settled when it ends;
 
 from broker.ledger.books.accounts import list_accounts, read_granted_hours
 from broker.ledger.books.causes import Cause
-from broker.ledger.books.closed_months import close_month
+from broker.ledger.books.closed_months import close_months, close_past_periods, list_all_closed, list_closed_of
 from broker.ledger.books.model import AccountKind, UsageInterval
 from broker.ledger.books.money_below_zero import BelowZero, list_below_zero
 from broker.ledger.books.money_books import (
@@ -24,6 +24,15 @@ from broker.ledger.books.money_books import (
     read_credits,
     read_deferred,
     read_owed_back,
+    read_unmatched,
+)
+from broker.ledger.books.periods import (
+    close_period,
+    find_closed_period,
+    find_last_day,
+    list_months_to_close,
+    read_closed_through,
+    require_over,
 )
 from broker.ledger.books.receipt_books import (
     book_charged_back,
@@ -58,14 +67,14 @@ from broker.ledger.correcting.usage_corrections import charge_more, correct_usag
 from broker.ledger.grants.commitment import (
     Commitment,
     TrueUp,
-    find_true_up,
+    find_true_ups,
     list_true_up_months,
     read_commitment,
     read_commitments,
 )
 from broker.ledger.grants.coverage import MeterCoverage, read_coverage
 from broker.ledger.grants.credit import credit_grant
-from broker.ledger.grants.earnings import MonthsInvoice, book_usage, find_surplus, read_unearned
+from broker.ledger.grants.earnings import BookedInvoice, MonthsInvoice, book_usage, find_surplus, read_unearned
 from broker.ledger.grants.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
 from broker.ledger.grants.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
 from broker.ledger.grants.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
@@ -130,6 +139,7 @@ __all__ = [
     "AccountKind",
     "Balance",
     "BelowZero",
+    "BookedInvoice",
     "BorneUsage",
     "Captured",
     "CapturedUsage",
@@ -189,7 +199,9 @@ __all__ = [
     "capture_usage",
     "charge_more",
     "charge_usage",
-    "close_month",
+    "close_months",
+    "close_past_periods",
+    "close_period",
     "compensate_hold",
     "correct_usage",
     "count_captured",
@@ -197,19 +209,23 @@ __all__ = [
     "expire_grant",
     "expire_hold",
     "extend_holds",
+    "find_closed_period",
     "find_kept",
+    "find_last_day",
     "find_shortage",
     "find_shortage_ahead",
     "find_surplus",
-    "find_true_up",
+    "find_true_ups",
     "get_hold",
     "has_use",
     "is_beyond_paid",
     "is_exhausted",
     "list_accounts",
+    "list_all_closed",
     "list_below_zero",
     "list_borne_usage",
     "list_captured_usage",
+    "list_closed_of",
     "list_corrections",
     "list_draws",
     "list_expired_holds",
@@ -221,6 +237,7 @@ __all__ = [
     "list_line_parts",
     "list_month_charges",
     "list_months",
+    "list_months_to_close",
     "list_nearly_spent",
     "list_returns",
     "list_stranded_compensations",
@@ -237,6 +254,7 @@ __all__ = [
     "read_available",
     "read_borne_by_cause",
     "read_charged_holds",
+    "read_closed_through",
     "read_commitment",
     "read_commitments",
     "read_contract_balance",
@@ -253,12 +271,14 @@ __all__ = [
     "read_refunded",
     "read_snapshot",
     "read_unearned",
+    "read_unmatched",
     "read_unused",
     "read_usage_prices",
     "refuse_in_arrears",
     "renew_all_holds",
     "renew_holds",
     "renew_locked_hold",
+    "require_over",
     "require_versions",
     "resize_grant",
     "settle_hold",

@@ -3,7 +3,7 @@
 Units: GPU-seconds, tokens, micro-yuan. Entries and captures are never updated or deleted (a trigger refuses it).
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Numeric, UniqueConstraint, text
@@ -43,9 +43,16 @@ class Account(Base):
 
 
 class Transfer(Base):
+    """One act on the books. `booked_on` is the day that money is booked on, of the house's calendar.
+
+    What moves no money has none, nor has what earlier releases wrote: it is that of `created_at`. A trigger refuses
+    one in a month that is closed (migration 0093).
+    """
+
     __tablename__ = "ledger_transfers"
     __table_args__ = (
         ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"], match="FULL"),
+        Index("ix_ledger_transfers_booked_on", "booked_on", postgresql_where=text("booked_on IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -55,6 +62,7 @@ class Transfer(Base):
     hold_id: Mapped[str | None]
     reference: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()
+    booked_on: Mapped[date | None]
 
 
 class Entry(Base):
@@ -296,4 +304,14 @@ class ClosedMonth(Base):
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), primary_key=True)
     month: Mapped[str] = mapped_column(primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    closed_at: Mapped[datetime] = moment_column()
+
+
+class ClosedPeriod(Base):
+    """A calendar month of the house whose books are closed: no money is booked into it any more; a record."""
+
+    __tablename__ = "closed_periods"
+
+    month: Mapped[str] = mapped_column(primary_key=True)
+    closed_by: Mapped[str]
     closed_at: Mapped[datetime] = moment_column()

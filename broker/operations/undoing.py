@@ -29,6 +29,10 @@ async def undo_decision(work: Work, entry_id: str) -> Change:
     undoing = await audit.find_undoing(work, entry_id)
     if undoing is not None:
         raise errors.NotUndoable(f"{entry_id} was undone by {undoing.id}; undo that one to have it again.")
+    if done.kind not in DOORS:
+        raise errors.NotUndoable(
+            f"{entry_id} changed what only finance decides; set it anew: PUT /v1/chart-of-accounts."
+        )
     read, put_back = DOORS[done.kind]
     require_unchanged(done, await read(work, done))
     await put_back(work, done)

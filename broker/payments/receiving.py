@@ -107,7 +107,7 @@ async def _receive(work: Work, receipts: Sequence[Receipt]) -> list[Received]:
     tolerance = Money.from_decimal(work.settings.bank_fee_tolerance)
     matches = plan_matches(named, allocating.book, tolerance)
     for row in rows:
-        await ledger.book_credit(work, None, row.amount, reference=row.id)
+        await ledger.book_credit(work, None, row.amount, reference=row.id, on=row.value_on)
     for row, match in zip(rows, matches, strict=True):
         await apply_match(work, allocating, row, match)
     return [Received(match.outcome, row, match, match.reason) for row, match in zip(rows, matches, strict=True)]

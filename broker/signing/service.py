@@ -33,6 +33,7 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
     terms = await contracts.create_contract(work, new)
     facts = {"plan": terms.plan.value, "committed_gpu_hours": terms.committed_gpu_hours}
     await record_contract_event(work, terms, ContractEventKind.SIGNED, facts)
+    await ledger.close_past_periods(work, terms)
     await require_capacity(work, terms)
     if terms.has_own_queue:
         await capacity.provide_dedicated_queue(work, terms)

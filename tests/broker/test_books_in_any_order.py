@@ -156,8 +156,8 @@ async def _sum_months(work: Work, contract_id: str) -> Usage:
     for of, month in await ledger.list_months(work):
         if of != contract_id:
             continue
-        charged = await ledger.list_captured_usage(work, month, contract_id=contract_id)
-        taken = await ledger.list_corrections(work, month, contract_id=contract_id)
+        charged = await ledger.list_captured_usage(work, month, contract_ids=[contract_id])
+        taken = await ledger.list_corrections(work, month, contract_ids=[contract_id])
         counts = {meter: sum(each.quantity for each in [*charged, *taken] if each.meter == meter) for meter in METERS}
         total += Usage(counts[Unit.GPU_SECONDS], counts[Unit.TOKENS])
     return total

@@ -12,6 +12,7 @@ WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 EXACT_DIGITS = 15
 # By column: how its numbers are shown.
 FORMATS = {"amount": "#,##0.00", "list_amount": "#,##0.00", "gpu_hours": "#,##0.0000"}
+FORMATS |= dict.fromkeys(("借方金额", "贷方金额"), "#,##0.00")
 PRICES = frozenset({"list_price", "unit_price"})
 
 
@@ -23,10 +24,12 @@ def write_workbook(
     made_at: datetime,
     shown: Mapping[str, str] = FORMATS,
     heads: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> bytes:
     """Write the bytes of a workbook of one sheet, its heads frozen and filtered. No cell is a formula.
 
     `shown` are the columns of numbers, by how they are shown; `heads` what stands above columns, or else their names.
+    `notes` stand on a second sheet, one a row.
     """
     buffer = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
@@ -42,6 +45,10 @@ def write_workbook(
         page.freeze_panes(1, 0)
         page.autofilter(0, 0, count, len(columns) - 1)
         page.autofit()
+        if notes:
+            told = book.add_worksheet("说明")
+            told.write_column(0, 0, notes)
+            told.autofit()
     return buffer.getvalue()
 
 

@@ -5,25 +5,25 @@ It costs nothing; a customer sees that it was used, and why it is not charged.
 
 from collections.abc import Iterable, Mapping
 
+from broker.billing.lines.batch import MonthBatch, group_by_contract
 from broker.billing.lines.usage import METER_NAMES, describe_origin
 from broker.billing.model import DraftLine, LineKind
-from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.ledger.service import CapturedUsage
-from broker.metering.outside.streams import list_stream_sources
+from broker.metering.outside.streams import StreamKey
 from broker.work import Work
 from pricing.money import Money
 
 
-async def borne_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
+async def borne_lines(work: Work, batch: MonthBatch) -> Mapping[str, list[DraftLine]]:
     """Draft the lines of what the house bears in a month; each is of one job, meter, price and cause."""
-    borne = await ledger.list_borne_usage(work, month, contract_id=terms.id)
-    return draft_borne(borne, await list_stream_sources(work, terms.id)) if borne else []
+    borne = group_by_contract(await ledger.list_borne_usage(work, batch.month, contract_ids=batch.ids))
+    return {contract_id: draft_borne(groups, batch.streams) for contract_id, groups in borne.items()}
 
 
-def draft_borne(borne: Iterable[CapturedUsage], sources: Mapping[str, str]) -> list[DraftLine]:
+def draft_borne(borne: Iterable[CapturedUsage], streams: Mapping[str, StreamKey]) -> list[DraftLine]:
     """Draft one line for each group, which tells its cause and what it would have cost. Pure."""
-    return [_draft(group, describe_origin(group, sources)) for group in borne if group.quantity]
+    return [_draft(group, describe_origin(group, streams)) for group in borne if group.quantity]
 
 
 def _draft(group: CapturedUsage, origin: str) -> DraftLine:

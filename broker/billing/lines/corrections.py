@@ -1,19 +1,18 @@
 """The part of a draft that concerns closed months: what came too late for them, and what is taken back of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
 
-from broker.billing.lines.usage import METER_NAMES, describe_origin, draft_line, list_charged
+from broker.billing.lines.batch import MonthBatch, group_by_contract
+from broker.billing.lines.usage import METER_NAMES, describe_origin, draft_line
 from broker.billing.model import DraftLine, InvoiceKind, LineKind
 from broker.billing.tables import Invoice, InvoiceLine
-from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.ledger.service import CapturedUsage
-from broker.metering.outside.streams import list_stream_sources
 from broker.work import Work
 
 
@@ -37,18 +36,30 @@ class LineMissing(LookupError):
         )
 
 
-async def correction_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
+async def correction_lines(work: Work, batch: MonthBatch) -> Mapping[str, list[DraftLine]]:
     """Draft the lines of usage that is late for a closed month, and of what is taken back of closed months' lines."""
-    charged = await list_charged(work, terms, month)
-    sources = await list_stream_sources(work, terms.id)
-    late = (group for group in charged if group.used_month != month)
-    lines = [line for group in late for line in _draft_late(group, describe_origin(group, sources))]
-    taken = await ledger.list_corrections(work, month, contract_id=terms.id)
-    returns = await ledger.list_returns(work, terms.id, month) if taken else []
+    lines = {each: _draft_all_late(groups, batch) for each, groups in batch.charged.items()}
+    taken = await ledger.list_corrections(work, batch.month, contract_ids=batch.ids)
+    for contract_id, groups in group_by_contract(taken).items():
+        lines[contract_id] = [*lines.get(contract_id, ()), *await _draft_returns(work, batch, contract_id, groups)]
+    return lines
+
+
+def _draft_all_late(groups: Iterable[CapturedUsage], batch: MonthBatch) -> list[DraftLine]:
+    late = (group for group in groups if group.used_month != batch.month)
+    return [line for group in late for line in _draft_late(group, describe_origin(group, batch.streams))]
+
+
+async def _draft_returns(
+    work: Work, batch: MonthBatch, contract_id: str, taken: Sequence[CapturedUsage]
+) -> list[DraftLine]:
+    """Draft what is taken back of a contract's closed months. That is rare: it is read for each contract by itself."""
+    returns = await ledger.list_returns(work, contract_id, batch.month)
+    lines: list[DraftLine] = []
     for closed in sorted({group.corrects for group in taken if group.corrects is not None}):
-        places = await _find_places(work, terms.id, closed)
+        places = await _find_places(work, contract_id, closed)
         for group in (each for each in taken if each.corrects == closed):
-            first, *taken_off = _draft_taken(group, places, describe_origin(group, sources))
+            first, *taken_off = _draft_taken(group, places, describe_origin(group, batch.streams))
             lines += [replace(first, basis=describe_basis(group, returns)), *taken_off]
     return lines
 

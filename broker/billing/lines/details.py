@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
+from broker.billing.lines.batch import MonthBatch, group_by_contract
 from broker.billing.model import AppliedGrant, DraftLine, LineDetails, LineKind
 from broker.contracts import service as contracts
-from broker.contracts.terms.model import ContractTerms
 from broker.jobs import service as jobs
 from broker.ledger import service as ledger
 from broker.ledger.service import LinePart
-from broker.metering.outside.streams import StreamKey, list_stream_keys
 from broker.work import Work
 from pricing.money import round_to_fen
 from pricing.plans import PlanName
@@ -43,22 +42,28 @@ class ListPrices:
         return card.prices(PlanName.ON_DEMAND, self.origins.gpu_types.get(part.run_id)).of(part.meter)
 
 
-async def add_details(work: Work, terms: ContractTerms, month: str, lines: Sequence[DraftLine]) -> list[DraftLine]:
+async def add_details(
+    work: Work, batch: MonthBatch, lines: Mapping[str, Sequence[DraftLine]]
+) -> Mapping[str, Sequence[DraftLine]]:
     """Add to the lines of a month's usage what they tell beside their price; no amount changes."""
-    if not any(line.job_id for line in lines):
-        return list(lines)
-    parts = await ledger.list_line_parts(work, terms.id, month)
-    origins = await _read_origins(work, terms, lines, parts)
+    told = [each for each, own in lines.items() if any(line.job_id for line in own)]
+    if not told:
+        return lines
+    parts = await ledger.list_line_parts(work, told, batch.month)
+    origins = await _read_origins(work, batch, (line for each in told for line in lines[each]), parts)
     versions = sorted({part.rate_card_version for part in parts})
     cards = {version: await contracts.get_rate_card(work, version) for version in versions}
-    has_grants = bool(await contracts.list_grants(work, terms.id))
-    return detail_lines(lines, parts, ListPrices(cards, origins, has_grants))
+    granted = {grant.contract_id for grant in await contracts.list_grants_of(work, told)}
+    own_parts = group_by_contract(parts)
+    prices = {has_grants: ListPrices(cards, origins, has_grants) for has_grants in (False, True)}
+    detailed = {each: detail_lines(lines[each], own_parts[each], prices[each in granted]) for each in told}
+    return {**lines, **detailed}
 
 
 async def _read_origins(
-    work: Work, terms: ContractTerms, lines: Iterable[DraftLine], parts: Iterable[LinePart]
+    work: Work, batch: MonthBatch, lines: Iterable[DraftLine], parts: Iterable[LinePart]
 ) -> Origins:
-    streams: Mapping[str, StreamKey] = await list_stream_keys(work, terms.id)
+    streams = batch.streams
     job_ids = {line.job_id for line in lines if line.job_id is not None} - streams.keys()
     run_ids = {part.run_id for part in parts} - streams.keys()
     projects = {job_id: origin.project_id for job_id, origin in (await jobs.list_origins(work, job_ids)).items()}

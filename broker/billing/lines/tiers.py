@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from broker.billing.lines.batch import MonthBatch, group_by_contract
 from broker.billing.lines.usage import METER_NAMES
 from broker.billing.model import DraftLine, LineKind
 from broker.contracts import service as contracts
-from broker.contracts.terms.model import ContractTerms
 from broker.http.shapes import as_hours
 from broker.ledger import service as ledger
 from broker.ledger.service import Volume
@@ -18,19 +18,31 @@ from pricing.tiers import TieredUsage, TierSchedule, return_settlement, settle_t
 from pricing.usage import METERS, Unit
 
 
-async def tier_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
+async def tier_lines(work: Work, batch: MonthBatch) -> Mapping[str, list[DraftLine]]:
     """Draft the lines of a month's volume tiers; none where no card that priced it has tiers that were reached.
 
     Of a charge that the month takes back of a closed one, a further line keeps what that one's tiers had taken off.
     """
-    if not any(card.has_tiers for card in terms.cards):
-        return []
-    volumes = await ledger.list_volumes(work, terms.id, month)
-    tariff = Tariff(await _read_cards(work, volumes), terms.plan)
+    tiered = {each.id for each in batch.terms.values() if any(card.has_tiers for card in each.cards)}
+    if not tiered:
+        return {}
+    volumes = await ledger.list_volumes(work, tiered, batch.month)
+    closed = sorted({each.month for each in volumes} - {batch.month})
+    settled = [each for month in closed for each in await ledger.list_volumes(work, tiered, month)]
+    cards, own_settled = await _read_cards(work, volumes), group_by_contract(settled)
+    tariffs = {each: Tariff(cards, batch.terms[each].plan) for each in tiered}
+    return {
+        each: draft_tiers(own, own_settled[each], tariffs[each], batch.month)
+        for each, own in group_by_contract(volumes).items()
+    }
+
+
+def draft_tiers(volumes: Sequence[Volume], settled: Sequence[Volume], tariff: "Tariff", month: str) -> list[DraftLine]:
+    """Draft the lines of one contract's tiers: of the month itself, and of each closed one that it takes back of."""
     lines = draft_settlement([each for each in volumes if each.month == month], tariff, month)
     for closed in sorted({each.month for each in volumes} - {month}):
-        settled = [each for each in await ledger.list_volumes(work, terms.id, closed) if each.month == closed]
-        lines += draft_return([each for each in volumes if each.month == closed], settled, tariff, closed)
+        taken_back, before = ([each for each in own if each.month == closed] for own in (volumes, settled))
+        lines += draft_return(taken_back, before, tariff, closed)
     return lines
 
 

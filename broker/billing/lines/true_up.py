@@ -1,29 +1,34 @@
 """The part of a draft that charges for committed hours which nobody has used: the true-up of a period that is over."""
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
 
+from broker.billing.lines.batch import MonthBatch
 from broker.billing.lines.still_asked import BilledTrueUp, compute_given_up, compute_more
 from broker.billing.model import DraftLine, InvoiceStatus, LineKind
 from broker.billing.tables import CreditNoteLine, Invoice, InvoiceLine
-from broker.contracts.terms.model import ContractTerms
 from broker.http.shapes import as_hours
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import Money
 
 
-async def true_up_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
+async def true_up_lines(work: Work, batch: MonthBatch) -> Mapping[str, list[DraftLine]]:
     """Draft what the periods that are over owe for unused hours, less what final invoices have asked for it already.
 
     It stands in the first open month from a period's last one on: usage that is told after its true-up has become
     final is taken off again there.
     """
-    true_up = await ledger.find_true_up(work, terms, month)
-    if true_up is None:
-        return []
-    billed = await _read_billed(work, terms.id)
+    due = await ledger.find_true_ups(work, batch.terms.values(), batch.month)
+    billed = await _read_billed(work, due.keys()) if due else {}
+    return {each: draft_true_up(true_up, billed.get(each, ()), batch.month) for each, true_up in due.items()}
+
+
+def draft_true_up(true_up: ledger.TrueUp, billed: Sequence[BilledTrueUp], month: str) -> list[DraftLine]:
+    """Draft the line of one contract's true-up; none where all of it was asked for. Pure."""
     asked = sum((each.amount for each in billed), Money.zero())
     given_up = sum(map(compute_given_up, billed), Money.zero())
     more = compute_more(true_up.owed, asked, given_up)
@@ -56,17 +61,19 @@ def describe_true_up(true_up: ledger.TrueUp, *, is_first: bool, is_late: bool) -
     return text if is_first or is_late else f"{text}, less what was charged for them before"
 
 
-async def _read_billed(work: Work, contract_id: str) -> list[BilledTrueUp]:
+async def _read_billed(work: Work, contract_ids: Collection[str]) -> dict[str, list[BilledTrueUp]]:
     """Read what final invoices have asked for unused hours, those among them that were written off or credited."""
     credited = func.coalesce(func.sum(CreditNoteLine.amount_micros), 0)
     of_invoice = (Invoice.total_micros, Invoice.credited_micros, Invoice.written_off_micros)
     query = (
-        select(InvoiceLine.amount_micros, credited, *of_invoice)
+        select(Invoice.contract_id, InvoiceLine.amount_micros, credited, *of_invoice)
         .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
         .outerjoin(CreditNoteLine, CreditNoteLine.invoice_line_id == InvoiceLine.id)
-        .where(Invoice.contract_id == contract_id, Invoice.status.not_in((InvoiceStatus.DRAFT, InvoiceStatus.VOID)))
+        .where(Invoice.contract_id.in_(contract_ids), Invoice.status.not_in((InvoiceStatus.DRAFT, InvoiceStatus.VOID)))
         .where(InvoiceLine.kind == LineKind.TRUE_UP.value)
         .group_by(InvoiceLine.id, Invoice.id)
     )
-    rows = await work.session.execute(query)
-    return [BilledTrueUp(*(Money(int(micros)) for micros in row)) for row in rows]
+    billed: defaultdict[str, list[BilledTrueUp]] = defaultdict(list)
+    for contract_id, *sums in await work.session.execute(query):
+        billed[contract_id].append(BilledTrueUp(*(Money(int(micros)) for micros in sums)))
+    return billed

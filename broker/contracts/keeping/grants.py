@@ -188,6 +188,7 @@ async def list_grants(work: Work, contract_id: str) -> list[GrantTerms]:
 async def list_grants_of(work: Work, contract_ids: Collection[str]) -> list[GrantTerms]:
     """List the grants of several contracts, the oldest first."""
     query = select(Grant).where(Grant.contract_id.in_(contract_ids)).order_by(Grant.id)
+    query = query.execution_options(populate_existing=True)
     return [_to_terms(row) for row in await work.session.scalars(query)]
 
 

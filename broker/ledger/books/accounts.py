@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select, text
@@ -127,7 +128,8 @@ async def read_granted_hours(work: Work, contract_ids: Collection[str]) -> dict[
 class NewTransfer:
     """A transfer to be written, and what it is for. Units: moves in their accounts' units.
 
-    It gets an id of its own, unless one is told: of what there is once for another thing.
+    It gets an id of its own, unless one is told: of what there is once for another thing. One of money says on which
+    day it is booked (`periods.py`).
     """
 
     kind: str
@@ -135,6 +137,7 @@ class NewTransfer:
     hold_id: str | None = None
     reference: str | None = None
     id: str | None = None
+    booked_on: date | None = None
 
 
 async def post_transfer(work: Work, contract_id: str | None, customer_id: str | None, transfer: NewTransfer) -> None:
@@ -146,10 +149,12 @@ async def post_transfer(work: Work, contract_id: str | None, customer_id: str | 
 POST = Statement(
     text(
         """WITH transfers AS (
-               INSERT INTO ledger_transfers (id, contract_id, customer_id, kind, hold_id, reference, created_at)
+               INSERT INTO ledger_transfers (id, contract_id, customer_id, kind, hold_id, reference, booked_on,
+                                             created_at)
                SELECT t.*, CAST(:now AS timestamptz)
                FROM unnest(CAST(:ids AS text[]), CAST(:contract_ids AS text[]), CAST(:customer_ids AS text[]),
-                           CAST(:kinds AS text[]), CAST(:hold_ids AS text[]), CAST(:reference AS text[])) AS t
+                           CAST(:kinds AS text[]), CAST(:hold_ids AS text[]), CAST(:reference AS text[]),
+                           CAST(:booked_on AS date[])) AS t
            ), entries AS (
                INSERT INTO ledger_entries (customer_id, transfer_id, debit_account_id, credit_account_id, unit, amount)
                SELECT e.* FROM unnest(CAST(:entry_customer_ids AS text[]), CAST(:transfers AS text[]),
@@ -205,6 +210,7 @@ def _list_columns(rows: Sequence[tuple[str, Owner, NewTransfer, list[Move]]]) ->
         "kinds": [transfer.kind for _id, _owner, transfer, _moves in rows],
         "hold_ids": [transfer.hold_id for _id, _owner, transfer, _moves in rows],
         "reference": [transfer.reference for _id, _owner, transfer, _moves in rows],
+        "booked_on": [_write_day(transfer.booked_on) for _id, _owner, transfer, _moves in rows],
         "entry_customer_ids": [owner.customer_id for _id, owner, _entry in entries],
         "transfers": [transfer_id for transfer_id, _owner, _entry in entries],
         "debits": [entry.target_id for _id, _owner, entry in entries],
@@ -214,6 +220,10 @@ def _list_columns(rows: Sequence[tuple[str, Owner, NewTransfer, list[Move]]]) ->
         "accounts": sorted(changes),
         "changes": [changes[account_id] for account_id in sorted(changes)],
     }
+
+
+def _write_day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 async def open_budget(

@@ -1,17 +1,21 @@
 """The accounts of money: what customers owe and paid, what of it is earned, owed to them, given away or lost.
 
 Every function posts one transfer; the caller holds the contract's lock. `reference` is the document that it is for.
+It is booked today; what says on which day it was earned or came in, on that one, where its month is open (`periods`).
 Amounts are in whole fen as documents have them; what an advance has paid stands in the deferred revenue of its grant.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import func, select
 
 from broker.contracts.terms.model import ContractTerms, GrantTerms
-from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
+from broker.ledger.books.accounts import NewTransfer, Owner, command_transfers, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, Move, move
+from broker.ledger.books.money_accounts import MoneyAccount, open_money_accounts
+from broker.ledger.books.periods import choose_booking_day, choose_day, get_today, read_closed_through
 from broker.ledger.tables import Account
 from broker.work import Work
 from pricing.money import Money
@@ -40,26 +44,74 @@ class MoneyMove:
     grant_id: str | None = None
 
 
+@dataclass(frozen=True)
+class MoneyTransfer:
+    """Moves of money in one transfer: between accounts of a contract, or of the house where there is none.
+
+    `reference` is the document that it is for; `on` the day that it is of, None: today.
+    """
+
+    terms: ContractTerms | None
+    kind: str
+    moves: Sequence[MoneyMove]
+    reference: str
+    on: date | None = None
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(None, None) if self.terms is None else Owner(self.terms.id, self.terms.customer_id)
+
+    def find_account(self, kind: AccountKind, grant_id: str | None) -> MoneyAccount:
+        """Find which account is meant: a grant has one of its own for what is deferred of it, and no other."""
+        return MoneyAccount(*self.owner, kind, grant_id if kind == DEFERRED else None)
+
+
 async def post_money(
-    work: Work, terms: ContractTerms | None, kind: str, moves: Iterable[MoneyMove], *, reference: str
+    work: Work,
+    terms: ContractTerms | None,
+    kind: str,
+    moves: Iterable[MoneyMove],
+    *,
+    reference: str,
+    on: date | None = None,
 ) -> None:
-    """Post moves of money in one transfer: between accounts of a contract, or of the house where there is none."""
+    """Post moves of money in one transfer. Raises: PeriodClosed."""
+    await post_money_transfers(work, [MoneyTransfer(terms, kind, list(moves), reference, on)])
+
+
+async def post_money_transfers(work: Work, transfers: Iterable[MoneyTransfer]) -> None:
+    """Post transfers of money, of several contracts in one statement; one that moves nothing is left out.
+
+    The caller holds the locks of all contracts. Raises: PeriodClosed.
+    """
+    posted = [each for each in transfers if any(made.amount.micros for made in each.moves)]
+    if not posted:
+        return
+    sides = [
+        each.find_account(kind, made.grant_id)
+        for each in posted
+        for made in each.moves
+        if made.amount.micros
+        for kind in (made.credit, made.debit)
+    ]
+    accounts = await open_money_accounts(work, sides)
+    closed_through, today = await read_closed_through(work), get_today(work)
+    rows = [(each.owner, _make_transfer(each, accounts, choose_day(today, each.on, closed_through))) for each in posted]
+    await work.run_together(command_transfers(work.services, rows))
+
+
+def _make_transfer(each: MoneyTransfer, accounts: Mapping[MoneyAccount, str], day: date) -> NewTransfer:
     between: list[Move] = []
-    for each in moves:
-        if not each.amount.micros:
-            continue
-        source_id = await _open(work, terms, each.credit, each.grant_id)
-        target_id = await _open(work, terms, each.debit, each.grant_id)
-        between += move(source_id, target_id, Unit.MICRO_YUAN, each.amount.micros)
-    transfer = NewTransfer(kind, between, reference=reference)
-    contract_id, customer_id = (None, None) if terms is None else (terms.id, terms.customer_id)
-    await post_transfer(work, contract_id, customer_id, transfer)
+    for made in each.moves:
+        if made.amount.micros:
+            source, target = (each.find_account(kind, made.grant_id) for kind in (made.credit, made.debit))
+            between += move(accounts[source], accounts[target], Unit.MICRO_YUAN, made.amount.micros)
+    return NewTransfer(each.kind, between, reference=each.reference, booked_on=day)
 
 
-async def _open(work: Work, terms: ContractTerms | None, kind: AccountKind, grant_id: str | None) -> str:
-    contract_id, customer_id = (None, None) if terms is None else (terms.id, terms.customer_id)
+async def _open(work: Work, terms: ContractTerms, kind: AccountKind, grant_id: str | None) -> str:
     own_grant = grant_id if kind == DEFERRED else None
-    return await open_account(work, contract_id, customer_id, Unit.MICRO_YUAN, kind, grant_id=own_grant)
+    return await open_account(work, terms.id, terms.customer_id, Unit.MICRO_YUAN, kind, grant_id=own_grant)
 
 
 async def book_advance(
@@ -78,18 +130,23 @@ async def book_advance_cancelled(
     await post_money(work, terms, "advance_cancelled", moves, reference=reference)
 
 
-async def book_receipt(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
-    """Book money that came in for what is due."""
-    await post_money(work, terms, "payment_received", [MoneyMove(RECEIVABLE, CASH, amount)], reference=reference)
+async def book_receipt(
+    work: Work, terms: ContractTerms, amount: Money, *, reference: str, on: date | None = None
+) -> None:
+    """Book money that came in for what is due; `on`: the day on which the bank has it."""
+    moves = [MoneyMove(RECEIVABLE, CASH, amount)]
+    await post_money(work, terms, "payment_received", moves, reference=reference, on=on)
 
 
-async def book_credit(work: Work, terms: ContractTerms | None, amount: Money, *, reference: str) -> None:
+async def book_credit(
+    work: Work, terms: ContractTerms | None, amount: Money, *, reference: str, on: date | None = None
+) -> None:
     """Book money that came in and pays nothing that is due: it stays the customer's credit.
 
-    Where nobody knows whose it is, it is an unmatched receipt of the house.
+    Where nobody knows whose it is, it is an unmatched receipt of the house. `on`: the day on which the bank has it.
     """
     moves = [MoneyMove(UNMATCHED if terms is None else CREDIT, CASH, amount)]
-    await post_money(work, terms, "receipt_credited", moves, reference=reference)
+    await post_money(work, terms, "receipt_credited", moves, reference=reference, on=on)
 
 
 async def book_credit_used(work: Work, terms: ContractTerms, used: Mapping[str, Money], *, reference: str) -> None:
@@ -102,7 +159,8 @@ async def book_credit_used(work: Work, terms: ContractTerms, used: Mapping[str, 
     for contract_id, amount in used.items():
         credit_id = await open_account(work, contract_id, terms.customer_id, Unit.MICRO_YUAN, CREDIT)
         moves += move(receivable_id, credit_id, Unit.MICRO_YUAN, amount.micros)
-    await post_transfer(work, terms.id, terms.customer_id, NewTransfer("credit_used", moves, reference=reference))
+    transfer = NewTransfer("credit_used", moves, reference=reference, booked_on=await choose_booking_day(work))
+    await post_transfer(work, terms.id, terms.customer_id, transfer)
 
 
 async def book_refund(
@@ -127,7 +185,8 @@ async def book_carry(work: Work, terms: ContractTerms, grant_id: str, to: GrantT
     own = (to.contract_id, to.customer_id, Unit.MICRO_YUAN, DEFERRED)
     source_id, target_id = await open_account(work, *own, grant_id=to.id), await _open(work, terms, DEFERRED, grant_id)
     moves = move(source_id, target_id, Unit.MICRO_YUAN, moved.micros)
-    await post_transfer(work, terms.id, terms.customer_id, NewTransfer("advance_carried", moves, reference=to.id))
+    transfer = NewTransfer("advance_carried", moves, reference=to.id, booked_on=await choose_booking_day(work))
+    await post_transfer(work, terms.id, terms.customer_id, transfer)
 
 
 async def book_breakage(work: Work, terms: ContractTerms, grant_id: str, amount: Money, *, reference: str) -> None:
@@ -135,11 +194,6 @@ async def book_breakage(work: Work, terms: ContractTerms, grant_id: str, amount:
     earned = min(amount, await read_deferred(work, grant_id))
     moves = [MoneyMove(BREAKAGE, DEFERRED, earned, grant_id)]
     await post_money(work, terms, "breakage", moves, reference=reference)
-
-
-async def book_gift(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
-    """Book usage that a gift has paid: revenue at its price, which costs the house as much."""
-    await post_money(work, terms, "gift_used", [MoneyMove(REVENUE, GIFT_COSTS, amount)], reference=reference)
 
 
 async def book_credit_note(
@@ -180,6 +234,12 @@ async def read_credits(work: Work, customer_id: str) -> dict[str, Money]:
     )
     found = await work.session.execute(query)
     return {contract_id: Money(micros) for contract_id, micros in found if contract_id is not None}
+
+
+async def read_unmatched(work: Work) -> Money:
+    """Read what came in and is nobody's yet: the house's unmatched receipts."""
+    query = select(func.coalesce(func.sum(-Account.balance), 0)).where(Account.kind == UNMATCHED.value)
+    return Money(int(await work.session.scalar(query.where(Account.contract_id.is_(None))) or 0))
 
 
 async def read_deferred(work: Work, grant_id: str) -> Money:

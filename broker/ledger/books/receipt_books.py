@@ -10,6 +10,7 @@ from typing import NamedTuple
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, Move, move
+from broker.ledger.books.periods import choose_booking_day
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
@@ -51,7 +52,8 @@ async def post_sides(
         if each.amount.micros:
             source_id, target_id = await _open(work, each.credit), await _open(work, each.debit)
             between += move(source_id, target_id, Unit.MICRO_YUAN, each.amount.micros)
-    transfer = NewTransfer(kind, between, reference=reference, id=transfer_id)
+    day = await choose_booking_day(work)
+    transfer = NewTransfer(kind, between, reference=reference, id=transfer_id, booked_on=day)
     contract_id, customer_id = (None, None) if terms is None else (terms.id, terms.customer_id)
     await post_transfer(work, contract_id, customer_id, transfer)
 

@@ -4,13 +4,13 @@ What counts is the usage that invoices ask for: neither gifts nor hours that wer
 of, however late it is told; and hours that were lost by our doing and came back too late to be used (`late_losses.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
-from broker.ledger.books.closed_months import find_closed, get_open_month
+from broker.ledger.books.closed_months import find_closed, find_open_month, list_closed_of
 from broker.ledger.grants.commit_periods import (
     CommitPeriod,
     Judged,
@@ -136,18 +136,22 @@ async def _judge(
     return judge_periods(terms, periods, used[terms.id, Unit.GPU_SECONDS], work.now, lost)
 
 
-async def find_true_up(work: Work, terms: ContractTerms, month: str) -> TrueUp | None:
-    """Find what the periods of a contract that are over owe, where a billing month is the one to true them up.
+async def find_true_ups(work: Work, terms: Collection[ContractTerms], month: str) -> dict[str, TrueUp]:
+    """Find what the periods of contracts that are over owe, by contract: where this month is the one to true them up.
 
     That is the first month that is still open, from the last month of the latest period on.
     """
-    over = _list_over(terms, work.now)
-    if not over or await get_open_month(work, terms.id, over[-1].last_month) != month:
-        return None
+    over = {each.id: (each, last[-1].last_month) for each in terms if (last := _list_over(each, work.now))}
+    closed = await list_closed_of(work, over.keys()) if over else {}
+    due = [each for each, last in over.values() if find_open_month(closed[each.id], last) == month]
+    return {each.id: await _settle_periods(work, each, over[each.id][1]) for each in due}
+
+
+async def _settle_periods(work: Work, terms: ContractTerms, last_month: str) -> TrueUp:
     commitments = group_by_commitment(await _judge_over(work, terms))
     owed = sum((compute_owed(own) for own in commitments), Money.zero())
     unused = sum(count_unused(own) for own in commitments)
-    return TrueUp(owed, unused, over[-1].last_month, tuple(map(tuple, commitments)))
+    return TrueUp(owed, unused, last_month, tuple(map(tuple, commitments)))
 
 
 async def list_true_up_months(work: Work) -> list[tuple[str, str]]:

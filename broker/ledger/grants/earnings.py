@@ -7,7 +7,7 @@ parts that has. Where the invoice's lines, rounded by segment, say a few fen mor
 rounding has them.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +17,8 @@ from sqlalchemy.orm import aliased
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.model import AccountKind
-from broker.ledger.books.money_books import MoneyMove, book_gift, post_money, read_deferred
+from broker.ledger.books.money_books import MoneyMove, MoneyTransfer, post_money, post_money_transfers, read_deferred
+from broker.ledger.books.periods import find_last_day
 from broker.ledger.grants.worth import is_deferred, plan_earned, price_signed, price_unearned, share_returned
 from broker.ledger.tables import Account, Capture, ClosedMonth, Entry, HoldLeg, Transfer
 from broker.work import Work
@@ -36,23 +37,73 @@ class MonthsInvoice:
     by_grants: Money
 
 
-async def book_usage(work: Work, terms: ContractTerms, month: str, invoice: MonthsInvoice, *, reference: str) -> None:
-    """Book a final invoice of a closed month: what is owed, what advances earn by it, what gifts cost.
+@dataclass(frozen=True)
+class BookedInvoice:
+    """A contract's final invoice of a month, to be booked; `reference` is its id."""
 
-    An invoice below zero, which takes back more than it bills, is a credit. The caller holds the contract's lock.
+    terms: ContractTerms
+    invoice: MonthsInvoice
+    reference: str
+
+
+async def book_usage(work: Work, month: str, final: Sequence[BookedInvoice]) -> None:
+    """Book final invoices of a closed month: what is owed, what advances earn by them, what gifts cost.
+
+    It is of the month's last day. The caller holds the locks of the contracts, of which each has one invoice.
     """
+    reading = await _read_earnings(work, month, [each.terms for each in final])
+    await post_money_transfers(work, [booked for each in final for booked in _plan_bookings(each, month, reading)])
+
+
+@dataclass(frozen=True)
+class _Earnings:
+    """What contracts' grants are worth when a month is booked: gifts and what was returned by contract, else by grant.
+
+    `grants` are those that were paid ahead, by contract.
+    """
+
+    grants: Mapping[str, Sequence[GrantTerms]]
+    unearned: Mapping[str, int]
+    deferred: Mapping[str, Money]
+    gifts: Mapping[str, Money]
+    returned: Mapping[str, Money]
+
+
+async def _read_earnings(work: Work, month: str, terms: Sequence[ContractTerms]) -> _Earnings:
+    every = await contracts.list_grants_of(work, [each.id for each in terms])
+    listed = [grant for grant in every if is_deferred(grant)]
+    paid_ahead: defaultdict[str, list[GrantTerms]] = defaultdict(list)
+    for grant in listed:
+        paid_ahead[grant.contract_id].append(grant)
+    unearned = await read_unearned(work, listed) if listed else []
+    return _Earnings(
+        grants=paid_ahead,
+        unearned={grant.id: count for grant, count in unearned},
+        deferred=await _read_deferred(work, [grant.id for grant in listed]) if listed else {},
+        gifts=await _price_gifts(work, every, month) if every else {},
+        returned=await _read_returned(work, [each.id for each in terms], month) if listed else {},
+    )
+
+
+def _plan_bookings(final: BookedInvoice, month: str, reading: _Earnings) -> list[MoneyTransfer]:
+    """Plan what a final invoice books; one below zero, which takes back more than it bills, is a credit. Pure."""
+    terms, invoice = final.terms, final.invoice
     owed = AccountKind.CUSTOMER_CREDIT if (invoice.net + invoice.tax).micros < 0 else AccountKind.RECEIVABLE
     asked = [MoneyMove(AccountKind.REVENUE, owed, invoice.net), MoneyMove(AccountKind.TAX, owed, invoice.tax)]
-    await post_money(work, terms, "usage_invoiced", asked, reference=reference)
-    grants = await contracts.list_grants(work, terms.id)
-    paid_ahead = [grant for grant in grants if is_deferred(grant)]
-    left = await find_left_to_earn(work, terms, paid_ahead)
-    given = terms.tax.take_out(await _price_gifts(work, grants, month))
-    by_advances = terms.tax.take_out(invoice.by_grants) - given
-    returned = await _read_returned(work, terms, month)
-    earned = plan_earned(await _read_deferred(work, left), left, by_advances + returned)
-    await post_money(work, terms, "advance_earned", earned, reference=reference)
-    await book_gift(work, terms, given, reference=reference)
+    left = {
+        grant.id: terms.tax.take_out(price_unearned(grant, reading.unearned[grant.id]))
+        for grant in reading.grants.get(terms.id, ())
+    }
+    given = terms.tax.take_out(reading.gifts.get(terms.id, Money.zero()))
+    by_advances = terms.tax.take_out(invoice.by_grants) - given + reading.returned.get(terms.id, Money.zero())
+    gift = [MoneyMove(AccountKind.REVENUE, AccountKind.GIFT_COSTS, given)]
+    by_kind = {
+        "usage_invoiced": asked,
+        "advance_earned": plan_earned(reading.deferred, left, by_advances),
+        "gift_used": gift,
+    }
+    day = find_last_day(terms, month)
+    return [MoneyTransfer(terms, kind, moves, final.reference, day) for kind, moves in by_kind.items()]
 
 
 async def return_earned(work: Work, terms: ContractTerms, grant_id: str, quantities: Mapping[str, int]) -> None:
@@ -71,14 +122,16 @@ async def return_earned(work: Work, terms: ContractTerms, grant_id: str, quantit
         await post_money(work, terms, RETURNED, moves, reference=month)
 
 
-async def _read_returned(work: Work, terms: ContractTerms, month: str) -> Money:
-    """Read what was deferred again for what a month takes back, before its invoice was final."""
+async def _read_returned(work: Work, contract_ids: Collection[str], month: str) -> dict[str, Money]:
+    """Read what was deferred again for what a month takes back, before its invoice was final, by contract."""
     query = (
-        select(func.coalesce(func.sum(Entry.amount), 0))
+        select(Transfer.contract_id, func.sum(Entry.amount))
         .join(Transfer, Transfer.id == Entry.transfer_id)
-        .where(Transfer.contract_id == terms.id, Transfer.kind == RETURNED, Transfer.reference == month)
+        .where(Transfer.contract_id.in_(contract_ids), Transfer.kind == RETURNED, Transfer.reference == month)
+        .group_by(Transfer.contract_id)
     )
-    return Money(int(await work.session.scalar(query) or 0))
+    rows = await work.session.execute(query)
+    return {contract_id: Money(int(micros)) for contract_id, micros in rows if contract_id is not None}
 
 
 async def find_left_to_earn(work: Work, terms: ContractTerms, grants: Sequence[GrantTerms]) -> dict[str, Money]:
@@ -136,8 +189,8 @@ async def _read_deferred(work: Work, grant_ids: Collection[str]) -> dict[str, Mo
     return {grant_id: Money(-balances.get(grant_id, 0)) for grant_id in grant_ids}
 
 
-async def _price_gifts(work: Work, grants: Sequence[GrantTerms], month: str) -> Money:
-    """Price what gifts have paid for in a month, each at its own price; a gift that takes back more is below zero.
+async def _price_gifts(work: Work, grants: Sequence[GrantTerms], month: str) -> dict[str, Money]:
+    """Price what gifts have paid for in a month, each at its own price, by contract; below zero what they take back.
 
     A compensation for hours that somebody pays for is none.
     """
@@ -145,5 +198,7 @@ async def _price_gifts(work: Work, grants: Sequence[GrantTerms], month: str) -> 
     query = select(Capture.grant_id, func.sum(Capture.quantity).label("sum")).where(
         Capture.month == month, Capture.grant_id.in_(gifts), ~Capture.borne
     )
-    rows = await work.session.execute(query.group_by(Capture.grant_id))
-    return sum((price_signed(gifts[row.grant_id], int(row.sum)) for row in rows), Money.zero())
+    prices: defaultdict[str, Money] = defaultdict(Money.zero)
+    for row in await work.session.execute(query.group_by(Capture.grant_id)):
+        prices[gifts[row.grant_id].contract_id] += price_signed(gifts[row.grant_id], int(row.sum))
+    return prices

@@ -1,5 +1,6 @@
 """Reading what the lines of a month are made of: which run used it, which grant paid, which card priced it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,6 +19,7 @@ class LinePart:
     `run_id` is the stream's of usage from outside.
     """
 
+    contract_id: str
     job_id: str
     run_id: str
     used_month: str
@@ -29,10 +31,11 @@ class LinePart:
     quantity: int
 
 
-async def list_line_parts(work: Work, contract_id: str, month: str) -> list[LinePart]:
-    """List what a contract's month charges, in a fixed order; what it has taken back of itself is taken off."""
+async def list_line_parts(work: Work, contract_ids: Collection[str], month: str) -> list[LinePart]:
+    """List what a month charges contracts, in a fixed order; what it has taken back of itself is taken off."""
     corrected = aliased(Capture)
     group = (
+        Capture.contract_id,
         Capture.job_id,
         Capture.run_id,
         Capture.used_month,
@@ -46,13 +49,14 @@ async def list_line_parts(work: Work, contract_id: str, month: str) -> list[Line
     query = (
         select(*group, quantity)
         .outerjoin(corrected, corrected.id == Capture.corrects_id)
-        .where(Capture.contract_id == contract_id, Capture.month == month, ~Capture.borne)
+        .where(Capture.contract_id.in_(contract_ids), Capture.month == month, ~Capture.borne)
         .where(func.coalesce(corrected.month, month) == month)
         .group_by(*group)
         .having(quantity != 0)
         .order_by(*group)
     )
+    rows = await work.session.execute(query)
     return [
-        LinePart(job_id, run_id, used, Unit(unit), price, billable, version, grant_id, int(count))
-        for job_id, run_id, used, unit, price, billable, version, grant_id, count in await work.session.execute(query)
+        LinePart(contract_id, job_id, run_id, used, Unit(unit), price, billable, version, grant_id, int(count))
+        for contract_id, job_id, run_id, used, unit, price, billable, version, grant_id, count in rows
     ]

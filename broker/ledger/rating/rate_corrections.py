@@ -32,7 +32,7 @@ async def correct_closed_month(work: Work, capture: Capture, quantity: int, *, b
 
 async def _find_line(work: Work, capture: Capture) -> InvoicedLine:
     """Find the line that has a capture, as its closed month's invoice rounded it, and what came back of it before."""
-    lines = await list_captured_usage(work, capture.month, contract_id=capture.contract_id)
+    lines = await list_captured_usage(work, capture.month, contract_ids=[capture.contract_id])
     line = next(line for line in lines if _has(line, capture))
     return InvoicedLine(line.quantity, line.amount, await _count_taken_back(work, capture))
 
@@ -81,7 +81,7 @@ async def list_returns(work: Work, contract_id: str, month: str) -> list[Return]
     rows = (await work.session.execute(counted.order_by(RateCorrection.id))).all()
     own_rows = [(row, int(before)) for row, before in rows if row.month == month]
     closed = {row.corrected_month for row, _before in own_rows}
-    lines = {each: await list_captured_usage(work, each, contract_id=contract_id) for each in sorted(closed)}
+    lines = {each: await list_captured_usage(work, each, contract_ids=[contract_id]) for each in sorted(closed)}
     return [_to_return(row, before, lines[row.corrected_month]) for row, before in own_rows]
 
 

@@ -1,7 +1,7 @@
 """Reading what was captured: what was used, by month, for invoices and reports, as invoices have it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -52,22 +52,26 @@ class CapturedUsage:
     corrects: str | None = None
 
 
-async def list_captured_usage(work: Work, month: str, *, contract_id: str | None = None) -> list[CapturedUsage]:
-    """List what customers pay for in a billing month: by job, meter and price, in a fixed order."""
+async def list_captured_usage(
+    work: Work, month: str, *, contract_ids: Collection[str] | None = None
+) -> list[CapturedUsage]:
+    """List what customers pay for in a billing month: by job, meter and price, in a fixed order; None: of all."""
     query = select(LineTotal).where(LineTotal.month == month, LineTotal.quantity > 0)
-    if contract_id is not None:
-        query = query.where(LineTotal.contract_id == contract_id)
+    if contract_ids is not None:
+        query = query.where(LineTotal.contract_id.in_(contract_ids))
     rows = await work.session.execute(query.with_only_columns(*LineTotal.__table__.columns))
     return _share_by_segment((row, row.leads, None) for row in rows)
 
 
-async def list_corrections(work: Work, month: str, *, contract_id: str | None = None) -> list[CapturedUsage]:
-    """List what a billing month takes back of closed months: by job, meter, price and closed month."""
+async def list_corrections(
+    work: Work, month: str, *, contract_ids: Collection[str] | None = None
+) -> list[CapturedUsage]:
+    """List what a billing month takes back of closed months: by job, meter, price and closed month; None: of all."""
     group = [getattr(RateCorrection, name) for name in CORRECTED_COLUMNS]
     sums = (func.sum(RateCorrection.quantity).label("quantity"), func.sum(RateCorrection.amount_micros).label("micros"))
     query = select(*group, *sums).where(RateCorrection.month == month).group_by(*group).order_by(*group)
-    if contract_id is not None:
-        query = query.where(RateCorrection.contract_id == contract_id)
+    if contract_ids is not None:
+        query = query.where(RateCorrection.contract_id.in_(contract_ids))
     return [_to_correction(row) for row in await work.session.execute(query)]
 
 
@@ -86,8 +90,10 @@ def _to_correction(row: Any) -> CapturedUsage:
     )
 
 
-async def list_borne_usage(work: Work, month: str, *, contract_id: str | None = None) -> list[CapturedUsage]:
-    """List what the house bears in a billing month: by job, meter, price and cause, in a fixed order."""
+async def list_borne_usage(
+    work: Work, month: str, *, contract_ids: Collection[str] | None = None
+) -> list[CapturedUsage]:
+    """List what the house bears in a billing month: by job, meter, price and cause, in a fixed order; None: of all."""
     group = (
         Capture.contract_id,
         Capture.job_id,
@@ -99,8 +105,8 @@ async def list_borne_usage(work: Work, month: str, *, contract_id: str | None = 
         Capture.cause,
     )
     query = select(*group, func.sum(Capture.quantity).label("quantity")).where(Capture.month == month, Capture.borne)
-    if contract_id is not None:
-        query = query.where(Capture.contract_id == contract_id)
+    if contract_ids is not None:
+        query = query.where(Capture.contract_id.in_(contract_ids))
     rows = await work.session.execute(query.group_by(*group))
     return _share_by_segment((row, False, Cause(row.cause)) for row in rows)
 

@@ -1,7 +1,7 @@
 """Lines by the version of their card: what a job used at one price that two cards of a month have alike."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,23 +19,23 @@ LineKey = tuple[Any, ...]
 
 
 async def split_by_version(
-    work: Work, contract_id: str, month: str, lines: Sequence[CapturedUsage]
+    work: Work, contract_ids: Collection[str], month: str, lines: Sequence[CapturedUsage]
 ) -> list[CapturedUsage]:
-    """Split the lines of a contract's month so that each names the one card that priced it.
+    """Split the lines of contracts' month so that each names the one card that priced it.
 
     A job's line is rounded as one, for its promises; its amount is shared among the versions by largest remainder.
     """
-    counts = await _count_by_version(work, contract_id, month)
+    counts = await _count_by_version(work, contract_ids, month)
     return [part for line in lines for part in share_among_versions(line, counts.get(_key_of(line), {}))]
 
 
-async def _count_by_version(work: Work, contract_id: str, month: str) -> Mapping[LineKey, dict[str, int]]:
+async def _count_by_version(work: Work, contract_ids: Collection[str], month: str) -> Mapping[LineKey, dict[str, int]]:
     corrected = aliased(Capture)
-    line = (Capture.job_id, Capture.used_month, Capture.unit, Capture.unit_price, Capture.billable)
+    line = (Capture.contract_id, Capture.job_id, Capture.used_month, Capture.unit, Capture.unit_price, Capture.billable)
     query = (
         select(*line, Capture.rate_card_version, func.sum(Capture.quantity))
         .outerjoin(corrected, corrected.id == Capture.corrects_id)
-        .where(Capture.contract_id == contract_id, Capture.month == month, ~Capture.borne)
+        .where(Capture.contract_id.in_(contract_ids), Capture.month == month, ~Capture.borne)
         .where(func.coalesce(corrected.month, month) == month)
         .group_by(*line, Capture.rate_card_version)
         .having(func.sum(Capture.quantity) > 0)
@@ -48,7 +48,7 @@ async def _count_by_version(work: Work, contract_id: str, month: str) -> Mapping
 
 
 def _key_of(line: CapturedUsage) -> LineKey:
-    return line.job_id, line.used_month, line.meter.value, line.unit_price, line.billable
+    return line.contract_id, line.job_id, line.used_month, line.meter.value, line.unit_price, line.billable
 
 
 def share_among_versions(line: CapturedUsage, counts: Mapping[str, int]) -> list[CapturedUsage]:

@@ -1,5 +1,6 @@
 """Reading a month's volumes: what was used at contracts' own prices, which volume tiers count and settle."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -20,6 +21,7 @@ class Volume:
     `month` is the one that billed it: an earlier one of what is taken back, below zero, of a closed month.
     """
 
+    contract_id: str
     meter: Unit
     quantity: int
     unit_price: Decimal
@@ -28,19 +30,26 @@ class Volume:
     month: str
 
 
-async def list_volumes(work: Work, contract_id: str, month: str) -> list[Volume]:
-    """List what a contract is charged for in a billing month outside grants, in a fixed order.
+async def list_volumes(work: Work, contract_ids: Collection[str], month: str) -> list[Volume]:
+    """List what contracts are charged for in a billing month outside grants, in a fixed order.
 
     What was taken back of it while it was open is taken off; what the month takes back of closed ones is told apart.
     """
     corrected = aliased(Capture)
     billed = func.coalesce(corrected.month, Capture.month).label("billed")
-    group = (Capture.unit, Capture.unit_price, Capture.rate_card_version, Capture.plan, billed)
+    group = (
+        Capture.contract_id,
+        Capture.unit,
+        Capture.unit_price,
+        Capture.rate_card_version,
+        Capture.plan,
+        billed,
+    )
     quantity = func.sum(Capture.quantity)
     query = (
         select(*group, quantity.label("quantity"))
         .outerjoin(corrected, corrected.id == Capture.corrects_id)
-        .where(Capture.contract_id == contract_id, Capture.month == month)
+        .where(Capture.contract_id.in_(contract_ids), Capture.month == month)
         .where(~Capture.borne, Capture.grant_id.is_(None))
         .group_by(*group)
         .having(quantity != 0)
@@ -48,6 +57,7 @@ async def list_volumes(work: Work, contract_id: str, month: str) -> list[Volume]
     )
     return [
         Volume(
+            contract_id=row.contract_id,
             meter=Unit(row.unit),
             quantity=int(row.quantity),
             unit_price=row.unit_price,

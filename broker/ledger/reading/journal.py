@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Date, cast, func, select
 from sqlalchemy.orm import aliased
 
-from broker.clock import local_day, month_end, month_start
+from broker.clock import local_day, month_end, month_start, next_month
 from broker.ledger.books.model import AccountKind
 from broker.ledger.tables import Account, Entry, Transfer
 from broker.work import Work
@@ -48,22 +48,53 @@ class JournalLine:
     voucher: int
     day: date
     summary: str
-    account: GeneralLedgerAccount
+    kind: AccountKind
     customer_id: str | None
     contract_id: str | None
     debit: Money
     credit: Money
     reference: str | None
 
+    @property
+    def account(self) -> GeneralLedgerAccount:
+        """The account in the usual chart."""
+        return CHART[self.kind]
+
 
 async def list_journal(work: Work, month: str) -> list[JournalLine]:
-    """List the journal of a calendar month in the house's own time zone, by the moment of booking."""
-    zone = work.settings.time_zone
-    rows = await _read_entries(work, month_start(month, zone), month_end(month, zone))
-    return list(_write_vouchers(rows, zone))
+    """List the journal of a calendar month of the house, by the day on which money is booked.
+
+    What earlier releases booked has no day: it is of the moment of booking.
+    """
+    rows = await _read_entries(work, month)
+    return list(_write_vouchers(rows, work.settings.time_zone))
 
 
-async def _read_entries(work: Work, start: datetime, end: datetime) -> Iterable[Any]:
+async def count_left_out(work: Work, month: str) -> dict[str, int]:
+    """Count the transfers of a month that no journal has, by kind: of units and budgets, which move no money."""
+    start, end = (find(month, work.settings.time_zone) for find in (month_start, month_end))
+    valued = (
+        select(Entry.id)
+        .join(Account, Account.id == Entry.debit_account_id)
+        .where(Entry.transfer_id == Transfer.id, Entry.unit == Unit.MICRO_YUAN.value, Account.kind.in_(CHART))
+    )
+    query = (
+        select(Transfer.kind, func.count())
+        .where(Transfer.booked_on.is_(None), Transfer.created_at >= start, Transfer.created_at < end, ~valued.exists())
+        .group_by(Transfer.kind)
+    )
+    return dict((await work.session.execute(query.order_by(Transfer.kind))).all())
+
+
+def _is_of(month: str, time_zone: str) -> ColumnElement[bool]:
+    """Make the condition that a transfer of money is booked in a month."""
+    first, following = (date.fromisoformat(f"{each}-01") for each in (month, next_month(month)))
+    on_a_day = (Transfer.booked_on >= first) & (Transfer.booked_on < following)
+    start, end = month_start(month, time_zone), month_end(month, time_zone)
+    return on_a_day | (Transfer.booked_on.is_(None) & (Transfer.created_at >= start) & (Transfer.created_at < end))
+
+
+async def _read_entries(work: Work, month: str) -> Iterable[Any]:
     debit, credit = aliased(Account), aliased(Account)
     columns = (
         Transfer.id,
@@ -72,18 +103,20 @@ async def _read_entries(work: Work, start: datetime, end: datetime) -> Iterable[
         Transfer.contract_id,
         Transfer.reference,
         Transfer.created_at,
+        Transfer.booked_on,
         debit.kind.label("debit"),
         credit.kind.label("credit"),
         Entry.amount,
     )
+    day = func.coalesce(Transfer.booked_on, cast(func.timezone(work.settings.time_zone, Transfer.created_at), Date))
     query = (
         select(*columns)
         .join(Entry, Entry.transfer_id == Transfer.id)
         .join(debit, debit.id == Entry.debit_account_id)
         .join(credit, credit.id == Entry.credit_account_id)
         .where(Entry.unit == Unit.MICRO_YUAN.value, debit.kind.in_(CHART), credit.kind.in_(CHART))
-        .where(Transfer.created_at >= start, Transfer.created_at < end)
-        .order_by(Transfer.created_at, Transfer.id, Entry.id)
+        .where(_is_of(month, work.settings.time_zone))
+        .order_by(day, Transfer.created_at, Transfer.id, Entry.id)
     )
     return await work.session.execute(query)
 
@@ -96,9 +129,9 @@ def _write_vouchers(rows: Iterable[Any], time_zone: str) -> Iterator[JournalLine
         for kind, debited, credited in ((row.debit, amount, nothing), (row.credit, nothing, amount)):
             yield JournalLine(
                 voucher=voucher,
-                day=local_day(row.created_at, time_zone),
+                day=row.booked_on or local_day(row.created_at, time_zone),
                 summary=row.kind,
-                account=CHART[AccountKind(kind)],
+                kind=AccountKind(kind),
                 customer_id=row.customer_id,
                 contract_id=row.contract_id,
                 debit=debited,

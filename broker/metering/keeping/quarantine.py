@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Select, Text, bindparam, func, insert, select
@@ -41,6 +42,15 @@ class QuarantineFilter:
     contract_id: str | None = None
     job_id: str | None = None
     reason: str | None = None
+
+
+async def count_undecided(work: Work, until: datetime, most: int) -> tuple[int, list[str]]:
+    """Count what is in quarantine of usage that began before a moment and waits for a decision; names the first."""
+    decided = select(QuarantineDecision.quarantine_id).where(QuarantineDecision.quarantine_id == QuarantinedUsage.id)
+    waiting = (QuarantinedUsage.started_at < until) & ~decided.exists()
+    count = await work.session.scalar(select(func.count()).select_from(QuarantinedUsage).where(waiting))
+    first = select(QuarantinedUsage.id).where(waiting).order_by(QuarantinedUsage.id).limit(most)
+    return int(count or 0), list(await work.session.scalars(first))
 
 
 async def quarantine_usage(

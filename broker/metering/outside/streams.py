@@ -1,6 +1,6 @@
 """Streams: what one source reports under one contract. A stream numbers its events, and has a standing hold."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -56,13 +56,7 @@ async def open_hold(work: Work, terms: ContractTerms, stream: UsageStream) -> le
     )
 
 
-async def list_stream_sources(work: Work, contract_id: str) -> dict[str, str]:
-    """List the sources of a contract's streams, by the streams' ids."""
-    query = select(UsageStream.id, UsageStream.source).where(UsageStream.contract_id == contract_id)
-    return dict((await work.session.execute(query)).all())
-
-
-async def list_stream_keys(work: Work, contract_id: str) -> dict[str, StreamKey]:
-    """List what a contract's streams are of, by the streams' ids."""
-    query = select(UsageStream).where(UsageStream.contract_id == contract_id)
+async def list_stream_keys(work: Work, contract_ids: Collection[str]) -> dict[str, StreamKey]:
+    """List what contracts' streams are of, by the streams' ids."""
+    query = select(UsageStream).where(UsageStream.contract_id.in_(contract_ids))
     return {row.id: StreamKey.of(row) for row in await work.session.scalars(query)}

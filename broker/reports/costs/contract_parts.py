@@ -1,10 +1,12 @@
 """What an open month owes beside its usage, as it is now: volume tiers, true-ups, guaranteed GPUs, tax on all of it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import exists, func, or_, select
 
+from broker.billing.lines.batch import MonthBatch
 from broker.billing.lines.guarantees import draft_guarantees
 from broker.billing.lines.tax import tax_lines
 from broker.billing.lines.tiers import tier_lines
@@ -22,18 +24,20 @@ from pricing.money import Money
 async def read_contract_parts(work: Work, asked: Asked, used: Iterable[Fact]) -> list[Fact]:
     """Read what contracts owe beside their usage in an open month; guarantees by now, as the next invoice shows them.
 
-    Each contract is asked for its tiers where its card has any, and for its true-up where a period of it is over: all
-    others take no statement of their own.
+    Their tiers and true-ups are read for all of them together.
     """
     billed: defaultdict[str, int] = defaultdict(int)
     for fact in used:
         billed[fact.place.contract_id] += fact.costs.due
     terms = await contracts.load_terms(work, {*billed, *await _list_owing(work, asked)})
+    own = {each.id: each for each in terms.values() if asked.month <= each.billing_month(work.now)}
+    batch = MonthBatch(asked.month, own)
+    parts = await tier_lines(work, batch), await true_up_lines(work, batch)
     facts = []
-    for each in terms.values():
-        if asked.month <= each.billing_month(work.now):
-            costs = await _read_parts(work, each, asked.month, billed)
-            facts += [Fact(Place.of(each, asked.month), costs, final=False)] if costs != Costs() else []
+    for each in own.values():
+        settled = [line for lines in parts for line in lines.get(each.id, ())]
+        costs = _sum_parts(each, asked.month, work.now, billed[each.id], settled)
+        facts += [Fact(Place.of(each, asked.month), costs, final=False)] if costs != Costs() else []
     return facts
 
 
@@ -50,10 +54,9 @@ async def _list_owing(work: Work, asked: Asked) -> list[str]:
     return list(await work.session.scalars(query))
 
 
-async def _read_parts(work: Work, terms: ContractTerms, month: str, billed: Mapping[str, int]) -> Costs:
-    lines = [*await tier_lines(work, terms, month), *await true_up_lines(work, terms, month)]
-    lines += draft_guarantees(terms, month, until=work.now)
-    usage = DraftLine(LineKind.USAGE, "usage of the month", Money(billed.get(terms.id, 0)))
+def _sum_parts(terms: ContractTerms, month: str, now: datetime, billed: int, settled: Sequence[DraftLine]) -> Costs:
+    lines = [*settled, *draft_guarantees(terms, month, until=now)]
+    usage = DraftLine(LineKind.USAGE, "usage of the month", Money(billed))
     taxes = tax_lines(terms.of_month(month).tax, [usage, *lines])
     return Costs(
         tier_settlement=_sum(lines, LineKind.TIER_SETTLEMENT),

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
 
+from broker.billing.lines.batch import MonthBatch
 from broker.billing.lines.corrections import LineMissing, correction_lines
 from broker.billing.tables import InvoiceLine
 from broker.contracts import service as contracts
@@ -155,5 +156,5 @@ async def test_correction_of_a_line_that_no_invoice_has_says_so(
         terms = await contracts.get_contract(work, customer.contract["id"])
         await work.session.execute(update(InvoiceLine).values(job_id=None))
         with pytest.raises(LineMissing, match=r"taken back of 2026-11 is on no invoice.*broker ledger verify"):
-            await correction_lines(work, terms, DECEMBER)
+            await correction_lines(work, MonthBatch(DECEMBER, {terms.id: terms}))
         await work.session.rollback()

@@ -1,44 +1,9 @@
-"""When an invoice is due: as many days after its issue as its contract gave then. Pure."""
-
-from datetime import UTC, date, datetime
-from typing import Any
+"""Lines and their sums, and credit that is shared. Pure."""
 
 import pytest
 
-from broker.billing.model import DraftLine, LineKind, compute_due_day, share_credit, sum_lines
-from broker.contracts.terms.changes import TermsChange
+from broker.billing.model import DraftLine, LineKind, share_credit, sum_lines
 from pricing.money import Money
-from tests.broker.contract_terms import make_terms
-
-ISSUED = datetime(2026, 12, 1, 17, tzinfo=UTC)  # one in the morning of the second in Shanghai
-
-
-@pytest.mark.parametrize(
-    ("terms", "expires_at", "due"),
-    [
-        ({"payment_days": 30}, None, date(2027, 1, 1)),
-        ({"payment_days": 30, "time_zone": "UTC"}, None, date(2026, 12, 31)),
-        ({"payment_days": 0}, None, date(2026, 12, 2)),
-        ({"payment_days": 365}, None, date(2027, 12, 2)),
-        ({"payment_days": 30}, datetime(2026, 12, 8, 17, tzinfo=UTC), date(2026, 12, 9)),
-        ({"payment_days": 3}, datetime(2026, 12, 8, 17, tzinfo=UTC), date(2026, 12, 5)),
-    ],
-)
-def test_due_day_is_counted_in_the_contracts_time_zone_and_no_order_outlives_itself(
-    terms: dict[str, Any], expires_at: datetime | None, due: date
-) -> None:
-    assert compute_due_day(make_terms(**terms), ISSUED, expires_at) == due
-
-
-@pytest.mark.parametrize(
-    ("issued_at", "due"),
-    [("2026-12-01T16:59:59", date(2027, 1, 1)), ("2026-12-01T17:00:00", date(2027, 1, 31))],
-)
-def test_amended_days_count_for_invoices_from_their_moment_on(issued_at: str, due: date) -> None:
-    signed = TermsChange(datetime(2026, 11, 1, tzinfo=UTC), {"payment_days": 30})
-    terms = make_terms(changes=(signed, TermsChange(ISSUED, {"payment_days": 60})))
-    moment = datetime.fromisoformat(issued_at).replace(tzinfo=UTC)
-    assert compute_due_day(terms, moment, None) == due
 
 
 def test_lines_sum_up_and_none_are_nothing() -> None:

@@ -34,7 +34,7 @@ def line(
 
 def part(quantity: int, grant_id: str | None = None, *, run_id: str = "run_1", billable: bool = True) -> LinePart:
     return LinePart(
-        "job_1", run_id, "2026-11", Unit.GPU_SECONDS, Decimal("4.000000000000"), billable, VERSION, grant_id, quantity
+        "con_1", "job_1", run_id, "2026-11", Unit.GPU_SECONDS, Decimal(4), billable, VERSION, grant_id, quantity
     )
 
 

@@ -98,7 +98,7 @@ async def test_invoice_below_zero_is_a_credit(api: Api, system: System) -> None:
 
     async def act(work: Work, terms: ContractTerms) -> None:
         billed = ledger.MonthsInvoice(yuan("-10.00"), yuan("-0.60"), by_grants=Money.zero())
-        await ledger.book_usage(work, terms, "2026-11", billed, reference="inv_1")
+        await ledger.book_usage(work, "2026-11", [ledger.BookedInvoice(terms, billed, "inv_1")])
 
     await book(system, customer, act)
     assert await read_money(system, customer.contract["id"]) == {

@@ -1,0 +1,38 @@
+"""The points of a month's list that rooms above billing know of, handed to it by `app.py` and by the daemon."""
+
+from broker.billing.closing.model import Check, Finding
+from broker.fapiao.service import list_debts
+from broker.persistence.marks import VERIFIED, read_marks
+from broker.reports.reconciliation import reconcile_books
+from broker.work import Work
+
+EXAMPLES_TOLD = 5
+
+
+async def check_books(work: Work, _month: str) -> Finding:
+    """Tell what the last verification of the books found; the daemon verifies them every hour."""
+    mark = (await read_marks(work.session)).get(VERIFIED)
+    broken = 0 if mark is None else int(mark.value or 0)
+    told = "the books were not verified yet" if mark is None else f"{broken} rows of the books break a rule"
+    return Finding("books", broken, f"{told}; `broker ledger verify` says which", blocks=True)
+
+
+async def check_reconciliation(work: Work, _month: str) -> Finding:
+    """Count the differences along the chain from usage to payments."""
+    different = [
+        f"{link.name}: {each.contract_id} {each.unit}"
+        for link in await reconcile_books(work)
+        for each in link.differences
+    ]
+    told = f"{len(different)} contracts differ along the chain from usage to payments; GET /v1/reports/reconciliation"
+    return Finding("reconciliation", len(different), told, blocks=True, examples=different[:EXAMPLES_TOLD])
+
+
+async def check_fapiao_debts(work: Work, _month: str) -> Finding:
+    """Count the customers whose fapiao say more than they have consumed: a red one is due. A hint."""
+    debts = await list_debts(work)
+    told = f"{len(debts)} customers have a fapiao debt (欠票), which a red fapiao settles"
+    return Finding("fapiao_debts", len(debts), told, examples=debts[:EXAMPLES_TOLD])
+
+
+MONTH_CHECKS: tuple[Check, ...] = (check_books, check_reconciliation, check_fapiao_debts)
