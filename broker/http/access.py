@@ -6,15 +6,16 @@ import time
 
 import structlog
 from fastapi import Request
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from broker.http.raw_headers import find_header
 from broker.ids import new_id
 from broker.work import Actor, Role
 
 log = logging.getLogger(__name__)
 
 HEADER = "X-Request-Id"
+HEADER_NAME = HEADER.lower().encode()
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # What comes every few seconds and tells nothing.
 ROUTINE = re.compile(r"/healthz|/readyz|/metrics|/docs/static/.*|/v1/runs/[^/]+/heartbeats")
@@ -31,7 +32,7 @@ class AccessLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
+        given = find_header(scope, HEADER_NAME) or ""
         request_id = given if GIVEN_ID.fullmatch(given) else new_id("req")
         began, status = time.monotonic(), 0
 
@@ -39,7 +40,8 @@ class AccessLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])  # problems have an HTTPStatus, which the log would spell out
-                MutableHeaders(scope=message)[HEADER] = request_id
+                others = [told for told in message.get("headers", ()) if told[0] != HEADER_NAME]
+                message["headers"] = [*others, (HEADER_NAME, request_id.encode())]
             await send(message)
 
         structlog.contextvars.clear_contextvars()

@@ -15,6 +15,7 @@ from starlette.datastructures import UploadFile
 from starlette.types import Message
 
 from broker import errors
+from broker.http.raw_headers import find_header
 from broker.work import Services
 
 MAX_JSON_BYTES = 8 * 1024 * 1024
@@ -64,7 +65,12 @@ DECODER = json.JSONDecoder(object_pairs_hook=join_pairs)  # made once: making on
 
 
 def is_form(request: Request) -> bool:
-    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+    return find_type(request).lower().startswith("multipart/form-data")
+
+
+def find_type(request: Request) -> str:
+    """Find the content type that a request announces; an empty one where it does not."""
+    return find_header(request.scope, b"content-type") or ""
 
 
 def limit_body(request: Request, services: Services) -> Request:
@@ -75,7 +81,7 @@ def limit_body(request: Request, services: Services) -> Request:
     if request.method == "PUT" or has_no_body(request):
         return request
     limit = services.settings.max_dataset_bytes + FORM_SLACK_BYTES if is_form(request) else MAX_JSON_BYTES
-    announced = request.headers.get("content-length", "0")
+    announced = find_header(request.scope, b"content-length") or "0"
     if not re.fullmatch("[0-9]{1,18}", announced) or int(announced) > limit:
         raise _too_large(limit)
     received = 0
@@ -108,7 +114,7 @@ async def read_body(request: Request, *, checks_values: bool = True) -> None:
         pass
     elif is_form(request):
         found += _check_form((await request.form()).multi_items())
-    elif await request.body() and JSON_TYPE.match(request.headers.get("content-type", "")):
+    elif await request.body() and JSON_TYPE.match(find_type(request)):
         document = await _read_json(request)
         if checks_values and may_be_unstorable(await request.body()):
             found += find_unstorable(document)

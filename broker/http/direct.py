@@ -17,7 +17,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.params import Form
 from fastapi.routing import APIRoute, serialize_response
 
-from broker.http.body import JSON_TYPE
+from broker.http.body import JSON_TYPE, find_type
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 # What FastAPI knows of a parameter: its name, its alias, its default, its validator. It exports no name for the type.
@@ -92,7 +92,7 @@ async def _read_body(field: Field, request: Request) -> Any:
     """Read the body, which the edge has received and parsed before. Raises: NotPlain."""
     if not await request.body():
         return _get_default(field)
-    if not JSON_TYPE.match(request.headers.get("content-type", "")):
+    if not JSON_TYPE.match(find_type(request)):
         raise NotPlain
     return _validate(field, await request.json())
 

@@ -26,6 +26,7 @@ from broker.http.direct import DirectHandler, Handler
 from broker.http.idempotency import AnsweredBefore, read_claim
 from broker.http.openapi import SECURITY_SCHEME
 from broker.http.parameters import Parameters, refuse_unknown
+from broker.http.raw_headers import find_header
 from broker.http.supposed import Supposed
 from broker.work import Actor, Role, Work
 
@@ -126,7 +127,7 @@ def suppose(request: Request) -> Supposed | None:
 
 def read_bearer_token(request: Request) -> str:
     """Read the token of the Authorization header. Raises: Unauthenticated."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = (find_header(request.scope, b"authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise errors.Unauthenticated("Send the API key as `Authorization: Bearer <API key>`.")
     return token.strip()

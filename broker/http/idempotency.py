@@ -17,12 +17,14 @@ from starlette.datastructures import UploadFile
 
 from broker import errors
 from broker.http.body import UNSTORABLE, is_form
+from broker.http.raw_headers import find_header
 from broker.persistence.database import Base, moment_column
 from broker.persistence.driver import Command, Row, Statement
 from broker.persistence.set_writes import command_inserts
 from broker.work import Actor, Role, Work
 
 HEADER = "Idempotency-Key"
+HEADER_NAME = HEADER.lower().encode()
 MAX_KEY_LENGTH = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
 SHOWN_ONCE = {"api_key": ("key",)}
@@ -71,8 +73,8 @@ class Claim:
 
 async def read_claim(request: Request) -> Claim | None:
     """Read the claim of a POST that carries the header; None for every other request. Raises: InvalidRequest."""
-    key = request.headers.get(HEADER)
-    if request.method != "POST" or key is None:
+    key = find_header(request.scope, HEADER_NAME) if request.method == "POST" else None
+    if key is None:
         return None
     if not key or len(key) > MAX_KEY_LENGTH or UNSTORABLE.search(key):
         raise errors.invalid_field(HEADER, f"must have 1 to {MAX_KEY_LENGTH} characters, none of them a NUL")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from fastapi import Header, Query
@@ -22,7 +23,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from broker import errors
 from broker.http.plain_text import PlainText
 from broker.http.unknown import MAX_NAMED, describe_unknown
-from pricing.money import Money
+from pricing.money import Money, divide_half_even
 from pricing.number_fields import find_odd_values
 
 Item = TypeVar("Item")
@@ -30,7 +31,7 @@ Item = TypeVar("Item")
 MOST = 2**53 - 1
 Whole = Annotated[int, Field(ge=0, le=MOST)]
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-HOURS_STEP = Decimal("0.0001")
+HOURS_STEPS = 10_000  # of one GPU-hour
 PROBLEM_EXAMPLE = "/problems/insufficient-balance"
 
 
@@ -58,14 +59,14 @@ class RequestBody(BaseModel):
 
     @classmethod
     def _find_unknown(cls, body: dict[str, Any]) -> dict[str, str]:
-        known = {field.alias or name for name, field in cls.model_fields.items()}
+        known = _list_names(cls)
         unknown = [name for name in body if name not in known][:MAX_NAMED]
         return {name: cls.refused.get(name) or describe_unknown(name, known, "field") for name in unknown}
 
     @classmethod
     def _find_faults(cls, body: dict[str, Any], told: Collection[str]) -> list[InitErrorDetails]:
         """Find what is wrong with all other fields than those of which something was `told`, to be told together."""
-        known = {field.alias or name for name, field in cls.model_fields.items()}
+        known = _list_names(cls)
         try:
             cls.model_validate({name: value for name, value in body.items() if name in known})
         except ValidationError as error:
@@ -142,7 +143,15 @@ class MoneyOut(BaseModel):
 
 def as_hours(gpu_seconds: int) -> str:
     """Write GPU-hours to four places, for people; GPU-seconds stay the exact unit."""
-    return str((Decimal(gpu_seconds) / 3600).quantize(HOURS_STEP))
+    steps = divide_half_even(abs(gpu_seconds) * HOURS_STEPS, 3600)
+    whole, rest = divmod(steps, HOURS_STEPS)
+    return f"{'-' if gpu_seconds < 0 else ''}{whole}.{rest:04d}"
+
+
+@cache
+def _list_names(shape: type[BaseModel]) -> frozenset[str]:
+    """List the names under which a body may tell the fields of a shape."""
+    return frozenset(field.alias or name for name, field in shape.model_fields.items())
 
 
 class Page(BaseModel, Generic[Item]):

@@ -65,8 +65,8 @@ class Job(Base):
     customer_id: Mapped[str] = mapped_column(index=True)
     contract_id: Mapped[str]
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
-    quote_id: Mapped[str | None] = mapped_column(ForeignKey("quotes.id"))
+    dataset_id: Mapped[str]
+    quote_id: Mapped[str | None]
     name: Mapped[str | None]
     labels: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]
@@ -78,7 +78,7 @@ class Job(Base):
     batch_id: Mapped[str | None]
     batch_at_once: Mapped[int | None]
     gpus: Mapped[int]
-    queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
+    queue: Mapped[str]
     priority: Mapped[int | None]
     status: Mapped[str]
     pending_reason: Mapped[dict[str, Any] | None]
@@ -156,7 +156,7 @@ class JobEvent(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     customer_id: Mapped[str]
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    job_id: Mapped[str] = mapped_column(index=True)
     kind: Mapped[str]
     data: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = moment_column()

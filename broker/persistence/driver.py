@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
@@ -46,6 +47,7 @@ DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
 PREPARED = "prepared"
 PLAIN_KINDS = frozenset({str, int, type(None)})
+WORDS = frozenset({str})
 LIST_PREPARED = b"SELECT name FROM pg_prepared_statements"
 COMMIT = b"COMMIT"
 
@@ -108,10 +110,10 @@ def _write_literal(value: object, driver: Driver) -> bytes:
     """Write a value as a literal; what most values are without looking up how their type is written."""
     if type(value) is str and "\0" not in value and _takes_backslashes(driver):
         return b"'%s'" % value.replace("'", "''").encode()
-    if type(value) is list and PLAIN_KINDS.issuperset(map(type, value)):
-        words = [element for element in value if type(element) is str]
+    if type(value) is list and PLAIN_KINDS.issuperset(kinds := set(map(type, value))):
+        words = value if kinds == WORDS else [element for element in value if type(element) is str]
         if not _has_any("".join(words), "'\"\\\0"):
-            return f"'{{{','.join(_write_element(element) for element in value)}}}'".encode()
+            return _write_array(value, kinds)
     return sql.Literal(value).as_bytes(driver)
 
 
@@ -126,6 +128,14 @@ def _takes_backslashes(driver: Driver) -> bool:
 def _has_any(text: str, signs: str) -> bool:
     """Tell whether a text, which may be long, has one of a few signs: each is looked for at the speed of memory."""
     return any(sign in text for sign in signs)
+
+
+def _write_array(elements: Sequence[str | int | None], kinds: AbstractSet[type]) -> bytes:
+    """Write a list of plain elements as the literal of an array; one of words alone is joined at once."""
+    if kinds == WORDS:
+        joined = '","'.join(elements)  # type: ignore[arg-type]
+        return f"'{{\"{joined}\"}}'".encode()
+    return f"'{{{','.join(map(_write_element, elements))}}}'".encode()
 
 
 def _write_element(element: str | int | None) -> str:

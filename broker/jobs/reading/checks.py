@@ -7,6 +7,17 @@ OURS = ", ".join(f"'{cause.value}'" for cause in sorted(OUR_DOING))
 
 JOB_CHECKS = (
     Check(
+        "a job is of a data set, a quote and a queue that there are",
+        """SELECT j.id, j.dataset_id, j.quote_id, j.queue FROM jobs j
+           WHERE NOT EXISTS (SELECT FROM datasets d WHERE d.id = j.dataset_id)
+              OR NOT EXISTS (SELECT FROM queues q WHERE q.name = j.queue)
+              OR (j.quote_id IS NOT NULL AND NOT EXISTS (SELECT FROM quotes q WHERE q.id = j.quote_id))""",
+    ),
+    Check(
+        "an event is of a job",
+        "SELECT e.id FROM job_events e WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = e.job_id)",
+    ),
+    Check(
         "an event is of the customer of its job",
         "SELECT e.id FROM job_events e JOIN jobs j ON j.id = e.job_id WHERE e.customer_id <> j.customer_id",
     ),

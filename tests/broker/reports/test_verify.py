@@ -58,6 +58,7 @@ LEG_OF_NOTHING = """
     FROM hold_legs WHERE position = 0 LIMIT 1
 """
 OF_EVENT, OF_JOB = "job_id, kind, data, created_at", "id, 'queued', '{}', created_at"
+OF_NO_JOB = "'job_x', 'queued', '{}', created_at"
 
 CORRECT_A_CLOSED_MONTH = f"""
     INSERT INTO rate_corrections (customer_id, contract_id, job_id, month, corrected_month, used_month, unit,
@@ -124,6 +125,14 @@ DAMAGES = (
     Damage(
         "a leg comes from an account in its unit",
         ("UPDATE hold_legs SET account_id = 'acc_x' WHERE id = (SELECT min(id) FROM hold_legs)",),
+    ),
+    Damage(
+        "a job is of a data set, a quote and a queue that there are",
+        ("UPDATE jobs SET quote_id = 'quo_x'",),
+    ),
+    Damage(
+        "an event is of a job",
+        (f"INSERT INTO job_events (customer_id, {OF_EVENT}) SELECT customer_id, {OF_NO_JOB} FROM jobs",),
     ),
     Damage(
         "an event is of the customer of its job",
