@@ -48,6 +48,9 @@ COMMANDS = {
         "Close a month: all its drafts become final, then its books are locked for good. It can be run again.",
     ),
     "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
+    "stripe": Place(
+        "broker.cli.remote.stripe:app", "Stripe: whose invoices it collects, how far they are, differences."
+    ),
     "rate-cards": Place("broker.cli.remote.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(
         "broker.cli.remote.contracts:show_balance",

@@ -68,6 +68,10 @@ class Client:
         """Change an object."""
         return self._send(lambda: self.http.patch(f"/v1{path}", json=dict(body))).json()
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Say how an object is from now on."""
+        return self._send(lambda: self.http.put(f"/v1{path}", json=dict(body))).json()
+
     def delete(self, path: str) -> Any:
         """Delete an object; returns what is answered, if anything."""
         response = self._send(lambda: self.http.delete(f"/v1{path}"))

@@ -85,6 +85,7 @@ def _tell(invoice: dict[str, Any]) -> list[tuple[str, str]]:
         ("Status", invoice["status"]),
         ("Total", f"{describe_money(invoice['total'])}, tax in it {describe_money(invoice['tax'])}"),
         ("Due", f"{describe_money(invoice['due'])} until {invoice['due_on'] or 'it is finalized'}"),
+        ("Pay at", invoice["payment_url"] or ""),
     ]
 
 

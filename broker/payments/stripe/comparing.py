@@ -34,7 +34,7 @@ CURES = {
     DifferenceKind.REMAINING: "it is looked at again now; where it stays, something was changed by hand at Stripe",
     DifferenceKind.PAID: "it is fetched again now; where it stays, a payment was taken back at Stripe by hand",
     DifferenceKind.STATUS: "it is fetched again now; where it stays, it was changed by hand at Stripe",
-    DifferenceKind.STUCK: "mend what it says, then retry it: `broker payments stripe-retry INVOICE`",
+    DifferenceKind.STUCK: "mend what it says, then retry it: `broker stripe retry INVOICE`",
     DifferenceKind.BALANCE: "set the customer's credit balance at Stripe to zero: our books keep all credit",
     DifferenceKind.REFUND: "it was refunded at Stripe by hand; tell the broker by a refund of the same amount",
     DifferenceKind.EVENT: "it is tried again by itself; the log of the broker says why it failed",
