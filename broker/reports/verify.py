@@ -9,9 +9,10 @@ from broker.billing.checks import BILLING_CHECKS
 from broker.jobs.reading.checks import JOB_CHECKS
 from broker.ledger.reading.verify import LEDGER_CHECKS
 from broker.payments.checks import PAYMENT_CHECKS
+from broker.payments.stripe.checks import STRIPE_CHECKS
 from broker.persistence.database import Scope, open_database
 
-CHECKS = (*LEDGER_CHECKS, *JOB_CHECKS, *BILLING_CHECKS, *PAYMENT_CHECKS)
+CHECKS = (*LEDGER_CHECKS, *JOB_CHECKS, *BILLING_CHECKS, *PAYMENT_CHECKS, *STRIPE_CHECKS)
 
 
 @dataclass(frozen=True)
