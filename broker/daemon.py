@@ -21,7 +21,7 @@ from broker.estimator import service as estimator
 from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
 from broker.http.idempotency import forget_old_answers
-from broker.jobs.admitting.changed_types import list_jobs_to_offer, offer_new_types
+from broker.jobs.admitting.changed_types import OfferWatch, list_jobs_to_offer, offer_new_types
 from broker.jobs.running.control import list_queued_without_contract, pause_without_contract
 from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.running.start_promises import keep_start_promises
@@ -75,6 +75,7 @@ class Daemon:
     recorder: CycleRecorder = field(default_factory=CycleRecorder)
     usage: UsageReading = field(default_factory=UsageReading)
     shortfalls: ShortfallWatch = field(default_factory=ShortfallWatch)
+    offers: OfferWatch = field(default_factory=OfferWatch)
     memory: CycleMemory = field(default_factory=lambda: CycleMemory(secrets.token_hex(8)))
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     stripe: StripeRelay | None = None
@@ -352,7 +353,7 @@ class Daemon:
     async def offer_new_types(self) -> None:
         """Let waiting jobs that accept whatever fits run on the types of pools that have opened since."""
         async with self.system.work() as work:
-            waiting = await list_jobs_to_offer(work)
+            waiting = await list_jobs_to_offer(work, self.offers)
         await self.system.work_on(waiting, offer_new_types)
 
     async def pause_jobs_of_ended_contracts(self) -> None:

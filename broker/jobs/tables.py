@@ -53,11 +53,7 @@ class Job(Base):
         Index("ix_jobs_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_jobs_waiting", "queue", "created_at", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_waiting_contract", "contract_id", postgresql_where=text("status = 'queued'")),
-        Index(
-            "ix_jobs_waiting_offered",
-            "offered_types",
-            postgresql_where=text("status = 'queued' AND offered_types IS NOT NULL"),
-        ),
+        Index("ix_jobs_paused", "pause_reason", postgresql_where=text("status = 'paused'")),
         {"postgresql_with": {"toast_tuple_target": 8160}},  # not packed: the planner reads all that wait
     )
 

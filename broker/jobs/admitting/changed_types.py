@@ -7,7 +7,7 @@ Order of locks: job, hold, contract.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from broker import errors
 from broker.capacity import service as capacity
@@ -16,6 +16,7 @@ from broker.contracts import service as contracts
 from broker.contracts.terms.model import QuoteGuarantee
 from broker.jobs.admitting.type_terms import TypeTerms, keep_paid_types, keep_timely_types, pick_types
 from broker.jobs.events import record_event
+from broker.jobs.reading.line import find_under_way
 from broker.jobs.rules.limits import Limits, QuotedNeed, clip_need, plan_limits, widen_limits
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.service import lock_job
@@ -31,7 +32,6 @@ from pricing.estimate.type_choice import Preference, TypedRun, order_runs
 from pricing.money import Money
 from pricing.usage import Usage
 
-IS_OFFERED = (Job.status == JobStatus.QUEUED.value, Job.offered_types.is_not(None))
 # So many waiting jobs are looked at in one sweep; the rest in the next ones.
 MOST_AT_ONCE = 500
 
@@ -69,26 +69,31 @@ async def change_types(work: Work, job_id: str, named: Sequence[str]) -> Job:
     return job
 
 
-async def list_jobs_to_offer(work: Work) -> list[str]:
-    """List the waiting jobs that accept whatever fits and were not offered each type that open pools have."""
+@dataclass
+class OfferWatch:
+    """Up to where a process has looked for jobs to offer types to, and of which types it has found none lacking."""
+
+    open_types: Sequence[str] = ()
+    read_from: int | None = None
+
+
+async def list_jobs_to_offer(work: Work, watch: OfferWatch) -> list[str]:
+    """List the waiting jobs that accept whatever fits and were not offered each type that open pools have.
+
+    Where those are the types of the last time, when nobody lacked one, only what has changed since is looked at.
+    """
     open_types = await capacity.list_open_types(work)
     if not open_types:
         return []
-    lacking = [types for types in await _list_offered(work) if not types.issuperset(open_types)]
-    if not lacking:
-        return []
+    read_from, _not_begun = await find_under_way(work)
     known = Job.offered_types.contains(open_types)
-    query = select(Job.id).where(*IS_OFFERED, ~known)
-    return list(await work.session.scalars(query.order_by(Job.created_at, Job.id).limit(MOST_AT_ONCE)))
-
-
-async def _list_offered(work: Work) -> list[frozenset[str]]:
-    """List the sets of types that waiting jobs were offered: from one to the next by the index, however many wait."""
-    first = select(func.min(Job.offered_types).label("types")).where(*IS_OFFERED).cte("kinds", recursive=True)
-    following = select(func.min(Job.offered_types)).where(*IS_OFFERED, Job.offered_types > first.c.types)
-    kinds = first.union_all(select(following.scalar_subquery()).where(first.c.types.is_not(None)))
-    found = await work.session.scalars(select(kinds.c.types).where(kinds.c.types.is_not(None)))
-    return [frozenset(types) for types in found]
+    query = select(Job.id).where(Job.status == JobStatus.QUEUED.value, Job.offered_types.is_not(None), ~known)
+    if watch.open_types == open_types and watch.read_from is not None and watch.read_from <= read_from:
+        query = query.where(Job.changed_in >= watch.read_from)
+    found = list(await work.session.scalars(query.order_by(Job.created_at, Job.id).limit(MOST_AT_ONCE)))
+    if not found:
+        watch.open_types, watch.read_from = open_types, read_from
+    return found
 
 
 async def offer_new_types(work: Work, job_id: str) -> None:

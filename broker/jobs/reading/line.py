@@ -143,12 +143,19 @@ async def read_line(work: Work, since: int | None) -> LineChanges:
 
     All are read, too, where that reading was of a database that was further on: this one was restored since.
     """
-    (((read_from, not_begun),),) = await work.run_together([Command(UNDER_WAY)])
+    read_from, not_begun = await find_under_way(work)
     if since is None or since > read_from:
         return LineChanges(read_from, await list_waiting(work), is_whole=True)
     asked = {"since": since, "not_begun": not_begun}
     (rows,) = await work.run_together([Command(CHANGED, asked)])
     return _read_changes(read_from, rows)
+
+
+async def find_under_way(work: Work) -> tuple[int, int]:
+    """Find below which number of a transaction all have ended, and from which on none had begun yet."""
+    ((numbers,),) = await work.run_together([Command(UNDER_WAY)])
+    read_from, not_begun = numbers
+    return read_from, not_begun
 
 
 async def list_waiting(work: Work) -> list[QueuedJob]:

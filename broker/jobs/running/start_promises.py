@@ -7,18 +7,18 @@ the latest moment that the customer was told last: an event says so, and that mo
 starts, or leaves its queue otherwise.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     DateTime,
-    Row,
     Text,
     and_,
     any_,
+    case,
     exists,
     func,
     insert,
@@ -30,9 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from broker.jobs.events import record_event
 from broker.jobs.rules.model import JobStatus
-from broker.jobs.tables import Job, Run, StartPromise
+from broker.jobs.tables import Job, JobEvent, Run, StartPromise
 from broker.work import Work
 
 PROMISES_TURN = 7_203_120
@@ -40,6 +39,8 @@ PROMISES_TURN = 7_203_120
 SLACK = timedelta(minutes=5)
 WAITS = Job.status == JobStatus.QUEUED.value
 IS_OPEN = StartPromise.closed_at.is_(None)
+# The latest moment of a start that is expected; null where nobody knows.
+LATEST = case((Job.expected_start.is_not(None), func.greatest(Job.expected_start, Job.latest_start))).label("latest")
 
 
 async def keep_start_promises(work: Work, job_ids: Collection[str] | None = None) -> int:
@@ -90,24 +91,27 @@ async def _date_anew(work: Work, concerned: Concerned) -> None:
 async def _tell_slipped(work: Work, concerned: Concerned) -> int:
     """Tell the customers whose jobs are expected to start later than they were told last; returns how many.
 
-    That of those whose date is over, and who have none any more, is told by the clock alone.
+    That of those whose date is over, and who have none any more, is told by the clock alone. Where a pool goes away
+    they may be all that wait: they are told in one statement.
     """
     is_later = and_(concerned.has(StartPromise.job_id), Job.expected_start > StartPromise.latest + SLACK)
     is_over = and_(StartPromise.latest < work.now, Job.expected_start.is_(None))
-    found = [*await _list_slipped(work, is_later), *await _list_slipped(work, is_over)]
-    for promise, job in found:
-        told = promise.latest
-        promise.latest = find_latest(job.expected_start, job.latest_start)
-        promise.slips += 1
-        facts = {"told": told, "expected_start": job.expected_start, "latest_start": promise.latest}
-        record_event(work, job, "start_slipped", {name: _write(moment) for name, moment in facts.items()})
-    await work.session.flush()
-    return len(found)
+    return await _tell_those(work, is_later) + await _tell_those(work, is_over)
 
 
-async def _list_slipped(work: Work, has_slipped: ColumnElement[bool]) -> Sequence[Row[StartPromise, Job]]:
-    query = select(StartPromise, Job).join(Job, Job.id == StartPromise.job_id)
-    return (await work.session.execute(query.where(IS_OPEN, WAITS, has_slipped).order_by(StartPromise.id))).all()
+async def _tell_those(work: Work, has_slipped: ColumnElement[bool]) -> int:
+    before = select(StartPromise.id, StartPromise.latest.label("told"), Job.customer_id, Job.expected_start, LATEST)
+    before = before.add_columns(Job.id.label("job_id")).join(Job, Job.id == StartPromise.job_id)
+    slipped = before.where(IS_OPEN, WAITS, has_slipped).cte("slipped")
+    moving = update(StartPromise).where(StartPromise.id == slipped.c.id)
+    moved = moving.values(latest=slipped.c.latest, slips=StartPromise.slips + 1).returning(StartPromise.id).cte("moved")
+    facts = {"told": slipped.c.told, "expected_start": slipped.c.expected_start, "latest_start": slipped.c.latest}
+    data = func.jsonb_build_object(*(part for name, value in facts.items() for part in (literal(name), value)))
+    now = literal(work.now, DateTime(timezone=True))
+    events = select(slipped.c.customer_id, slipped.c.job_id, literal("start_slipped"), data, now)
+    events = events.join(moved, moved.c.id == slipped.c.id).order_by(slipped.c.id)
+    told = insert(JobEvent).from_select(["customer_id", "job_id", "kind", "data", "created_at"], events)
+    return len((await work.session.execute(told.returning(JobEvent.id))).all())
 
 
 async def _open(work: Work, concerned: Concerned) -> None:
@@ -127,12 +131,3 @@ async def _open(work: Work, concerned: Concerned) -> None:
     ).where(WAITS, concerned.has(Job.id), Job.expected_start.is_not(None), has_none)
     columns = ["customer_id", "job_id", "queue", "gpus", "told_at", "p50", "p90", "latest", "slips"]
     await work.session.execute(insert(StartPromise).from_select(columns, told))
-
-
-def find_latest(expected: datetime | None, latest: datetime | None) -> datetime | None:
-    """Find the latest moment of a start that is expected; None where nobody knows. Pure."""
-    return expected if latest is None or expected is None else max(expected, latest)
-
-
-def _write(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
