@@ -7,8 +7,8 @@ transaction locked the row of its queue, which all have in common.
 
 from alembic import op
 
-revision = "0092"
-down_revision = "0091"
+revision = "0094"
+down_revision = "0093"
 branch_labels = None
 depends_on = None
 
