@@ -31,7 +31,7 @@ from broker.billing.upcoming import list_upcoming
 from broker.contracts import service as contracts
 from broker.http.edge import BillingCaller, BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
+from broker.http.shapes import Cursor, IdPrefix, Limit, OfContract, OfCustomer, Page
 from broker.work import Work
 
 router = feature_router("/invoices", "billing")
@@ -66,6 +66,7 @@ async def list_invoices(
     purchase_order: Annotated[
         str | None, Query(description="Only those for this purchase order.", examples=["PO-7781"])
     ] = None,
+    id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[InvoiceOut]:
@@ -78,6 +79,7 @@ async def list_invoices(
         number=number,
         contract_number=contract_number,
         purchase_order=purchase_order,
+        id_prefix=id_prefix,
     )
     rows, after = await fetch_page(work.session, query, Invoice, limit=limit, cursor=cursor)
     return Page(data=[InvoiceOut.of(row) for row in rows], next_cursor=after)

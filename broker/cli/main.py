@@ -51,6 +51,8 @@ COMMANDS = {
     "stripe": Place(
         "broker.cli.remote.stripe:app", "Stripe: whose invoices it collects, how far they are, differences."
     ),
+    "payments": Place("broker.cli.remote.payments:app", "Payments: import statements, list, claim, unclaim, return."),
+    "refunds": Place("broker.cli.remote.refunds:app", "Refunds: list, request, send, confirm, fail."),
     "rate-cards": Place("broker.cli.remote.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(
         "broker.cli.remote.contracts:show_balance",

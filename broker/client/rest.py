@@ -77,13 +77,13 @@ class Client:
         response = self._send(lambda: self.http.delete(f"/v1{path}"))
         return response.json() if response.content else None
 
-    def post_files(self, path: str, files: Sequence[Path], fields: Mapping[str, str]) -> Any:
-        """Post files as a form, read piece by piece. Raises also: OSError."""
+    def post_files(self, path: str, files: Sequence[Path], fields: Mapping[str, str], *, name: str = "files") -> Any:
+        """Post files as a form, each under this name, read piece by piece. Raises also: OSError."""
         headers = {"Idempotency-Key": secrets.token_hex(16)}
 
         def send() -> httpx.Response:
             with ExitStack() as opened:
-                parts = [("files", (file.name, opened.enter_context(file.open("rb")))) for file in files]
+                parts = [(name, (file.name, opened.enter_context(file.open("rb")))) for file in files]
                 return self.http.post(f"/v1{path}", files=parts, data=dict(fields), headers=headers)
 
         return self._send(send).json()

@@ -30,6 +30,7 @@ from broker.client.objects.jobs import (
     Usage,
 )
 from broker.client.objects.operations import AuditEntry, Overview, Pool, Queue, Standing, Undone
+from broker.client.objects.payments import Payment, PaymentImport
 from broker.client.objects.quotes import BaseModel, Dataset, Quote, QuoteAnswer
 from broker.client.objects.simulations import QueueSimulation
 from broker.client.objects.values import Page
@@ -277,6 +278,19 @@ class BrokerClient(Client):
     def list_grants(self, **wanted: Any) -> Page[Grant]:
         """List grants: a page of `limit`, from `cursor` on, by `contract_id`, `kind`, `status`, `id_prefix`."""
         return cast("Page[Grant]", self.get("/grants", **wanted))
+
+    def import_statement(self, file: Path, *, layout: str | None = None, account: str | None = None) -> PaymentImport:
+        """Import a bank statement as a file, in a layout that is recognised or named. Raises also: OSError."""
+        fields = {name: value for name, value in {"layout": layout, "account": account}.items() if value is not None}
+        return cast("PaymentImport", self.post_files("/payments/statements", [file], fields, name="file"))
+
+    def list_invoices(self, **wanted: Any) -> Page[Any]:
+        """List invoices: a page of `limit`, from `cursor` on, by `id_prefix`, `number`, `status` and so on."""
+        return cast("Page[Any]", self.get("/invoices", **wanted))
+
+    def list_payments(self, **wanted: Any) -> Page[Payment]:
+        """List payments: a page of `limit`, from `cursor` on, by `status`, `serial` and so on."""
+        return cast("Page[Payment]", self.get("/payments", **wanted))
 
     def list_purchases(self, **wanted: Any) -> Page[Purchase]:
         """List orders: a page of `limit`, from `cursor` on, by `contract_id`, `status`, `id_prefix`."""

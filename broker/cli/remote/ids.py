@@ -10,7 +10,16 @@ from broker.client.typed import BrokerClient
 
 WHOLE_LENGTH = 30  # a prefix of four characters and a ULID
 MOST_CANDIDATES = 5
-NAMES = {"job": "job", "dat": "data set", "ada": "adapter", "con": "contract", "gra": "grant", "pur": "purchase"}
+NAMES = {
+    "job": "job",
+    "dat": "data set",
+    "ada": "adapter",
+    "con": "contract",
+    "gra": "grant",
+    "pur": "purchase",
+    "inv": "invoice",
+    "pay": "payment",
+}
 
 
 def resolve_id(client: BrokerClient, kind: str, typed: str) -> str:
@@ -41,4 +50,6 @@ def _list_by_kind(client: BrokerClient) -> Mapping[str, Callable[..., Any]]:
         "con": client.list_contracts,
         "gra": client.list_grants,
         "pur": client.list_purchases,
+        "inv": client.list_invoices,
+        "pay": client.list_payments,
     }

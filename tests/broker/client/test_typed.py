@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from broker.client import typed
-from broker.client.objects import contracts, jobs, operations, quotes, simulations, values
+from broker.client.objects import contracts, jobs, operations, payments, quotes, simulations, values
 
 SCHEMA_OF = {
     "Money": "MoneyOut",
@@ -85,11 +85,18 @@ SCHEMA_OF = {
     "Standing": "StandingOut",
     "TypeStanding": "TypeStandingOut",
     "Undone": "UndoneOut",
+    "Allocation": "AllocationOut",
+    "Payment": "PaymentOut",
+    "PaymentDetail": "PaymentDetailOut",
+    "ImportedLine": "ImportedLineOut",
+    "PaymentImport": "ImportOut",
+    "Refund": "RefundOut",
+    "Dispute": "DisputeOut",
 }
 CALLS = {"self.get", "self.get_whole", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}
 TYPES = {
     name: found
-    for room in (contracts, jobs, operations, quotes, simulations, values)
+    for room in (contracts, jobs, operations, payments, quotes, simulations, values)
     for name, found in vars(room).items()
     if inspect.isclass(found) and found.__module__ == room.__name__ and name != "Page"
 }
