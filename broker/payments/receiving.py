@@ -106,8 +106,7 @@ async def _receive(work: Work, receipts: Sequence[Receipt]) -> list[Received]:
     named, allocating = await open_matching(work, receipts)
     tolerance = Money.from_decimal(work.settings.bank_fee_tolerance)
     matches = plan_matches(named, allocating.book, tolerance)
-    for row in rows:
-        await ledger.book_credit(work, None, row.amount, reference=row.id, on=row.value_on)
+    await ledger.book_receipts(work, [(row.id, row.amount, row.value_on) for row in rows])
     for row, match in zip(rows, matches, strict=True):
         await apply_match(work, allocating, row, match)
     return [Received(match.outcome, row, match, match.reason) for row, match in zip(rows, matches, strict=True)]

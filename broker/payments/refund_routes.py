@@ -9,16 +9,16 @@ from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
 from broker.payments import refunds
 from broker.payments.model import RefundStatus
-from broker.payments.refund_schemas import FailedIn, RefundIn, RefundOut, SentIn
+from broker.payments.refund_schemas import FailedIn, MoneyRefundOut, RefundIn, SentIn
 from broker.payments.tables import Refund
 
 router = feature_router("/refunds", "billing")
 
 
 @router.post("", status_code=201)
-async def request_refund(work: FinanceWork, body: RefundIn) -> RefundOut:
+async def request_refund(work: FinanceWork, body: RefundIn) -> MoneyRefundOut:
     """Ask for a customer's credit, or what is owed back for refunded units, to be paid back."""
-    return RefundOut.of(await refunds.request_refund(work, body.read_refund()))
+    return MoneyRefundOut.of(await refunds.request_refund(work, body.read_refund()))
 
 
 @router.get("")
@@ -30,31 +30,31 @@ async def list_refunds(
     status: Annotated[RefundStatus | None, Query(description="Only these.", examples=["requested"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
-) -> Page[RefundOut]:
+) -> Page[MoneyRefundOut]:
     """List refunds, newest first."""
     wanted = {"customer_id": customer_id, "contract_id": contract_id, "payment_id": payment_id, "status": status}
     rows, after = await fetch_page(work.session, refunds.select_refunds(**wanted), Refund, limit=limit, cursor=cursor)
-    return Page(data=[RefundOut.of(row) for row in rows], next_cursor=after)
+    return Page(data=[MoneyRefundOut.of(row) for row in rows], next_cursor=after)
 
 
 @router.get("/{refund_id}")
-async def get_refund(work: FinanceWork, refund_id: str) -> RefundOut:
-    return RefundOut.of(await refunds.get_refund(work, refund_id))
+async def get_refund(work: FinanceWork, refund_id: str) -> MoneyRefundOut:
+    return MoneyRefundOut.of(await refunds.get_refund(work, refund_id))
 
 
 @router.post("/{refund_id}/send")
-async def send_refund(work: FinanceWork, refund_id: str, body: SentIn) -> RefundOut:
+async def send_refund(work: FinanceWork, refund_id: str, body: SentIn) -> MoneyRefundOut:
     """Tell that a refund was sent, under which reference of the bank."""
-    return RefundOut.of(await refunds.mark_sent(work, refund_id, body.bank_reference))
+    return MoneyRefundOut.of(await refunds.mark_sent(work, refund_id, body.bank_reference))
 
 
 @router.post("/{refund_id}/confirm")
-async def confirm_refund(work: FinanceWork, refund_id: str) -> RefundOut:
+async def confirm_refund(work: FinanceWork, refund_id: str) -> MoneyRefundOut:
     """Tell that a refund arrived."""
-    return RefundOut.of(await refunds.confirm_refund(work, refund_id))
+    return MoneyRefundOut.of(await refunds.confirm_refund(work, refund_id))
 
 
 @router.post("/{refund_id}/fail")
-async def fail_refund(work: FinanceWork, refund_id: str, body: FailedIn) -> RefundOut:
+async def fail_refund(work: FinanceWork, refund_id: str, body: FailedIn) -> MoneyRefundOut:
     """Tell that a refund was not sent, or came back: its money is what it was before."""
-    return RefundOut.of(await refunds.fail_refund(work, refund_id, body.reason))
+    return MoneyRefundOut.of(await refunds.fail_refund(work, refund_id, body.reason))

@@ -47,7 +47,7 @@ class FailedIn(RequestBody):
     reason: Reason
 
 
-class RefundOut(BaseModel):
+class MoneyRefundOut(BaseModel):
     id: str = Field(description="Refund id.", examples=["ref_01k"])
     object: Literal["refund"] = Field(default="refund", description="Kind of object.", examples=["refund"])
     customer_id: str | None = Field(description="Whose money it is, where that is known.", examples=["cus_01k"])
@@ -74,6 +74,6 @@ class RefundOut(BaseModel):
     failure: str | None = Field(description="Why it failed.", examples=["Account closed"])
 
     @classmethod
-    def of(cls, row: Refund) -> "RefundOut":
+    def of(cls, row: Refund) -> "MoneyRefundOut":
         own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
         return cls.model_validate(own | {"amount": MoneyOut.of(row.amount)})

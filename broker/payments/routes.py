@@ -14,7 +14,7 @@ from broker.payments.bank.statement import read_statement
 from broker.payments.chargeback_schemas import ChargebackIn
 from broker.payments.importing import import_lines
 from broker.payments.model import PaymentSource, PaymentStatus
-from broker.payments.refund_schemas import RefundOut
+from broker.payments.refund_schemas import MoneyRefundOut
 from broker.payments.schemas import (
     ClaimsIn,
     ImportOut,
@@ -103,9 +103,9 @@ async def unclaim_payment(work: FinanceWork, payment_id: str, body: UnclaimIn) -
 
 
 @router.post("/{payment_id}/return", status_code=201)
-async def return_payment(work: FinanceWork, payment_id: str, body: ReturnIn) -> RefundOut:
+async def return_payment(work: FinanceWork, payment_id: str, body: ReturnIn) -> MoneyRefundOut:
     """Send back to its payer what is unmatched of a payment; the refund is the answer."""
-    return RefundOut.of(await refunds.return_payment(work, payment_id, body.read_return()))
+    return MoneyRefundOut.of(await refunds.return_payment(work, payment_id, body.read_return()))
 
 
 @router.post("/{payment_id}/chargeback", status_code=201)

@@ -62,8 +62,9 @@ def request_refund(
     with connect(url, key) as client:
         body = {"contract_id": resolve_id(client, "con", contract), "taken_from": taken_from, "method": method}
         body |= {} if amount is None else {"amount": amount}
-        to = {"name": payee, "account": account, "bank": bank}
-        refund: Refund = client.post("/refunds", {**body, "reason": reason, "payee": to})
+        told = {"name": payee, "account": account, "bank": bank}
+        to = {name: value for name, value in told.items() if value}
+        refund: Refund = client.post("/refunds", {**body, "reason": reason} | ({"payee": to} if to else {}))
     _tell(refund, as_json=as_json)
 
 

@@ -139,14 +139,28 @@ async def book_receipt(
 
 
 async def book_credit(
-    work: Work, terms: ContractTerms | None, amount: Money, *, reference: str, on: date | None = None
+    work: Work, terms: ContractTerms, amount: Money, *, reference: str, on: date | None = None
 ) -> None:
     """Book money that came in and pays nothing that is due: it stays the customer's credit.
 
-    Where nobody knows whose it is, it is an unmatched receipt of the house. `on`: the day on which the bank has it.
+    `on`: the day on which the bank has it.
     """
-    moves = [MoneyMove(UNMATCHED if terms is None else CREDIT, CASH, amount)]
+    moves = [MoneyMove(CREDIT, CASH, amount)]
     await post_money(work, terms, "receipt_credited", moves, reference=reference, on=on)
+
+
+async def book_receipts(work: Work, receipts: Iterable[tuple[str, Money, date]]) -> None:
+    """Book money of which nobody knows yet whose it is: unmatched receipts of the house.
+
+    Each has the payment that it is, and the day on which the bank has it. The caller holds the turn of payments.
+    """
+    await post_money_transfers(
+        work,
+        [
+            MoneyTransfer(None, "receipt_credited", [MoneyMove(UNMATCHED, CASH, amount)], payment_id, day)
+            for payment_id, amount, day in receipts
+        ],
+    )
 
 
 async def book_credit_used(work: Work, terms: ContractTerms, used: Mapping[str, Money], *, reference: str) -> None:

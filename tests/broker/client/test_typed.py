@@ -90,7 +90,7 @@ SCHEMA_OF = {
     "PaymentDetail": "PaymentDetailOut",
     "ImportedLine": "ImportedLineOut",
     "PaymentImport": "ImportOut",
-    "Refund": "RefundOut",
+    "Refund": "MoneyRefundOut",
     "Dispute": "DisputeOut",
 }
 CALLS = {"self.get", "self.get_whole", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}

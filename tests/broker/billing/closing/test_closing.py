@@ -9,7 +9,7 @@ import pytest
 from broker.billing import finalizing
 from broker.billing.closing import batches, runs
 from broker.billing.closing.driving import run_closings
-from broker.ledger.books.money_books import book_credit
+from broker.ledger.books.money_books import book_receipts
 from broker.system import System
 from pricing.money import Money
 from tests.broker.billing.closing.months import NOVEMBER, close_november, list_numbers, make_november
@@ -55,7 +55,7 @@ async def test_what_stands_in_the_way_is_named_and_may_be_accepted(
 ) -> None:
     await make_november(api, system, clock, customers=1)
     async with system.work() as work:
-        await book_credit(work, None, Money.from_decimal("12.50"), reference="nobody's")
+        await book_receipts(work, [("nobody's", Money.from_decimal("12.50"), work.now.date())])
     refused = await api.post("/closings", {"month": NOVEMBER}, expect=409)
     assert [each["field"] for each in refused["errors"]] == ["unmatched_receipts"]
     unknown = await api.post("/closings", {"month": NOVEMBER, "accept": ["drafts"]}, expect=422)

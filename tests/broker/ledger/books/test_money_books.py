@@ -75,7 +75,7 @@ async def test_cancelled_advance_and_a_late_payment_of_it_leave_a_credit(api: Ap
 
 async def test_receipt_of_nobody_is_the_houses(api: Api, system: System) -> None:
     async with system.work() as work:
-        await ledger.book_credit(work, None, yuan("12.34"), reference="line_1")
+        await ledger.book_receipts(work, [("line_1", yuan("12.34"), work.now.date())])
     assert await read_money(system, None) == {"cash": "12.34", "unmatched_receipts": "-12.34"}
     broken = await broken_rules(system)
     assert len(broken) == 2, "both accounts of the house have more than the payments say: there is none"
