@@ -44,20 +44,21 @@ async def add_stops(work: Work, snapshot: ClusterSnapshot, waiting: Container[st
     kept = {each.job_id: each for each in (*snapshot.kept, *freed)}
     return replace(
         snapshot,
-        pools=bound_stops(snapshot.pools, late, work.now, settings.preemptions_per_hour, least_run),
+        pools=tuple(
+            replace(pool, least_run=least_run, grace=grace)
+            for pool in bound_stops(snapshot.pools, late, work.now, settings.preemptions_per_hour)
+        ),
         running=tuple(weigh_run(run, facts) for run in snapshot.running),
         kept=tuple(kept.values()),
     )
 
 
 def bound_stops(
-    pools: Iterable[PoolState], late: Iterable[LateEviction], now: datetime, most: int, least_run: timedelta
+    pools: Iterable[PoolState], late: Iterable[LateEviction], now: datetime, most: int
 ) -> tuple[PoolState, ...]:
-    """Bound how many runs of each pool may still be stopped in this hour, and how long one runs before. Pure."""
+    """Bound how many runs of each pool may still be stopped in this hour. Pure."""
     stopped = Counter(each.pool for each in late if each.created_at > now - HOUR)
-    return tuple(
-        replace(pool, preemptions_left=max(0, most - stopped[pool.name]), least_run=least_run) for pool in pools
-    )
+    return tuple(replace(pool, preemptions_left=max(0, most - stopped[pool.name])) for pool in pools)
 
 
 def weigh_run(run: RunningJob, facts: Mapping[str, StopFacts]) -> RunningJob:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from broker.scheduling.planning.rounds.preemption import GRACE_SECONDS
 from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.pools import GRACE_SECONDS
 from broker.scheduling.planning.values.queues import ContractShare, QueueState
 from broker.scheduling.simulation.played import GroupKey, MissedGuarantee
 

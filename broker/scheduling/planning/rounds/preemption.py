@@ -16,8 +16,6 @@ from broker.scheduling.planning.values.answers import Preemption
 from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
 from broker.scheduling.planning.values.pools import Discipline
 
-# The time in which a victim writes a checkpoint.
-GRACE_SECONDS = 60
 # A job by remaining service stops only those that need so many times as much: otherwise near equals take turns.
 LEAD = 2
 
@@ -88,9 +86,9 @@ def _is_at_bound(run: RunningJob, now: datetime) -> bool:
 
 
 def tell_preemptions(
-    job: WaitingJob, victims: Sequence[Candidate], node: str, *, within_guarantee: bool
+    job: WaitingJob, victims: Sequence[Candidate], node: str, grace: timedelta, *, within_guarantee: bool
 ) -> list[Preemption]:
-    """Tell who is stopped for whom, and what that loses."""
+    """Tell who is stopped for whom, in which time, and what that loses."""
     return [
         Preemption(
             each.run.job_id,
@@ -98,7 +96,7 @@ def tell_preemptions(
             each.run.pool,
             node,
             each.gpus,
-            GRACE_SECONDS,
+            round(grace.total_seconds()),
             each.price,
             job.gpus,
             within_guarantee,

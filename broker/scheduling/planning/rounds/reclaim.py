@@ -9,7 +9,6 @@ from broker.scheduling.planning.books.books import Books
 from broker.scheduling.planning.books.classes import JobClass
 from broker.scheduling.planning.books.nodes import NodeBook
 from broker.scheduling.planning.rounds.preemption import (
-    GRACE_SECONDS,
     Candidate,
     choose_victims,
     may_stop,
@@ -91,11 +90,11 @@ class Reclaiming:
             self.saved_up |= {choice[2] for choice in found} if self.is_within(job_class, job) else set()
             return None
         *_rank, node, victims = min(choices, key=lambda choice: choice[:4])
-        pool = node.pool.state.name
+        pool, grace = node.pool.state.name, node.pool.state.grace
         self.used[pool] = self.used.get(pool, 0) + len(victims)
         within = self.is_within(job_class, job)
-        self.preemptions += tell_preemptions(job, victims, node.name, within_guarantee=within)
-        until = self.now + timedelta(seconds=GRACE_SECONDS) + KEPT_AFTER
+        self.preemptions += tell_preemptions(job, victims, node.name, grace, within_guarantee=within)
+        until = self.now + grace + KEPT_AFTER
         stopped = (*(each.run.job_id for each in victims), *(run.job_id for run in self._list_leaving(node)))
         self.kept.append(Kept(job.job_id, pool, node.name, job.gpus, until, stopped))
         return node

@@ -41,6 +41,10 @@ class Discipline(StrEnum):
     LEAST_ATTAINED = "least-attained-service"
 
 
+# The time in which a victim writes a checkpoint, where nothing else is said.
+GRACE_SECONDS = 60
+
+
 @dataclass(frozen=True)
 class PoolState:
     """GPUs of one kind that are handed out together, in whole GPUs. A closed pool starts nothing new.
@@ -48,7 +52,7 @@ class PoolState:
     `closure` says in a sentence why it is closed. `nodes` empty: one node with the pool's name. `free_gpus` is what a
     snapshot says is free; a planner that is told all runs counts itself. `spans_nodes`: a job larger than a node takes
     whole nodes. `preemptions_left`: so many of its runs may still be stopped for others in this hour, each once it has
-    run for `least_run`.
+    run for `least_run`, and has `grace` to write a checkpoint.
     """
 
     name: str
@@ -62,6 +66,7 @@ class PoolState:
     spans_nodes: bool = False
     preemptions_left: int = 0
     least_run: timedelta = timedelta(minutes=10)
+    grace: timedelta = timedelta(seconds=GRACE_SECONDS)
 
     @property
     def largest(self) -> int:

@@ -30,7 +30,7 @@ from tests.broker.running_jobs import broken_rules
 from tests.broker.worker_calls import stop_at_a_checkpoint, worker_of
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
-GRACE, LEAST_RUN = timedelta(seconds=60), timedelta(minutes=10)
+GRACE = timedelta(seconds=60)
 
 
 def evicted(number: int, minutes_ago: int, ended: int | None = None, **fields: Any) -> LateEviction:
@@ -42,9 +42,9 @@ def evicted(number: int, minutes_ago: int, ended: int | None = None, **fields: A
 def test_stops_of_the_last_hour_count_against_the_rate_of_their_pool() -> None:
     pools = [PoolState(name, "a100", 4, 0) for name in ("one", "two")]
     late = [evicted(1, 61), evicted(2, 59), evicted(3, 1), evicted(4, 1)]
-    bounded = bound_stops(pools, late, NOW, 3, LEAST_RUN)
-    assert [(pool.preemptions_left, pool.least_run) for pool in bounded] == [(0, LEAST_RUN), (3, LEAST_RUN)]
-    assert bound_stops(pools, late, NOW, 2, LEAST_RUN)[0].preemptions_left == 0, "never below zero"
+    bounded = bound_stops(pools, late, NOW, 3)
+    assert [pool.preemptions_left for pool in bounded] == [0, 3]
+    assert bound_stops(pools, late, NOW, 2)[0].preemptions_left == 0, "never below zero"
 
 
 @pytest.mark.parametrize(

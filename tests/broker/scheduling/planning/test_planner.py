@@ -9,6 +9,7 @@ from hypothesis import example, given, note
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.planner import Planner
+from broker.scheduling.planning.rounds.reclaim import KEPT_AFTER
 from broker.scheduling.planning.values.answers import ReasonCode
 from broker.scheduling.planning.values.jobs import Place, Preference, RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import Discipline, Node, NodeState, PoolState, Window
@@ -373,6 +374,13 @@ def test_what_was_lent_is_taken_back_from_those_whose_lost_work_costs_least():
         (600, "job_own", 60)
     ] * 2
     assert [(each.job_id, each.node, each.gpus) for each in plan.kept] == [("job_own", "one0", 2)]
+
+
+def test_victims_have_the_time_that_their_pool_gives_them():
+    """The planner told sixty seconds, whatever the setting said."""
+    plan = reclaim(borrow("job_r1", 4), pool=replace(RECLAIMABLE, grace=timedelta(minutes=5)))
+    assert [each.grace_seconds for each in plan.preemptions] == [300]
+    assert [each.until for each in plan.kept] == [BEGAN + timedelta(minutes=5) + KEPT_AFTER]
 
 
 def test_all_that_a_guarantee_lacks_is_taken_back_at_once_each_job_for_itself():
