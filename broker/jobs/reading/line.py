@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, text
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, or_, select, text
 
 from broker.jobs.reading.queueing import LEFT_GPU_SECONDS, WHOLE, WHOLE_GPU_SECONDS
 from broker.jobs.rules.model import JobStatus
@@ -114,10 +114,12 @@ MEMORY_AS_BEFORE = b"SET LOCAL work_mem TO DEFAULT"
 ALL_WAITING = Statement(
     select(*SHARED, func.array_agg(Job.id), func.array_agg(Job.created_at)).where(IS_WAITING).group_by(*SHARED)
 )
+# What this very transaction has changed is seen, whatever its number.
+IS_OURS = Job.changed_in == cast(cast(func.pg_current_xact_id_if_assigned(), Text), BigInteger)
 CHANGED = Statement(
     select(*SHARED, Job.id, Job.created_at, Job.status, *TOLD).where(
         Job.changed_in >= bindparam("since", type_=BigInteger),
-        Job.changed_in < bindparam("not_begun", type_=BigInteger),
+        or_(Job.changed_in < bindparam("not_begun", type_=BigInteger), IS_OURS),
     )
 )
 ALL_TOLD = Statement(select(Job.id, *TOLD).where(IS_WAITING, Job.pending_reason.is_not(None)))
