@@ -17,6 +17,7 @@ from broker.identity import tables as identity
 from broker.jobs import tables as jobs
 from broker.ledger import tables as ledger
 from broker.metering import tables as metering
+from broker.notices import tables as notices
 from broker.payments import tables as payments
 from broker.payments.stripe import tables as stripe
 from broker.payments.webhooks import tables as received_events
@@ -49,6 +50,7 @@ __all__ = [
     "jobs",
     "ledger",
     "metering",
+    "notices",
     "payments",
     "quotes",
     "received_events",

@@ -50,6 +50,7 @@ from broker.metering.routes import router as metering
 from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
 from broker.month_checks import MONTH_CHECKS
+from broker.notices.routes import router as notices
 from broker.operations.overview import OverviewReading
 from broker.operations.routes import router as operations
 from broker.payments.dispute_routes import router as disputes
@@ -113,6 +114,7 @@ ROUTERS = (
     arrears,
     closings,
     vouchers,
+    notices,
     fapiao,
     payments,
     refunds,

@@ -123,6 +123,16 @@ class Settings(BaseSettings):
     arrears_seconds: float = Field(
         default=60.0, gt=0, le=86_400, description="Between two looks at who is behind with paying (arrears, 欠费)."
     )
+    notice_port: Literal["log", "apprise"] = Field(
+        default="log",
+        description="How customers are told what concerns their money: into the log, or by mail and chats (apprise).",
+    )
+    notice_mail_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The mail server of notices, such as mailtos://user:password@smtp.example.com; a secret.",
+    )
+    notice_seconds: float = Field(default=15.0, gt=0, le=3600, description="Between two looks for notices to send.")
     quote_seconds: int = Field(default=86_400, ge=1)
     purchase_days: int = Field(
         default=30, ge=1, le=365, description="An order of hours or tokens that is not paid for so long is void."

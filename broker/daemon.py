@@ -29,6 +29,9 @@ from broker.jobs.service import is_live, list_live
 from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
 from broker.month_checks import MONTH_CHECKS
+from broker.notices.money_ending import warn_of_end
+from broker.notices.port import open_port
+from broker.notices.sending import compose_notices, send_notices
 from broker.payments.stripe.client import open_access
 from broker.payments.stripe.relay import StripeRelay
 from broker.persistence.database import SUBMITTED, WAKE_CHANNEL
@@ -107,6 +110,8 @@ class Daemon:
             self._every(settings.sweep_seconds, self.pause_jobs_of_ended_contracts)
             self._every(settings.arrears_seconds, self.sweep_arrears)
             self._every(settings.sweep_seconds, self.sweep_jobs_in_arrears)
+            self._every(settings.notice_seconds, self.send_notices)
+            self._at(self.warn_of_money_ending, minute=15)
             self._every(settings.sweep_seconds, self.expire_grants)
             self._every(settings.sweep_seconds, self.sweep_purchases)
             self._every(settings.sweep_seconds, self.learn)
@@ -369,6 +374,17 @@ class Daemon:
     async def sweep_jobs_in_arrears(self) -> None:
         """Pause what nobody has paid for, and let go on what was paused for arrears that are settled."""
         await arrears.sweep_jobs(self.system)
+
+    async def send_notices(self) -> None:
+        """Compose what customers are to be told of, and send what is due."""
+        await compose_notices(self.system)
+        await send_notices(self.system, open_port(self.system.services.settings))
+
+    async def warn_of_money_ending(self) -> None:
+        """Tell in good time that paid hours end at the pace of late, 3, 2 and 1 days before."""
+        async with self.system.work() as work:
+            forecast = await contracts.list_with_paid_grants(work)
+        await self.system.work_on(forecast, warn_of_end)
 
     async def warn_of_expiry(self) -> None:
         """Tell in good time which grants expire with something left, each once for each of the days before."""

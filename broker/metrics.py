@@ -15,6 +15,7 @@ from broker.capacity.metrics import CapacityCollector, CapacityReading
 from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
 from broker.metering.reading.metrics import QuarantineCollector, QuarantineReading
+from broker.notices.metrics import NoticeCollector, NoticeReading
 from broker.operations.metrics import ServiceCollector, ServiceReading
 from broker.persistence.faults import find_fault
 from broker.retention.metrics import SweepCollector, SweepReading
@@ -43,6 +44,7 @@ class Metrics:
     quarantine: QuarantineReading = field(default_factory=QuarantineReading)
     service: ServiceReading = field(default_factory=ServiceReading)
     arrears: ArrearsReading = field(default_factory=ArrearsReading)
+    notices: NoticeReading = field(default_factory=NoticeReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -55,6 +57,7 @@ class Metrics:
         self.registry.register(QuarantineCollector(self.quarantine))
         self.registry.register(ServiceCollector(self.service))
         self.registry.register(ArrearsCollector(self.arrears))
+        self.registry.register(NoticeCollector(self.notices))
 
     async def refresh(self) -> None:
         """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
@@ -68,6 +71,7 @@ class Metrics:
                 await self._read("usage in quarantine", self.quarantine)
                 await self._read("cycles, books and outbox", self.service)
                 await self._read("contracts in arrears", self.arrears)
+                await self._read("notices", self.notices)
                 self.read_at = now
 
     async def _read(self, name: str, reading: Reading) -> None:

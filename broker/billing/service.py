@@ -178,6 +178,12 @@ async def lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Invo
     return terms, invoice
 
 
+async def list_issued_since(work: Work, since: datetime) -> list[Invoice]:
+    """List the invoices that got their number since a moment and ask for something, the oldest first."""
+    query = select(Invoice).where(Invoice.finalized_at > since, Invoice.status != InvoiceStatus.VOID.value)
+    return [row for row in await work.session.scalars(query.order_by(Invoice.id)) if row.total_micros > 0]
+
+
 def select_invoices(*, status: InvoiceStatus | None = None, **wanted: str | None) -> Select[Invoice]:
     """Select the invoices that the actor sees, all or those with these values in their columns.
 

@@ -27,6 +27,7 @@ class Invoice(Base):
     __tablename__ = "invoices"
     __table_args__ = (
         Index("ix_invoices_number_digits", text("replace(number, '-', '')")),
+        Index("ix_invoices_finalized_at", "finalized_at"),
         Index("uq_invoices_usage_month", "contract_id", "month", unique=True, postgresql_where=text("kind = 'usage'")),
     )
 

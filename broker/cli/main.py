@@ -47,6 +47,7 @@ COMMANDS = {
         "broker.cli.remote.closing:close_month",
         "Close a month: all its drafts become final, then its books are locked for good. It can be run again.",
     ),
+    "arrears": Place("broker.cli.remote.arrears:app", "Arrears (欠费): who is behind with paying; give time."),
     "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
     "stripe": Place(
         "broker.cli.remote.stripe:app", "Stripe: whose invoices it collects, how far they are, differences."

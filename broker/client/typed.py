@@ -7,6 +7,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from broker.client.errors import ApiError
+from broker.client.objects.arrears import Arrears, ArrearsWithHistory, CustomerArrears, NoticeContact, SentNotice
 from broker.client.objects.contracts import (
     Balance,
     Contract,
@@ -303,6 +304,31 @@ class BrokerClient(Client):
     def get_balance(self, contract_id: str) -> Balance:
         """Get what of a contract is available, held and used."""
         return cast("Balance", self.get(f"/contracts/{contract_id}/balance"))
+
+    def list_arrears(self, **wanted: Any) -> Page[Arrears]:
+        """List the contracts that are or were in arrears: a page of `limit`, from `cursor` on, by `state`."""
+        return cast("Page[Arrears]", self.get("/arrears", **wanted))
+
+    def get_arrears(self, customer_id: str) -> CustomerArrears:
+        """Get how a customer stands, and how to pay what is overdue."""
+        return cast("CustomerArrears", self.get(f"/customers/{customer_id}/arrears"))
+
+    def extend_arrears(self, contract_id: str, *, until: str, reason: str, kind: str) -> ArrearsWithHistory:
+        """Give a contract in arrears time: `kind` is `promise_to_pay` or `extension`."""
+        body = {"until": until, "reason": reason, "kind": kind}
+        return cast("ArrearsWithHistory", self.post(f"/contracts/{contract_id}/arrears/extensions", body))
+
+    def list_contacts(self, customer_id: str, **wanted: Any) -> Page[NoticeContact]:
+        """List whom a customer wants told: a page of `limit`, from `cursor` on."""
+        return cast("Page[NoticeContact]", self.get(f"/customers/{customer_id}/contacts", **wanted))
+
+    def add_contact(self, customer_id: str, name: str, **fields: str | None) -> NoticeContact:
+        """Name somebody to be told: `address` of mail or `url` of a chat's bot, `language`."""
+        return cast("NoticeContact", self.post(f"/customers/{customer_id}/contacts", _known({"name": name, **fields})))
+
+    def list_notices(self, **wanted: Any) -> Page[SentNotice]:
+        """List what contacts were told: a page of `limit`, from `cursor` on, by `customer_id`, `status`."""
+        return cast("Page[SentNotice]", self.get("/notices", **wanted))
 
     def list_rate_cards(self, **wanted: Any) -> Page[RateCard]:
         """List the published rate cards, that of the latest day first: a page of `limit`, from `cursor` on."""

@@ -145,6 +145,7 @@ class ContractEvent(Base):
     __tablename__ = "contract_events"
     __table_args__ = (
         Index("ix_contract_events_contract_id_id", "contract_id", "id"),
+        Index("ix_contract_events_created_at", "created_at"),
         Index(
             "uq_contract_events_occasion",
             "contract_id",

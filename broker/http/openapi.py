@@ -19,6 +19,7 @@ PATH_IDS = {
     "key_id": ("The API key's id (not the key).", "key_01k"),
     "contract_id": ("The contract.", "con_01k"),
     "amendment_id": ("The amendment.", "amd_01k"),
+    "contact_id": ("The contact.", "cnt_01k"),
     "dataset_id": ("The data set.", "dat_01k"),
     "quote_id": ("The quote.", "quo_01k"),
     "job_id": ("The job.", "job_01k"),

@@ -17,6 +17,8 @@ from broker.jobs.running.lost_work import note_marks
 from broker.jobs.tables import Eviction, LostWorkRecord, StartPromise
 from broker.ledger.service import Mark
 from broker.ledger.tables import RateCorrection
+from broker.notices.model import Happening
+from broker.notices.sending import compose_one
 from broker.payments.stripe.tables import StripeCustomer, StripeInvoice, StripePayment, StripeStep
 from broker.payments.tables import Payment
 from broker.system import System
@@ -60,6 +62,7 @@ class Tenant:
     adjustment_id: str
     dispute_id: str
     fapiao_id: str
+    contact_id: str
     grant_id: str
     purchase_id: str
     amendment_id: str
@@ -187,6 +190,18 @@ async def keep_at_stripe(system: System, customer_id: str, invoice_id: str) -> N
         work.session.add(StripePayment(id=f"inpay_{customer_id}", **of, **paid))
 
 
+async def keep_notice(api: Api, system: System, customer_id: str, contract_id: str) -> str:
+    """Name a contact of the customer, and compose a notice for it; the contact's id."""
+    body = {"name": "Finance", "address": "finance@example.com"}
+    contact = await api.post(f"/customers/{customer_id}/contacts", body, expect=201)
+    facts = {"amount": "1.00"}
+    async with system.work() as work:
+        event_id = work.new_id("coe")
+        happened = Happening(event_id, customer_id, contract_id, "payment_credited", facts, work.now)
+        await compose_one(work, happened)
+    return str(contact["id"])
+
+
 async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
     """Register a source of the customer's own, and have it report some tokens."""
     source = f"/inference/{customer_id}"
@@ -237,6 +252,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await pay_and_refund(api, customer, contract)
     await keep_arrears(system, customer, contract, adapter)
     await keep_at_stripe(system, customer, past["id"])
+    contact = await keep_notice(api, system, customer, contract)
     return Tenant(
         customer_id=customer,
         key=made_key["key"],
@@ -256,6 +272,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         adjustment_id=adjustment,
         dispute_id=dispute_id,
         fapiao_id=await issue_fapiao(api, customer),
+        contact_id=contact,
         grant_id=grant,
         purchase_id=purchase,
         amendment_id=amendment,

@@ -39,6 +39,7 @@ RECORDS = (
     "arrears_changes",
     "arrears_extensions",
     "arrears_deletions",
+    "noticed",
     "credit_notes",
     "credit_note_lines",
     "adjustments",
@@ -223,6 +224,10 @@ ANSWERS = {
     "GET /v1/contracts/{contract_id}/arrears": NOT_FOUND,
     "GET /v1/contracts/{contract_id}/arrears/deletions": NOT_FOUND,
     "POST /v1/contracts/{contract_id}/arrears/extensions": FORBIDDEN,
+    "POST /v1/customers/{customer_id}/contacts": Ask(404, body={"name": "Mine", "address": "me@example.com"}),
+    "GET /v1/customers/{customer_id}/contacts": NOT_FOUND,
+    "DELETE /v1/customers/{customer_id}/contacts/{contact_id}": NOT_FOUND,
+    "GET /v1/notices": LIST,
     "POST /v1/fapiao": Ask(
         404, body={"customer_id": "{customer_id}", "kind": "normal", "title": {"name": "Tea"}, "amount": "1.00"}
     ),

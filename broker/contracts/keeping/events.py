@@ -1,6 +1,7 @@
 """What happened to contracts, in the past tense: signed, amended, ended, a budget used up to a share. Never changed."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -39,7 +40,6 @@ class ContractEventKind(StrEnum):
     BUDGET_USED = "budget_used"
     ARREARS_CHANGED = "arrears_changed"
     ARREARS_EXTENDED = "arrears_extended"
-    INVOICE_ISSUED = "invoice_issued"
     MONEY_ENDING = "money_ending"
     GUARANTEE_SHORT = "guarantee_short"
     GUARANTEE_RESTORED = "guarantee_restored"
@@ -95,6 +95,12 @@ async def read_last_events(
         .order_by(ContractEvent.contract_id, value, ContractEvent.id.desc())
     )
     return list(await work.session.scalars(query))
+
+
+async def list_events_since(work: Work, since: datetime, kinds: Collection[str]) -> list[ContractEvent]:
+    """List what has happened to contracts since a moment, of these kinds, in the order in which it was recorded."""
+    query = select(ContractEvent).where(ContractEvent.created_at > since, ContractEvent.kind.in_(list(kinds)))
+    return list(await work.session.scalars(query.order_by(ContractEvent.id)))
 
 
 def select_contract_events(contract_id: str, kind: ContractEventKind | None) -> Select[ContractEvent]:

@@ -219,3 +219,11 @@ def _to_terms(row: Grant) -> GrantTerms:
         arrears=row.arrears,
         compensates_id=row.compensates_id,
     )
+
+
+async def list_with_paid_grants(work: Work) -> list[str]:
+    """List the contracts that have grants which were paid ahead and are in their term: those whose money may end."""
+    paid = (Grant.advance, Grant.status == GrantStatus.ACTIVE.value, Grant.effective_at <= work.now)
+    lasting = Grant.expires_at.is_(None) | (Grant.expires_at > work.now)
+    query = select(Grant.contract_id).where(*paid, lasting).distinct().order_by(Grant.contract_id)
+    return list(await work.session.scalars(query))

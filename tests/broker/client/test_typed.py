@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from broker.client import typed
-from broker.client.objects import contracts, jobs, operations, payments, quotes, simulations, values
+from broker.client.objects import arrears, contracts, jobs, operations, payments, quotes, simulations, values
 
 SCHEMA_OF = {
     "Money": "MoneyOut",
@@ -51,6 +51,15 @@ SCHEMA_OF = {
     "LostWork": "LostWorkOut",
     "Contract": "ContractOut",
     "Balance": "BalanceOut",
+    "Debt": "DebtOut",
+    "Arrears": "ArrearsOut",
+    "ArrearsChange": "ArrearsChangeOut",
+    "ArrearsExtension": "ArrearsExtensionOut",
+    "ArrearsWithHistory": "ArrearsWithHistoryOut",
+    "PayTo": "PayToOut",
+    "CustomerArrears": "CustomerArrearsOut",
+    "NoticeContact": "ContactOut",
+    "SentNotice": "SentNoticeOut",
     "Project": "ProjectOut",
     "Customer": "CustomerOut",
     "ApiKey": "ApiKeyOut",
@@ -96,7 +105,7 @@ SCHEMA_OF = {
 CALLS = {"self.get", "self.get_whole", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}
 TYPES = {
     name: found
-    for room in (contracts, jobs, operations, payments, quotes, simulations, values)
+    for room in (arrears, contracts, jobs, operations, payments, quotes, simulations, values)
     for name, found in vars(room).items()
     if inspect.isclass(found) and found.__module__ == room.__name__ and name != "Page"
 }

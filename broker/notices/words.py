@@ -1,0 +1,137 @@
+"""What notices say, in Chinese and English: one title and one text for each kind. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker.errors import STATES_ZH
+from broker.notices.model import Happening, Language
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A title and a text."""
+
+    title: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What is told of one kind of happening, in each language."""
+
+    zh: Callable[[Facts], tuple[str, str]]
+    en: Callable[[Facts], tuple[str, str]]
+
+
+HOW_ZH = "请按账单附言号对公汇款；详见 GET /v1/customers/{id}/arrears。"
+HOW_EN = "Pay by bank transfer with the references of the invoices: GET /v1/customers/{id}/arrears lists them."
+AFTER_ZH = {
+    "current": "欠费已结清，暂停的任务将自动恢复。",
+    "grace": "宽限期内运行中的任务继续；新任务只能使用已付资源包。",
+    "suspended": "超出已付资源包的任务已保存检查点并暂停，结清后自动恢复。",
+    "retention": "所有任务已停止，数据暂时保留。",
+    "closed": "数据集、检查点和模型将被删除；账单依法保留。",
+}
+AFTER_EN = {
+    "current": "The arrears are settled; what was paused goes on by itself.",
+    "grace": "What runs goes on; new jobs are taken within paid grants only.",
+    "suspended": "Jobs beyond paid grants were saved and paused; they go on by themselves once it is paid.",
+    "retention": "All jobs were stopped; data is kept for now.",
+    "closed": "Data sets, checkpoints and adapters are deleted; invoices are kept as the law wants.",
+}
+
+
+def _tell_arrears_zh(facts: Facts) -> tuple[str, str]:
+    state, lines = facts["state"], [AFTER_ZH[facts["state"]]]
+    if state != "current":
+        lines.insert(0, f"逾期金额 {facts['owed']} 元，账单：{'、'.join(facts['invoices']) or '账户余额'}。")
+        lines.append(HOW_ZH)
+    if state == "retention":
+        lines.append(f"若未付款，数据将于 {facts['deletion_on']} 删除。")
+    elif facts["until"] is not None:
+        lines.append(f"若未付款，{facts['until']} 起进入下一阶段。")
+    return f"欠费状态：{STATES_ZH[state]}", "".join(lines)
+
+
+def _tell_arrears_en(facts: Facts) -> tuple[str, str]:
+    state, lines = facts["state"], [AFTER_EN[facts["state"]]]
+    if state != "current":
+        lines.insert(0, f"{facts['owed']} CNY is overdue: {', '.join(facts['invoices']) or 'money below zero'}.")
+        lines.append(HOW_EN)
+    if state == "retention":
+        lines.append(f"Unpaid, the data is deleted on {facts['deletion_on']}.")
+    elif facts["until"] is not None:
+        lines.append(f"Unpaid, the next stage begins on {facts['until']}.")
+    return f"Arrears: {state}", " ".join(lines)
+
+
+TELLINGS: Mapping[str, Telling] = {
+    "arrears_changed": Telling(_tell_arrears_zh, _tell_arrears_en),
+    "arrears_extended": Telling(
+        lambda facts: ("付款期限已延长", f"付款期限延长至 {facts['until']}（含当日）。"),
+        lambda facts: ("More time to pay", f"You have until the end of {facts['until']} to pay."),
+    ),
+    "invoice_issued": Telling(
+        lambda facts: (
+            f"新账单 {facts['number']}",
+            f"账单金额 {facts['total']} 元，请于 {facts['due_on']} 前付款，汇款附言：{facts['reference']}。",
+        ),
+        lambda facts: (
+            f"Invoice {facts['number']}",
+            f"{facts['total']} CNY is due by {facts['due_on']}; reference of the transfer: {facts['reference']}.",
+        ),
+    ),
+    "money_ending": Telling(
+        lambda facts: (
+            f"余量预警：约 {facts['days_left']} 天",
+            f"按近期用量，已付资源包约 {facts['days_left']} 天后用完，请及时购买。",
+        ),
+        lambda facts: (
+            f"What is paid lasts some {facts['days_left']} days",
+            f"At the pace of late your paid hours end in about {facts['days_left']} days: buy more in time.",
+        ),
+    ),
+    "grant_expiring": Telling(
+        lambda facts: (
+            f"资源包 {facts['days']} 天内到期",
+            f"资源包 {facts['grant_id']} 将于 {facts['expires_at']} 到期，尚有余量。",
+        ),
+        lambda facts: (
+            f"A grant expires within {facts['days']} days",
+            f"Grant {facts['grant_id']} expires at {facts['expires_at']} with something left in it.",
+        ),
+    ),
+    "budget_used": Telling(
+        lambda facts: (
+            f"预算已使用 {facts['percent']}%",
+            f"{facts['month']} 预算 {facts['budget']} 元，已使用 {facts['used']} 元。",
+        ),
+        lambda facts: (
+            f"{facts['percent']}% of the budget is used",
+            f"{facts['used']} of {facts['month']}'s budget of {facts['budget']} CNY is used.",
+        ),
+    ),
+    "end_near": Telling(
+        lambda facts: (f"合同 {facts['days']} 天内到期", f"合同将于 {facts['ends_at']} 到期。"),
+        lambda facts: (f"The contract ends within {facts['days']} days", f"It ends at {facts['ends_at']}."),
+    ),
+    "payment_credited": Telling(
+        lambda facts: ("款项已入账", f"收到 {facts['amount']} 元，已记入账户余额。"),
+        lambda facts: ("Your payment came", f"{facts['amount']} CNY came in, and is your credit."),
+    ),
+    "grant_paid": Telling(
+        lambda facts: ("资源包已到账", f"资源包 {facts['grant_id']} 已付款，可以使用。"),
+        lambda facts: ("Your hours are there", f"Grant {facts['grant_id']} is paid and can be used."),
+    ),
+}
+
+
+def word(happening: Happening, language: Language) -> Words:
+    """Word what a contact is told of a happening; which contract it is of stands below."""
+    telling = TELLINGS[happening.kind]
+    title, body = (telling.zh if language == Language.ZH else telling.en)(happening.facts)
+    contract = "合同" if language == Language.ZH else "Contract"
+    return Words(title, f"{body}\n{contract} {happening.contract_id}")
