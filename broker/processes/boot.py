@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.clock import Clock, system_clock
 from broker.config import Settings
 from broker.contracts.cards.shipped_cards import publish_rate_cards
 from broker.errors import FULL_ERRNOS, OperatorError
 from broker.identity.service import has_admin_key
+from broker.ids import IdFactory, new_id
 from broker.persistence.embedded import has_embedded_server, start_embedded_server
 from broker.persistence.migrate import migrate
 from broker.persistence.preflight import (
@@ -112,7 +114,9 @@ def migrate_database(urls: DatabaseUrls, *, wait_seconds: float = 0.0) -> None:
     migrate(owner.url)
 
 
-async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
+async def prepare(
+    settings: Settings, urls: DatabaseUrls, *, clock: Clock = system_clock, id_factory: IdFactory = new_id
+) -> System:
     """Open the system as one of its installation; publish new rate cards; on the first start write `admin.key`.
 
     Raises: OperatorError, where the process differs from the others of the installation, or the database from what it
@@ -120,7 +124,7 @@ async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
     """
     _make_data_dir(settings.data_dir)
     await asyncio.to_thread(check_schema, urls.app_place, wait_seconds=settings.database_wait_seconds)
-    system = open_system(settings, urls.app)
+    system = open_system(settings, urls.app, clock=clock, id_factory=id_factory)
     try:
         system.services.storage.close_to_others()
         async with system.work() as work:
