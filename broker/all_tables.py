@@ -1,6 +1,7 @@
 """Every table of the service, imported in one place for the migrations and for the check that they agree."""
 
 from broker.adapters import tables as adapters
+from broker.approvals import tables as approvals
 from broker.arrears import tables as arrears
 from broker.audit import tables as audit
 from broker.base_models import tables as base_models
@@ -36,6 +37,7 @@ __all__ = [
     "OutboxMessage",
     "ServiceMark",
     "adapters",
+    "approvals",
     "arrears",
     "audit",
     "base_models",

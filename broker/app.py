@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 import broker
 from broker.adapters.routes import router as adapters
+from broker.approvals.routes import router as approvals
 from broker.arrears.payment_routes import router as arrears_payments
 from broker.arrears.routes import router as arrears
 from broker.audit.routes import router as audit
@@ -26,6 +27,7 @@ from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
+from broker.fapiao.debts import read_debt
 from broker.fapiao.routes import router as fapiao
 from broker.http.access import AccessLog
 from broker.http.docs_pages import add_docs_pages
@@ -115,6 +117,7 @@ ROUTERS = (
     closings,
     vouchers,
     notices,
+    approvals,
     fapiao,
     payments,
     refunds,
@@ -188,6 +191,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.overview = OverviewReading(system)
     app.state.bearers = Bearers(system.database, system.services)
     app.state.record_decision = record_decision
+    app.state.read_fapiao_debt = read_debt
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
     app.state.finishes = collect_finishes(settings.turn_seconds)
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)

@@ -7,7 +7,7 @@ import shlex
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -20,6 +20,8 @@ from pricing.catalog import load_gpus
 SBATCH_OPTIONS_OF_OURS = frozenset({"array", "chdir", "export", "job-name", "nodes", "ntasks", "output", "parsable"})
 SBATCH_OPTIONS_OF_OURS |= {"requeue", "test-only", "wait", "wrap", *"aDJnNoW"}
 
+
+Bound = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)]
 
 RENAMED = {"BROKER_LOCAL_POOL": "BROKER_POOL", "BROKER_LOCAL_SKU": "BROKER_GPU_TYPE"}  # they name a cluster's, too
 
@@ -211,6 +213,20 @@ class Settings(BaseSettings):
     stripe_api_base: str = Field(
         default="https://api.stripe.com", description="Where Stripe's API is: another address for tests alone."
     )
+    approval_credit: Bound | None = Field(
+        default=None, description="Above so many yuan a credit by hand needs two people."
+    )
+    approval_grant: Bound | None = Field(
+        default=None, description="Above so many yuan units of a grant, at its price, need two people."
+    )
+    approval_write_off: Bound | None = Field(
+        default=None, description="Above so many yuan a write-off needs two people."
+    )
+    approval_credit_note: Bound | None = Field(
+        default=None, description="Above so many yuan a credit note needs two people."
+    )
+    approval_refund: Bound | None = Field(default=None, description="Above so many yuan a refund needs two people.")
+    approval_days: int = Field(default=7, ge=1, le=365, description="What is proposed and not decided expires then.")
     font_dir: Path | None = Field(
         default=None, description="Folder of Noto Sans CJK, for invoices as PDF; unset: where the system has it."
     )

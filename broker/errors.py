@@ -79,6 +79,14 @@ class Forbidden(DomainError):
     """
 
 
+class ApprovalNeeded(DomainError):
+    """The amount needs two people.
+
+    The operator has set how much one person of staff may give away alone, for each way of giving (`giving`, `allowed`).
+    Propose it with `POST /v1/approvals`, with the same body; nothing is booked before another person has approved it.
+    """
+
+
 class InvalidRequest(DomainError):
     """The request does not validate.
 

@@ -1,7 +1,8 @@
 """The points of a month's list that rooms above billing know of, handed to it by `app.py` and by the daemon."""
 
+from broker.approvals.service import list_waiting
 from broker.billing.closing.model import Check, Finding
-from broker.fapiao.service import list_debts
+from broker.fapiao.debts import list_debts
 from broker.persistence.marks import VERIFIED, read_marks
 from broker.reports.reconciliation import reconcile_books
 from broker.work import Work
@@ -31,8 +32,16 @@ async def check_reconciliation(work: Work, _month: str) -> Finding:
 async def check_fapiao_debts(work: Work, _month: str) -> Finding:
     """Count the customers whose fapiao say more than they have consumed: a red one is due. A hint."""
     debts = await list_debts(work)
-    told = f"{len(debts)} customers have a fapiao debt (欠票), which a red fapiao settles"
-    return Finding("fapiao_debts", len(debts), told, examples=debts[:EXAMPLES_TOLD])
+    told = f"{len(debts)} customers have a fapiao debt (欠票), which a red fapiao settles; `broker fapiao debts`"
+    examples = [f"{debt.customer_id}: {debt.there.debt}" for debt in debts[:EXAMPLES_TOLD]]
+    return Finding("fapiao_debts", len(debts), told, examples=examples)
 
 
-MONTH_CHECKS: tuple[Check, ...] = (check_books, check_reconciliation, check_fapiao_debts)
+async def check_approvals(work: Work, _month: str) -> Finding:
+    """Count what was proposed and waits for another person: it may still change what invoices ask for. A hint."""
+    waiting = await list_waiting(work)
+    told = f"{len(waiting)} proposals wait for another person; `broker approvals list`"
+    return Finding("approvals", len(waiting), told, examples=waiting[:EXAMPLES_TOLD])
+
+
+MONTH_CHECKS: tuple[Check, ...] = (check_books, check_reconciliation, check_fapiao_debts, check_approvals)

@@ -95,6 +95,8 @@ class Work:
     actor: Actor
     services: Services
     idempotency_key: str | None = None
+    # Under which word of two people it acts (`broker/second_person.py`); None: one person decides.
+    approval: str | None = None
     changes: list[Change] = field(default_factory=list)
 
     @property

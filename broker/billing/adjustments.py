@@ -10,11 +10,13 @@ from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.service import lock_invoice
 from broker.billing.tables import Adjustment
 from broker.contracts import service as contracts
-from broker.contracts.terms.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
+from broker.second_person import Giving, require_second_person
 from broker.work import Work
-from pricing.money import Money
+from pricing.money import Money, round_to_fen
+from pricing.rating import price_usage
 from pricing.usage import Unit
 
 
@@ -69,10 +71,15 @@ async def adjust_grant(work: Work, new: GrantAdjustment) -> Adjustment:
     """Give a grant units, or take some that are free. Raises: NotFound, IllegalTransition, InvalidRequest."""
     terms = await contracts.lock_contract(work, (await contracts.get_grant(work, new.grant_id)).contract_id)
     grant = await contracts.get_grant(work, new.grant_id)
+    require_second_person(work, Giving.GRANT, _price_units(grant, new.quantity))
     adjusted = _Adjusted(AdjustmentKind.GRANT, grant.unit, new.quantity, new.reason, grant_id=grant.id)
     row = await _write(work, terms, adjusted)
     await ledger.resize_grant(work, terms, grant, new.quantity, reference=row.id)
     return row
+
+
+def _price_units(grant: GrantTerms, quantity: int) -> Money:
+    return round_to_fen(price_usage(grant.unit, abs(quantity), grant.unit_price))
 
 
 async def adjust_credit(work: Work, new: CreditAdjustment) -> Adjustment:
@@ -81,6 +88,7 @@ async def adjust_credit(work: Work, new: CreditAdjustment) -> Adjustment:
     there = await ledger.read_credit(work, terms.id)
     if -new.amount > there:
         raise errors.invalid_field("amount", f"takes more than the credit that is there: {there}")
+    require_second_person(work, Giving.CREDIT, new.amount)
     adjusted = _Adjusted(AdjustmentKind.CREDIT, Unit.MICRO_YUAN, new.amount.micros, new.reason)
     row = await _write(work, terms, adjusted)
     await ledger.book_goodwill(work, terms, new.amount, reference=row.id)
@@ -102,6 +110,7 @@ async def write_off(work: Work, new: BadDebt) -> Adjustment:
     amount = new.amount or invoice.due
     if amount > invoice.due:
         raise errors.invalid_field("amount", f"is more than is due of the invoice: {invoice.due}")
+    require_second_person(work, Giving.WRITE_OFF, amount)
     adjusted = _Adjusted(AdjustmentKind.BAD_DEBT, Unit.MICRO_YUAN, amount.micros, new.reason, invoice_id=invoice.id)
     row = await _write(work, terms, adjusted)
     await ledger.book_bad_debt(work, terms, amount, reference=row.id)

@@ -67,10 +67,16 @@ class CreditNoteOut(BaseModel):
 
 class CreditNoteWithLinesOut(CreditNoteOut):
     lines: list[CreditedLineOut] = Field(description="In the invoice's order.", examples=[[{"position": 1}]])
+    fapiao_debt: MoneyOut | None = Field(
+        description="What fapiao of its customer say now beyond what was consumed (欠票): red ones are due;"
+        " null: nothing.",
+        examples=[{"amount": "32.00", "currency": "CNY"}],
+    )
 
     @classmethod
-    def with_lines(cls, row: CreditNote, lines: Sequence[CreditNoteLine]) -> "CreditNoteWithLinesOut":
+    def with_lines(cls, row: CreditNote, lines: Sequence[CreditNoteLine], debt: Money) -> "CreditNoteWithLinesOut":
         shown = [
             CreditedLineOut(position=line.position, amount=MoneyOut.of_micros(line.amount_micros)) for line in lines
         ]
-        return cls(**CreditNoteOut.of(row).model_dump(), lines=shown)
+        owed = MoneyOut.of(debt) if debt.micros else None
+        return cls(**CreditNoteOut.of(row).model_dump(), lines=shown, fapiao_debt=owed)

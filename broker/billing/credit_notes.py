@@ -15,6 +15,7 @@ from broker.billing.tables import CreditNote, CreditNoteLine, Invoice, InvoiceLi
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
+from broker.second_person import Giving, require_second_person
 from broker.work import Work
 from pricing.money import Money
 from pricing.tax import TaxMode
@@ -38,6 +39,7 @@ async def issue_credit_note(work: Work, new: NewCreditNote) -> CreditNote:
     _require_creditable(invoice)
     billed = await list_lines(work, invoice.id)
     sums = plan_credit(await _read_billed(work, invoice, billed), new.lines)
+    require_second_person(work, Giving.CREDIT_NOTE, sums.total)
     note = await _write(work, invoice, new, sums)
     ids = {line.position: line.id for line in billed}
     work.session.add_all(

@@ -16,6 +16,7 @@ from broker.billing.documents.service import (
 )
 from broker.billing.documents.words import Language
 from broker.billing.evidence import read_evidence, write_evidence
+from broker.billing.fapiao_debt import FapiaoDebts
 from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.schemas import (
     LIKE_A_MONTH,
@@ -117,6 +118,7 @@ async def list_upcoming_invoices(
 )
 async def get_invoice(
     caller: BillingCaller,
+    read_debt: FapiaoDebts,
     invoice_id: str,
     as_format: Annotated[
         Literal["json", "pdf", "csv", "xlsx"] | None,
@@ -129,7 +131,10 @@ async def get_invoice(
     wanted = as_format or choose_format(accept)
     if wanted == "json":
         async with caller.look() as work:
-            return await _with_lines(work, await service.get_invoice(work, invoice_id))
+            invoice = await service.get_invoice(work, invoice_id)
+            may_be_given_back = invoice.credited_micros or invoice.kind == InvoiceKind.ADVANCE
+            debt = await read_debt(work, invoice.customer_id) if may_be_given_back else None
+            return InvoiceWithLinesOut.with_lines(invoice, await service.list_lines(work, invoice.id), debt)
     document_format = DocumentFormat(wanted)
     async with caller.look() as work:
         made_of = await read_document(work, invoice_id, document_format)

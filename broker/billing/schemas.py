@@ -184,9 +184,18 @@ class InvoiceWithLinesOut(InvoiceOut):
         examples=[[]],
     )
 
+    fapiao_debt: MoneyOut | None = Field(
+        default=None,
+        description="Where something of it was given back: what fapiao of its customer say beyond what was consumed "
+        "(欠票). They need red ones; null: none does.",
+        examples=[{"amount": "32.00", "currency": "CNY"}],
+    )
+
     @classmethod
-    def with_lines(cls, row: Invoice, lines: list[InvoiceLine]) -> "InvoiceWithLinesOut":
-        return cls(**InvoiceOut.of(row).model_dump(), lines=list_billed(lines), borne=list_borne(lines))
+    def with_lines(cls, row: Invoice, lines: list[InvoiceLine], debt: Money | None = None) -> "InvoiceWithLinesOut":
+        shown = MoneyOut.of(debt) if debt is not None and debt.micros else None
+        own = InvoiceOut.of(row).model_dump()
+        return cls(**own, lines=list_billed(lines), borne=list_borne(lines), fapiao_debt=shown)
 
 
 def list_billed(lines: Iterable[InvoiceLine]) -> list[InvoiceLineOut]:

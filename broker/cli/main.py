@@ -48,6 +48,12 @@ COMMANDS = {
         "Close a month: all its drafts become final, then its books are locked for good. It can be run again.",
     ),
     "arrears": Place("broker.cli.remote.arrears:app", "Arrears (欠费): who is behind with paying; give time."),
+    "fapiao": Place(
+        "broker.cli.remote.fapiao:app", "Fapiao (发票): list, show, request, issue, take back, upload, download."
+    ),
+    "approvals": Place(
+        "broker.cli.remote.approvals:app", "What needs two people: list, show, propose, approve, reject."
+    ),
     "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
     "stripe": Place(
         "broker.cli.remote.stripe:app", "Stripe: whose invoices it collects, how far they are, differences."

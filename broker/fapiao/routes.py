@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import File, Form, Query, Response, UploadFile
 
 from broker.fapiao import service
+from broker.fapiao.debts import list_debts
 from broker.fapiao.model import FapiaoKind, FapiaoStatus
-from broker.fapiao.schemas import FapiaoIn, FapiaoOut, InvoiceableOut, IssueIn, RedIn
+from broker.fapiao.schemas import FapiaoDebtOut, FapiaoDebtsOut, FapiaoIn, FapiaoOut, InvoiceableOut, IssueIn, RedIn
 from broker.fapiao.service import FileFormat
 from broker.fapiao.tables import Fapiao
 from broker.http.edge import BillingReader, BillingWork, FinanceCaller, FinanceWork, feature_router
@@ -48,6 +49,12 @@ async def get_invoiceable(work: BillingReader, customer_id: OfCustomer = None) -
     resolved = resolve_customer(work, customer_id)
     await get_customer(work, resolved)
     return InvoiceableOut.of(resolved, await service.read_invoiceable(work, resolved))
+
+
+@router.get("/debts")
+async def list_fapiao_debts(work: FinanceWork) -> FapiaoDebtsOut:
+    """List the customers whose fapiao say more than they consumed: something was credited since, and needs red ones."""
+    return FapiaoDebtsOut(data=[FapiaoDebtOut.of(debt) for debt in await list_debts(work)])
 
 
 @router.get("/{fapiao_id}")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from broker.fapiao.debts import FapiaoDebt
 from broker.fapiao.model import FapiaoKind, FapiaoStatus, Invoiceable, RedReason, Title
 from broker.fapiao.service import FapiaoRequest, RedFapiao
 from broker.fapiao.tables import Fapiao
@@ -111,6 +112,30 @@ class FapiaoOut(BaseModel):
         own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
         money = {"amount": MoneyOut.of(row.amount), "tax": MoneyOut.of_micros(row.tax_micros)}
         return cls.model_validate(own | money)
+
+
+class FapiaoDebtOut(BaseModel):
+    object: Literal["fapiao_debt"] = Field(
+        default="fapiao_debt", description="Kind of object.", examples=["fapiao_debt"]
+    )
+    customer_id: str = Field(description="Whose fapiao.", examples=["cus_01k"])
+    customer: str = Field(description="Its name.", examples=["苏州青茶"])
+    consumed: MoneyOut = Field(description="What it consumed.", examples=[{"amount": "2500.00", "currency": "CNY"}])
+    invoiced: MoneyOut = Field(description="What fapiao say.", examples=[{"amount": "2600.00", "currency": "CNY"}])
+    debt: MoneyOut = Field(
+        description="What red ones are to take back (欠票).", examples=[{"amount": "100.00", "currency": "CNY"}]
+    )
+
+    @classmethod
+    def of(cls, debt: FapiaoDebt) -> "FapiaoDebtOut":
+        there = debt.there
+        sums = {"consumed": there.consumed, "invoiced": there.invoiced, "debt": there.debt}
+        shown = {name: MoneyOut.of(money) for name, money in sums.items()}
+        return cls(customer_id=debt.customer_id, customer=debt.customer_name, **shown)
+
+
+class FapiaoDebtsOut(BaseModel):
+    data: list[FapiaoDebtOut] = Field(description="One for each customer.", examples=[[]])
 
 
 class InvoiceableOut(BaseModel):

@@ -78,13 +78,6 @@ async def read_invoiceable(work: Work, customer_id: str) -> Invoiceable:
     return Invoiceable(await read_consumed(work, customer_id), invoiced)
 
 
-async def list_debts(work: Work) -> list[str]:
-    """List the customers whose fapiao say more than they have consumed (欠票)."""
-    query = select(Fapiao.customer_id).where(Fapiao.status.in_(OPEN)).distinct().order_by(Fapiao.customer_id)
-    customer_ids = list(await work.session.scalars(query))
-    return [each for each in customer_ids if (await read_invoiceable(work, each)).debt.micros > 0]
-
-
 async def request_fapiao(work: Work, new: FapiaoRequest) -> Fapiao:
     """Request a fapiao; what it asks for is taken off what can be asked for. Raises: NotFound, InvalidRequest."""
     await identity.lock_customer(work, new.customer_id)

@@ -32,6 +32,7 @@ PATH_IDS = {
     "invoice_id": ("The invoice.", "inv_01k"),
     "credit_note_id": ("The credit note.", "crn_01k"),
     "fapiao_id": ("The fapiao.", "fap_01k"),
+    "approval_id": ("The proposal.", "app_01k"),
     "payment_id": ("The payment.", "pay_01k"),
     "refund_id": ("The refund.", "ref_01k"),
     "dispute_id": ("The dispute.", "dsp_01k"),

@@ -27,6 +27,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ApprovalNeeded: HTTPStatus.CONFLICT,
     errors.NameTaken: HTTPStatus.CONFLICT,
     errors.InvalidTrainingConfig: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.DatasetUnusable: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -14,6 +14,7 @@ from broker.payments.port import find_port
 from broker.payments.receiving import take_payments_turn
 from broker.payments.tables import Payment, Refund
 from broker.persistence.database import narrow
+from broker.second_person import Giving, require_second_person
 from broker.work import Work
 from pricing.money import Money
 
@@ -54,6 +55,8 @@ async def request_refund(work: Work, new: NewRefund) -> Refund:
     terms = await contracts.lock_contract(work, new.contract_id)
     _check_way(new)
     amount = _check_amount(new.amount, await _read_available(work, terms, new.taken_from))
+    if new.method != RefundMethod.CUSTOMER_CREDIT:
+        require_second_person(work, Giving.REFUND, amount)
     own = {"customer_id": terms.customer_id, "contract_id": terms.id, "taken_from": new.taken_from.value}
     row = await _write(work, amount, new.method, new.payee, new.reason, **own)
     if new.method == RefundMethod.CUSTOMER_CREDIT:

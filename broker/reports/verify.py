@@ -6,13 +6,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker.billing.checks import BILLING_CHECKS
+from broker.fapiao.checks import FAPIAO_CHECKS
 from broker.jobs.reading.checks import JOB_CHECKS
 from broker.ledger.reading.verify import LEDGER_CHECKS
 from broker.payments.checks import PAYMENT_CHECKS
 from broker.payments.stripe.checks import STRIPE_CHECKS
 from broker.persistence.database import Scope, open_database
 
-CHECKS = (*LEDGER_CHECKS, *JOB_CHECKS, *BILLING_CHECKS, *PAYMENT_CHECKS, *STRIPE_CHECKS)
+CHECKS = (*LEDGER_CHECKS, *JOB_CHECKS, *BILLING_CHECKS, *FAPIAO_CHECKS, *PAYMENT_CHECKS, *STRIPE_CHECKS)
 
 
 @dataclass(frozen=True)

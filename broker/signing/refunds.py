@@ -13,6 +13,7 @@ from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms
 from broker.ledger import service as ledger
+from broker.second_person import Giving, require_second_person
 from broker.work import Work
 from pricing.money import Money
 from pricing.tax import Tax, TaxMode
@@ -50,6 +51,7 @@ async def refund_grant(work: Work, grant_id: str) -> Refund:
         reason = "nothing of it is unused"
     if reason is not None:
         raise errors.IllegalTransition(f"Grant {grant.id} is not refunded: {reason}.", status_before=grant.status.value)
+    require_second_person(work, Giving.REFUND, (await _price_unused(work, grant)).total)
     return await refund_unused(work, terms, grant)
 
 
@@ -68,8 +70,7 @@ def _find_hindrance(grant: GrantTerms, *, expired: bool) -> str | None:
 async def refund_unused(work: Work, terms: ContractTerms, grant: GrantTerms) -> Refund:
     """Take what is unused out of a grant that was paid, and owe it back. The caller holds the contract's lock."""
     assert grant.invoice_id is not None, "a grant that was paid ahead has an invoice"
-    await lock_advance(work, grant.invoice_id)
-    refund = await _price(work, grant, await ledger.read_unused(work, grant))
+    refund = await _price_unused(work, grant)
     await ledger.take_unused(work, grant, "grant_refunded")
     owed = {"net": refund.net, "tax": refund.tax, "credited": refund.credited}
     await ledger.book_refund(work, terms, grant.id, **owed, reference=grant.id)
@@ -78,6 +79,13 @@ async def refund_unused(work: Work, terms: ContractTerms, grant: GrantTerms) -> 
     facts |= {name: money.format_amount() for name, money in sums.items()}
     await record_contract_event(work, terms, ContractEventKind.GRANT_REFUNDED, facts)
     return refund
+
+
+async def _price_unused(work: Work, grant: GrantTerms) -> Refund:
+    """Price what is unused of a grant now, under the lock of its invoice."""
+    assert grant.invoice_id is not None, "a grant that was paid ahead has an invoice"
+    await lock_advance(work, grant.invoice_id)
+    return await _price(work, grant, await ledger.read_unused(work, grant))
 
 
 async def _price(work: Work, grant: GrantTerms, quantity: int) -> Refund:

@@ -61,6 +61,7 @@ class Tenant:
     credit_note_id: str
     adjustment_id: str
     dispute_id: str
+    approval_id: str
     fapiao_id: str
     contact_id: str
     grant_id: str
@@ -245,6 +246,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     dispute_id = (await api.post("/disputes", dispute, expect=201))["id"]
     credit = {"kind": "credit", "contract_id": prepaid["id"], "amount": "1.00", "reason": "Test"}
     adjustment = (await api.post("/adjustments", credit, expect=201))["id"]
+    approval = (await api.post("/approvals", {"act": "adjustment", "body": credit}, expect=201))["id"]
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
     await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201)
@@ -271,6 +273,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         credit_note_id=credit_note,
         adjustment_id=adjustment,
         dispute_id=dispute_id,
+        approval_id=approval,
         fapiao_id=await issue_fapiao(api, customer),
         contact_id=contact,
         grant_id=grant,

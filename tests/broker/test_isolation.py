@@ -228,11 +228,17 @@ ANSWERS = {
     "GET /v1/customers/{customer_id}/contacts": NOT_FOUND,
     "DELETE /v1/customers/{customer_id}/contacts/{contact_id}": NOT_FOUND,
     "GET /v1/notices": LIST,
+    "POST /v1/approvals": FORBIDDEN,
+    "GET /v1/approvals": FORBIDDEN,
+    "GET /v1/approvals/{approval_id}": FORBIDDEN,
+    "POST /v1/approvals/{approval_id}/approve": FORBIDDEN,
+    "POST /v1/approvals/{approval_id}/reject": FORBIDDEN,
     "POST /v1/fapiao": Ask(
         404, body={"customer_id": "{customer_id}", "kind": "normal", "title": {"name": "Tea"}, "amount": "1.00"}
     ),
     "GET /v1/fapiao": LIST,
     "GET /v1/fapiao/invoiceable": Ask(404, params={"customer_id": "{customer_id}"}),
+    "GET /v1/fapiao/debts": FORBIDDEN,
     "GET /v1/fapiao/{fapiao_id}": NOT_FOUND,
     "POST /v1/fapiao/{fapiao_id}/issue": FORBIDDEN,
     "POST /v1/fapiao/{fapiao_id}/cancel": NOT_FOUND,

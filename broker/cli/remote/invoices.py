@@ -77,6 +77,11 @@ def show_invoice(invoice_id: InvoiceId, as_json: AsJson = False, url: Url = None
     write_lines(console, make_table(LINE_COLUMNS, [_make_line(line) for line in invoice["lines"]]))
 
 
+def _tell_fapiao_debt(invoice: dict[str, Any]) -> str:
+    debt = invoice["fapiao_debt"]
+    return "" if debt is None else f"{describe_money(debt)} more than was consumed: a red one is needed (欠票)"
+
+
 def _tell(invoice: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Contract", f"{invoice['contract_id']}, number {one_line(invoice['contract_number'])}"),
@@ -84,6 +89,7 @@ def _tell(invoice: dict[str, Any]) -> list[tuple[str, str]]:
         ("Month", invoice["month"] or "hours in advance"),
         ("Status", invoice["status"]),
         ("Total", f"{describe_money(invoice['total'])}, tax in it {describe_money(invoice['tax'])}"),
+        ("Fapiao", _tell_fapiao_debt(invoice)),
         ("Due", f"{describe_money(invoice['due'])} until {invoice['due_on'] or 'it is finalized'}"),
         ("Pay at", invoice["payment_url"] or ""),
     ]

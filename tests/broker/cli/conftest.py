@@ -16,13 +16,14 @@ from tests.broker.factories import CONFIG, jsonl
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 
 Run = Callable[..., Result]
+FAPIAO = {"fapiao_item": "*服务*算力", "fapiao_tax_code": "3" * 19, "fapiao_tax_rate": "0.06"}
 
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[ServedBroker]:
     with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
         settings = {"trainer_command": fake_trainer(beats=3, pause=0.01), "heartbeat_seconds": "0.2"}
-        served = ServedBroker(Path(folder) / "var", settings)
+        served = ServedBroker(Path(folder) / "var", settings | FAPIAO | {"approval_credit": "5000"})
         served.start()
         yield served
         served.close()

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from broker.config import Settings
+from broker.processes.boot import DatabaseUrls
+from broker.system import System
 from tests.broker.factories import Api, customer_api, make_customer, sign_prepaid
+from tests.broker.rows import owner_connection
+from tests.broker.running_jobs import broken_rules
 
 NUMBER, OTHER, THIRD = "25330000000000000001", "25330000000000000002", "25330000000000000003"
 TITLE = {"name": "苏州青茶文化有限公司", "tax_number": "91110000600037341L"}
@@ -74,12 +78,17 @@ async def test_what_is_wrong_is_named_and_nothing_is_written(api: Api) -> None:
     assert (await api.get("/fapiao/invoiceable", **named))["invoiceable"]["amount"] == "2590.00"
 
 
-async def test_a_credit_after_a_fapiao_is_a_debt_until_its_red_one(api: Api) -> None:
+async def test_a_credit_after_a_fapiao_is_a_debt_until_its_red_one(api: Api, system: System) -> None:
     customer, contract = await paid_customer(api)
     fapiao = await api.post("/fapiao", ask(customer_id=customer), expect=201)
     await api.post(f"/fapiao/{fapiao['id']}/issue", {"number": NUMBER, **ISSUED})
     note = {"invoice_id": contract["advance_invoice_id"], "lines": [{"position": 1, "amount": "600.00"}], "reason": "x"}
-    await api.post("/credit-notes", note, expect=201)
+    shown = await api.post("/credit-notes", note, expect=201)
+    assert shown["fapiao_debt"]["amount"] == "600.00"
+    invoice = await api.get(f"/invoices/{contract['advance_invoice_id']}")
+    assert invoice["fapiao_debt"]["amount"] == "600.00"
+    ((owing, debt),) = [(each["customer_id"], each["debt"]) for each in (await api.get("/fapiao/debts"))["data"]]
+    assert (owing, debt["amount"]) == (customer, "600.00")
     there = await api.get("/fapiao/invoiceable", customer_id=customer)
     assert (there["invoiceable"]["amount"], there["debt"]["amount"]) == ("0.00", "600.00")
     refused = await api.post("/fapiao", ask("1.00", customer_id=customer), expect=422)
@@ -93,9 +102,30 @@ async def test_a_credit_after_a_fapiao_is_a_debt_until_its_red_one(api: Api) -> 
     assert (made["lines"][0]["net"], made["lines"][0]["tax"]) == ("-566.04", made["tax"]["amount"])
     assert (made["amount"]["amount"], made["red_of_id"], made["red_reason"]) == ("-600.00", fapiao["id"], "04")
     assert (await api.get("/fapiao/invoiceable", customer_id=customer))["debt"]["amount"] == "0.00"
+    assert (await api.get(f"/credit-notes/{shown['id']}"))["fapiao_debt"] is None
+    assert (await api.get(f"/invoices/{contract['advance_invoice_id']}"))["fapiao_debt"] is None
+    assert (await api.get("/fapiao/debts"))["data"] == []
     rest = await api.post(path, {"number": THIRD, "reason": "03", **ISSUED}, expect=201)
     assert rest["amount"]["amount"] == "-2000.00"
     await api.post(f"/fapiao/{rest['id']}/red", {"number": "2" * 20, "reason": "01", **ISSUED}, expect=409)
+    assert await broken_rules(system) == {}
+
+
+async def test_verify_finds_fapiao_of_more_than_was_asked_for_or_of_other_lines(
+    api: Api, system: System, urls: DatabaseUrls
+) -> None:
+    customer, _contract = await paid_customer(api)
+    fapiao = await api.post("/fapiao", ask("100.00", customer_id=customer), expect=201)
+    await api.post(f"/fapiao/{fapiao['id']}/issue", {"number": NUMBER, **ISSUED})
+    red = {"number": OTHER, "reason": "04", "amount": "60.00", **ISSUED}
+    await api.post(f"/fapiao/{fapiao['id']}/red", red, expect=201)
+    assert await broken_rules(system) == {}
+    with owner_connection(urls) as owner:
+        owner.execute("UPDATE fapiao SET amount_micros = amount_micros - 60000000 WHERE red_of_id IS NOT NULL")
+    assert len(await broken_rules(system)) == 2, "its lines say less, and it takes back more than there was"
+    with owner_connection(urls) as owner:
+        owner.execute("UPDATE fapiao SET amount_micros = 2800000000 WHERE red_of_id IS NULL")
+    assert any(rule.startswith("a customer's fapiao") for rule in await broken_rules(system))
 
 
 async def test_two_requests_at_once_never_ask_for_more_than_there_is(api: Api) -> None:

@@ -253,6 +253,7 @@ SHORT_ARRAYS = {
     "GET /v1/contracts/{contract_id}/arrears history": "a few for each time that it was behind",
     "GET /v1/contracts/{contract_id}/arrears extensions": "those that finance gave by hand",
     "GET /v1/customers/{customer_id}/arrears contracts": "one for each contract",
+    "GET /v1/fapiao/debts data": "customers of whom something was credited after a fapiao",
     "GET /v1/fapiao/{fapiao_id} lines": "one for each tax rate",
     "GET /v1/stripe/invoices/{invoice_id} steps": "four, and one for each change after",
     "GET /v1/stripe/reconciliation data": "one document: every difference that was found, exported as a whole",
