@@ -6,7 +6,10 @@ import pytest
 from pydantic import SecretStr
 
 from broker.config import Settings
+from broker.payments.model import RefundMethod
+from broker.payments.port import PORTS
 from broker.payments.stripe.client import StripeAccess, open_access
+from broker.payments.stripe.refunds import StripeRefunds
 from broker.payments.stripe.relay import StripeRelay
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -19,6 +22,12 @@ from tests.broker.payments.stripe.fake.server import API_KEY, FakeStripe, run_fa
 def stripe(clock: ManualClock) -> Iterator[FakeStripe]:
     with run_fake_stripe(clock) as fake:
         yield fake
+
+
+@pytest.fixture(autouse=True)
+def _set_up_refunds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have refunds go back by Stripe in these tests alone: the application sets that up for its whole process."""
+    monkeypatch.setitem(PORTS, RefundMethod.STRIPE, StripeRefunds())
 
 
 @pytest.fixture

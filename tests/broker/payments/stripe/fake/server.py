@@ -78,7 +78,9 @@ class Saved:
 
 @dataclass
 class FakeStripe:
-    """The server's state. `faults` are used up one a call that fits; `before_call` may do something in between."""
+    """The server's state. `faults` are used up one a call that fits; `before_call` and `after_call` may do something
+    before a call is done, and after it, before it is answered.
+    """
 
     account: Account
     url: str = ""
@@ -86,6 +88,7 @@ class FakeStripe:
     calls: list[Call] = field(default_factory=list)
     saved: dict[str, Saved] = field(default_factory=dict)
     before_call: Callable[[str, str], None] | None = None
+    after_call: Callable[[str, str], None] | None = None
     lock: RLock = field(default_factory=RLock)
 
     def fail(self, path: str, *faults: Fault) -> None:
@@ -112,6 +115,8 @@ class FakeStripe:
             given = read_form(split.query if method in {"GET", "DELETE"} and split.query else body)
             status, answer, replayed, hangs_up = self._answer(method, split.path, given, key)
             self.calls.append(Call(method, split.path, given, key, status, replayed))
+        if self.after_call is not None:
+            self.after_call(method, split.path)
         return None if hangs_up else (status, answer)
 
     def _answer(self, method: str, path: str, given: Body, key: str | None) -> tuple[int, Body, bool, bool]:
