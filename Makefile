@@ -51,7 +51,8 @@ test-fast: $(TRAINER_READY) ## Run the tests without real training, crash, soak 
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-engines: $(TRAINER_READY) ## Run the engines against a real Slurm and Ray, installed where we may (ARGS="-k slurm")
-	tests/engines/install $(VENV)-ray
+	tests/engines/install $(VENV)-ray $(VENV)-localstripe
+	BROKER_TEST_LOCALSTRIPE=$(VENV)-localstripe/bin/python $(BIN)/python -m pytest tests/broker/payments/stripe/test_localstripe.py
 	BROKER_TEST_ENGINES=1 BROKER_TEST_RAY=$(VENV)-ray/bin/ray $(BIN)/python -m tests.engines.keeper $(BIN)/python -m pytest -n 2 --dist loadgroup tests/engines $(ARGS)
 
 lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
@@ -85,7 +86,7 @@ mutate: $(TRAINER_READY) ## Change the pure decisions of money in every small wa
 	$(BIN)/python -m benchmarks.mutate $(ARGS)
 
 clean: ## Remove the environment, builds and caches; data in var/ and output/ stays
-	rm -rf $(VENV) $(VENV)-ray build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
+	rm -rf $(VENV) $(VENV)-ray $(VENV)-localstripe build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_MADE):

@@ -3,6 +3,7 @@
 from broker.approvals.service import list_waiting
 from broker.billing.closing.model import Check, Finding
 from broker.fapiao.debts import list_debts
+from broker.payments.stripe.reconciling import find_reconciled_at, list_differences
 from broker.persistence.marks import VERIFIED, read_marks
 from broker.reports.reconciliation import reconcile_books
 from broker.work import Work
@@ -44,4 +45,22 @@ async def check_approvals(work: Work, _month: str) -> Finding:
     return Finding("approvals", len(waiting), told, examples=waiting[:EXAMPLES_TOLD])
 
 
-MONTH_CHECKS: tuple[Check, ...] = (check_books, check_reconciliation, check_fapiao_debts, check_approvals)
+async def check_stripe(work: Work, _month: str) -> Finding:
+    """Count the differences between our books and Stripe that the last comparison found; none where it is off."""
+    if work.settings.stripe_api_key is None:
+        return Finding("stripe", 0, "Stripe is off", blocks=True)
+    found, compared_at = await list_differences(work), await find_reconciled_at(work)
+    when = "were never compared" if compared_at is None else f"differ in {len(found)} places, as of {compared_at:%F %R}"
+    examples = [f"{each.kind}: {each.invoice_id or each.stripe_id}" for each in found[:EXAMPLES_TOLD]]
+    count = 1 if compared_at is None else len(found)
+    told = f"our books and Stripe {when} UTC; `broker stripe reconcile` compares them and says what to do"
+    return Finding("stripe", count, told, blocks=True, examples=examples)
+
+
+MONTH_CHECKS: tuple[Check, ...] = (
+    check_books,
+    check_reconciliation,
+    check_stripe,
+    check_fapiao_debts,
+    check_approvals,
+)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from broker.month_checks import check_stripe
 from broker.payments.stripe.relay import StripeRelay
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -114,6 +115,21 @@ async def test_differences_are_for_finance(api: Api) -> None:
     for role, status in (("finance", 200), ("ops", 403)):
         async with Api.connect(api.app, await staff_key(api, role)) as other:
             await other.get("/stripe/reconciliation", expect=status)
+
+
+async def test_months_list_has_what_differs(api: Api, system: System, stripe: FakeStripe, order: Collected) -> None:
+    async def read_point() -> tuple[int, Any]:
+        async with system.work() as work:
+            found = await check_stripe(work, "2026-11")
+            assert found.blocks
+            return found.open, found.examples
+
+    assert await read_point() == (1, []), "nobody has compared them"
+    await find_differences(api)
+    assert await read_point() == (0, [])
+    stripe.account.pay(find_invoice(stripe, order)["id"])
+    await find_differences(api)
+    assert await read_point() == (2, [f"status: {order.invoice_id}", f"paid: {order.invoice_id}"])
 
 
 async def test_daily_reconciliation_says_in_the_log_what_differs(
