@@ -4,9 +4,10 @@ from broker import errors
 from broker.billing.model import InvoiceStatus
 from broker.billing.tables import Invoice
 from broker.contracts import service as contracts
-from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.keeping.events import ContractEventKind, command_contract_event, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.ledger import service as ledger
+from broker.persistence.driver import Command
 from broker.work import Work
 from pricing.money import Money
 
@@ -75,7 +76,12 @@ async def close_late_order(work: Work, terms: ContractTerms, invoice: Invoice) -
     return is_first
 
 
-async def tell_credited(work: Work, terms: ContractTerms, invoice_id: str | None, amount: Money) -> None:
-    """Tell that money which came is the customer's credit, and for which invoice it came where it named one."""
+async def tell_credited(work: Work, terms: ContractTerms, invoice_id: str, amount: Money) -> None:
+    """Tell that money which came is the customer's credit, and for which invoice it came."""
+    await work.run_together([command_credited(work, terms, invoice_id, amount)])
+
+
+def command_credited(work: Work, terms: ContractTerms, invoice_id: str | None, amount: Money) -> Command:
+    """Make the command that tells that money which came is the customer's credit; it may have named an invoice."""
     facts = {"invoice_id": invoice_id, "amount": amount.format_amount()}
-    await record_contract_event(work, terms, ContractEventKind.PAYMENT_CREDITED, facts)
+    return command_contract_event(work, terms, ContractEventKind.PAYMENT_CREDITED, facts)

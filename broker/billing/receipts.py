@@ -4,17 +4,18 @@ Whose money it is, and where it came from, is the business of `payments`; an inv
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, func, select
 
 from broker import errors
 from broker.billing.model import InvoiceStatus
-from broker.billing.orders import close_late_order, is_order_over, tell_credited
+from broker.billing.orders import close_late_order, command_credited, is_order_over
 from broker.billing.service import settle_invoice
 from broker.billing.tables import Invoice
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
+from broker.persistence.driver import Command
 from broker.work import Work
 from pricing.money import Money
 
@@ -71,28 +72,43 @@ async def lock_invoices(work: Work, invoice_ids: Collection[str]) -> LockedInvoi
     return {row.id: row for row in rows.all()}
 
 
-async def take_receipt(
-    work: Work, terms: ContractTerms, invoice: Invoice, amount: Money, fee: Money, *, transfer_id: str
-) -> None:
-    """Pay an invoice, or a part of it, by money that came in; one for an advance credits its grant once all is paid.
+@dataclass(frozen=True)
+class ReceiptBooks:
+    """What is to be booked and told of many receipts: written together, once all of them have found their place."""
 
-    `fee` is what the bank kept, and the house bears. The caller never pays more than is due.
-    """
-    assert amount + fee <= invoice.due, "what is beyond what is due is a credit"
-    await ledger.book_receipt_matched(work, terms, amount, fee, reference=invoice.id, transfer_id=transfer_id)
-    invoice.paid_micros += (amount + fee).micros
-    if not invoice.due.micros:
-        await settle_invoice(work, terms, invoice)
+    work: Work
+    transfers: list[ledger.SidesTransfer] = field(default_factory=list)
+    events: list[Command] = field(default_factory=list)
 
+    async def take(
+        self, terms: ContractTerms, invoice: Invoice, amount: Money, fee: Money, *, transfer_id: str
+    ) -> None:
+        """Pay an invoice, or a part of it, by money that came; one for an advance credits its grant once all is paid.
 
-async def keep_receipt(
-    work: Work, terms: ContractTerms, invoice: Invoice | None, amount: Money, *, reference: str, transfer_id: str
-) -> None:
-    """Keep money that came in as the customer's credit; an order for which it came too late is void."""
-    if invoice is not None and await is_order_over(work, invoice):
-        await close_late_order(work, terms, invoice)
-    await ledger.book_receipt_kept(work, terms, amount, reference=reference, transfer_id=transfer_id)
-    await tell_credited(work, terms, None if invoice is None else invoice.id, amount)
+        `fee` is what the bank kept, and the house bears. The caller never pays more than is due.
+        """
+        assert amount + fee <= invoice.due, "what is beyond what is due is a credit"
+        paid = ledger.match_receipt(terms, amount, fee, reference=invoice.id, transfer_id=transfer_id)
+        self.transfers.append(paid)
+        invoice.paid_micros += (amount + fee).micros
+        if not invoice.due.micros:
+            await settle_invoice(self.work, terms, invoice)
+
+    async def keep(
+        self, terms: ContractTerms, invoice: Invoice | None, amount: Money, *, reference: str, transfer_id: str
+    ) -> None:
+        """Keep money that came as the customer's credit; an order for which it came too late is void."""
+        if invoice is not None and await is_order_over(self.work, invoice):
+            await close_late_order(self.work, terms, invoice)
+        self.transfers.append(ledger.keep_receipt(terms, amount, reference=reference, transfer_id=transfer_id))
+        self.events.append(command_credited(self.work, terms, None if invoice is None else invoice.id, amount))
+
+    async def write(self) -> None:
+        """Write all of it. Raises: PeriodClosed."""
+        await ledger.post_sides(self.work, self.transfers)
+        await self.work.run_together(self.events)
+        self.transfers.clear()
+        self.events.clear()
 
 
 async def free_receipt(

@@ -1,7 +1,7 @@
 """Allocating: parts of payments go to invoices and credits, and are undone. The caller holds the turn of payments."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
@@ -24,9 +24,11 @@ class Allocating:
     terms: dict[str, ContractTerms]
     invoices: billing.LockedInvoices
     book: OpenBook
+    books: billing.ReceiptBooks
+    touched: set[str] = field(default_factory=set)
 
-    async def allocate(self, payment: Payment, share: Share, *, automatic: bool) -> PaymentAllocation:
-        """Give a part of a payment to an invoice, or to a credit. The share was planned from `book`."""
+    async def allocate(self, payment: Payment, share: Share, *, automatic: bool) -> None:
+        """Give a part of a payment to an invoice, or to a credit, as it was planned from `book`; `write` books it."""
         work, terms = self.work, self.terms[share.contract_id]
         row = PaymentAllocation(
             id=work.new_id("pal"),
@@ -42,19 +44,26 @@ class Allocating:
             created_at=work.now,
         )
         work.session.add(row)
+        is_only = not payment.allocated_micros or payment.customer_id == share.customer_id
+        payment.customer_id = share.customer_id if is_only else None
         payment.allocated_micros += share.amount.micros
-        await work.session.flush()
+        self.touched.add(terms.id)
         invoice = None if share.invoice_id is None else self.invoices[share.invoice_id]
         booked = {"transfer_id": name_transfer(row)}
         if share.kind == AllocationKind.CREDIT:
-            await billing.keep_receipt(work, terms, invoice, share.amount, reference=payment.id, **booked)
+            await self.books.keep(terms, invoice, share.amount, reference=payment.id, **booked)
         else:
             assert invoice is not None, "what pays is for an invoice"
-            await billing.take_receipt(work, terms, invoice, share.amount, share.fee, **booked)
-        await note_customer(work, payment)
-        if terms.arrears_state != ArrearsState.CURRENT:
-            await arrears.refresh(work, terms.id)
-        return row
+            await self.books.take(terms, invoice, share.amount, share.fee, **booked)
+
+    async def write(self) -> None:
+        """Write what was allocated, and how contracts that were behind with paying stand now. Raises: PeriodClosed."""
+        await self.work.session.flush()
+        await self.books.write()
+        for contract_id in sorted(self.touched):
+            if self.terms[contract_id].arrears_state != ArrearsState.CURRENT:
+                await arrears.refresh(self.work, contract_id)
+        self.touched.clear()
 
     async def undo(self, payment: Payment, row: PaymentAllocation, reason: str) -> None:
         """Take an allocation back: its money is unmatched again, and the invoice owed. Raises: InvalidRequest."""
@@ -90,7 +99,7 @@ async def open_contracts(
     terms = await contracts.lock_contracts(work, contract_ids)
     invoices = await billing.lock_invoices(work, invoice_ids)
     payables = {each.invoice_id: each for each in await billing.list_payable(work, invoice_ids)}
-    return Allocating(work, terms, invoices, OpenBook(payables, payers))
+    return Allocating(work, terms, invoices, OpenBook(payables, payers), billing.ReceiptBooks(work))
 
 
 async def note_customer(work: Work, payment: Payment) -> None:

@@ -70,6 +70,7 @@ async def _lose_chargeback(work: Work, found: disputes.Dispute, remedy: Remedy |
     kept = row.amount - dispute.amount
     if kept.micros:
         await allocating.allocate(payment, replace(_as_share(row), amount=kept), automatic=False)
+        await allocating.write()
     payment.returned_micros += dispute.amount_micros
     await ledger.book_charged_back(work, dispute.amount, reference=dispute.id)
     dispute.remedy = chosen.value

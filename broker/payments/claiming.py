@@ -42,6 +42,7 @@ async def claim_payment(work: Work, payment_id: str, claims: Sequence[Claim]) ->
     customers = {terms.id: terms.customer_id for terms in allocating.terms.values()}
     for share in plan_claims(claims, payment.open_amount, allocating.book.payables, customers):
         await allocating.allocate(payment, share, automatic=False)
+    await allocating.write()
     return payment
 
 
@@ -71,7 +72,8 @@ async def _match_again(work: Work, payment: Payment) -> None:
     (match,) = plan_matches(named, allocating.book, tolerance)
     if not match.shares:
         raise errors.invalid_field("allocations", f"must be told: the payment {match.reason}")
-    await apply_match(work, allocating, payment, match)
+    await apply_match(allocating, payment, match)
+    await allocating.write()
 
 
 async def unclaim_payment(work: Work, payment_id: str, reason: str, allocation_ids: Collection[str] = ()) -> Payment:

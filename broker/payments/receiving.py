@@ -108,7 +108,8 @@ async def _receive(work: Work, receipts: Sequence[Receipt]) -> list[Received]:
     matches = plan_matches(named, allocating.book, tolerance)
     await ledger.book_receipts(work, [(row.id, row.amount, row.value_on) for row in rows])
     for row, match in zip(rows, matches, strict=True):
-        await apply_match(work, allocating, row, match)
+        await apply_match(allocating, row, match)
+    await allocating.write()
     return [Received(match.outcome, row, match, match.reason) for row, match in zip(rows, matches, strict=True)]
 
 
@@ -135,12 +136,11 @@ def _make_row(work: Work, receipt: Receipt) -> Payment:
     )
 
 
-async def apply_match(work: Work, allocating: Allocating, row: Payment, match: Match) -> None:
-    """Write what a match says of a payment, and its allocations."""
+async def apply_match(allocating: Allocating, row: Payment, match: Match) -> None:
+    """Note what a match says of a payment, and allocate it; the caller has that written."""
     row.outcome, row.reason, row.candidates = match.outcome.value, match.reason, list(match.candidates)
     for share in match.shares:
         await allocating.allocate(row, share, automatic=True)
-    await work.session.flush()
 
 
 async def open_matching(work: Work, receipts: Sequence[Receipt]) -> tuple[list[NamedReceipt], Allocating]:
