@@ -18,12 +18,15 @@ GUARANTEE_TURN = 7_203_117
 async def require_capacity(work: Work, terms: ContractTerms, before: ContractTerms | None = None) -> None:
     """Require that all pools together have the GPUs that a contract is guaranteed from now on, at any time.
 
-    What the contract was guaranteed `before` is not asked for again: less of it is always granted. Signings take turns
-    here, so that no two are promised the same. Raises: InvalidRequest.
+    What the contract was guaranteed `before` is not asked for again: less of it is always granted. One that renews
+    itself is asked for with its renewals, which nobody would be there to refuse; a renewal for its own term, since it
+    was foreseen. Signings take turns here, so that no two are promised the same. Raises: InvalidRequest.
     """
-    had = [] if before is None else list_guaranteed_periods(before, work.now, None)
+    had = [] if before is None else list_with_renewals(before, work.now)
+    is_renewal = before is None and terms.renewed_from_id is not None
     own = [each for each in list_guaranteed_periods(terms, work.now, None) if not is_covered(each, had)]
-    if not own:
+    with_renewals = [each for each in list_with_renewals(terms, work.now) if not is_covered(each, had)]
+    if not with_renewals:
         return
     await work.take_turn(GUARANTEE_TURN)
     others = [each for each in await contracts.list_guaranteed(work) if each.id != terms.id]
@@ -33,7 +36,16 @@ async def require_capacity(work: Work, terms: ContractTerms, before: ContractTer
         for each in foresee_renewals(others, renewed, work.now)
         for period in list_guaranteed_periods(each, work.now, None)
     ]
-    check_capacity(own, sold, await readiness.count_gpus(work))
+    there = await readiness.count_gpus(work)
+    check_capacity(own, sold, there)
+    if not is_renewal:
+        check_renewals(with_renewals, sold, there)
+
+
+def list_with_renewals(terms: ContractTerms, now: datetime) -> list[GuaranteedPeriod]:
+    """List what a contract is guaranteed from now on, and its renewals where it renews itself."""
+    (foreseen,) = foresee_renewals([terms], (), now)
+    return list_guaranteed_periods(foreseen, now, None)
 
 
 def foresee_renewals(
@@ -60,6 +72,19 @@ def check_capacity(own: Iterable[GuaranteedPeriod], sold: Iterable[GuaranteedPer
         taken = count_most(rivals)
         if taken + guaranteed.gpus > total:
             raise errors.invalid_field("guaranteed_gpus", _explain(guaranteed, taken, total, there))
+
+
+def check_renewals(own: Iterable[GuaranteedPeriod], sold: Iterable[GuaranteedPeriod], there: dict[str, int]) -> None:
+    """Check what is guaranteed with all renewals of a contract as `check_capacity` does. Pure.
+
+    Raises: InvalidRequest, for its renewing itself.
+    """
+    try:
+        check_capacity(own, sold, there)
+    except errors.InvalidRequest as refused:
+        why = refused.errors[0].message
+        cure = "or let it end with its term"
+        raise errors.invalid_field("auto_renew", f"its renewals cannot be guaranteed: it {why}, {cure}") from None
 
 
 def _is_rival(other: GuaranteedPeriod, own: GuaranteedPeriod) -> bool:

@@ -4,13 +4,16 @@ They were billed in arrears, so nobody has paid for them: what is unused at the 
 unused (decision 0057).
 """
 
+from collections import Counter
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from broker.contracts import service as contracts
-from broker.contracts.terms.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.causes import Cause
 from broker.ledger.grants.commit_periods import RESOLUTION, LostHours
 from broker.ledger.tables import Capture
@@ -24,15 +27,58 @@ async def read_late_losses(work: Work, terms: ContractTerms, since: datetime) ->
 
 
 async def _read_compensated(work: Work, terms: ContractTerms, since: datetime) -> list[LostHours]:
-    """Read what came back of grants in arrears as compensations: of the last month in which it could be used."""
+    """Read what came back of grants in arrears as compensations: of the last month in which it could be used.
+
+    What a correction has taken off a loss since it was compensated was never used: it is no loss.
+    """
     grants = {grant.id: grant for grant in await contracts.list_grants(work, terms.id)}
+    made = [grant for grant in grants.values() if grant.arrears and grant.compensates_id is not None]
+    made = sorted(
+        (grant for grant in made if grant.created_at >= since), key=lambda grant: (grant.created_at, grant.id)
+    )
+    never_used: Counter[str | None] = Counter()
+    for each in await _read_corrected(work, [grant.compensates_id or "" for grant in made]):
+        never_used[find_compensation(each, made)] += each.quantity
     found = []
-    for made in grants.values():
-        if made.arrears and made.compensates_id is not None and made.created_at >= since:
-            ended_at = grants[made.compensates_id].expires_at or made.created_at
-            month = terms.billing_month(min(ended_at, made.created_at) - RESOLUTION)
-            found.append(LostHours(month, made.quantity, made.created_at))
+    for grant in made:
+        ended_at = grants[grant.compensates_id or ""].expires_at or grant.created_at
+        month = terms.billing_month(min(ended_at, grant.created_at) - RESOLUTION)
+        found.append(LostHours(month, max(0, grant.quantity - never_used[grant.id]), grant.created_at))
     return found
+
+
+class CorrectedLoss(NamedTuple):
+    """GPU-seconds of a grant that were borne as lost at a moment, and taken off that loss at a later one."""
+
+    grant_id: str
+    quantity: int
+    lost_at: datetime
+    corrected_at: datetime
+
+
+def find_compensation(corrected: CorrectedLoss, made: Sequence[GrantTerms]) -> str | None:
+    """Find the compensation that had hours before they were corrected; `made` are in the order of their making. Pure.
+
+    None where there was none yet: then no more came back than was left.
+    """
+    of_grant = (grant for grant in made if grant.compensates_id == corrected.grant_id)
+    between = (grant for grant in of_grant if corrected.lost_at <= grant.created_at <= corrected.corrected_at)
+    return next((grant.id for grant in between), None)
+
+
+async def _read_corrected(work: Work, grant_ids: Collection[str]) -> list[CorrectedLoss]:
+    if not grant_ids:
+        return []
+    charged, lost, correction = aliased(Capture), aliased(Capture), aliased(Capture)
+    query = (
+        select(charged.grant_id, -correction.quantity, lost.created_at, correction.created_at)
+        .join(lost, lost.corrects_id == charged.id)
+        .join(correction, correction.corrects_id == lost.id)
+        .where(charged.grant_id.in_(grant_ids), charged.unit == Unit.GPU_SECONDS.value, lost.borne)
+        .where(lost.cause != Cause.OVER_PROMISE.value)
+    )
+    rows = await work.session.execute(query)
+    return [CorrectedLoss(grant_id or "", quantity, lost_at, at) for grant_id, quantity, lost_at, at in rows]
 
 
 async def _read_overage(work: Work, terms: ContractTerms, since: datetime) -> list[LostHours]:

@@ -1,6 +1,14 @@
-"""Taking what sources report: what they measured, then what they correct of it, so that one request may have both."""
+"""Taking what sources report: what they measured, then what they correct of it, so that one request may have both.
+
+Keys are taken in their order, but those of corrections after all others: a correction is judged by what was measured.
+So two requests that use the same ids crosswise may wait for each other. PostgreSQL ends one of them, which then begins
+anew, once: by then the other one has its keys.
+"""
 
 from typing import Any
+
+from psycopg.errors import DeadlockDetected
+from sqlalchemy.exc import OperationalError
 
 from broker.metering.correcting.correction_events import CORRECTION_TYPE, EVENT, EVENTS
 from broker.metering.correcting.corrections import find_corrected_contracts, lock_corrected_runs, take_corrections
@@ -13,6 +21,18 @@ from broker.work import Work
 
 async def take_reported(work: Work, posted: Posted) -> list[Outcome]:
     """Take the events of a request, each for itself; tells what became of each, in their order."""
+    if len(posted.events) == 1:
+        return await _take(work, posted)
+    try:
+        async with work.session.begin_nested():
+            return await _take(work, posted)
+    except OperationalError as error:
+        if not isinstance(error.orig, DeadlockDetected):
+            raise
+    return await _take(work, posted)
+
+
+async def _take(work: Work, posted: Posted) -> list[Outcome]:
     corrections = [place for place, document in enumerate(posted.events) if _is_correction(document)]
     if not corrections:
         return await take_measured(work, posted)

@@ -64,6 +64,27 @@ def test_what_renews_itself_is_not_sold_from_its_end_on() -> None:
     assert [each.ends_at for each in foresee_renewals([one], {None}, DECEMBER)] == [DECEMBER], "nothing followed it"
 
 
+async def test_what_renews_itself_is_refused_where_its_renewals_are_sold_already(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """It was signed, and its renewal was refused a week before its end, when nobody looked."""
+    async with system.work() as work:
+        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=8)
+    clock.now = NOVEMBER
+    one, other = [(await make_customer(api))["id"] for _ in range(2)]
+    plan = {"plan": "long_term", "committed_gpu_hours": 2000, "time_zone": "UTC", "guaranteed_gpus": ask(6)}
+    await sign_contract(api, one, **plan, starts_at=datetime(2027, 6, 1, tzinfo=UTC).isoformat())
+    refused = await sign_contract(api, other, expect=422, **plan, ends_at=DECEMBER.isoformat(), auto_renew=True)
+    (found,) = refused["errors"]
+    assert found["field"] == "auto_renew"
+    assert (
+        "of which 6 are guaranteed to others in that time: ask for at most 2, or add machines first, or let it end"
+        in (found["message"])
+    )
+    plain = await sign_contract(api, other, **plan, ends_at=DECEMBER.isoformat())
+    await api.post(f"/contracts/{plain['id']}/renewal", {"renew": True})  # of November's length: June is not in it
+
+
 async def test_what_was_renewed_without_its_guarantee_is_sold_to_others(
     api: Api, system: System, clock: ManualClock
 ) -> None:

@@ -57,10 +57,10 @@ async def own(api: Api, buyer: Customer) -> AsyncIterator[Api]:
 
 
 @contextmanager
-def locked(urls: DatabaseUrls, statement: str, value: str) -> Iterator[psycopg.Connection]:
+def locked(urls: DatabaseUrls, statement: str, *values: str) -> Iterator[psycopg.Connection]:
     """Hold a lock for as long as the block lasts; yields another connection, to watch."""
     with psycopg.connect(urls.owner or "") as holder, psycopg.connect(urls.owner or "", autocommit=True) as watch:
-        holder.execute(statement.encode(), [value])
+        holder.execute(statement.encode(), values)
         yield watch
 
 

@@ -107,6 +107,21 @@ async def test_hours_that_no_grant_had_covered_count_as_used_unless_they_never_w
     assert await broken_rules(system) == {}
 
 
+async def test_what_a_correction_takes_off_a_loss_afterwards_was_never_used(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """Once compensated, hours that had never been used still counted as used in the true-up."""
+    customer, job = await start(api, system)
+    await lose_after_the_end(system, job, clock)
+    clock.now += timedelta(hours=1)
+    assert await send(api, correct(job.run_id, 0, "c1", clock, gpu_seconds=200 * HOUR)) == ["accepted"]
+    shown = await api.get(f"/contracts/{customer.contract['id']}/commitment")
+    assert (shown["used_gpu_hours"], shown["true_up"]["amount"]) == ("200.0000", "7200.00")
+    clock.now = BILLED
+    assert (await bill(api, customer, "2026-11"))["total"]["amount"] == "7200.00"
+    assert await broken_rules(system) == {}
+
+
 async def test_hours_that_come_back_before_the_end_may_be_used_until_then(
     api: Api, system: System, clock: ManualClock
 ) -> None:

@@ -11,8 +11,8 @@ import pytest
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import START, ManualClock
-from tests.broker.factories import Api
-from tests.broker.jobs.admitting.test_submissions import locked_contract, until_waiting
+from tests.broker.factories import Api, make_ready_customer
+from tests.broker.jobs.admitting.test_submissions import locked, locked_contract, until_waiting
 from tests.broker.metering.sources import Meter, open_meter
 from tests.broker.running_jobs import broken_rules
 
@@ -138,6 +138,25 @@ async def test_one_id_as_a_correction_and_as_an_event_at_one_moment_is_taken_onc
         await until_waiting(watch, 2)
     assert (await corrected, await measured) == (["accepted"], ["rejected"])
     assert await meter.used() == (0, 50_000)
+    assert await broken_rules(system) == {}
+
+
+async def test_requests_with_the_same_ids_crosswise_are_both_taken(
+    api: Api, system: System, urls: DatabaseUrls
+) -> None:
+    """One of them ended in a 503, to be sent again."""
+    async with open_meter(api) as one:
+        customer = await make_ready_customer(api)
+        other = Meter(api, one.key, customer)
+        await one.send(one.event("1"), other.event("2"))
+        with locked(urls, "LOCK TABLE usage_events IN SHARE MODE") as watch:
+            requests = [
+                asyncio.create_task(meter.verdicts(meter.event(own, quantity=7), correction(meter, of, 50, crossed)))
+                for meter, own, of, crossed in ((one, "x", "1", "y"), (other, "y", "2", "x"))
+            ]
+            await until_waiting(watch, 2)
+        answers = sorted([await request for request in requests])
+    assert answers == [["accepted", "accepted"], ["rejected", "rejected"]]
     assert await broken_rules(system) == {}
 
 
