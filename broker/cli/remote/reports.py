@@ -1,19 +1,22 @@
-"""`broker reports`: what a month has cost, what is owed, which plan to sign next, how good expected starts were."""
+"""`broker reports`: what a month has cost, what is owed, which plan to sign next, how good expected starts were.
+
+Those for finance alone are in `finance_reports.py`.
+"""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import typer
 
 from broker.cli.output import make_console, one_line, write_json
+from broker.cli.remote import finance_reports
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
+from broker.cli.remote.report_files import fetch_report
 from broker.cli.texts.columns import Column
-from broker.client.rest import Client
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,7 +87,7 @@ def show_monthly_cost(
     asked: dict[str, Any] = {"month": month, "group_by": group_by, "customer_id": customer_id}
     asked |= {"contract_number": contract_number, "month_over_month": month_over_month or None}
     with connect(url, key) as client:
-        report = _fetch(client, "monthly-cost", asked, output)
+        report = fetch_report(client, "monthly-cost", asked, output)
     if report is not None:
         places = [name for name in PLACES if name in report["group_by"]]
         rows = report["data"] if as_json else [*report["data"], {**report, "due_change": None, "total": True}]
@@ -113,7 +116,7 @@ def show_receivables(
     """Show what is owed of final invoices now, by how long it is overdue."""
     asked = {"customer_id": customer_id}
     with connect(url, key) as client:
-        report = _fetch(client, "receivables", asked, output)
+        report = fetch_report(client, "receivables", asked, output)
     if report is not None:
         write_table(report, DEBTS, _make_debt_row, as_json=as_json)
 
@@ -139,7 +142,7 @@ def show_plan_advice(
     """
     asked = {"customer_id": customer_id, "months": months}
     with connect(url, key) as client:
-        advice = _fetch(client, "plan-advice", asked, output)
+        advice = fetch_report(client, "plan-advice", asked, output)
     if advice is None:
         return
     write_table(advice, OPTIONS, _make_option_row, as_json=as_json)
@@ -188,12 +191,8 @@ def _describe_share(count: int, coverage: str | None) -> str:
     return str(count) if coverage is None else f"{count} ({Decimal(coverage):.0%})"
 
 
-def _fetch(client: Client, report: str, asked: dict[str, Any], output: Path | None) -> Any:
-    """Fetch a report; None, once it is written where a file is named for it: as XLSX, where its name ends so."""
-    if output is None:
-        return client.get(f"/reports/{report}", **asked)
-    as_format = "xlsx" if output.suffix.lower() == ".xlsx" else "csv"
-    query = {name: value for name, value in asked.items() if value is not None} | {"format": as_format}
-    written = client.download(f"/reports/{report}?{urlencode(query)}", output)
-    make_console().print(f"{written} is written.")
-    return None
+app.command("revenue")(finance_reports.show_revenue)
+app.command("commitments")(finance_reports.show_commitments)
+app.command("pool-margin")(finance_reports.show_pool_margin)
+app.command("focus")(finance_reports.export_focus)
+app.command("cost-rate")(finance_reports.set_cost_rate)

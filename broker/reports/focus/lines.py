@@ -24,7 +24,7 @@ LINES = f"""
     SELECT i.id AS invoice_id, i.number, i.customer_id, u.name AS customer, i.contract_id, i.month, i.issuer,
            i.grant_id, i.finalized_at AS booked_at, l.kind, l.description, l.job_id, l.project_id, p.name AS project,
            l.meter, l.quantity, l.unit_price, l.rate_card_version, l.used_month, l.list_price, l.list_amount_micros,
-           l.grants, l.amount_micros, j.name AS job, j.labels,
+           l.grants, l.basis, l.amount_micros, j.name AS job, j.labels,
            (SELECT string_agg(DISTINCT r.gpu_type, ',') FROM runs r WHERE r.job_id = l.job_id) AS gpu_type,
            lead(l.kind) OVER (PARTITION BY l.invoice_id ORDER BY l.position) = 'advance' AS taken_off
     FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id JOIN customers u ON u.id = i.customer_id

@@ -20,7 +20,7 @@ KINDS = {
     "correction": ("Usage", "Usage-Based"),
     "commitment": ("Purchase", "One-Time"),
     "guarantee": ("Purchase", "Recurring"),
-    "true_up": ("Purchase", "One-Time"),
+    "true_up": ("Usage", "One-Time"),
     "tier_settlement": ("Adjustment", "Usage-Based"),
     "tax": ("Tax", "Usage-Based"),
 }
@@ -55,6 +55,7 @@ def _make_row(line: Mapping[str, Any], terms: ContractTerms, found: FocusLines) 
     }
     row |= _describe_resource(line) | _describe_commitment(line, terms, found.grants)
     row |= _describe_price(line, terms) if line["meter"] and line["kind"] in {"usage", "correction"} else {}
+    row |= _describe_unused(line, terms) if line["kind"] == "true_up" else {}
     row["PricingCurrencyEffectiveCost"] = row["EffectiveCost"]
     return row
 
@@ -168,6 +169,34 @@ def _describe_commitment(line: Mapping[str, Any], terms: ContractTerms, grants: 
         "CommitmentDiscountUnit": UNITS[meter],
         "CommitmentDiscountStatus": None if is_purchase else "Used",
         "ContractApplied": json.dumps({"Elements": elements}, sort_keys=True),
+    }
+
+
+def _describe_unused(line: Mapping[str, Any], terms: ContractTerms) -> Row:
+    """Describe committed hours that nobody used: what the contract committed to is used, or unused, in the format."""
+    years = [year for years in (line["basis"] or {}).get("commitments", []) for year in years]
+    unused = max(0, sum(year["committed"] - year["used"] for year in years))
+    quantity = format(as_units(unused, "gpu_seconds"), "f")
+    element = {"ContractId": terms.id, "ContractCommitmentId": terms.id}
+    applied = element | {"ContractCommitmentAppliedCost": float(Money(line["amount_micros"]).to_decimal())}
+    return {
+        "ResourceId": terms.id,
+        "ResourceType": "Contract",
+        "CommitmentDiscountId": terms.id,
+        "CommitmentDiscountCategory": "Usage",
+        "CommitmentDiscountName": "committed GPU-hours",
+        "CommitmentDiscountType": "committed hours",
+        "CommitmentDiscountQuantity": quantity,
+        "CommitmentDiscountUnit": UNITS["gpu_seconds"],
+        "CommitmentDiscountStatus": "Unused",
+        "ContractApplied": json.dumps({"Elements": [applied]}, sort_keys=True),
+        "PricingCategory": "Committed",
+        "PricingQuantity": quantity,
+        "PricingUnit": UNITS["gpu_seconds"],
+        "SkuId": "gpu_seconds",
+        "SkuMeter": METERS["gpu_seconds"],
+        "SkuPriceId": f"gpu_seconds/{terms.plan.value}/unused",
+        "SkuPriceDetails": json.dumps({"x_Plan": terms.plan.value}),
     }
 
 

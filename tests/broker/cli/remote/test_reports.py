@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from broker.cli.failures import ExitCode
+from broker.cli.remote.finance_reports import make_commitment_row, make_pool_row
 from broker.cli.remote.reports import make_week_row
 from broker.client.typed import BrokerClient
 from tests.broker.cli.conftest import Run
@@ -67,3 +68,37 @@ def test_no_start_was_told_in_these_weeks(run: Run, customer_run: Run) -> None:
     assert "No job that waited" in run("reports", "start-accuracy", "--queue", "priority").stdout
     assert json.loads(run("reports", "start-accuracy", "--json").stdout)["object"] == "start_accuracy"
     assert customer_run("reports", "start-accuracy").exit_code == ExitCode.REFUSED
+
+
+def test_finance_sees_revenue_commitments_and_pools_and_exports_invoices(
+    run: Run, customer_run: Run, admin: BrokerClient, tmp_path: Path
+) -> None:
+    customer = admin.post("/customers", {"name": "Deferred Tea"})
+    admin.post("/contracts", {"customer_id": customer["id"], "plan": "prepaid", "committed_gpu_hours": 500})
+    month = f"{datetime.now(UTC):%Y-%m}"
+    shown = run("reports", "revenue", month, "--customer", customer["id"], COLUMNS="160").stdout.splitlines()
+    assert shown[1].split()[:2] == ["Deferred", "Tea"]
+    assert shown[2].split() == ["total", "0.00", "2600.00", "0.00", "0.00", "0.00", "0.00", "2600.00", "0.00", "0.00"]
+    committed = run("reports", "commitments", "--customer", customer["id"], COLUMNS="160").stdout.splitlines()
+    assert committed[1].split()[2:7] == ["prepaid", "500.0000", "0.0000", "0.0", "0.0000"]
+    assert run("reports", "pool-margin", month).exit_code == 0
+    assert run("reports", "cost-rate", "nobody", "2.35", "2026-11-01").exit_code == ExitCode.REFUSED
+    book = tmp_path / "revenue.xlsx"
+    assert run("reports", "revenue", month, "-o", str(book)).exit_code == 0
+    assert book.read_bytes().startswith(b"PK")
+    file = tmp_path / "focus.csv"
+    assert run("reports", "focus", month, "--customer", customer["id"], "-o", str(file)).exit_code == 0
+    (row,) = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig")))
+    assert (row["BilledCost"], row["ChargeCategory"]) == ("2600.00", "Purchase")
+    assert customer_run("reports", "revenue", month).exit_code == ExitCode.REFUSED
+
+
+def test_what_nobody_can_say_is_a_dash() -> None:
+    ends = dict.fromkeys(("exhausted_earliest", "exhausted_expected", "exhausted_latest"))
+    hours = {"committed_gpu_hours": "1", "used_gpu_hours": "0", "left_gpu_hours": "1", "attained_percent": None}
+    row = {"customer": "a\nb", "plan": "long_term", "ends_at": "2027-01-01T00:00:00Z", **ends, **hours}
+    told = make_commitment_row({**row, "expected_true_up": {"amount": "4.00"}})
+    assert told == ["a b", "long_term", "1", "0", "-", "1", "-", "-", "-", "2027-01-01", "4.00"]
+    costs = dict.fromkeys(("used_cost", "idle_cost", "margin")) | {"charged": {"amount": "1"}, "borne": {"amount": "2"}}
+    pool = {"pool": None, "gpu_type": None, "used_gpu_hours": "3", "idle_gpu_hours": "0", **costs}
+    assert make_pool_row(pool) == ["from outside", "-", "3", "0", "1", "2", "-", "-", "-"]

@@ -42,7 +42,11 @@ async def test_billed_costs_are_what_the_final_invoices_ask_for(api: Api, system
     assert add(rows, ChargeCategory="Purchase", SubAccountId="", ResourceType="Grant") == 2600
     assert add(rows, ChargeCategory="Tax") > 0
     assert add(rows, ChargeCategory="Adjustment") < 0, "volume tiers"
-    usage = [row for row in rows if row["ChargeCategory"] == "Usage"]
+    (unused,) = [row for row in rows if row["CommitmentDiscountStatus"] == "Unused"]
+    assert (unused["BilledCost"], unused["PricingQuantity"]) == ("5600.00", "1399.99972222222"), (
+        "600 h and a second used"
+    )
+    usage = [row for row in rows if row["ChargeCategory"] == "Usage" and row != unused]
     assert add(usage, "ListCost") >= add(usage, "ContractedCost")
     report = await api.get("/reports/monthly-cost", month=NOVEMBER)
     assert add(usage, "ContractedCost") == Decimal(report["cost"]["amount"])
