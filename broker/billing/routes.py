@@ -15,7 +15,7 @@ from broker.billing.documents.service import (
     write_document,
 )
 from broker.billing.documents.words import Language
-from broker.billing.evidence import read_evidence, write_evidence
+from broker.billing.evidence import pack_evidence, read_evidence, write_evidence
 from broker.billing.fapiao_debt import FapiaoDebts
 from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.schemas import (
@@ -149,11 +149,18 @@ async def get_invoice(
     response_class=Response,
     responses={200: {"content": {"application/json": {}}, "description": "The evidence, sealed."}},
 )
-async def get_evidence(caller: BillingCaller, invoice_id: str) -> Response:
+async def get_evidence(
+    caller: BillingCaller,
+    invoice_id: str,
+    accept_encoding: Annotated[
+        str, Header(description="With gzip in it, what is long comes compressed.", examples=["gzip"])
+    ] = "",
+) -> Response:
     """Get the evidence of a final invoice: what `broker invoices verify` works its total out anew from, offline."""
     async with caller.look() as work:
         evidence = await read_evidence(work, invoice_id)
-    return Response(await to_thread(write_evidence, evidence), media_type="application/json")
+    content, headers = await to_thread(lambda: pack_evidence(write_evidence(evidence), accept_encoding))
+    return Response(content, media_type="application/json", headers=headers)
 
 
 @router.get("/{invoice_id}/breakdown")

@@ -48,7 +48,6 @@ class PlanAdvice:
     An option that commits to nothing has none; nor has any where hours on demand cost nothing.
     """
 
-    card: RateCard
     options: Sequence[JudgedOption]
     break_even: Mapping[PlanOption, Fraction]
 
@@ -78,7 +77,7 @@ def advise_plan(card: RateCard, months: Sequence[MonthUsage], present: Sequence[
     is_priced = card.terms(PlanName.ON_DEMAND).per_gpu_hour > 0
     committing = [option for option in options if option.committed_gpu_hours and is_priced]
     break_even = {option: compute_break_even(card, option) for option in committing}
-    return PlanAdvice(card, judged, break_even)
+    return PlanAdvice(judged, break_even)
 
 
 def compute_break_even(card: RateCard, option: PlanOption) -> Fraction:

@@ -1,10 +1,11 @@
 """What an open month owes beside its usage, as it is now: volume tiers, true-ups, guaranteed GPUs, tax on all of it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, func, not_, or_, select
 
 from broker.billing.lines.batch import MonthBatch
 from broker.billing.lines.guarantees import draft_guarantees
@@ -13,27 +14,39 @@ from broker.billing.lines.tiers import tier_lines
 from broker.billing.lines.true_up import true_up_lines
 from broker.billing.model import DraftLine, LineKind
 from broker.contracts import service as contracts
-from broker.contracts.terms.model import ContractTerms
+from broker.contracts.cards.rate_cards import list_cards
+from broker.contracts.terms.agreed import make_tax
+from broker.contracts.terms.model import CardChoice, ContractTerms
 from broker.ledger.tables import ClosedMonth
 from broker.reports.costs.costs import Costs, Fact, Place
 from broker.reports.costs.reading import Asked
 from broker.work import Work
 from pricing.money import Money
+from pricing.tax import TaxMode
 
 
 async def read_contract_parts(work: Work, asked: Asked, used: Iterable[Fact]) -> list[Fact]:
     """Read what contracts owe beside their usage in an open month; guarantees by now, as the next invoice shows them.
 
-    Their tiers and true-ups are read for all of them together.
+    A contract that owes no more than tax is taxed by its row; tiers and true-ups of the others are read for all of them
+    together.
     """
     billed: defaultdict[str, int] = defaultdict(int)
+    places = {}
     for fact in used:
         billed[fact.place.contract_id] += fact.costs.due
-    terms = await contracts.load_terms(work, {*billed, *await _list_owing(work, asked)})
+        places[fact.place.contract_id] = fact.place._replace(project_id=None, gpu_type=None)
+    rows = await _list_owing(work, asked, billed.keys())
+    plain = {row.id: make_tax(TaxMode(row.tax_mode), row.tax_rate) for row in rows if row.plain}
+    facts = [
+        Fact(places[contract_id], Costs(tax=tax.compute(Money(billed[contract_id])).micros), final=False)
+        for contract_id, tax in plain.items()
+        if tax.mode == TaxMode.ON_TOP and contract_id in places
+    ]
+    terms = await contracts.load_terms(work, {row.id for row in rows if not row.plain})
     own = {each.id: each for each in terms.values() if asked.month <= each.billing_month(work.now)}
     batch = MonthBatch(asked.month, own)
     parts = await tier_lines(work, batch), await true_up_lines(work, batch)
-    facts = []
     for each in own.values():
         settled = [line for lines in parts for line in lines.get(each.id, ())]
         costs = _sum_parts(each, asked.month, work.now, billed[each.id], settled)
@@ -41,17 +54,22 @@ async def read_contract_parts(work: Work, asked: Asked, used: Iterable[Fact]) ->
     return facts
 
 
-async def _list_owing(work: Work, asked: Asked) -> list[str]:
-    """List the contracts that may owe something for time alone in a month that is not closed for them."""
+async def _list_owing(work: Work, asked: Asked, used: Collection[str]) -> Sequence[Any]:
+    """List the contracts that may owe something beside usage in a month that is not closed for them.
+
+    `plain`: that is tax alone, at a rate that was never changed.
+    """
     contract = contracts.Contract
+    tiered = [listed.card.version for listed in await list_cards(work) if listed.card.has_tiers]
     closed = exists().where(ClosedMonth.contract_id == contract.id, ClosedMonth.month == asked.month)
-    commits = or_(contract.committed_gpu_hours > 0, func.jsonb_array_length(contract.changes) > 0)
+    follows = or_(contract.rate_card_version.in_(tiered), contract.card_choice != CardChoice.PINNED.value)
     guarantees = func.jsonb_array_length(contract.guaranteed_gpus) > 0
-    query = select(contract.id).where(~closed, contract.cancelled_at.is_(None), commits | guarantees)
-    query = query.where(contract.starts_at <= work.now)
+    owes = or_(contract.committed_gpu_hours > 0, func.jsonb_array_length(contract.changes) > 0, guarantees)
+    query = select(contract.id, contract.tax_mode, contract.tax_rate, not_(owes | follows).label("plain"))
+    query = query.where(~closed, contract.starts_at <= work.now, owes | contract.id.in_(used))
     for column, wanted in ((contract.customer_id, asked.customer_id), (contract.id, asked.contract_id)):
         query = query if wanted is None else query.where(column == wanted)
-    return list(await work.session.scalars(query))
+    return (await work.session.execute(query)).all()
 
 
 def _sum_parts(terms: ContractTerms, month: str, now: datetime, billed: int, settled: Sequence[DraftLine]) -> Costs:

@@ -76,32 +76,58 @@ IS_BILLABLE = """coalesce(l.kind <> 'advance' AND lead(l.kind) OVER (
 RATED = f"SELECT r.* FROM rate_lines r WHERE r.month = :month AND r.quantity > 0 AND {SEEN.format('r')} AND " + (
     NOT_CLOSED.format("r")
 )
+PRICES = """unnest(CAST(:versions AS text[]), CAST(:types AS text[]), CAST(:meters AS text[]),
+                      CAST(:prices AS numeric[])) AS p (version, type, meter, price)"""
+# Where a job ran on one type only, under a card that its contract pins, its line has one list price. Other lines are
+# priced capture by capture: that reads a hundred times as many rows.
+ALIKE = """
+    SELECT r.*, coalesce(j.project_id, s.project_id) AS project_id, c.contract_number, t.gpu_type,
+           coalesce(t.types, 1) = 1 AND c.card_choice = 'pinned' AND jsonb_array_length(c.changes) = 0 AS alike
+    FROM ({rounded}) r JOIN contracts c ON c.id = r.contract_id
+    LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN usage_streams s ON s.id = r.job_id
+    LEFT JOIN LATERAL (SELECT s.gpu_type, 1 AS types WHERE s.id IS NOT NULL
+                       UNION ALL SELECT * FROM (SELECT min(u.gpu_type), count(DISTINCT coalesce(u.gpu_type, ''))
+                                                FROM runs u WHERE u.job_id = r.job_id) u WHERE s.id IS NULL) t
+        ON true"""
+# Where every line is alike, no capture is looked at.
+OF_SEVERAL = """NOT c.borne AND EXISTS (SELECT FROM rated WHERE NOT alike)
+              AND c.job_id IN (SELECT job_id FROM rated WHERE NOT alike)"""
 LISTED = f"""
     SELECT {KEY}, sum({FEN} * ({round_half_even("x", "per")})) AS listed
     FROM (SELECT {KEY}, rate_card_version, {PER}::numeric AS per, sum(quantity * p.price * 100) AS x
-          FROM ({TYPED.format(wanted="NOT c.borne AND " + NOT_CLOSED.format("c"))}) u
-          JOIN unnest(CAST(:versions AS text[]), CAST(:types AS text[]), CAST(:meters AS text[]),
-                      CAST(:prices AS numeric[])) AS p (version, type, meter, price)
+          FROM ({TYPED.format(wanted=OF_SEVERAL)}) u
+          JOIN {PRICES}
               ON p.version = u.rate_card_version AND p.meter = u.unit AND p.type = coalesce(u.gpu_type, '')
           WHERE quantity > 0 AND NOT taken GROUP BY {KEY}, rate_card_version) x
     GROUP BY {KEY}"""
+LINE = "contract_id, job_id, used_month, unit, unit_price, billable"
 OPEN = f"""
-    SELECT o.*, c.contract_number, coalesce(j.project_id, s.project_id) AS project_id
-    FROM (
-        SELECT r.customer_id, r.contract_id, r.job_id, r.used_month, r.unit, r.unit_price, r.billable, false AS taken,
-               '' AS cause, CASE r.used_month WHEN r.month THEN 'usage' ELSE 'correction' END AS kind,
-               r.quantity::numeric AS quantity, r.amount, coalesce(l.listed, r.amount) AS listed
-        FROM ({round_lines(RATED, "contract_id, used_month, unit, unit_price, billable")}) r
-        LEFT JOIN ({LISTED}) l ON NOT l.taken
-            AND (l.contract_id, l.job_id, l.used_month, l.unit, l.unit_price, l.billable)
-              = (r.contract_id, r.job_id, r.used_month, r.unit, r.unit_price, r.billable)
-        UNION ALL
-        SELECT t.customer_id, t.contract_id, t.job_id, t.used_month, t.unit, t.unit_price, t.billable, true, '',
-               'correction', -sum(t.quantity), -sum(t.amount_micros), -sum(t.amount_micros)
-        FROM rate_corrections t
-        WHERE t.month = :month AND {NOT_CLOSED.format("t")} AND {SEEN.format("t")} GROUP BY 1, 2, 3, 4, 5, 6, 7) o
-    JOIN contracts c ON c.id = o.contract_id
-    LEFT JOIN jobs j ON j.id = o.job_id LEFT JOIN usage_streams s ON s.id = o.job_id"""
+    WITH rated AS MATERIALIZED ({ALIKE.format(rounded=round_lines(RATED, LINE.replace("job_id, ", "")))}),
+    listed AS ({LISTED}),
+    priced AS (
+        SELECT r.*, CASE WHEN r.alike
+                         THEN {FEN} * ({round_half_even("(r.quantity * p.price * 100)", "r.per")})
+                         ELSE l.listed END AS listed
+        FROM rated r
+        LEFT JOIN {PRICES}
+            ON r.alike AND p.version = r.rate_card_version AND p.meter = r.unit AND p.type = coalesce(r.gpu_type, '')
+        LEFT JOIN listed l ON NOT r.alike AND NOT l.taken
+            AND ({", ".join(f"l.{name}" for name in LINE.split(", "))})
+              = ({", ".join(f"r.{name}" for name in LINE.split(", "))}))
+    SELECT r.customer_id, r.contract_id, r.job_id, r.used_month, r.unit, r.unit_price, r.billable, false AS taken,
+           '' AS cause, CASE r.used_month WHEN r.month THEN 'usage' ELSE 'correction' END AS kind,
+           r.quantity::numeric AS quantity, r.amount, coalesce(r.listed, r.amount) AS listed, r.contract_number,
+           r.project_id
+    FROM priced r
+    UNION ALL
+    SELECT t.customer_id, t.contract_id, t.job_id, t.used_month, t.unit, t.unit_price, t.billable, true, '',
+           'correction', -t.quantity, -t.micros, -t.micros, c.contract_number, coalesce(j.project_id, s.project_id)
+    FROM (SELECT t.customer_id, t.contract_id, t.job_id, t.used_month, t.unit, t.unit_price, t.billable,
+                 sum(t.quantity) AS quantity, sum(t.amount_micros) AS micros
+          FROM rate_corrections t
+          WHERE t.month = :month AND {NOT_CLOSED.format("t")} AND {SEEN.format("t")} GROUP BY 1, 2, 3, 4, 5, 6, 7) t
+    JOIN contracts c ON c.id = t.contract_id
+    LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN usage_streams s ON s.id = t.job_id"""
 
 # What the house bore in a month, rounded as the margin report has it.
 BORNE = """

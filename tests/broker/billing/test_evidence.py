@@ -1,7 +1,11 @@
 """Evidence of final invoices: it proves their totals, never changes, and is nobody else's."""
 
+import gzip
 from datetime import timedelta
 
+import pytest
+
+from broker.billing.evidence import pack_evidence
 from broker.metering.reading.charged_intervals import list_charged_intervals
 from broker.system import System
 from pricing.evidence.verify import verify_evidence
@@ -62,3 +66,17 @@ async def test_what_was_measured_is_followed_from_the_line_to_the_interval(
     async with system.work() as work:
         told = await list_charged_intervals(work, {run["run_id"]: {0}}, until=START - timedelta(days=1))
     assert [each.sequence for each in told[run["run_id"]]] == [0], "it was charged, so it is told whenever it came"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_packed"),
+    [("gzip, deflate", True), ("GZIP; q=0.5", True), ("", False), ("identity", False), ("gzip;q=0", False)],
+)
+def test_long_evidence_is_compressed_for_who_accepts_it(accepted: str, is_packed: bool) -> None:
+    content = b'{"intervals": 1}\n' * 1000
+    packed, headers = pack_evidence(content, accepted)
+    assert (gzip.decompress(packed) if is_packed else packed) == content
+    assert headers.get("Content-Encoding") == ("gzip" if is_packed else None)
+    assert headers["Vary"] == "Accept-Encoding"
+    assert pack_evidence(content, accepted) == (packed, headers), "always the same bytes"
+    assert pack_evidence(b"{}", accepted)[0] == b"{}", "what is short is as long as its heads"
