@@ -138,8 +138,8 @@ class Daemon:
         access = open_access(settings)
         if access is not None:
             self.stripe = StripeRelay(self.system, access)
-            self._every(settings.sweep_seconds, self.stripe.run)
-            self._at(self.stripe.reconcile, hour=19, minute=30)
+            self._every(settings.sweep_seconds, self.relay_to_stripe)
+            self._at(self.reconcile_stripe, hour=19, minute=30)
 
     def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
         self._schedule(job, "interval", seconds=seconds)
@@ -424,6 +424,16 @@ class Daemon:
         async with self.system.work() as work:
             ending = await contracts.list_ending(work)
         await self.system.work_on(ending, attend_to_end)
+
+    async def relay_to_stripe(self) -> None:
+        """Ask Stripe for what is due there, and handle the events that it sent."""
+        if self.stripe is not None:
+            await self.stripe.run()
+
+    async def reconcile_stripe(self) -> None:
+        """Compare our books with what Stripe has; the log names every difference."""
+        if self.stripe is not None:
+            await self.stripe.reconcile()
 
     async def verify_books(self) -> None:
         """Verify the books for alarms, where no other process has within the hour; the log names what is broken."""

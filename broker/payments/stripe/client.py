@@ -29,6 +29,10 @@ class WrongAccount(OperatorError):
     """The key is of another account than the one that is set, so nothing is sent."""
 
 
+class StripeAway(OperatorError):
+    """Stripe does not answer, or not to our key; it is asked again."""
+
+
 @dataclass(frozen=True)
 class StripeAccess:
     """A client with our key. `is_live`: the key moves real money."""
@@ -49,8 +53,11 @@ class StripeAccess:
         self.thread.shutdown()
 
     async def check_account(self) -> None:
-        """Check that the key is of the account that is set. Raises: WrongAccount, stripe.StripeError."""
-        found = await self.ask(lambda client: client.v1.accounts.retrieve_current())
+        """Check that the key is of the account that is set. Raises: WrongAccount, StripeAway."""
+        try:
+            found = await self.ask(lambda client: client.v1.accounts.retrieve_current())
+        except stripe.StripeError as error:
+            raise StripeAway(f"Stripe cannot be asked with BROKER_STRIPE_API_KEY: {describe_error(error)}") from error
         if found.id != self.account_id:
             raise WrongAccount(
                 f"BROKER_STRIPE_API_KEY is of account {found.id}, but BROKER_STRIPE_ACCOUNT_ID says {self.account_id}:"

@@ -23,6 +23,7 @@ class DifferenceKind(StrEnum):
     BALANCE = "balance"
     REFUND = "refund"
     EVENT = "event"
+    WAITING = "waiting"
 
 
 CURES = {
@@ -37,6 +38,7 @@ CURES = {
     DifferenceKind.STUCK: "mend what it says, then retry it: `broker stripe retry INVOICE`",
     DifferenceKind.BALANCE: "set the customer's credit balance at Stripe to zero: our books keep all credit",
     DifferenceKind.REFUND: "it was refunded at Stripe by hand; tell the broker by a refund of the same amount",
+    DifferenceKind.WAITING: "it is sent again by itself; mend what it says: the key, the network",
     DifferenceKind.EVENT: "it is tried again by itself; the log of the broker says why it failed",
 }
 

@@ -58,6 +58,7 @@ async def list_to_plan(work: Work) -> list[str]:
             StripeInvoice.problem.is_(None),
             or_(
                 ~StripeInvoice.settled,
+                (StripeInvoice.status == StripeStatus.DELETED.value) & (due.c.due_micros > 0),
                 StripeInvoice.status.in_(AT_STRIPE) & (StripeInvoice.remaining_fen * MICROS_PER_FEN > due.c.due_micros),
                 StripeInvoice.status.in_([StripeStatus.OPEN.value, StripeStatus.PAID.value])
                 & select(noted.c.id)
@@ -104,6 +105,12 @@ async def note_deleted(work: Work, row: StripeInvoice) -> None:
     """Note that the draft of an invoice is gone."""
     row.status, row.remaining_fen = StripeStatus.DELETED.value, 0
     row.changed_at, row.settled = work.now, False
+
+
+def begin_anew(row: StripeInvoice) -> None:
+    """Begin anew with an invoice whose draft was deleted and that is owed again: a transfer was taken back."""
+    row.status, row.stripe_id = StripeStatus.NONE.value, None
+    row.has_lines, row.asked_fen, row.credited_fen = False, 0, 0
 
 
 async def find_by_stripe_id(work: Work, stripe_id: str) -> StripeInvoice | None:

@@ -11,7 +11,7 @@ from broker.contracts import service as contracts
 from broker.identity import service as identity
 from broker.payments.stripe import bodies
 from broker.payments.stripe.bodies import Body, SentInvoice, Taken
-from broker.payments.stripe.invoices import lock_row
+from broker.payments.stripe.invoices import begin_anew, lock_row
 from broker.payments.stripe.lines import MOST_FEN, BilledLine, SentLines, plan_lines
 from broker.payments.stripe.model import OurInvoice, StepKind, StripeStatus, TheirInvoice, plan_step
 from broker.payments.stripe.steps import NewStep, has_live_step, has_waiting, list_sent, note_done, write_step
@@ -48,6 +48,8 @@ async def plan_invoice(work: Work, invoice_id: str) -> None:
         return
     customer = await work.session.get_one(StripeCustomer, row.customer_id, with_for_update=True, populate_existing=True)
     invoice = await billing.get_invoice(work, invoice_id)
+    if row.status == StripeStatus.DELETED and await is_wanted(work, invoice_id):
+        begin_anew(row)
     planned = Planned(row, customer, invoice, await _list_unsent_notes(work, invoice_id))
     kind = plan_step(read_ours(planned), read_theirs(planned))
     row.settled = kind is None

@@ -22,7 +22,7 @@ PAGE = 100
 # Invoices that were made earlier, and are not open any more, are not compared again.
 WINDOW = timedelta(days=100)
 RECONCILED = "stripe_reconciled"
-OLD_EVENT = timedelta(hours=1)
+OLD = timedelta(hours=1)
 HEALED_BY_LOOKING = frozenset({DifferenceKind.REMAINING, DifferenceKind.PAID, DifferenceKind.STATUS})
 STILL_OPEN = (StripeStatus.DRAFT, StripeStatus.OPEN)
 
@@ -74,6 +74,7 @@ async def reconcile(work: Work, there: AtStripe) -> list[StripeDifference]:
         *await _find_balances(work, there.balances),
         *await _find_refunds(work, there.refunds),
         *await _find_old_events(work),
+        *await _find_waiting(work),
     ]
     await work.session.execute(delete(StripeDifference))
     rows = [_to_row(each, work.now) for each in found]
@@ -150,10 +151,24 @@ async def _find_refunds(work: Work, refunds: Iterable[stripe.Refund]) -> list[Di
 
 
 async def _find_old_events(work: Work) -> list[Difference]:
-    stuck = await list_stuck(work, STRIPE, before=work.now - OLD_EVENT)
+    stuck = await list_stuck(work, STRIPE, before=work.now - OLD)
     return [
         Difference(DifferenceKind.EVENT, None, each.event_id, each.last_error or "not handled", each.type)
         for each in stuck
+    ]
+
+
+async def _find_waiting(work: Work) -> list[Difference]:
+    """Find the steps to which Stripe has given no good answer for long."""
+    query = select(StripeStep).where(
+        StripeStep.state == StepState.WAITING.value, StripeStep.failures > 0, StripeStep.created_at < work.now - OLD
+    )
+    steps = (await work.session.scalars(query.order_by(StripeStep.id).limit(100))).all()
+    return [
+        Difference(
+            DifferenceKind.WAITING, each.invoice_id, None, f"{each.step} of {each.object_id}", str(each.last_error)
+        )
+        for each in steps
     ]
 
 

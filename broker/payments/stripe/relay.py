@@ -12,7 +12,7 @@ from broker.errors import DomainError
 from broker.failure_log import describe_failure
 from broker.payments.stripe import calls, refunds
 from broker.payments.stripe.calls import Mismatch, Sending
-from broker.payments.stripe.client import StripeAccess, classify_error, describe_error
+from broker.payments.stripe.client import StripeAccess, StripeAway, classify_error, describe_error
 from broker.payments.stripe.events import handle_event
 from broker.payments.stripe.fetching import Fetched, ForeignCurrency, NotBooked, fetch_whole, note_fetched
 from broker.payments.stripe.invoices import (
@@ -62,7 +62,7 @@ class StripeRelay:
     is_checked: bool = field(default=False)
 
     async def run(self) -> None:
-        """Plan, send and handle all that is due. Raises: WrongAccount, stripe.StripeError."""
+        """Plan, send and handle all that is due. Raises: WrongAccount, StripeAway."""
         if not self.is_checked:
             await self.access.check_account()
             self.is_checked = True
@@ -73,8 +73,11 @@ class StripeRelay:
             pass
 
     async def reconcile(self) -> None:
-        """Compare our books with all that Stripe has, and look again at what differs. Raises: stripe.StripeError."""
-        there = await read_stripe(self.access, now=self.system.services.now)
+        """Compare our books with all that Stripe has, and look again at what differs. Raises: StripeAway."""
+        try:
+            there = await read_stripe(self.access, now=self.system.services.now)
+        except stripe.StripeError as error:
+            raise StripeAway(f"Stripe cannot be compared with our books: {describe_error(error)}") from error
         async with self.system.work() as work:
             found = await reconcile(work, there)
         for each in found:

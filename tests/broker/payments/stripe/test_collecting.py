@@ -241,12 +241,12 @@ async def test_second_payment_beside_a_transfer_is_the_customers_credit(
     assert await broken_rules(system) == {}
 
 
-async def pay_by_transfer(api: Api, system: System, order: Collected, amount: str) -> None:
+async def pay_by_transfer(api: Api, system: System, order: Collected, amount: str, serial: str = "1") -> None:
     """Have the bank tell of a transfer that names the invoice."""
     remark = (await api.get(f"/invoices/{order.invoice_id}"))["payment_reference"]
     async with system.work() as work:
         came = Receipt(
-            PaymentSource.BANK_TRANSFER, "6222", "1", Money.from_decimal(amount), work.now.date(), remark=remark
+            PaymentSource.BANK_TRANSFER, "6222", serial, Money.from_decimal(amount), work.now.date(), remark=remark
         )
         await record_receipts(work, [came])
 
@@ -291,3 +291,50 @@ async def test_payment_of_an_order_that_is_over_is_credit(
     await run_down(relay)
     assert (await api.get(f"/invoices/{order.invoice_id}"))["status"] == "void"
     assert await broken_rules(system) == {}
+
+
+async def test_invoice_owed_again_is_asked_for_again(
+    api: Api, system: System, relay: StripeRelay, stripe: FakeStripe, clock: ManualClock
+) -> None:
+    order = await make_order(api)
+    await relay.plan()
+    for _ in range(3):
+        await relay.send_next()
+    await pay_by_transfer(api, system, order, "1000.00")
+    await pay_by_transfer(api, system, order, "1600.00", serial="2")
+    await run_down(relay)
+    assert stripe.account.invoices == {}, "it was a draft yet"
+    (*_first, payment) = (await api.get("/payments"))["data"]
+    await api.post(f"/payments/{payment['id']}/unclaim", {"reason": "Not theirs"})
+    await run_down(relay)
+    made = find_invoice(stripe, order)
+    assert (made["status"], made["amount_remaining"]) == ("open", 100_000)
+    assert await broken_rules(system) == {}
+
+
+async def test_credit_that_comes_and_goes_in_odd_fen_stays_whole(
+    api: Api, system: System, relay: StripeRelay, stripe: FakeStripe, clock: ManualClock
+) -> None:
+    """Others lost a fen at each top-up of a wallet, and another where it paid."""
+    order = await make_order(api)
+    await run_down(relay)
+    made = find_invoice(stripe, order)
+    stripe.account.pay(made["id"])
+    odd = [1, 2, 3_333, 6_667, 99, 12_345]
+    for fen in odd:
+        stripe.account.pay(made["id"], fen)
+    await send_events(api, stripe, clock)
+    await run_down(relay)
+    assert await read_credit(system, order) == f"-{sum(odd) / 100:.2f}"
+    bought = await buy_hours(api, order)
+    for _ in range(2):
+        await api.post(f"/invoices/{bought}/pay", {"from_credit": True})
+    left = sum(odd) - 10_400
+    assert await read_credit(system, order) == f"-{left / 100:.2f}"
+    assert await broken_rules(system) == {}
+
+
+async def buy_hours(api: Api, order: Collected) -> str:
+    """Order 20 hours at 5.20."""
+    bought = await api.post("/purchases", {"contract_id": order.contract["id"], "gpu_hours": 20}, expect=201)
+    return str(bought["invoice_id"])

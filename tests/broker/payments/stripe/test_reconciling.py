@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from broker.month_checks import check_stripe
+from broker.payments.stripe.client import StripeAway
 from broker.payments.stripe.relay import StripeRelay
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, staff_key
 from tests.broker.payments.stripe.collecting import Collected, find_invoice, make_order, read_granted, run_down
-from tests.broker.payments.stripe.fake.server import FakeStripe
+from tests.broker.payments.stripe.fake.server import FakeStripe, Fault
 from tests.broker.running_jobs import broken_rules
 
 
@@ -138,3 +139,25 @@ async def test_daily_reconciliation_says_in_the_log_what_differs(
     stripe.account.pay(find_invoice(stripe, order)["id"])
     await relay.reconcile()
     assert f"our books and Stripe differ: paid of {order.invoice_id}" in caplog.text
+
+
+async def test_step_without_an_answer_is_listed_after_an_hour(
+    api: Api, relay: StripeRelay, stripe: FakeStripe, clock: ManualClock
+) -> None:
+    stripe.fail("/v1/customers", *[Fault.BUSY] * 20)
+    order = await make_order(api)
+    for _ in range(4):
+        await relay.run()
+        clock.advance(minutes=16)
+    (waiting,) = await find_differences(api)
+    assert waiting[:2] == ("waiting", f"customer of {order.customer_id}")
+
+
+async def test_key_that_stripe_does_not_know_is_one_line(relay: StripeRelay, stripe: FakeStripe) -> None:
+    def break_down(method: str, path: str) -> None:
+        raise ConnectionError(method, path)
+
+    stripe.before_call = break_down
+    for act in (relay.run, relay.reconcile):
+        with pytest.raises(StripeAway, match="Stripe cannot be"):
+            await act()
