@@ -59,6 +59,7 @@ COMMANDS = {
         "broker.cli.remote.stripe:app", "Stripe: whose invoices it collects, how far they are, differences."
     ),
     "payments": Place("broker.cli.remote.payments:app", "Payments: import statements, list, claim, unclaim, return."),
+    "disputes": Place("broker.cli.remote.disputes:app", "Disputes: list, open, answer, win, lose, withdraw."),
     "refunds": Place("broker.cli.remote.refunds:app", "Refunds: list, request, send, confirm, fail."),
     "rate-cards": Place("broker.cli.remote.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(

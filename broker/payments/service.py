@@ -1,17 +1,12 @@
-"""Payments as they are listed and shown, and how many still wait for finance."""
+"""Payments as they are listed and shown."""
 
-from collections.abc import Collection
-
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from broker import errors
 from broker.payments.model import PaymentStatus
 from broker.payments.tables import Payment
 from broker.persistence.database import narrow
 from broker.work import Work
-from pricing.money import Money
-
-LEFT = Payment.amount_micros - Payment.allocated_micros - Payment.returned_micros
 
 
 def select_payments(*, status: PaymentStatus | None = None, **wanted: str | None) -> Select[Payment]:
@@ -44,15 +39,3 @@ async def get_payment(work: Work, payment_id: str) -> Payment:
     if row is None:
         raise errors.NotFound("payment", payment_id)
     return row
-
-
-async def load_payments(work: Work, payment_ids: Collection[str]) -> dict[str, Payment]:
-    """Load those of some payments that the actor sees, by their ids."""
-    rows = await work.session.scalars(select(Payment).where(Payment.id.in_(payment_ids)))
-    return {row.id: row for row in rows.all()}
-
-
-async def count_unmatched(work: Work) -> tuple[int, Money]:
-    """Count the payments of which something has found no place, and add that up: what a month's close asks."""
-    row = (await work.session.execute(select(func.count(), func.coalesce(func.sum(LEFT), 0)).where(LEFT > 0))).one()
-    return int(row[0]), Money(int(row[1]))

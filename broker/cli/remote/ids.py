@@ -53,3 +53,16 @@ def _list_by_kind(client: BrokerClient) -> Mapping[str, Callable[..., Any]]:
         "inv": client.list_invoices,
         "pay": client.list_payments,
     }
+
+
+def find_invoice(client: BrokerClient, typed: str) -> str:
+    """Find the id of an invoice by its number, or by its id or the beginning of that.
+
+    Raises: typer.BadParameter, where none has that number; ApiError, NotReachable.
+    """
+    if "-" not in typed:
+        return resolve_id(client, "inv", typed)
+    found = client.list_invoices(number=typed.strip().upper())["data"]
+    if not found:
+        raise typer.BadParameter(f"no invoice has the number {typed}")
+    return str(found[0]["id"])

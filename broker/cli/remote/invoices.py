@@ -9,7 +9,7 @@ from rich.text import Text
 from broker.cli.failures import CommandFailed
 from broker.cli.output import make_console, one_line, write_answer, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
-from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.ids import find_invoice, resolve_id
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.values import describe_money
@@ -19,7 +19,9 @@ from pricing.rate_card import RateCard, RateCardInvalid, load_rate_cards, parse_
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Invoices: list, show, download, verify.")
 
-InvoiceId = Annotated[str, typer.Argument(metavar="INVOICE", help="The invoice's id, or the beginning of it.")]
+InvoiceId = Annotated[
+    str, typer.Argument(metavar="INVOICE", help="The invoice's number, its id, or the beginning of that.")
+]
 COLUMNS = (
     Column("invoice"),
     Column("number"),
@@ -185,4 +187,4 @@ def _tell_faults(verdict: Verdict) -> str:
 
 
 def _resolve(client: BrokerClient, invoice_id: str) -> str:
-    return resolve_id(client, "inv", invoice_id)
+    return find_invoice(client, invoice_id)

@@ -9,7 +9,7 @@ from rich.text import Text
 from broker.cli.failures import CommandFailed
 from broker.cli.output import ConfirmAtOnce, ask, make_console, one_line, write_answer, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
-from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.ids import find_invoice, resolve_id
 from broker.cli.remote.lists import collect_page, write_table, write_table_with_notes
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.values import describe_money
@@ -124,7 +124,7 @@ def show_payment(payment_id: PaymentId, as_json: AsJson = False, url: Url = None
         ("Came", f"{payment['value_on']}, serial number {one_line(payment['serial'])}"),
         ("Payer", payer.strip()),
         ("Remark", one_line(payment["remark"])),
-        ("Matched", f"{payment['outcome']} {one_line(payment['reason'])}".strip()),
+        ("Outcome", payment["outcome"] + (f": {one_line(payment['reason'])}" if payment["reason"] else "")),
         *[("Allocated", _tell_allocation(each)) for each in payment["allocations"]],
     ]
     write_lines(console, [Text(payment["id"], "bold"), *make_card(rows, console.width)])
@@ -161,18 +161,8 @@ def claim_payment(
 
 def _read_claim(client: BrokerClient, name: str, typed: str) -> dict[str, str]:
     typed_id, _, amount = typed.partition("=")
-    found = resolve_id(client, "con", typed_id) if name == "contract_id" else _find_invoice(client, typed_id)
+    found = resolve_id(client, "con", typed_id) if name == "contract_id" else find_invoice(client, typed_id)
     return {name: found} | ({"amount": amount} if amount else {})
-
-
-def _find_invoice(client: BrokerClient, typed: str) -> str:
-    """Find an invoice by its number, or by its id or the beginning of that."""
-    if "-" not in typed:
-        return resolve_id(client, "inv", typed)
-    found = client.list_invoices(number=typed.strip().upper())["data"]
-    if not found:
-        raise typer.BadParameter(f"no invoice has the number {typed}", param_hint="--invoice")
-    return str(found[0]["id"])
 
 
 def _tell_left(payment: Payment) -> str:

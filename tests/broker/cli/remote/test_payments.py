@@ -81,6 +81,18 @@ def test_a_file_that_is_no_statement_is_refused(run: Run, tmp_path: Path) -> Non
     assert run("payments", "import", str(tmp_path / "none.csv")).exit_code == ExitCode.USAGE
 
 
+def test_a_line_is_disputed_answered_and_lost(run: Run, invoice: Any, admin: BrokerClient) -> None:
+    admin.post(f"/invoices/{invoice['id']}/pay")
+    asked = ("disputes", "open", invoice["number"], "--line", "1", "--reason", "我们没有用", "--amount", "60.00")
+    made = json.loads(run(*asked, "--json").stdout)
+    assert "is answered" in run("disputes", "answer", made["id"], "--answer", "It ran").stdout
+    listed = run("disputes", "list", "--invoice", invoice["number"]).stdout
+    assert "line 1: 我们没有用 — It ran" in listed
+    assert run("disputes", "lose", made["id"]).exit_code == ExitCode.USAGE
+    assert "is lost: credit_note crn_" in run("disputes", "lose", made["id"], "--yes").stdout
+    assert run("disputes", "withdraw", made["id"]).exit_code == ExitCode.REFUSED
+
+
 def test_a_credit_is_paid_back(run: Run, invoice: Any, admin: BrokerClient) -> None:
     credit = {"kind": "credit", "contract_id": invoice["contract_id"], "amount": "9.00", "reason": "Test"}
     admin.post("/adjustments", credit)
