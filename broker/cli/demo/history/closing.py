@@ -1,17 +1,27 @@
-"""Months of a history close: drafts are made final, and customers pay in time, late, in part or not at all."""
+"""Months of a history close: one act with a list, and a last look at drafts of billing months that end in between."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 
-from broker.cli.demo.history.plot import Character
+from broker.cli.demo.history.plot import FINANCE_LEAD
 from broker.cli.demo.history.scene import Scene
 from broker.cli.demo.history.voices import Refused
+from broker.clock import billing_month, previous_month
 
-CLOSING_DAYS, CLOSING_HOUR, PAYING_HOUR = (3, 18), 10, 11
-DAYS_BEFORE_DUE, LATE = (3, 24), timedelta(days=30)
+CLOSING_DAY, DRAFTS_DAY, CLOSING_HOUR = 3, 18, 10
 
 
-async def close_months(scene: Scene) -> None:
-    """Make every draft final whose month is over."""
+async def close_month(scene: Scene) -> None:
+    """Close the month before: what its list has open is accepted, since the history decides it later."""
+    zone = scene.house.system.services.settings.time_zone
+    month = previous_month(billing_month(scene.house.clock.now, zone))
+    shown = await scene.finance.get(f"/closings/{month}")
+    accepted = [point["name"] for point in shown["checklist"] if point["blocks"] and point["open"]]
+    await scene.house.staff[FINANCE_LEAD].post("/closings", {"month": month, "accept": accepted})
+    await scene.house.daemon.run_closings()
+
+
+async def finalize_drafts(scene: Scene) -> None:
+    """Make drafts final whose billing month ended in the middle of a calendar month."""
     for invoice in reversed(await scene.finance.list_all("/invoices", status="draft")):
         try:
             await scene.finance.post(f"/invoices/{invoice['id']}/finalize")
@@ -19,26 +29,11 @@ async def close_months(scene: Scene) -> None:
             continue  # its month is not over
 
 
-async def pay_invoices(scene: Scene) -> None:
-    """Let each customer pay what it pays by today: some days before it is due, or after."""
-    by_id = {player.id: player for player in scene.players.values()}
-    for invoice in reversed(await scene.finance.list_all("/invoices", status="open")):
-        player = by_id[invoice["customer_id"]]
-        early = timedelta(days=scene.house.lot_of("pays", player.id).randrange(*DAYS_BEFORE_DUE))
-        if pays_today(player.character, date.fromisoformat(invoice["due_on"]) - early, scene.house.clock.now.date()):
-            await scene.finance.post(f"/invoices/{invoice['id']}/pay")
-
-
-def pays_today(character: Character, on: date, today: date) -> bool:
-    """Tell whether a customer that pays on a day, or so many days later, has paid by today. Pure."""
-    return character.pays == 1 and today >= (on + LATE if character.late else on)
-
-
 def plan_closing(scene: Scene) -> None:
-    """Plan the closing of each month and a day of payments in each week."""
+    """Plan the closing of each month, once its drafts are there."""
     for day in range(scene.span.days):
-        moment = scene.span.begin + timedelta(days=day, hours=CLOSING_HOUR)
-        if moment.day in CLOSING_DAYS:
-            scene.on_day(day, CLOSING_HOUR, close_months)
-        if moment.weekday() == 0:
-            scene.on_day(day, PAYING_HOUR, pay_invoices)
+        local = scene.span.begin + timedelta(days=day, hours=CLOSING_HOUR)
+        if local.day == CLOSING_DAY and day > CLOSING_DAY:
+            scene.on_day(day, CLOSING_HOUR, close_month)
+        if local.day == DRAFTS_DAY:
+            scene.on_day(day, CLOSING_HOUR, finalize_drafts)

@@ -9,7 +9,7 @@ from broker.cli.demo.history.scene import Scene
 
 SOURCE = "/inference/made-up"
 INFERRING = ("lantern", "tidewater", "northlight", "kiln")
-EVENTS_A_DAY = 6
+REPORTED_EVERY, EVENTS_A_DAY = 2, 6
 LATE_DAYS = 4
 
 
@@ -65,10 +65,10 @@ async def decide_quarantine(scene: Scene) -> None:
 
 
 def plan_measuring(scene: Scene) -> None:
-    """Plan a report each night, corrections at each month's end, and decisions before a month is closed."""
+    """Plan a report every other night, corrections at each month's end, and decisions before a month is closed."""
     scene.on_day(1, 9, register_meter)
-    for day in range(2, scene.span.days):
+    for day in range(2, scene.span.days, REPORTED_EVERY):
         scene.on_day(day, 22, report_day)
-        if day % 31 == 30:
-            scene.on_day(day + 7, 13, correct_runs)
-            scene.on_day(day + 1, 15, decide_quarantine)
+    for day in range(30, scene.span.days, 31):
+        scene.on_day(day + 7, 13, correct_runs)
+        scene.on_day(day + 1, 15, decide_quarantine)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -112,6 +113,9 @@ def _note_finished(folder: Path, options: HistoryOptions, span: Span) -> None:
 def _show_progress(console: Console, span: Span) -> Iterator[Tell]:
     """Show a bar of the days of a history, with the jobs so far."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
+    if not console.is_terminal:
+        yield partial(_tell_month, console)
+        return
     with Progress(*columns, console=console) as shown:
         task = shown.add_task("signing twelve customers up", total=span.days)
 
@@ -119,6 +123,12 @@ def _show_progress(console: Console, span: Span) -> Iterator[Tell]:
             shown.update(task, completed=(now - span.begin).days, description=f"{now:%Y-%m-%d}, {jobs} jobs")
 
         yield tell
+
+
+def _tell_month(console: Console, now: datetime, jobs: int) -> None:
+    """Tell where nobody watches a bar how far it is: a line for each month."""
+    if now.day == 1:
+        console.print(f"{now:%Y-%m-%d}, {jobs} jobs")
 
 
 async def _describe(scene: Scene, console: Console) -> None:

@@ -12,6 +12,7 @@ from broker.cli.demo.history.house import House
 from broker.cli.demo.history.machines import Machines
 from broker.cli.demo.history.measuring import plan_measuring
 from broker.cli.demo.history.operating import plan_operating
+from broker.cli.demo.history.paying import plan_paying
 from broker.cli.demo.history.plot import CHARACTERS, STAFF
 from broker.cli.demo.history.scene import Scene, Span
 from broker.cli.demo.history.submitting import MOST_STRETCH, USUAL_JOBS, Submitting, draw_orders
@@ -40,18 +41,21 @@ class Story:
                 PlayedRun.begin(self.scene.house, machines, courses[spec.job_id], pool, spec)
 
     async def keep_day(self) -> None:
-        """Do what a broker does by itself as time goes by, once a day; tell how far the history is."""
+        """Do what a broker does by itself as time goes by, less often than it would; tell how far the history is."""
         daemon, now = self.scene.house.daemon, self.scene.house.clock.now
         await self.scene.machines.renew()
         await daemon.sweep_holds()
-        await daemon.expire_grants()
-        await daemon.sweep_purchases()
         if now.day in {1, 2, 15, 16}:
             await daemon.close_months()
         if now.weekday() == 0:
             await daemon.attend_to_ends()
             await daemon.warn_of_expiry()
-        await daemon.pause_jobs_of_ended_contracts()
+        if now.day % 3 == 1:
+            await daemon.expire_grants()
+            await daemon.sweep_purchases()
+            await daemon.pause_jobs_of_ended_contracts()
+            await daemon.sweep_arrears()
+            await daemon.sweep_jobs_in_arrears()
         self.scene.machines.has_news = True
         self.tell(now, len(self.scene.submitting.courses))
 
@@ -69,6 +73,7 @@ async def live(house: House, span: Span, jobs: int, tell: Tell) -> Scene:
     plan_deals(scene)
     plan_measuring(scene)
     plan_closing(scene)
+    plan_paying(scene)
     plan_orders(scene, jobs)
     await house.timeline.live_until(span.end, story.follow)
     await scene.machines.leave()

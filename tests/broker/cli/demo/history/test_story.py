@@ -48,6 +48,8 @@ async def test_books_of_a_history_hold_and_all_of_it_says_that_it_is_made_up(
         assert Counter(row["status"] for row in fapiao) == {"issued": 3, "requested": 1}
         assert [row["number"] for row in fapiao if row["red_of_id"]] == ["25000000000000009001"]
         assert await admin.list_all("/credit-notes")
+        assert {row["outcome"] for row in await admin.list_all("/payments")} >= {"matched", "unmatched"}
+        assert (await admin.get("/closings/2026-08/progress"))["status"] == "closed"
         acts = {row["actor_id"] for row in await admin.list_all("/audit")}
         assert len(acts) >= 4, "decisions are recorded under who made them"
 
