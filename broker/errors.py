@@ -215,10 +215,10 @@ class InArrears(DomainError):
     whose GPU-hours paid grants cover are still taken.
     """
 
-    def __init__(self, contract_id: str, state: str, owed: str, what: str) -> None:
+    def __init__(self, contract_id: str, customer_id: str, state: str, owed: str, what: str) -> None:
         super().__init__(
-            f"Contract {contract_id} is in arrears ({state}): {owed} is overdue, so {what}. Pay the invoices that "
-            "GET /v1/customers/{id}/arrears lists, by bank transfer with their reference codes; all goes on from then."
+            f"Contract {contract_id} is in arrears ({state}): {owed} is overdue, so {what}. Pay the invoices that GET "
+            f"/v1/customers/{customer_id}/arrears lists, by bank transfer with their references; all goes on from then."
             f" 合同 {contract_id} 已欠费 {owed} 元（{STATES_ZH[state]}），请先结清逾期账单，结清后自动恢复。",
             contract_id=contract_id,
             state=state,

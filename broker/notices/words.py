@@ -26,8 +26,8 @@ class Telling:
     en: Callable[[Facts], tuple[str, str]]
 
 
-HOW_ZH = "请按账单附言号对公汇款；详见 GET /v1/customers/{id}/arrears。"
-HOW_EN = "Pay by bank transfer with the references of the invoices: GET /v1/customers/{id}/arrears lists them."
+HOW_ZH = "请按账单附言号对公汇款，详见 GET /v1/customers/{customer_id}/arrears。"
+HOW_EN = "Pay by bank transfer with the references that GET /v1/customers/{customer_id}/arrears lists."
 AFTER_ZH = {
     "current": "欠费已结清，暂停的任务将自动恢复。",
     "grace": "宽限期内运行中的任务继续；新任务只能使用已付资源包。",
@@ -48,7 +48,7 @@ def _tell_arrears_zh(facts: Facts) -> tuple[str, str]:
     state, lines = facts["state"], [AFTER_ZH[facts["state"]]]
     if state != "current":
         lines.insert(0, f"逾期金额 {facts['owed']} 元，账单：{'、'.join(facts['invoices']) or '账户余额'}。")
-        lines.append(HOW_ZH)
+        lines.append(HOW_ZH.format_map(facts))
     if state == "retention":
         lines.append(f"若未付款，数据将于 {facts['deletion_on']} 删除。")
     elif facts["until"] is not None:
@@ -60,7 +60,7 @@ def _tell_arrears_en(facts: Facts) -> tuple[str, str]:
     state, lines = facts["state"], [AFTER_EN[facts["state"]]]
     if state != "current":
         lines.insert(0, f"{facts['owed']} CNY is overdue: {', '.join(facts['invoices']) or 'money below zero'}.")
-        lines.append(HOW_EN)
+        lines.append(HOW_EN.format_map(facts))
     if state == "retention":
         lines.append(f"Unpaid, the data is deleted on {facts['deletion_on']}.")
     elif facts["until"] is not None:
@@ -132,6 +132,7 @@ TELLINGS: Mapping[str, Telling] = {
 def word(happening: Happening, language: Language) -> Words:
     """Word what a contact is told of a happening; which contract it is of stands below."""
     telling = TELLINGS[happening.kind]
-    title, body = (telling.zh if language == Language.ZH else telling.en)(happening.facts)
+    facts = {**happening.facts, "customer_id": happening.customer_id}
+    title, body = (telling.zh if language == Language.ZH else telling.en)(facts)
     contract = "合同" if language == Language.ZH else "Contract"
     return Words(title, f"{body}\n{contract} {happening.contract_id}")

@@ -35,4 +35,5 @@ def require_within_paid(terms: ContractTerms, legs: Iterable[NewLeg]) -> None:
 
 def make_refusal(terms: ContractTerms, what: str) -> errors.InArrears:
     """Make the refusal of what a contract in arrears may not do, and say why."""
-    return errors.InArrears(terms.id, terms.arrears_state.value, terms.arrears_owed.format_amount(), what)
+    owed = terms.arrears_owed.format_amount()
+    return errors.InArrears(terms.id, terms.customer_id, terms.arrears_state.value, owed, what)

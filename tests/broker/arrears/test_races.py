@@ -18,6 +18,7 @@ from tests.broker.arrears.debtors import FIRST_DAY, Debtor, bring_to, make_debto
 from tests.broker.conftest import ManualClock
 from tests.broker.databases import LentDatabase
 from tests.broker.factories import Api, Customer, customer_api, dispatch, submit_job
+from tests.broker.payments.receipts import import_lines, line
 from tests.broker.rows import owner_connection
 from tests.broker.running_jobs import broken_rules, report_usage, start_job
 
@@ -174,12 +175,24 @@ async def test_money_settles_what_is_overdue_first(api: Api, system: System, clo
     assert await broken_rules(system) == {}
 
 
+async def test_transfer_that_finance_imports_ends_the_arrears_at_once(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    debtor = await make_debtor(api, system, clock)
+    await bring_to(system, clock, "suspended")
+    invoice = debtor.invoices[0]
+    transfer = line(invoice["due"]["amount"], invoice["payment_reference"], value_on="2026-12-03")
+    await import_lines(api, transfer)
+    assert await read_state(api, debtor.on_credit) == "current"
+    await submit(api, debtor.on_credit)
+
+
 async def test_what_is_disputed_puts_nobody_into_arrears(api: Api, system: System, clock: ManualClock) -> None:
     debtor = await make_debtor(api, system, clock)
     invoice = debtor.invoices[0]
-    lines = [line for line in invoice["lines"] if line["amount"]["amount"] not in {"0.00", "0"}]
-    for line in lines:
-        dispute = {"invoice_id": invoice["id"], "position": line["position"], "reason": "Not ours"}
+    asking = [each for each in invoice["lines"] if each["amount"]["amount"] not in {"0.00", "0"}]
+    for each in asking:
+        dispute = {"invoice_id": invoice["id"], "position": each["position"], "reason": "Not ours"}
         await api.post("/disputes", dispute, expect=201)
     await bring_to(system, clock, "suspended")
     assert await read_state(api, debtor.on_credit) == "current"

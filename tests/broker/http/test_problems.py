@@ -41,7 +41,7 @@ TOLD: dict[type[errors.DomainError], tuple[str | int | None, ...]] = {
     errors.DeadlineUnreachable: (None,),
     errors.QueueDraining: ("standard",),
     errors.TooLargeForLimit: ("queue standard", 8, 4),
-    errors.InArrears: ("con_1", "grace", "4200.00", "nothing is sold on credit"),
+    errors.InArrears: ("con_1", "cus_1", "grace", "4200.00", "nothing is sold on credit"),
 }
 
 

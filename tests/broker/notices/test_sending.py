@@ -19,6 +19,7 @@ from broker.system import System
 from tests.broker.arrears.debtors import bring_to, make_debtor
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, customer_api, make_customer, make_ready_customer
+from tests.broker.notices.mail_sink import mail_sink
 from tests.broker.running_jobs import report_usage, start_job
 
 BOT = "wecombot://a-key-that-nobody-sees"
@@ -169,3 +170,13 @@ async def test_apprise_hands_over_or_tells_that_it_could_not(system: System) -> 
     with pytest.raises(NotSent) as refused:
         await port.send("nosuchscheme://secret-token", "cnt_1", Words("title", "body"))
     assert "secret-token" not in str(refused.value)
+
+
+async def test_mail_really_leaves(system: System) -> None:
+    """By the library, to a server of the settings."""
+    port = open_port(system.services.settings.model_copy(update={"notice_port": "apprise"}))
+    contact = NoticeContact(channel="mail", url="to=finance%40example.com")
+    async with mail_sink() as (number, messages):
+        server = f"mailto://127.0.0.1:{number}?from=billing@example.com&mode=insecure"
+        await port.send(find_url(contact, server), "cnt_1", Words("Arrears: grace", "4200.00 CNY is overdue."))
+    assert [b"To: finance@example.com" in message and b"4200.00" in message for message in messages] == [True]
