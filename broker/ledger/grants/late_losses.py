@@ -4,18 +4,17 @@ They were billed in arrears, so nobody has paid for them: what is unused at the 
 unused (decision 0057).
 """
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from broker.contracts import service as contracts
-from broker.contracts.terms.model import ContractTerms, GrantTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.causes import Cause
 from broker.ledger.grants.commit_periods import RESOLUTION, LostHours
+from broker.ledger.grants.corrected_losses import CorrectedLoss, share_out
 from broker.ledger.tables import Capture
 from broker.work import Work
 from pricing.usage import Unit
@@ -36,34 +35,13 @@ async def _read_compensated(work: Work, terms: ContractTerms, since: datetime) -
     made = sorted(
         (grant for grant in made if grant.created_at >= since), key=lambda grant: (grant.created_at, grant.id)
     )
-    never_used: Counter[str | None] = Counter()
-    for each in await _read_corrected(work, [grant.compensates_id or "" for grant in made]):
-        never_used[find_compensation(each, made)] += each.quantity
+    never_used = share_out(await _read_corrected(work, [grant.compensates_id or "" for grant in made]), made)
     found = []
     for grant in made:
         ended_at = grants[grant.compensates_id or ""].expires_at or grant.created_at
         month = terms.billing_month(min(ended_at, grant.created_at) - RESOLUTION)
-        found.append(LostHours(month, max(0, grant.quantity - never_used[grant.id]), grant.created_at))
+        found.append(LostHours(month, max(0, grant.quantity - never_used.get(grant.id, 0)), grant.created_at))
     return found
-
-
-class CorrectedLoss(NamedTuple):
-    """GPU-seconds of a grant that were borne as lost at a moment, and taken off that loss at a later one."""
-
-    grant_id: str
-    quantity: int
-    lost_at: datetime
-    corrected_at: datetime
-
-
-def find_compensation(corrected: CorrectedLoss, made: Sequence[GrantTerms]) -> str | None:
-    """Find the compensation that had hours before they were corrected; `made` are in the order of their making. Pure.
-
-    None where there was none yet: then no more came back than was left.
-    """
-    of_grant = (grant for grant in made if grant.compensates_id == corrected.grant_id)
-    between = (grant for grant in of_grant if corrected.lost_at <= grant.created_at <= corrected.corrected_at)
-    return next((grant.id for grant in between), None)
 
 
 async def _read_corrected(work: Work, grant_ids: Collection[str]) -> list[CorrectedLoss]:
