@@ -26,7 +26,7 @@ class ClosingIn(RequestBody):
     )
 
 
-class FindingOut(BaseModel):
+class ClosingPointOut(BaseModel):
     name: str = Field(description="The point.", examples=["unmatched_receipts"])
     open: int = Field(description="How many things are open.", examples=[0])
     blocks: bool = Field(
@@ -56,7 +56,9 @@ class ClosingOut(BaseModel):
     invoices_finalized: int = Field(description="Invoices that it has made final.", examples=[2431])
     refused: list[RefusalOut] = Field(description="What could not be made final: the first 100.", examples=[[]])
     refused_total: int = Field(description="How many there are.", examples=[0])
-    checklist: list[FindingOut] = Field(description="What there is to see to; empty once it is closed.", examples=[[]])
+    checklist: list[ClosingPointOut] = Field(
+        description="What there is to see to; empty once it is closed.", examples=[[]]
+    )
     closed_by: str | None = Field(description="The key that closed it.", examples=["key_01k"])
     created_at: datetime | None = Field(
         description="When the last closing was started.", examples=["2026-12-03T01:00:00Z"]
@@ -80,7 +82,7 @@ class ClosingOut(BaseModel):
             refused=[RefusalOut(**each) for each in refused[:MOST_REFUSED]],
             refused_total=len(refused),
             checklist=[
-                FindingOut(
+                ClosingPointOut(
                     name=each.name,
                     open=each.open,
                     blocks=each.blocks,

@@ -28,10 +28,8 @@ def close_month(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Close a month: all its drafts become final, then its books are locked for good. It can be run again.
-
-    The exit code is 1 where something could not be made final; it is named.
-    """
+    """Close a month: all its drafts become final, then its books are locked for good. It can be run again."""
+    # The exit code is 1 where something could not be made final; it is named.
     with connect(url, key) as client:
         if dry_run:
             closing = client.get(f"/closings/{month}")
