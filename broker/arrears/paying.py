@@ -90,8 +90,7 @@ async def list_payable_by_credit(work: Work) -> list[str]:
         ArrearsRecord.state != ArrearsState.CURRENT.value, ArrearsRecord.owed_micros > 0
     )
     found = (await work.session.execute(query.order_by(ArrearsRecord.contract_id))).all()
-    customers = {customer_id for _contract, customer_id in found}
-    rich = {customer_id for customer_id in customers if await ledger.read_credits(work, customer_id)}
+    rich = await ledger.list_with_credit(work, {customer_id for _contract, customer_id in found}) if found else set()
     return [contract_id for contract_id, customer_id in found if customer_id in rich]
 
 

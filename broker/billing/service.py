@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, select
 
@@ -178,10 +178,14 @@ async def lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Invo
     return terms, invoice
 
 
-async def list_issued_since(work: Work, since: datetime) -> list[Invoice]:
-    """List the invoices that got their number since a moment and ask for something, the oldest first."""
-    query = select(Invoice).where(Invoice.finalized_at > since, Invoice.status != InvoiceStatus.VOID.value)
-    return [row for row in await work.session.scalars(query.order_by(Invoice.id)) if row.total_micros > 0]
+async def list_issued_since(work: Work, since: datetime, *, without: Select[Any]) -> list[Invoice]:
+    """List the invoices that got their number since a moment and ask for something, the oldest first.
+
+    `without` selects the ids of those that are known already.
+    """
+    asking = (Invoice.status != InvoiceStatus.VOID.value, Invoice.total_micros > 0)
+    query = select(Invoice).where(Invoice.finalized_at > since, *asking, Invoice.id.not_in(without))
+    return list(await work.session.scalars(query.order_by(Invoice.id)))
 
 
 def select_invoices(*, status: InvoiceStatus | None = None, **wanted: str | None) -> Select[Invoice]:

@@ -1,9 +1,8 @@
 """What has happened that customers are told of and nobody has composed notices of yet: events, and final invoices."""
 
-from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from broker.billing.reference import make_reference
 from broker.billing.service import list_issued_since
@@ -19,31 +18,32 @@ LOOKED_BACK = timedelta(days=3)
 
 async def list_happenings(work: Work) -> list[Happening]:
     """List what is to be told, the oldest first."""
+    found = [*await _list_events(work), *await _list_invoices(work)]
+    return sorted(found, key=lambda each: each.created_at)
+
+
+def _select_told(since: datetime) -> Select[str]:
+    """Select the ids of what was told since a moment."""
+    return select(Noticed.event_id).where(Noticed.created_at > since)
+
+
+async def _list_events(work: Work) -> list[Happening]:
     since = work.now - LOOKED_BACK
-    found = [
-        Happening(each.id, each.customer_id, each.contract_id, each.kind, each.data, each.created_at)
-        for each in await list_events_since(work, since, TELLINGS)
-    ]
-    found += [
-        Happening(
-            each.id,
-            each.customer_id,
-            each.contract_id,
-            "invoice_issued",
-            {
-                "number": each.number,
-                "reference": make_reference(each.number or ""),
-                "total": each.total.format_amount(),
-                "due_on": None if each.due_on is None else each.due_on.isoformat(),
-            },
-            each.finalized_at or each.created_at,
-        )
-        for each in await list_issued_since(work, since)
-    ]
-    known = await _list_noticed(work, {each.event_id for each in found})
-    return sorted((each for each in found if each.event_id not in known), key=lambda each: each.created_at)
+    rows = await list_events_since(work, since, TELLINGS, without=_select_told(since))
+    return [Happening(row.id, row.customer_id, row.contract_id, row.kind, row.data, row.created_at) for row in rows]
 
 
-async def _list_noticed(work: Work, event_ids: Collection[str]) -> set[str]:
-    query = select(Noticed.event_id).where(Noticed.event_id.in_(event_ids))
-    return set(await work.session.scalars(query)) if event_ids else set()
+async def _list_invoices(work: Work) -> list[Happening]:
+    since = work.now - LOOKED_BACK
+    found = []
+    for row in await list_issued_since(work, since, without=_select_told(since)):
+        assert row.number is not None, "a final invoice has a number"
+        facts = {
+            "number": row.number,
+            "reference": make_reference(row.number),
+            "total": row.total.format_amount(),
+            "due_on": None if row.due_on is None else row.due_on.isoformat(),
+        }
+        issued_at = row.finalized_at or row.created_at
+        found.append(Happening(row.id, row.customer_id, row.contract_id, "invoice_issued", facts, issued_at))
+    return found

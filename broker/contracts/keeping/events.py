@@ -97,10 +97,15 @@ async def read_last_events(
     return list(await work.session.scalars(query))
 
 
-async def list_events_since(work: Work, since: datetime, kinds: Collection[str]) -> list[ContractEvent]:
-    """List what has happened to contracts since a moment, of these kinds, in the order in which it was recorded."""
+async def list_events_since(
+    work: Work, since: datetime, kinds: Collection[str], *, without: Select[Any]
+) -> list[ContractEvent]:
+    """List what has happened to contracts since a moment, of these kinds, in the order in which it was recorded.
+
+    `without` selects the ids of those that are known already.
+    """
     query = select(ContractEvent).where(ContractEvent.created_at > since, ContractEvent.kind.in_(list(kinds)))
-    return list(await work.session.scalars(query.order_by(ContractEvent.id)))
+    return list(await work.session.scalars(query.where(ContractEvent.id.not_in(without)).order_by(ContractEvent.id)))
 
 
 def select_contract_events(contract_id: str, kind: ContractEventKind | None) -> Select[ContractEvent]:

@@ -14,7 +14,7 @@ from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL, JobStatus, StopReas
 from broker.jobs.running.control import cancel_job, request_stop, take_out_of_queue
 from broker.jobs.running.resume import resume_job
 from broker.jobs.service import lock_job, select_ids_of_contract
-from broker.jobs.tables import Job
+from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
 from broker.work import Work
 
@@ -31,10 +31,15 @@ PAUSED_FOR = {
 async def list_jobs_in_arrears(work: Work) -> list[str]:
     """List the jobs that run or wait under contracts whose arrears stop them, but for those that stop already."""
     stopping = await contracts.list_stopping(work)
+    if not stopping:
+        return []
     told = (StopReason.ARREARS.value, StopReason.CANCEL.value)
     going_on = Job.stop_requested.is_(None) | Job.stop_requested.not_in(told)
-    query = select(Job.id).where(Job.contract_id.in_(stopping), Job.status.in_(MAY_RUN), going_on)
-    return list(await work.session.scalars(query.order_by(Job.id)))
+    theirs = Job.contract_id.in_(stopping)
+    waiting = select(Job.id).where(theirs, Job.status == JobStatus.QUEUED.value)
+    active = select(Run.job_id).where(Run.status.in_(("starting", "running")))
+    running = select(Job.id).where(theirs, Job.id.in_(active), going_on)
+    return sorted({*await work.session.scalars(waiting), *await work.session.scalars(running)})
 
 
 async def stop_in_arrears(work: Work, job_id: str) -> None:

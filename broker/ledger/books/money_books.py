@@ -5,7 +5,7 @@ It is booked today; what says on which day it was earned or came in, on that one
 Amounts are in whole fen as documents have them; what an advance has paid stands in the deferred revenue of its grant.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -254,6 +254,14 @@ async def read_unmatched(work: Work) -> Money:
     """Read what came in and is nobody's yet: the house's unmatched receipts."""
     query = select(func.coalesce(func.sum(-Account.balance), 0)).where(Account.kind == UNMATCHED.value)
     return Money(int(await work.session.scalar(query.where(Account.contract_id.is_(None))) or 0))
+
+
+async def list_with_credit(work: Work, customer_ids: Collection[str]) -> set[str]:
+    """List those of some customers that have credit, of whichever contract."""
+    query = select(Account.customer_id).where(
+        Account.customer_id.in_(customer_ids), Account.kind == CREDIT.value, Account.balance < 0
+    )
+    return {customer_id for customer_id in await work.session.scalars(query) if customer_id is not None}
 
 
 async def read_deferred(work: Work, grant_id: str) -> Money:
