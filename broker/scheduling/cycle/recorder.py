@@ -107,14 +107,6 @@ async def read_records(work: Work, begin: datetime, end: datetime) -> list[Cycle
     return [RECORD.validate_python(row, strict=False) for row in await work.session.scalars(rows.limit(MOST_RECORDS))]
 
 
-async def measure_records(work: Work) -> tuple[int, int]:
-    """Measure how many records there are, and their bytes."""
-    count, size = (
-        await work.session.execute(select(func.count(), func.coalesce(func.sum(RecordedCycle.size_bytes), 0)))
-    ).one()
-    return int(count), int(size)
-
-
 async def forget_records(work: Work, *, before: datetime, most_bytes: int, limit: int) -> int:
     """Forget the oldest records: those of before a moment, and those beyond what all may take; returns how many.
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from broker.capacity.agents import renew_agent
 from broker.jobs.tables import Run
@@ -13,7 +13,6 @@ from broker.scheduling.cycle.recorder import (
     RECORD,
     CycleRecorder,
     forget_records,
-    measure_records,
     read_records,
 )
 from broker.scheduling.planning.values.jobs import Preference, Shape, TypeOption, WaitingJob
@@ -22,13 +21,23 @@ from broker.scheduling.planning.values.queues import ContractShare, QueueState
 from broker.scheduling.simulation.recording import Conditions, CycleRecord
 from broker.scheduling.simulation.window import read_window
 from broker.scheduling.simulation.window_replay import replay_window
+from broker.scheduling.tables import RecordedCycle
 from broker.system import System
+from broker.work import Work
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
 from tests.broker.pools import make_card, register_pool
 from tests.broker.worker_calls import worker_of
 
 JOBS = 10
+
+
+async def measure_records(work: Work) -> tuple[int, int]:
+    """Measure how many records there are, and their bytes."""
+    count, size = (
+        await work.session.execute(select(func.count(), func.coalesce(func.sum(RecordedCycle.size_bytes), 0)))
+    ).one()
+    return int(count), int(size)
 
 
 @pytest.fixture

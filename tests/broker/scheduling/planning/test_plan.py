@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.answers import CyclePlan, Reason, ReasonCode, Start, Wait
 from broker.scheduling.planning.values.jobs import Place, Preference, RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import QueueState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from tests.broker.scheduling.planning.whole_plan import plan_cycle
 from tests.properties import examples
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -5,13 +5,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.answers import Preemption, Start
 from broker.scheduling.planning.values.jobs import RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import NodeState, PoolState
 from broker.scheduling.planning.values.queues import ContractShare, QueueState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot, Kept
 from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_cycle
+from tests.broker.scheduling.planning.whole_plan import plan_cycle
 
 BEGAN = datetime(2026, 11, 29, tzinfo=UTC)
 QUEUES = (QueueState("standard", 100), QueueState("priority", 200))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_cycle
 from broker.scheduling.simulation.window import EmptyWindow, read_window
 from broker.scheduling.simulation.window_replay import Proposal, replay_window
+from tests.broker.scheduling.planning.whole_plan import plan_cycle
 from tests.broker.scheduling.simulation.small_broker import BEGAN, Faults, SmallBroker, run_broker
 from tests.properties import examples
 

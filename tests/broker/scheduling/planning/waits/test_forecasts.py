@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.answers import ReasonCode
 from broker.scheduling.planning.values.jobs import Place, RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import Node, NodeState, PoolState
 from broker.scheduling.planning.values.queues import QueueState
 from broker.scheduling.planning.values.snapshot import Batch, ClusterSnapshot
 from broker.scheduling.planning.waits.newcomers import forecast_newcomers
+from tests.broker.scheduling.planning.whole_plan import plan_cycle
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 STANDARD, PRIORITY = QueueState("standard", 100), QueueState("priority", 200)

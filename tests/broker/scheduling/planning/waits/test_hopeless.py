@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.answers import Reason, ReasonCode, Wait
 from broker.scheduling.planning.values.jobs import RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import Node, NodeState, PoolState
@@ -12,6 +11,7 @@ from broker.scheduling.planning.values.queues import ContractShare, QueueLimits,
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.planning.waits.stranded import list_stranded
 from broker.scheduling.planning.waits.wording import WAIT
+from tests.broker.scheduling.planning.whole_plan import plan_cycle
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 HOUR = 3600

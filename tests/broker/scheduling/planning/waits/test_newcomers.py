@@ -6,12 +6,12 @@ from itertools import count
 
 import pytest
 
-from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.jobs import RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import QueueState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.planning.waits.newcomers import forecast_newcomers
+from tests.broker.scheduling.planning.whole_plan import plan_cycle
 
 NUMBERS = count()
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

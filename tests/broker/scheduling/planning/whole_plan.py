@@ -1,4 +1,4 @@
-"""A whole plan from a whole snapshot: the planner, told everything at once. Pure."""
+"""A whole plan from a whole snapshot: the planner, told everything at once, as the live one is held against."""
 
 from dataclasses import replace
 from datetime import datetime
