@@ -9,6 +9,8 @@ from fractions import Fraction
 
 from pricing.money import DEFAULT_CURRENCY, FEN_PER_UNIT, MICROS_PER_FEN, Money, round_to_fen
 
+HALF = Fraction(1, 2)
+
 
 @dataclass(frozen=True)
 class ExactLine:
@@ -28,8 +30,7 @@ class ExactLine:
         line can be lifted first. So whoever compares a promise with `most` is never invoiced more than was promised.
         """
         fen, rest = divmod(self.exact * FEN_PER_UNIT, 1)
-        lifted = rest >= Fraction(1, 2) if self.leads else rest > 0
-        return Money((fen + lifted) * MICROS_PER_FEN)
+        return Money((fen + _lifts(self, rest)) * MICROS_PER_FEN)
 
 
 def round_segment(lines: Sequence[ExactLine], currency: str = DEFAULT_CURRENCY) -> list[Money]:
@@ -42,7 +43,7 @@ def round_segment(lines: Sequence[ExactLine], currency: str = DEFAULT_CURRENCY) 
     """
     total = round_to_fen(sum((line.exact for line in lines), Fraction(0))).micros // MICROS_PER_FEN
     fen, rests = _round_down([line.exact for line in lines])
-    order = sorted(range(len(lines)), key=lambda place: (_is_at_most(lines[place], fen[place]), -rests[place]))
+    order = sorted(range(len(lines)), key=lambda place: (not _lifts(lines[place], rests[place]), -rests[place]))
     return _lift(fen, order, total, currency)
 
 
@@ -69,8 +70,9 @@ def _lift(fen: list[int], order: Sequence[int], total: int, currency: str) -> li
     return [Money((count + (place in lifted)) * MICROS_PER_FEN, currency) for place, count in enumerate(fen)]
 
 
-def _is_at_most(line: ExactLine, fen: int) -> bool:
-    return fen * MICROS_PER_FEN >= line.most.micros
+def _lifts(line: ExactLine, rest: Fraction) -> bool:
+    """Tell whether a line may be lifted to its next fen, of which it has this rest."""
+    return rest >= HALF if line.leads else rest > 0
 
 
 @dataclass(frozen=True)

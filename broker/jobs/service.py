@@ -89,13 +89,13 @@ class JobOrigin:
 
 async def list_origins(work: Work, job_ids: Collection[str]) -> dict[str, JobOrigin]:
     """List where the usage of jobs comes from, by their ids, of those that the actor sees."""
-    query = select(Job.id, Job.project_id, Job.labels).where(Job.id.in_(job_ids))
+    query = select(Job.id, Job.project_id, Job.labels).where(Job.id == any_(literal(list(job_ids), ARRAY(Text))))
     return {job_id: JobOrigin(project, labels) for job_id, project, labels in await work.session.execute(query)}
 
 
 async def list_gpu_types(work: Work, run_ids: Collection[str]) -> dict[str, str | None]:
     """List the GPU types that runs had, by the runs' ids; None of one that no agent told."""
-    query = select(Run.id, Run.gpu_type).where(Run.id.in_(run_ids))
+    query = select(Run.id, Run.gpu_type).where(Run.id == any_(literal(list(run_ids), ARRAY(Text))))
     return dict((await work.session.execute(query)).all())
 
 

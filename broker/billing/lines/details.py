@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -35,11 +35,16 @@ class ListPrices:
     cards: Mapping[str, RateCard]
     origins: Origins
     has_grants: bool
+    known: dict[tuple[str, str | None, Unit], Decimal] = field(default_factory=dict, compare=False, repr=False)
 
     def price(self, part: LinePart) -> Decimal:
         """Find the on-demand price of a part's unit, by the card that priced it, on the GPU type that it ran on."""
-        card = self.cards[part.rate_card_version]
-        return card.prices(PlanName.ON_DEMAND, self.origins.gpu_types.get(part.run_id)).of(part.meter)
+        gpu_type = self.origins.gpu_types.get(part.run_id)
+        asked = (part.rate_card_version, gpu_type, part.meter)
+        if asked not in self.known:
+            card = self.cards[part.rate_card_version]
+            self.known[asked] = card.prices(PlanName.ON_DEMAND, gpu_type).of(part.meter)
+        return self.known[asked]
 
 
 async def add_details(

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, literal, select
 from sqlalchemy.orm import aliased
 
 from broker.ledger.tables import Capture
@@ -32,8 +32,13 @@ class LinePart:
 
 
 async def list_line_parts(work: Work, contract_ids: Collection[str], month: str) -> list[LinePart]:
-    """List what a month charges contracts, in a fixed order; what it has taken back of itself is taken off."""
+    """List what a month charges contracts, in any order; what it has taken back of itself is taken off.
+
+    Few captures correct another: only of those is the other looked for, one by one.
+    """
     corrected = aliased(Capture)
+    its_month = select(corrected.month).where(corrected.id == Capture.corrects_id).scalar_subquery()
+    billed = case((Capture.corrects_id.is_(None), literal(month)), else_=func.coalesce(its_month, month))
     group = (
         Capture.contract_id,
         Capture.job_id,
@@ -48,12 +53,10 @@ async def list_line_parts(work: Work, contract_ids: Collection[str], month: str)
     quantity = func.sum(Capture.quantity)
     query = (
         select(*group, quantity)
-        .outerjoin(corrected, corrected.id == Capture.corrects_id)
         .where(Capture.contract_id.in_(contract_ids), Capture.month == month, ~Capture.borne)
-        .where(func.coalesce(corrected.month, month) == month)
+        .where(billed == month)
         .group_by(*group)
         .having(quantity != 0)
-        .order_by(*group)
     )
     rows = await work.session.execute(query)
     return [
