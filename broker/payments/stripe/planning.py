@@ -103,9 +103,12 @@ async def _write(work: Work, kind: StepKind, planned: Planned) -> None:
         body, target = await _make_lines(work, planned), planned.stripe_id
     else:
         body, target = _make_change(kind, planned), planned.stripe_id
+    row = planned.row
     about = planned.notes[0].id if kind == StepKind.CREDIT_NOTE else planned.invoice.id
-    new = NewStep(kind, about, planned.row.customer_id, body, target=target, invoice_id=planned.invoice.id)
-    if planned.row.problem is None:
+    new = NewStep(kind, about, row.customer_id, body, target=target, invoice_id=planned.invoice.id)
+    if kind == StepKind.CREDIT_NOTE and row.asked_fen == row.credited_fen:
+        await note_done(work, new)  # nothing is left there of what it takes back: that was never asked for
+    elif row.problem is None:
         await write_step(work, new)
 
 

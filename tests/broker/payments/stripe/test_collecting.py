@@ -338,3 +338,20 @@ async def buy_hours(api: Api, order: Collected) -> str:
     """Order 20 hours at 5.20."""
     bought = await api.post("/purchases", {"contract_id": order.contract["id"], "gpu_hours": 20}, expect=201)
     return str(bought["invoice_id"])
+
+
+async def test_credit_note_above_what_stripe_was_asked_for_is_no_step_there(
+    api: Api, system: System, relay: StripeRelay, stripe: FakeStripe, clock: ManualClock
+) -> None:
+    month = await collect_month(api, system, clock, await make_ready_customer(api))
+    adjustment = {"kind": "credit", "contract_id": month.contract["id"], "amount": "6.42", "reason": "Sorry"}
+    await api.post("/adjustments", adjustment, expect=201)
+    await api.post(f"/invoices/{month.invoice_id}/pay", {"from_credit": True})
+    await run_down(relay)
+    for amount in ("1.00", "2.00"):
+        await credit(api, month, amount)
+        await run_down(relay)
+    (note,) = stripe.account.credit_notes.values()
+    assert (note["total"], find_invoice(stripe, month)["status"]) == (50, "paid"), "0.50 was all that was asked for"
+    assert (await api.get(f"/stripe/invoices/{month.invoice_id}"))["problem"] is None
+    assert await broken_rules(system) == {}
