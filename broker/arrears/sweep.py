@@ -12,6 +12,7 @@ from broker.jobs.running.arrears import (
     resume_after_arrears,
     stop_in_arrears,
 )
+from broker.persistence.faults import Fault, find_fault
 from broker.system import System
 
 
@@ -39,11 +40,22 @@ async def sweep_jobs(system: System) -> None:
 
 
 async def sweep_closed(system: System) -> None:
-    """Delete what was announced to be deleted of contracts that were closed."""
+    """Delete what was announced to be deleted of contracts that were closed; one that fails keeps no other back.
+
+    Raises: sqlalchemy.exc.OperationalError, where the database is away.
+    """
     async with system.work() as work:
         closed = await list_uncleared(work)
     for contract_id in closed:
-        await clear_contract(system, contract_id)
+        what = f"clearing of contract {contract_id}"
+        try:
+            await clear_contract(system, contract_id)
+        except Exception as error:
+            if find_fault(error) == Fault.AWAY:
+                raise
+            system.services.failures.note(what, error, expected=find_fault(error) is not None)
+        else:
+            system.services.failures.settle(what)
 
 
 async def sweep(system: System) -> None:

@@ -1,7 +1,7 @@
 """What happens at once, by heart, or after a crash: no state is stale, no payment lost, no job left behind."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -114,6 +114,16 @@ async def test_sweep_that_was_killed_is_finished_by_the_next(
         for row in (await api.get(f"/contracts/{each.contract['id']}/arrears/deletions"))["data"]
     ]
     assert [row["kind"] for row in rows] == ["dataset"]
+
+
+async def test_a_day_begins_at_the_contract_s_own_midnight(api: Api, system: System, clock: ManualClock) -> None:
+    """Due on the 1st of December in Shanghai, it is overdue from the 2nd there: 16:00 UTC of the 1st."""
+    debtor = await make_debtor(api, system, clock)
+    midnight = datetime(2026, 12, 1, 16, tzinfo=UTC)
+    for moment, state in ((midnight - timedelta(seconds=1), "current"), (midnight, "grace")):
+        clock.now = moment
+        await sweep.sweep(system)
+        assert await read_state(api, debtor.on_credit) == state
 
 
 async def test_two_sweeps_at_once_tell_a_change_once(api: Api, system: System, clock: ManualClock) -> None:
