@@ -39,6 +39,7 @@ HEADS = {
     "due_on": "付款截止日",
     "days_overdue": "逾期天数",
     "age": "账龄",
+    "disputed": "争议金额",
     # Plan advice.
     "first_month": "起始账期",
     "last_month": "截止账期",

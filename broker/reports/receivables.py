@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from sqlalchemy import select
 
+from broker.billing.disputes import read_disputed
 from broker.billing.model import InvoiceStatus
 from broker.billing.tables import Invoice
 from broker.clock import local_day
@@ -34,7 +35,10 @@ LAST_DAYS = ((0, Age.NOT_DUE), (30, Age.TO_30), (60, Age.TO_60), (90, Age.TO_90)
 
 @dataclass(frozen=True)
 class OpenInvoice:
-    """A final invoice of which something is due; `days_overdue` are counted in its contract's time zone."""
+    """A final invoice of which something is due; `days_overdue` are counted in its contract's time zone.
+
+    `disputed` is what of it its customer disputes: it is due, but makes nobody be in arrears until that is decided.
+    """
 
     id: str
     number: str
@@ -44,6 +48,7 @@ class OpenInvoice:
     due_on: date | None
     days_overdue: int
     due: Money
+    disputed: Money
 
     @property
     def age(self) -> Age:
@@ -97,15 +102,16 @@ async def report_receivables(work: Work, *, customer_id: str | None = None) -> l
     own = query if customer_id is None else query.where(Invoice.customer_id == customer_id)
     found = (await work.session.execute(own)).all()
     terms = await contracts.load_terms(work, {invoice.contract_id for invoice, _name in found})
+    disputed = await read_disputed(work, {invoice.id for invoice, _name in found})
     owed: defaultdict[tuple[str, str], list[OpenInvoice]] = defaultdict(list)
     for invoice, name in found:
         if invoice.due.micros:
             today = local_day(work.now, terms[invoice.contract_id].time_zone)
-            owed[invoice.customer_id, name].append(_describe(invoice, today))
+            owed[invoice.customer_id, name].append(_describe(invoice, today, disputed.get(invoice.id, Money.zero())))
     return [Receivable(*customer, invoices) for customer, invoices in owed.items()]
 
 
-def _describe(invoice: Invoice, today: date) -> OpenInvoice:
+def _describe(invoice: Invoice, today: date, disputed: Money) -> OpenInvoice:
     assert invoice.number is not None, "a final invoice has a number"
     overdue = 0 if invoice.due_on is None else max(0, (today - invoice.due_on).days)
     return OpenInvoice(
@@ -117,4 +123,5 @@ def _describe(invoice: Invoice, today: date) -> OpenInvoice:
         due_on=invoice.due_on,
         days_overdue=overdue,
         due=invoice.due,
+        disputed=min(disputed, invoice.due),
     )

@@ -13,7 +13,8 @@ from broker.reports.report_files import ReportTable
 from pricing.money import Money
 
 TEN_YUAN = {"amount": "10.00", "currency": "CNY"}
-AGES = {"not_due": TEN_YUAN, "days_1_to_30": {"amount": "0.00", "currency": "CNY"}}
+NOTHING = {"amount": "0.00", "currency": "CNY"}
+AGES = {"not_due": TEN_YUAN, "days_1_to_30": NOTHING}
 
 
 class OpenInvoiceOut(BaseModel):
@@ -30,10 +31,14 @@ class OpenInvoiceOut(BaseModel):
     days_overdue: int = Field(description="Days since then; 0: it is not overdue.", examples=[0])
     age: Age = Field(description="How old the debt is.", examples=["not_due"])
     due: MoneyOut = Field(description="What is still to be paid.", examples=[TEN_YUAN])
+    disputed: MoneyOut = Field(
+        description="What of it the customer disputes; it is in no arrears until that is decided.", examples=[NOTHING]
+    )
 
     @classmethod
     def of(cls, invoice: OpenInvoice) -> "OpenInvoiceOut":
-        return cls.model_validate({**vars(invoice), "age": invoice.age, "due": MoneyOut.of(invoice.due)})
+        money = {"due": MoneyOut.of(invoice.due), "disputed": MoneyOut.of(invoice.disputed)}
+        return cls.model_validate({**vars(invoice), "age": invoice.age, **money})
 
 
 class ReceivableOut(BaseModel):
@@ -91,6 +96,7 @@ COLUMNS = (
     "days_overdue",
     "age",
     "due",
+    "disputed",
     "currency",
 )
 

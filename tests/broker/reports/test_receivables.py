@@ -69,3 +69,30 @@ async def test_what_is_owed_is_told_by_customer_and_age(api: Api, system: System
     await api.post(f"/invoices/{draft['id']}/pay")
     assert (await api.get("/reports/receivables", customer_id=user.id))["data"] == []
     await api.get("/reports/receivables", expect=404, customer_id="cus_nobody")
+
+
+async def test_what_was_paid_credited_or_given_up_is_owed_no_more(api: Api, system: System, clock: ManualClock) -> None:
+    """Ten hours of 68.00: 8.00 paid by credit, 6.80 taken back, and the rest given up in the end."""
+    user = await make_ready_customer(api)
+    job = await start_job(system, user, gpu_seconds=10 * HOUR)
+    await report_usage(system, job, gpu_seconds=10 * HOUR)
+    clock.advance(days=30)
+    contract = {"contract_id": user.contract["id"]}
+    draft = await api.post("/invoices", {**contract, "month": "2026-11"}, expect=201)
+    await api.post(f"/invoices/{draft['id']}/finalize")
+    await api.post("/adjustments", {**contract, "kind": "credit", "amount": "8.00", "reason": "Sorry"}, expect=201)
+    await api.post(f"/invoices/{draft['id']}/pay", {"from_credit": True})
+    note = {"invoice_id": draft["id"], "reason": "an hour too much", "lines": [{"position": 1, "amount": "6.80"}]}
+    await api.post("/credit-notes", note, expect=201)
+    (owed,) = (await api.get("/reports/receivables"))["data"]
+    assert (owed["due"]["amount"], owed["invoices"][0]["due"]["amount"]) == ("53.20", "53.20")
+    assert owed["invoices"][0]["disputed"]["amount"] == "0.00"
+    dispute = {"invoice_id": draft["id"], "position": 1, "amount": "10.00", "reason": "never ran"}
+    await api.post("/disputes", dispute, expect=201)
+    (owed,) = (await api.get("/reports/receivables"))["data"]
+    assert (owed["due"]["amount"], owed["invoices"][0]["disputed"]["amount"]) == ("53.20", "10.00")
+    assert await read_receivable(system) == 53_200_000
+    bad = {"kind": "bad_debt", "invoice_id": draft["id"], "reason": "bankrupt"}
+    await api.post("/adjustments", bad, expect=201)
+    assert (await api.get("/reports/receivables"))["data"] == []
+    assert await read_receivable(system) == 0
