@@ -1,5 +1,6 @@
 """What gives money away above what one person may: proposed by one, done once another has approved it, or never."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -10,7 +11,7 @@ import pytest
 from broker.system import System
 from tests.broker.billing.invoicing import bill, read_money, use
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, make_ready_customer, staff_key
+from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, staff_key
 from tests.broker.running_jobs import HOUR, broken_rules
 
 KINDS = ("credit", "grant", "write_off", "credit_note", "refund")
@@ -164,3 +165,23 @@ async def test_proposal_expires_and_one_that_comes_to_something_else_by_then_is_
     assert [each["kind"] for each in (await api.get("/adjustments"))["data"]] == ["credit"], "the debt is not given up"
     assert (await api.get(f"/approvals/{stale['id']}"))["status"] == "proposed", "nothing half done"
     assert await broken_rules(system) == {}
+
+
+async def test_two_who_approve_at_once_do_it_once(api: Api, system: System, settled: tuple[Customer, Any]) -> None:
+    _customer, invoice = settled
+    proposed = await propose(api, "adjustment", kind="bad_debt", invoice_id=invoice["id"])
+    path = f"/approvals/{proposed['id']}/approve"
+    async with other_person(api) as one, other_person(api) as other:
+        answers = await asyncio.gather(one.call("POST", path), other.call("POST", path))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    assert len((await api.get("/adjustments"))["data"]) == 1
+    assert await broken_rules(system) == {}
+
+
+async def test_customers_neither_see_nor_decide_what_is_proposed(api: Api, settled: tuple[Customer, Any]) -> None:
+    customer, invoice = settled
+    proposed = await propose(api, "adjustment", kind="bad_debt", invoice_id=invoice["id"])
+    async with customer_api(api, customer.id) as own:
+        await own.get("/approvals", expect=403)
+        await own.get(f"/approvals/{proposed['id']}", expect=403)
+        await own.post(f"/approvals/{proposed['id']}/approve", expect=403)

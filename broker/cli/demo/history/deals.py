@@ -115,11 +115,25 @@ async def _credit(scene: Scene, invoice: Any, why: str, share: int) -> None:
 
 
 async def write_off(scene: Scene) -> None:
-    """Give up what a customer that is gone will not pay."""
+    """Give up what a customer that is gone will not pay: one person proposes it, another approves it."""
     invoice = await _find_invoice(scene, "duskline")
     if invoice is not None:
         debt = {"kind": "bad_debt", "invoice_id": invoice["id"], "reason": f"the company is dissolved {WHY}"}
-        await scene.house.staff[FINANCE_LEAD].post("/adjustments", debt)
+        proposed = await scene.finance.post("/approvals", {"act": "adjustment", "body": debt})
+        await scene.house.staff[FINANCE_LEAD].post(f"/approvals/{proposed['id']}/approve")
+
+
+async def leave_open(scene: Scene) -> None:
+    """Leave something for whoever looks: a credit that waits for another person, and a line that is disputed."""
+    credit = {"kind": "credit", "contract_id": scene.contract_of("lantern")["id"], "amount": "800.00"}
+    body = {**credit, "reason": f"a poster that came out blurred {WHY}"}
+    await scene.finance.post("/approvals", {"act": "adjustment", "body": body})
+    invoice = await _find_invoice(scene, "tidewater")
+    lines = [] if invoice is None else [line for line in invoice["lines"] if line["kind"] == "usage"]
+    if invoice is not None and lines:
+        disputed = {"invoice_id": invoice["id"], "position": lines[0]["position"]}
+        why = {"reason": f"this run was stopped by hand {WHY}"}
+        await scene.players["tidewater"].voice.post("/disputes", {**disputed, **why})
 
 
 async def issue_fapiao(scene: Scene) -> None:
@@ -147,3 +161,4 @@ def plan_deals(scene: Scene) -> None:
     scene.on_day(40, 16, correct_money)
     scene.on_day(52, 9, raise_budget)
     scene.on_day(83, 10, write_off)
+    scene.on_day(scene.span.days - 2, 15, leave_open)

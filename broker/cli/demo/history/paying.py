@@ -40,7 +40,7 @@ class Paying:
         await self._return_strangers_money()
 
     def _pays_today(self, character: Character, invoice: Any) -> bool:
-        if character.pays == 0 or invoice["id"] in self.paid_in_part:
+        if character.pays == 0 or not read_fen(invoice["due"]["amount"]) or invoice["id"] in self.paid_in_part:
             return False
         early = timedelta(days=self.scene.house.lot_of("pays", character.key).randrange(*DAYS_BEFORE_DUE))
         on = date.fromisoformat(invoice["due_on"]) - early

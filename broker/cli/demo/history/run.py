@@ -11,12 +11,14 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from broker.cli.demo.history.house import MADE_UP, open_house
 from broker.cli.demo.history.scene import Scene, Span
 from broker.cli.demo.history.story import Tell, live
 from broker.cli.demo.history.timeline import VirtualClock
+from broker.cli.demo.history.voices import HistoryFailed
 from broker.clock import local_day, month_start, previous_month, system_clock
 from broker.config import Settings
 from broker.errors import OperatorError
@@ -43,7 +45,7 @@ class HistoryOptions:
 def write_history(settings: Settings, options: HistoryOptions) -> int:
     """Write the history and check the books; returns the exit code, 0 only where every rule holds.
 
-    Raises: OperatorError, where the database has customers; HistoryFailed.
+    Raises: OperatorError, where the database has customers.
     """
     if "data_dir" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data_dir": HISTORY_DATA_DIR})
@@ -51,7 +53,12 @@ def write_history(settings: Settings, options: HistoryOptions) -> int:
     with database_urls(settings) as urls:
         with console.status("starting PostgreSQL and making the tables"):
             migrate_database(urls)
-        broken = asyncio.run(_write(settings, urls, options, console))
+        try:
+            broken = asyncio.run(_write(settings, urls, options, console))
+        except HistoryFailed as error:
+            console.print("[red]The history failed:[/]", escape(str(error)))
+            console.print(f"It is broken off: remove {settings.data_dir}, or name another folder with --data-dir.")
+            return 1
     _say_what_next(settings, console, time.monotonic() - began)
     for line in broken:
         console.print(f"[red]{line}[/]")
