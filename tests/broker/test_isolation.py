@@ -766,7 +766,7 @@ async def test_records_are_never_changed_or_deleted(
         for table in RECORDS:
             assert connection.execute(on(table, "SELECT 1 FROM {table} LIMIT 1")).fetchone() is not None
             names = {"rate_cards": "version", "closed_months": "month", "checkpoint_marks": "step"}
-            names |= {"usage_events": "tokens", "usage_event_keys": "event_id"}
+            names |= {"usage_events": "tokens", "usage_event_keys": "event_id", "noticed": "event_id"}
             names |= {"quarantine_decisions": "decision", "amendment_withdrawals": "amendment_id"}
             column = sql.Identifier(names.get(table, "id"))
             for change in CHANGES:
