@@ -92,10 +92,8 @@ def _begin(line: Mapping[str, Any], terms: ContractTerms, month: str) -> Row:
         "InvoiceId": line["number"],
         "InvoiceIssuerName": issuer,
         "PricingCurrency": DEFAULT_CURRENCY,
-        "ProviderName": PROVIDER,
-        "PublisherName": PROVIDER,
-        "ServiceProviderName": PROVIDER,
-        "HostProviderName": PROVIDER,
+        # Were they others than the issuer, the format would take the charge for one that somebody else collects.
+        **dict.fromkeys(("ProviderName", "PublisherName", "ServiceProviderName", "HostProviderName"), issuer),
         "ServiceCategory": "AI and Machine Learning",
         "ServiceSubcategory": "Machine Learning",
         "ServiceName": "LoRA fine-tuning",
