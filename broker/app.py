@@ -25,7 +25,7 @@ from broker.capacity.cost_rate_routes import router as cost_rates
 from broker.capacity.routes import router as capacity
 from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.datasets.routes import router as datasets
 from broker.fapiao.debts import read_debt
 from broker.fapiao.routes import router as fapiao

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from benchmarks.dispatch.instant_engine import InstantEngine
 from broker.app import create_app
 from broker.config import Settings
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.execution.identity import load_identity
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent

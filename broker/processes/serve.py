@@ -16,7 +16,7 @@ from broker.app import create_app
 from broker.billing.documents.fonts import explain_missing
 from broker.client_file import local_url, named_to_clients
 from broker.config import Settings
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.errors import OperatorError
 from broker.execution.identity import AgentLock, load_identity
 from broker.execution.membership import Membership

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from broker.contracts import service as contracts
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.jobs.running.runs import lose_run
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -188,11 +188,11 @@ class Walk:
         self.clock.advance(hours=hours)
         daemon = Daemon(self.system, None)
         for tick in (
-            daemon.expire_grants,
-            daemon.sweep_purchases,
-            daemon.warn_of_expiry,
-            daemon.attend_to_ends,
-            daemon.close_months,
+            daemon.sweeps.expire_grants,
+            daemon.sweeps.sweep_purchases,
+            daemon.sweeps.warn_of_expiry,
+            daemon.sweeps.attend_to_ends,
+            daemon.sweeps.close_months,
         ):
             await tick()
         self.done.append(f"it is {self.clock.now}")

@@ -13,7 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from broker.config import Settings
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.datasets.token_counts import SMALL_ROWS
 from broker.estimator.service import learn
 from broker.jobs.running.runs import lose_silent_run
@@ -216,7 +217,7 @@ async def test_holds_of_live_jobs_live_on_however_long_they_wait(
     queued, paused = await submit(api, customer), await submit(api, customer)
     await api.post(f"/jobs/{paused}/pause")
     clock.advance(days=30)
-    await Daemon(system, None).sweep_holds()
+    await Sweeps(system).sweep_holds()
     lease = timedelta(seconds=system.services.settings.hold_seconds)
     for job_id in (queued, paused):
         assert await expires_at(system, job_id) == clock.now + lease
@@ -230,7 +231,7 @@ async def test_hold_without_a_live_job_expires_and_is_told(
         await place_hold(work, customer.contract["id"], "job_gone", gpu_seconds=60, tokens=1)
     live = await start_job(system, customer)
     clock.advance(days=1)
-    await Daemon(system, None).sweep_holds()
+    await Sweeps(system).sweep_holds()
     async with system.work() as work:
         states = [(await ledger.get_hold(work, job_id)).hold.state for job_id in ("job_gone", live.id)]
     assert states == ["expired", "placed"]
@@ -281,7 +282,7 @@ async def test_month_that_cannot_be_closed_keeps_no_other_contract_from_its_invo
     with psycopg.connect(urls.owner or "", autocommit=True) as connection:
         connection.execute("UPDATE contracts SET time_zone = 'Nowhere/Land' WHERE id = %s", [broken])
     clock.advance(days=40)
-    await Daemon(system, None).close_months()
+    await Sweeps(system).close_months()
     drafted = {invoice["contract_id"] for invoice in (await api.get("/invoices"))["data"]}
     assert drafted == {customer.contract["id"] for customer in customers} - {broken}
     assert f"2026-11 of contract {broken} failed" in caplog.text

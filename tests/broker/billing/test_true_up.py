@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.ledger.service import list_true_up_months
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -103,7 +103,7 @@ async def test_hours_that_are_told_after_their_true_up_was_given_up_are_paid(
 async def test_true_up_is_drafted_though_nothing_was_used(api: Api, system: System, clock: ManualClock) -> None:
     customer = await sign(api)
     clock.now = datetime(2027, 1, 2, tzinfo=UTC)
-    await Daemon(system, agent=None).close_months()
+    await Sweeps(system).close_months()
     (draft,) = (await api.get("/invoices", contract_id=customer.contract["id"]))["data"]
     assert (draft["month"], draft["total"]["amount"]) == ("2026-12", "8000.00")
 
@@ -132,7 +132,7 @@ async def test_commitment_that_is_used_up_owes_nothing_and_makes_no_invoice(
     job = await start_job(system, customer, gpu_seconds=2000 * HOUR, tokens=0)
     await report_usage(system, job, gpu_seconds=2000 * HOUR)
     clock.now = datetime(2027, 1, 2, tzinfo=UTC)
-    await Daemon(system, agent=None).close_months()
+    await Sweeps(system).close_months()
     (draft,) = (await api.get("/invoices", contract_id=customer.contract["id"]))["data"]
     assert (draft["month"], draft["total"]["amount"]) == ("2026-11", "8000.00")
 
@@ -162,7 +162,7 @@ async def test_yearly_true_ups_charge_each_years_share_and_give_back_what_is_use
     assert (shown["ends_at"], shown["committed_gpu_hours"]) == ("2027-11-01T00:00:00Z", "1997.2639")
     assert (shown["true_up"]["amount"], shown["carried_gpu_hours"]) == ("5989.06", "0.0000")
     clock.now = datetime(2027, 11, 2, tzinfo=UTC)
-    await Daemon(system, agent=None).close_months()
+    await Sweeps(system).close_months()
     first = await final(api, contract_id, "2027-10")
     text = "true-up: 1497.2639 committed GPU-hours not used by the end of 2027-10"
     assert true_ups(first) == [(text, "5989.06")]
@@ -177,7 +177,7 @@ async def test_yearly_true_ups_charge_each_years_share_and_give_back_what_is_use
     text = "true-up corrected: 1397.2639 committed GPU-hours not used by the end of 2027-10"
     assert true_ups(november) == [(text, "-400.00")]
     clock.now = datetime(2028, 11, 2, tzinfo=UTC)
-    await Daemon(system, agent=None).close_months()
+    await Sweeps(system).close_months()
     last = await final(api, contract_id, "2028-10")
     # 3,400 of 4,000 hours were used: 600 are owed, and 5,589.06 of them are charged already.
     text = "true-up: 600.0000 committed GPU-hours not used by the end of 2028-10, less what was charged for them before"

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from broker.app import create_app
 from broker.capacity.model import SIMULATED
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.service import learn
 from broker.estimator.watch import LOOKS_TO_COUNT, AccuracyReading, AccuracyWatch

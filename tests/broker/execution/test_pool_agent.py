@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.execution.engine import LaunchSpec
 from broker.execution.pool_agent import PoolAgent
 from broker.jobs.running.runs import lose_run

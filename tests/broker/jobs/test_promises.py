@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.ledger.tables import Capture
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -166,7 +166,7 @@ async def test_job_whose_contract_ends_while_it_waits_leaves_its_queue_and_is_no
     other = await make_ready_customer(api)
     job, going_on = [await submit_job(api, each.dataset["id"], customer_id=each.id) for each in (customer, other)]
     clock.advance(hours=1)
-    await Daemon(system, agent=None).pause_jobs_of_ended_contracts()
+    await Sweeps(system).pause_jobs_of_ended_contracts()
     await dispatch(system, gpus=4)
     after = await api.get(f"/jobs/{job['id']}")
     assert (after["status"], after["pause_reason"]) == ("paused", "contract_ended")

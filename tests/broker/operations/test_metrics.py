@@ -5,7 +5,7 @@ from datetime import timedelta
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.metrics import Metrics
 from broker.persistence import outbox
 from broker.persistence.marks import PLANNED, note_mark, read_marks

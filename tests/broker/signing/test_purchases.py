@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.ledger import service as ledger
 from broker.system import System
 from tests.broker.conftest import START, ManualClock
@@ -23,7 +23,7 @@ async def buy(api: Api, contract_id: str, *, expect: int = 201, **fields: Any) -
 
 
 async def sweep(system: System) -> None:
-    await Daemon(system, agent=None).sweep_purchases()
+    await Sweeps(system).sweep_purchases()
 
 
 async def read_credit(system: System, contract_id: str) -> int:

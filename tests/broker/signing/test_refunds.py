@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.ledger import service as ledger
 from broker.system import System
 from tests.broker.conftest import START, ManualClock
@@ -72,7 +72,7 @@ async def test_gifts_and_what_was_not_paid_are_never_refunded(api: Api, system: 
     await api.post(f"/invoices/{order['invoice_id']}/pay")
     clock.now = START + timedelta(days=366)
     assert "expired" in (await api.post(f"/grants/{order['grant_id']}/refund", expect=409))["detail"]
-    await Daemon(system, agent=None).expire_grants()
+    await Sweeps(system).expire_grants()
     assert (await accounts_of(system, customer.contract["id"]))["breakage"] == -40_000_000
     assert await broken_rules(system) == {}
 

@@ -8,7 +8,7 @@ import pytest
 
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import GrantStatus
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.signing.unused import is_stranded
 from broker.system import System
 from pricing.grants import GrantKind
@@ -22,7 +22,7 @@ AFTER = SOON + timedelta(days=31)
 
 
 async def sweep(system: System) -> None:
-    await Daemon(system, agent=None).expire_grants()
+    await Sweeps(system).expire_grants()
 
 
 async def lose_hours(api: Api, system: System, clock: ManualClock, **terms: Any) -> Customer:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.contracts import service as contracts
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.ledger import service as ledger
 from broker.signing.refunds import list_refundable, refund_grants
 from broker.signing.unused import carry_grants, expire_grants
@@ -41,7 +41,7 @@ async def test_unused_hours_are_carried_on_as_far_as_their_rule_lets(
     await api.post(f"/invoices/{order['invoice_id']}/pay")
     new = (await renew(api, customer))["id"]
     clock.now = START.replace(month=12, day=1, hour=0)
-    await Daemon(system, agent=None).expire_grants()  # the renewal comes a moment later, and finds the hours still
+    await Sweeps(system).expire_grants()  # the renewal comes a moment later, and finds the hours still
     assert await carry(system, old, new) == [(percent * HOUR, "bought")]
     (carried,) = (await api.get("/grants", contract_id=new))["data"]
     assert (carried["left"], carried["unit_price"], carried["rollover_percent"]) == (percent * HOUR, "5.2", percent)
@@ -61,12 +61,12 @@ async def test_renewal_takes_over_what_its_rule_carries_on(api: Api, system: Sys
     new = (await api.post(f"/contracts/{old}/renewal", {"renew": True}))["id"]
     clock.now = START.replace(month=12, day=1, hour=0, minute=5)
     for _twice in range(2):
-        await Daemon(system, agent=None).expire_grants()
+        await Sweeps(system).expire_grants()
     carried, signed = (await api.get("/grants", contract_id=new))["data"]
     assert (carried["left"], carried["effective_at"]) == (200 * HOUR, "2026-12-01T00:00:00Z")
     assert (signed["status"], signed["rollover"], signed["rollover_percent"]) == ("pending", "carry", 40)
     await settle(system, job)
-    await Daemon(system, agent=None).expire_grants()
+    await Sweeps(system).expire_grants()
     (ended,) = (await api.get("/grants", contract_id=old))["data"]
     assert (ended["status"], ended["left"], ended["gone"]) == ("expired", 0, 500 * HOUR)
     # 300 and 200 hours at 5.20, without the tax in them: together what was paid for 500.

@@ -17,7 +17,7 @@ async def close_month(scene: Scene) -> None:
     shown = await scene.finance.get(f"/closings/{month}")
     accepted = [point["name"] for point in shown["checklist"] if point["blocks"] and point["open"]]
     await scene.house.staff[FINANCE_LEAD].post("/closings", {"month": month, "accept": accepted})
-    await scene.house.daemon.run_closings()
+    await scene.house.daemon.sweeps.run_closings()
 
 
 async def finalize_drafts(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from broker.app import create_app
 from broker.cli.demo.history.timeline import SeededIds, Timeline, VirtualClock
 from broker.cli.demo.history.voices import Voice, connect
 from broker.config import Settings
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System
 

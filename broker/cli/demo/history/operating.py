@@ -42,7 +42,7 @@ async def try_out(scene: Scene) -> None:
     begins_at = (scene.house.clock.now - timedelta(days=7)).isoformat()
     proposal = {"queues": {"standard": {"priority": 220}}}
     await scene.ops.post("/queues/simulations", {"proposal": proposal, "begins_at": begins_at})
-    await scene.house.daemon.simulate_proposals()
+    await scene.house.daemon.sweeps.simulate_proposals()
 
 
 async def lift_quota(scene: Scene) -> None:

@@ -44,18 +44,18 @@ class Story:
         """Do what a broker does by itself as time goes by, less often than it would; tell how far the history is."""
         daemon, now = self.scene.house.daemon, self.scene.house.clock.now
         await self.scene.machines.renew()
-        await daemon.sweep_holds()
+        await daemon.sweeps.sweep_holds()
         if now.day in {1, 2, 15, 16}:
-            await daemon.close_months()
+            await daemon.sweeps.close_months()
         if now.weekday() == 0:
-            await daemon.attend_to_ends()
-            await daemon.warn_of_expiry()
+            await daemon.sweeps.attend_to_ends()
+            await daemon.sweeps.warn_of_expiry()
         if now.day % 3 == 1:
-            await daemon.expire_grants()
-            await daemon.sweep_purchases()
-            await daemon.pause_jobs_of_ended_contracts()
-            await daemon.sweep_arrears()
-            await daemon.sweep_jobs_in_arrears()
+            await daemon.sweeps.expire_grants()
+            await daemon.sweeps.sweep_purchases()
+            await daemon.sweeps.pause_jobs_of_ended_contracts()
+            await daemon.sweeps.sweep_arrears()
+            await daemon.sweeps.sweep_jobs_in_arrears()
         self.scene.machines.has_news = True
         self.tell(now, len(self.scene.submitting.courses))
 

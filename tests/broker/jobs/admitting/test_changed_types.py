@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
 from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, submit_job
@@ -75,7 +75,7 @@ async def test_a_job_that_named_no_types_runs_on_those_of_a_pool_that_opens_late
     assert name_types(job) == ["cpu"]
     await open_pools(system, a="rtx-4090")
     for _ in range(2):
-        await Daemon(system, None).offer_new_types()
+        await Sweeps(system).offer_new_types()
     await plan(system)
     later, same = await api.get(f"/jobs/{job['id']}"), await api.get(f"/jobs/{choosy['id']}")
     assert (set(name_types(later)), later["status"]) == ({"cpu", "rtx-4090"}, "dispatched")
@@ -96,7 +96,7 @@ async def test_a_type_that_opens_later_and_breaks_the_promise_is_left_out(
     made = await quote(api, customer.dataset["id"])
     job = await submit(api, customer, **({} if fields else {"quote_id": made["id"]}), **fields)
     await open_pools(system, b="h100-80g")
-    await Daemon(system, None).offer_new_types()
+    await Sweeps(system).offer_new_types()
     after = await api.get(f"/jobs/{job['id']}")
     assert (name_types(after), after["limit"]) == (["rtx-4090"], job["limit"])
 

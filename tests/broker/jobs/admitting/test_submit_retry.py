@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.http.idempotency import ANSWERS_KEPT
 from broker.system import System
 from tests.broker.factories import CONFIG, Api, customer_api, make_ready_customer, submit_job
@@ -10,7 +10,7 @@ from tests.broker.factories import CONFIG, Api, customer_api, make_ready_custome
 
 async def forget_keys(system: System, clock) -> None:
     clock.now += ANSWERS_KEPT + timedelta(days=1)
-    await Daemon(system, None).forget_idempotency_keys()
+    await Sweeps(system).forget_idempotency_keys()
 
 
 async def test_the_same_order_answers_with_the_same_job_and_holds_nothing_more(api: Api, system: System, clock) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
 from broker.processes.boot import DatabaseUrls
 from broker.scheduling.cycle.live import run_cycle
 from broker.scheduling.cycle.memory import CycleMemory

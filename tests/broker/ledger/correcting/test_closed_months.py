@@ -6,7 +6,7 @@ import pytest
 
 from broker.contracts import service as contracts
 from broker.contracts.tables import Grant
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.ledger import service as ledger
 from broker.system import System
 from tests.broker.billing.invoicing import bill, read_money
@@ -20,7 +20,7 @@ DECEMBER = datetime(2026, 12, 2, tzinfo=UTC)
 
 
 async def sweep(system: System) -> None:
-    await Daemon(system, agent=None).expire_grants()
+    await Sweeps(system).expire_grants()
 
 
 async def use_and_close(api: Api, system: System, clock: ManualClock, **terms: str) -> tuple[Customer, RunningJob]:

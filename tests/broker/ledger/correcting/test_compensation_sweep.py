@@ -6,7 +6,7 @@ import pytest
 
 from broker.contracts import service as contracts
 from broker.contracts.tables import Grant
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.ledger.grants.grant_balances import GrantBalance
@@ -44,7 +44,7 @@ async def lose(system: System, job: RunningJob) -> None:
 
 
 async def sweep(system: System) -> None:
-    await Daemon(system, agent=None).expire_grants()
+    await Sweeps(system).expire_grants()
 
 
 async def list_compensations(system: System, contract_id: str) -> list[GrantBalance]:

@@ -3,7 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from broker.daemon import Daemon
+from broker.daemon.loops import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.system import System
 from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import Api, amend_contract, make_ready_customer
@@ -33,14 +34,14 @@ async def test_warnings_come_once_each_as_their_days_come(api: Api, system: Syst
     seen = []
     for hours in (9 * 24 + 23, 10 * 24, 11 * 24, 33 * 24, 33 * 24 + 1, 39 * 24, 40 * 24 - 1):
         clock.now = START + timedelta(hours=hours)
-        await daemon.warn_of_expiry()
+        await daemon.sweeps.warn_of_expiry()
         seen.append([event["days"] for event in await told(api, contract_id)])
     assert seen == [[], [30], [30], [30, 7], [30, 7], [30, 7, 1], [30, 7, 1]]
     last = (await told(api, contract_id))[-1]
     assert (last["grant_id"], last["left"], last["unit"]) == (grant["id"], 5 * HOUR, "gpu_seconds")
     clock.now = START + timedelta(days=40)
     for _twice in range(2):
-        await daemon.expire_grants()
+        await daemon.sweeps.expire_grants()
     assert [event["unused"] for event in await told(api, contract_id, "grant_expired")] == [5 * HOUR]
 
 
@@ -49,11 +50,11 @@ async def test_expiry_that_an_amendment_moves_is_warned_of_anew(api: Api, system
     customer = await make_ready_customer(api, plan="prepaid", ends_at=(START + timedelta(days=40)).isoformat())
     contract_id, daemon = customer.contract["id"], Daemon(system, agent=None)
     clock.now = START + timedelta(days=11)
-    await daemon.warn_of_expiry()
+    await daemon.sweeps.warn_of_expiry()
     await amend_contract(api, contract_id, ends_at=(START + timedelta(days=100)).isoformat())
     for days in (11, 69, 71, 72):
         clock.now = START + timedelta(days=days)
-        await daemon.warn_of_expiry()
+        await daemon.sweeps.warn_of_expiry()
     ends = [(event["days"], event["expires_at"][:10]) for event in await told(api, contract_id)]
     assert ends == [(30, "2026-12-20"), (30, "2027-02-18")]
 
@@ -64,7 +65,7 @@ async def test_broker_that_was_away_tells_the_latest_warning_alone(
     contract_id = (await make_ready_customer(api)).contract["id"]
     await give(api, contract_id, 40)
     clock.now = START + timedelta(days=39, hours=1)
-    await Daemon(system, agent=None).warn_of_expiry()
+    await Sweeps(system).warn_of_expiry()
     assert [event["days"] for event in await told(api, contract_id)] == [1]
 
 
@@ -73,5 +74,5 @@ async def test_short_or_empty_grants_are_not_warned_of_early(api: Api, system: S
     await give(api, contract_id, 6)
     void = await give(api, contract_id, 7)
     await api.post(f"/grants/{void['id']}/void", {"reason": "given twice"})
-    await Daemon(system, agent=None).warn_of_expiry()
+    await Sweeps(system).warn_of_expiry()
     assert await told(api, contract_id) == []

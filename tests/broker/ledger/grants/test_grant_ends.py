@@ -8,7 +8,7 @@ import pytest
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.ledger import service as ledger
 from broker.ledger.grants.grant_balances import GrantBalance
 from broker.system import System
@@ -37,7 +37,7 @@ async def read_grant(system: System, grant_id: str) -> GrantBalance:
 
 
 async def expire_grants(system: System) -> None:
-    await Daemon(system, agent=None).expire_grants()
+    await Sweeps(system).expire_grants()
 
 
 async def void(system: System, grant_id: str) -> None:

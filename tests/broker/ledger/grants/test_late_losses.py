@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.system import System
 from tests.broker.billing.invoicing import bill, read_money, use
 from tests.broker.conftest import ManualClock
@@ -74,7 +74,7 @@ async def test_their_compensation_is_billed_as_it_is_used_under_another_contract
     await lose_after_the_end(system, job, clock)
     signed = await sign_contract(api, customer.id, starts_at=clock.now.isoformat(), contract_number="B")
     other = Customer(customer.id, signed, await upload_dataset(api, customer.id))
-    await Daemon(system, agent=None).expire_grants()
+    await Sweeps(system).expire_grants()
     (carried,) = (await api.get("/grants", contract_id=signed["id"]))["data"]
     assert (carried["kind"], carried["left"], carried["unit_price"], carried["billed_as_used"]) == (
         "compensation",

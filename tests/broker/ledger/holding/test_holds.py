@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from broker import errors
-from broker.daemon import Daemon
+from broker.daemon.sweeps import Sweeps
 from broker.ledger import service as ledger
 from broker.ledger.holding.holds import HoldView
 from broker.system import System
@@ -148,7 +148,7 @@ async def test_sweep_keeps_the_hold_of_a_live_job_for_days(
     job = await start_job(system, customer, status=status)
     for _ in range(3):
         clock.advance(days=2)
-        await Daemon(system, None).sweep_holds()
+        await Sweeps(system).sweep_holds()
     view = await read_hold(system, job.id)
     assert view.hold.state == "placed"
     assert view.hold.expires_at == clock.now + timedelta(seconds=system.services.settings.hold_seconds)
@@ -180,7 +180,7 @@ async def test_hold_of_a_live_job_that_is_locked_during_the_sweep_does_not_expir
     clock.advance(days=1)
     async with system.work() as elsewhere:
         await ledger.lock_hold_rows(elsewhere, [job.id])
-        await Daemon(system, None).sweep_holds()
+        await Sweeps(system).sweep_holds()
     assert (await read_hold(system, job.id)).hold.state == "placed"
 
 
@@ -188,10 +188,10 @@ async def test_sweep_expires_a_hold_whose_job_does_not_exist(api: Api, system: S
     customer = await make_ready_customer(api, plan="prepaid")
     await place(system, customer.contract["id"], "job_that_never_was", 5 * HOUR)
     clock.advance(minutes=59)
-    await Daemon(system, None).sweep_holds()
+    await Sweeps(system).sweep_holds()
     assert (await read_hold(system, "job_that_never_was")).hold.state == "placed"
     clock.advance(minutes=2)
-    await Daemon(system, None).sweep_holds()
+    await Sweeps(system).sweep_holds()
     assert (await read_hold(system, "job_that_never_was")).hold.state == "expired"
     balance = await read_balance(system, customer.contract["id"])
     assert (balance.available_gpu_seconds, balance.held_gpu_seconds) == (500 * HOUR, 0)
@@ -224,7 +224,7 @@ async def test_waiting_job_holds_money_of_the_new_month_when_the_month_changes(
     customer = await make_ready_customer(api, monthly_budget="100.00")
     job = await start_job(system, customer, gpu_seconds=10 * HOUR, tokens=0, status="queued")
     clock.advance(days=21)
-    await Daemon(system, None).sweep_holds()
+    await Sweeps(system).sweep_holds()
     balance = await read_balance(system, customer.contract["id"])
     assert balance.month == "2026-12"
     assert balance.budget_left is not None

@@ -1,4 +1,4 @@
-"""What the broker does by itself: a scheduling cycle when something changed, sweeps, watching, month close."""
+"""The loops of one process: a scheduling cycle when something changed, sweeps by the clock, and who is listened to."""
 
 import asyncio
 import logging
@@ -11,27 +11,13 @@ from datetime import datetime, timedelta
 import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from broker.arrears import sweep as arrears
-from broker.billing.closing.automatic import list_due_drafts
-from broker.billing.closing.driving import run_closings
-from broker.billing.service import MonthOfContract, draft_if_over, finalize_invoice, list_undrafted_months
-from broker.contracts import service as contracts
+from broker.daemon.sweeps import Sweeps
 from broker.errors import OperatorError
 from broker.estimator import service as estimator
 from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
-from broker.http.idempotency import forget_old_answers
-from broker.jobs.admitting.changed_types import OfferWatch, list_jobs_to_offer, offer_new_types
-from broker.jobs.running.control import list_queued_without_contract, pause_without_contract
 from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.running.start_promises import keep_start_promises
-from broker.jobs.service import is_live, list_live
-from broker.ledger import service as ledger
-from broker.metering.keeping.months import open_months_ahead
-from broker.month_checks import MONTH_CHECKS
-from broker.notices.money_ending import warn_of_end
-from broker.notices.port import open_port
-from broker.notices.sending import compose_notices, send_notices
 from broker.payments.stripe.client import open_access
 from broker.payments.stripe.relay import StripeRelay
 from broker.persistence.database import SUBMITTED, WAKE_CHANNEL
@@ -40,19 +26,12 @@ from broker.persistence.marks import PLANNED, VERIFIED, note_mark, read_marks
 from broker.persistence.pool import without_driver
 from broker.quotes.counts.token_counter import TokenCounter
 from broker.reports.verify import verify_ledger
-from broker.retention import service as retention
 from broker.scheduling.cycle.leading import Lead, find_lead, give_up_lead
 from broker.scheduling.cycle.live import CycleResult, has_free_devices, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.pace import Pace, compute_rest, rest_at_leisure
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.usage import UsageReading
-from broker.scheduling.shortfalls import ShortfallWatch, tell_shortfalls
-from broker.scheduling.simulations import run_next_simulation
-from broker.signing.purchases import expire_purchase, list_overdue_purchases
-from broker.signing.renewals import attend_to_end
-from broker.signing.top_ups import list_due_top_ups, order_top_up
-from broker.signing.unused import carry_compensation, end_term
 from broker.system import System
 from broker.work import Work
 
@@ -77,10 +56,9 @@ class Daemon:
     pace: Pace = field(default_factory=Pace)
     recorder: CycleRecorder = field(default_factory=CycleRecorder)
     usage: UsageReading = field(default_factory=UsageReading)
-    shortfalls: ShortfallWatch = field(default_factory=ShortfallWatch)
-    offers: OfferWatch = field(default_factory=OfferWatch)
     memory: CycleMemory = field(default_factory=lambda: CycleMemory(secrets.token_hex(8)))
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
+    sweeps: Sweeps = field(init=False)
     stripe: StripeRelay | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     swept_at: datetime | None = None
@@ -88,6 +66,9 @@ class Daemon:
     noted_at: datetime | None = None
     promises_rest_until: float = 0.0
     has_started: bool = False
+
+    def __post_init__(self) -> None:
+        self.sweeps = Sweeps(self.system)
 
     @property
     def name(self) -> str:
@@ -99,38 +80,46 @@ class Daemon:
             await self.agent.start()
         settings = self.system.services.settings
         self._every(settings.cycle_seconds, self._tick)
-        if self.agent is not None:
-            self._every(WATCH_SECONDS, self.agent.watch)
         if self.plans:
-            self._every(settings.sweep_seconds, self._sweep_when_heard)
-            self._every(SHORTFALL_SECONDS, self.watch_guarantees)
-            self._every(settings.sweep_seconds, self.sweep_holds)
-            self._every(settings.sweep_seconds, self.offer_new_types)
-            self._every(settings.sweep_seconds, self.keep_start_promises)
-            self._every(settings.sweep_seconds, self.pause_jobs_of_ended_contracts)
-            self._every(settings.arrears_seconds, self.sweep_arrears)
-            self._every(settings.sweep_seconds, self.sweep_jobs_in_arrears)
-            self._every(settings.notice_seconds, self.send_notices)
-            self._at(self.warn_of_money_ending, minute=15)
-            self._every(settings.sweep_seconds, self.expire_grants)
-            self._every(settings.sweep_seconds, self.sweep_purchases)
-            self._every(settings.sweep_seconds, self.learn)
-            self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
-            self._every(settings.cycle_seconds, self.simulate_proposals)
-            self._every(settings.cycle_seconds, self.run_closings)
-            self._at(self.close_months, minute=5)
-            self._at(self.warn_of_expiry, minute=10)
-            self._at(self.attend_to_ends, minute=20)
-            self._at(self.verify_books, minute=40)
-            self._at(self.forget_idempotency_keys, hour=3)
-            self._at(self.open_usage_months, hour=4)
-            self._every(settings.retention_seconds, self.sweep_leftovers)
+            self._schedule_sweeps()
+            self._schedule_hourly()
             self._start_stripe()
         if self.agent is not None:
-            self._every(settings.retention_seconds, self.sweep_run_folders)
+            self._every(WATCH_SECONDS, self.agent.watch)
+            self._every(settings.retention_seconds, self.sweeps.sweep_run_folders)
         self.scheduler.start()
         self.tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._dispatch())]
         self.wake.set()
+
+    def _schedule_sweeps(self) -> None:
+        settings, sweeps = self.system.services.settings, self.sweeps
+        for job in (
+            self._sweep_when_heard,
+            sweeps.sweep_holds,
+            sweeps.offer_new_types,
+            self.keep_start_promises,
+            sweeps.pause_jobs_of_ended_contracts,
+            sweeps.sweep_jobs_in_arrears,
+            sweeps.expire_grants,
+            sweeps.sweep_purchases,
+            self.learn,
+        ):
+            self._every(settings.sweep_seconds, job)
+        for job in (TokenCounter(self.system).count_all, sweeps.simulate_proposals, sweeps.run_closings):
+            self._every(settings.cycle_seconds, job)
+        self._every(SHORTFALL_SECONDS, sweeps.watch_guarantees)
+        self._every(settings.arrears_seconds, sweeps.sweep_arrears)
+        self._every(settings.notice_seconds, sweeps.send_notices)
+        self._every(settings.retention_seconds, sweeps.sweep_leftovers)
+
+    def _schedule_hourly(self) -> None:
+        self._at(self.sweeps.close_months, minute=5)
+        self._at(self.sweeps.warn_of_expiry, minute=10)
+        self._at(self.sweeps.warn_of_money_ending, minute=15)
+        self._at(self.sweeps.attend_to_ends, minute=20)
+        self._at(self.verify_books, minute=40)
+        self._at(self.sweeps.forget_idempotency_keys, hour=3)
+        self._at(self.sweeps.open_usage_months, hour=4)
 
     def _start_stripe(self) -> None:
         """Have Stripe asked for what is due, and compared with our books every day, where it is set up."""
@@ -270,16 +259,6 @@ class Daemon:
         async with self.system.work() as work:
             return await has_free_devices(work, self.memory)
 
-    async def simulate_proposals(self) -> None:
-        """Work out the simulations that ops asked for, one after the other."""
-        while await run_next_simulation(self.system):
-            pass
-
-    async def watch_guarantees(self) -> None:
-        """Tell contracts and ops where fewer GPUs are there than are guaranteed."""
-        async with self.system.work() as work:
-            await tell_shortfalls(work, self.shortfalls)
-
     async def _sweep_when_heard(self) -> None:
         """Sweep silent runs, but only once every run has had a whole lease to report in since we began to listen."""
         settings = self.system.services.settings
@@ -300,38 +279,6 @@ class Daemon:
         for run_id in silent:
             log.warning("run %s is silent: it is billed to its last heartbeat", run_id)
         await self.system.work_on(silent, lose_silent_run)
-
-    async def sweep_holds(self) -> None:
-        """Renew the holds of live jobs; expire those that nothing renews any more, and tell that they were left.
-
-        All that wait are renewed in one statement; those whose money is an earlier month's each in a transaction.
-        """
-        async with self.system.work() as work:
-            live = await list_live(work, await ledger.list_holds_due_for_renewal(work))
-            of_earlier_months = await ledger.extend_holds(work, live)
-        await self.system.work_on(of_earlier_months, _renew_hold_of_live_job)
-        async with self.system.work() as work:
-            over = await ledger.list_expired_holds(work)
-            renewed_next_time = set(await list_live(work, over))  # it was locked just now
-        expired = [job_id for job_id in over if job_id not in renewed_next_time]
-        for job_id in expired:
-            log.warning("the hold of job %s was left behind: what it has is free again", job_id)
-        await self.system.work_on(expired, ledger.expire_hold)
-
-    async def expire_grants(self) -> None:
-        """End the grants whose term is over, or carry them on into the renewal; each in a transaction of its own.
-
-        Lost work that live holds have again of them is compensated, and goes to the contract that follows, too.
-        """
-        async with self.system.work() as work:
-            over = await ledger.list_grants_to_expire(work)
-        await self.system.work_on(over, end_term)
-        async with self.system.work() as work:
-            lost = await ledger.list_holds_to_compensate(work)
-        await self.system.work_on(lost, ledger.compensate_hold)
-        async with self.system.work() as work:
-            stranded = await ledger.list_stranded_compensations(work)
-        await self.system.work_on(stranded, carry_compensation)
 
     async def keep_start_promises(self) -> None:
         """Keep what waiting jobs were told about their start, and tell those of whom it has slipped.
@@ -355,75 +302,10 @@ class Daemon:
         ended = time.monotonic()
         self.promises_rest_until = ended + rest_at_leisure(ended - began)
 
-    async def offer_new_types(self) -> None:
-        """Let waiting jobs that accept whatever fits run on the types of pools that have opened since."""
-        async with self.system.work() as work:
-            waiting = await list_jobs_to_offer(work, self.offers)
-        await self.system.work_on(waiting, offer_new_types)
-
-    async def pause_jobs_of_ended_contracts(self) -> None:
-        """Take the jobs out of their queues whose contracts have ended: a run would stop with its first heartbeat."""
-        async with self.system.work() as work:
-            waiting = await list_queued_without_contract(work)
-        await self.system.work_on(waiting, pause_without_contract)
-
-    async def sweep_arrears(self) -> None:
-        """Decide anew how contracts stand that are behind with paying, and delete what was announced of closed ones."""
-        await arrears.sweep(self.system)
-
-    async def sweep_jobs_in_arrears(self) -> None:
-        """Pause what nobody has paid for, and let go on what was paused for arrears that are settled."""
-        await arrears.sweep_jobs(self.system)
-
-    async def send_notices(self) -> None:
-        """Compose what customers are to be told of, and send what is due."""
-        await compose_notices(self.system)
-        await send_notices(self.system, open_port(self.system.services.settings))
-
-    async def warn_of_money_ending(self) -> None:
-        """Tell in good time that paid hours end at the pace of late, 3, 2 and 1 days before."""
-        async with self.system.work() as work:
-            forecast = await contracts.list_with_paid_grants(work)
-        await self.system.work_on(forecast, warn_of_end)
-
-    async def warn_of_expiry(self) -> None:
-        """Tell in good time which grants expire with something left, each once for each of the days before."""
-        async with self.system.work() as work:
-            ending = await ledger.list_grants_to_warn_of(work)
-        await self.system.work_on(ending, ledger.warn_of_expiry)
-
-    async def sweep_purchases(self) -> None:
-        """End the orders that were not paid in time, and order what contracts buy by themselves."""
-        async with self.system.work() as work:
-            overdue = await list_overdue_purchases(work)
-        await self.system.work_on(overdue, expire_purchase)
-        async with self.system.work() as work:
-            due = await list_due_top_ups(work)
-        await self.system.work_on(due, order_top_up)
-
     async def learn(self) -> None:
         """Learn from the jobs that finished since the last calibration, and judge how good their estimates were."""
         await estimator.learn(self.system)
         await self.accuracy.refresh(self.system)
-
-    async def close_months(self) -> None:
-        """Draft the invoices that are missing of past months, and finalize those that do so by themselves."""
-        async with self.system.work() as work:
-            missing = await list_undrafted_months(work)
-        await self.system.work_on(missing, _draft_invoice)
-        async with self.system.work() as work:
-            due = await list_due_drafts(work)
-        await self.system.work_on(due, finalize_invoice)
-
-    async def run_closings(self) -> None:
-        """Take on the closings that finance has started, until they end."""
-        await run_closings(self.system, MONTH_CHECKS)
-
-    async def attend_to_ends(self) -> None:
-        """Tell of the contracts whose end is near, and renew those that renew themselves; each in a transaction."""
-        async with self.system.work() as work:
-            ending = await contracts.list_ending(work)
-        await self.system.work_on(ending, attend_to_end)
 
     async def relay_to_stripe(self) -> None:
         """Ask Stripe for what is due there, and handle the events that it sent."""
@@ -446,35 +328,3 @@ class Daemon:
             await note_mark(work.session, VERIFIED, by=self.name, now=work.now, value=rows)
         for result in broken:
             log.error("the books break a rule, run `broker ledger verify`: %s (%s)", result.rule, result.broken[0])
-
-    async def forget_idempotency_keys(self) -> None:
-        forgotten = 1
-        while forgotten:
-            async with self.system.work() as work:
-                forgotten = await forget_old_answers(work)
-
-    async def open_usage_months(self) -> None:
-        """Make the partitions that the usage events of the next months go to."""
-        async with self.system.work() as work:
-            opened = await open_months_ahead(work)
-        for month in opened:
-            log.info("usage events of %s have a partition of their own", month)
-
-    async def sweep_leftovers(self) -> None:
-        """Sweep what nobody needs any more, by the rules of the settings."""
-        await retention.sweep(self.system)
-
-    async def sweep_run_folders(self) -> None:
-        """Sweep the folders of this machine's ended runs."""
-        await retention.sweep_run_folders(self.system, self.system.services.settings.runs_root)
-
-
-async def _draft_invoice(work: Work, place: MonthOfContract) -> None:
-    invoice = await draft_if_over(work, place)
-    if invoice is not None:
-        log.info("drafted invoice %s for %s of contract %s", invoice.id, invoice.month, invoice.contract_id)
-
-
-async def _renew_hold_of_live_job(work: Work, job_id: str) -> None:
-    if await is_live(work, job_id):
-        await ledger.renew_holds(work, [job_id])
