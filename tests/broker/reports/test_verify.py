@@ -14,6 +14,7 @@ from broker.reports.verify import CHECKS, verify_ledger
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer
+from tests.broker.payments.receipts import import_lines, line
 from tests.broker.running_jobs import HOUR, broken_rules, report_usage, settle, start_job
 
 HELD_GPU = "kind = 'held' AND unit = 'gpu_seconds'"
@@ -100,6 +101,27 @@ REFUND_TOO_MUCH = (
     f"{ADD_ENTRY} SELECT customer_id, 'tra_refund', {BETWEEN}, 'acc_owed', 'micro_yuan', 2600010000 FROM contracts",
     f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, 'acc_owed', {BETWEEN}, 'micro_yuan', 2600010000 FROM contracts",
 )
+
+FAPIAO_LINE = '[{"net": "10", "tax": "0"}]'
+RED_LINE = '[{"net": "-10", "tax": "0"}]'
+ADD_FAPIAO = (
+    "INSERT INTO fapiao (id, customer_id, status, kind, title, amount_micros, tax_rate, tax_micros, lines, capitals,"
+    " number, issued_on, red_of_id, author, created_at)"
+    " SELECT '{id}', {customer}, '{status}', 'general', '{{}}', {sign}10000000, 0, 0, '{lines}', '', {number},"
+    " {issued_on}, {red_of}, 'key_x', now() FROM customers LIMIT 1"
+)
+REQUESTED = {"number": "NULL", "issued_on": "NULL", "red_of": "NULL", "sign": "", "lines": FAPIAO_LINE}
+BLUE = {"id": "fap_x", "customer": "id", "status": "requested", **REQUESTED}
+RED = BLUE | {"id": "fap_y", "red_of": "'fap_x'", "sign": "-", "lines": RED_LINE}
+RETURNED = "(SELECT id FROM payments WHERE returned_micros > 0)"
+UNDONE = "(SELECT 'tra_' || split_part(id, '_', 2) || 'u' FROM payment_allocations WHERE undone_at IS NOT NULL)"
+HOUSE_REFUNDS = "kind = 'refunds' AND contract_id IS NULL"
+ADD_REFUND_STEP = """
+    INSERT INTO stripe_steps (customer_id, object_id, step, kind, params, state, key_number, must_search, failures,
+                              not_before, created_at)
+    SELECT c.id, r.id, 'refund', 'refund', '{"body": {"amount": "1"}}', 'waiting', 1, false, 0, now(), now()
+    FROM refunds r, customers c LIMIT 1
+"""
 
 DAMAGES = (
     Damage(
@@ -268,7 +290,7 @@ DAMAGES = (
     ),
     Damage(
         "what a customer owes is what is due of its final invoices",
-        move_balance("kind = 'receivable'", 10_000, source="kind = 'cash'"),
+        move_balance("kind = 'receivable'", 10_000, source="kind = 'cash' AND contract_id IS NOT NULL"),
     ),
     Damage(
         "what final invoices take off for grants is earned of advances, or what gifts cost",
@@ -299,6 +321,58 @@ DAMAGES = (
         "an adjustment is booked once and whole",
         ("UPDATE adjustments SET quantity = quantity + 1 WHERE kind = 'credit'",),
     ),
+    Damage(
+        "a fapiao has a number and a day from its issue on, and its amount is that of its lines",
+        (ADD_FAPIAO.format_map(BLUE | {"status": "issued"}),),
+    ),
+    Damage(
+        "red fapiao take back no more than the issued one that they name, and are its customer's",
+        (ADD_FAPIAO.format_map(BLUE), ADD_FAPIAO.format_map(RED)),
+    ),
+    Damage(
+        "a customer's fapiao are of no more than its final invoices have ever asked for",
+        (ADD_FAPIAO.format_map(BLUE | {"customer": "'cus_x'"}),),
+    ),
+    Damage(
+        "a payment is booked once and whole, as money of which nobody knows yet whose it is",
+        ("UPDATE ledger_transfers SET reference = 'pay_x' WHERE kind = 'receipt_credited'",),
+    ),
+    Damage(
+        "what is allocated of a payment is what its allocations say that stand",
+        (f"UPDATE payment_allocations SET payment_id = {RETURNED} WHERE kind = 'credit'",),
+    ),
+    Damage(
+        "what has gone back of a payment is what its refunds and its lost chargebacks say",
+        ("UPDATE refunds SET payment_id = 'pay_x' WHERE payment_id IS NOT NULL",),
+    ),
+    Damage(
+        "an allocation is booked once and whole, with the fee that the bank kept",
+        ("UPDATE payment_allocations SET fee_micros = fee_micros + 1",),
+    ),
+    Damage(
+        "an allocation that was undone is booked back, and no other",
+        (
+            f"UPDATE ledger_entries SET transfer_id = 'tra_x' WHERE transfer_id IN {UNDONE}",
+            f"UPDATE ledger_transfers SET id = 'tra_x' WHERE id IN {UNDONE}",
+        ),
+    ),
+    Damage(
+        "unmatched receipts of the house are what of payments has found no place",
+        move_balance(HOUSE_REFUNDS, 7, source="kind = 'unmatched_receipts'"),
+    ),
+    Damage(
+        "a refund is booked as far as it went: asked for, sent, come back, dropped",
+        ("UPDATE ledger_transfers SET reference = 'ref_x' WHERE kind = 'refund_requested'",),
+    ),
+    Damage(
+        "the house's cash is what came in, less what went back and what was charged back",
+        move_balance("kind = 'cash' AND contract_id IS NULL", 7, source=HOUSE_REFUNDS),
+    ),
+    Damage(
+        "what was paid at Stripe is booked once and whole, as a payment of its own",
+        ("UPDATE payments SET source = 'stripe'",),
+    ),
+    Damage("what goes back by Stripe is what its refund says", (ADD_REFUND_STEP,)),
 )
 
 
@@ -316,7 +390,20 @@ async def books(api: Api, system: System, clock: ManualClock) -> System:
     draft = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": "2026-11"}, expect=201)
     await api.post(f"/invoices/{draft['id']}/finalize")
     await correct_by_hand(api, customer, draft)
+    await pay_by_transfer(api, customer.contract["id"])
     return system
+
+
+async def pay_by_transfer(api: Api, contract_id: str) -> None:
+    """Keep one transfer as a credit; take another one's claim back, and return it to its payer."""
+    stranger = {"payer_name": "Somebody", "payer_account": "1"}
+    kept, returned = (await import_lines(api, line("100.00"), line("50.00", **stranger)))["lines"]
+    claims = {"allocations": [{"contract_id": contract_id}]}
+    await api.post(f"/payments/{kept['payment_id']}/claim", claims)
+    path = f"/payments/{returned['payment_id']}"
+    await api.post(f"{path}/claim", claims)
+    await api.post(f"{path}/unclaim", {"reason": "Somebody else's"})
+    await api.post(f"{path}/return", {"reason": "Not ours"}, expect=201)
 
 
 async def correct_by_hand(api: Api, customer: Customer, invoice: Any) -> None:
