@@ -1,7 +1,7 @@
 """Invoices whose last day to pay is over and of which something is due: what may put a contract into arrears.
 
-Orders are none: unpaid, they are void by themselves, and nothing was delivered for them. Nor is an advance whose grant
-is over: it asks for nothing any more.
+Orders are none: unpaid, they are void by themselves, and nothing was delivered for them. Nor is an advance that was
+never paid and whose grant is over: it asks for nothing any more.
 """
 
 from collections.abc import Collection
@@ -45,9 +45,10 @@ async def list_due_invoices(work: Work, contract_id: str | None = None) -> list[
 
 
 async def _list_over(work: Work, grant_ids: Collection[str]) -> set[str | None]:
-    """List those of some grants whose term is over."""
+    """List those of some grants whose term is over and that were never credited: what was, is owed all the same."""
     grants = await contracts.load_grants(work, set(grant_ids)) if grant_ids else {}
-    return {grant.id for grant in grants.values() if grant.expires_at is not None and grant.expires_at <= work.now}
+    ended = [each for each in grants.values() if each.expires_at is not None and each.expires_at <= work.now]
+    return {grant.id for grant in ended if not grant.credited}
 
 
 def _describe(row: Invoice) -> DueInvoice:

@@ -36,6 +36,12 @@ class PaymentIn(RequestBody):
         "by that of its contract, then by that of others.",
         examples=[False],
     )
+    overdue_first: bool = Field(
+        default=True,
+        description="Whether the money settles what is overdue of the contract before this invoice; false: it is all "
+        "for this one. Of a closed contract only what is overdue is paid.",
+        examples=[True],
+    )
 
 
 class AppliedGrantOut(BaseModel):

@@ -100,11 +100,11 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
     return invoice
 
 
-async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False) -> Invoice:
+async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False, most: Money | None = None) -> Invoice:
     """Mark an invoice as paid; one for an advance credits its grant. Paying twice changes nothing.
 
     What comes for an order that is over stays the customer's credit. A credit pays as far as it reaches, whichever
-    contract it is of: an invoice of which something is due after stays open.
+    contract it is of, and no more than `most`: an invoice of which something is due after stays open.
     Raises: NotFound, IllegalTransition, InvalidRequest.
     """
     payers = await _lock_credits(work, await get_invoice(work, invoice_id)) if from_credit else set()
@@ -118,7 +118,7 @@ async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False)
         return invoice
     _require_status(invoice, InvoiceStatus.OPEN)
     if from_credit:
-        paid = await _take_credit(work, terms, invoice, payers)
+        paid = await _take_credit(work, terms, invoice, payers, most)
     else:
         paid = invoice.due
         await ledger.book_receipt(work, terms, paid, reference=invoice.id)
@@ -135,13 +135,16 @@ async def _lock_credits(work: Work, invoice: Invoice) -> set[str]:
     return payers
 
 
-async def _take_credit(work: Work, terms: ContractTerms, invoice: Invoice, payers: Collection[str]) -> Money:
-    """Take what credit pays of an invoice: all of an advance, or as much as there is of another.
+async def _take_credit(
+    work: Work, terms: ContractTerms, invoice: Invoice, payers: Collection[str], most: Money | None
+) -> Money:
+    """Take what credit pays of an invoice: all of an advance, or as much as there is of another, up to `most`.
 
     `payers` are the contracts, all locked, whose credit may be taken.
     """
     there = await ledger.read_credits(work, terms.customer_id)
-    used = share_credit(invoice.due, {each: there[each] for each in there if each in payers}, terms.id)
+    asked = invoice.due if most is None else min(invoice.due, most)
+    used = share_credit(asked, {each: there[each] for each in there if each in payers}, terms.id)
     paid = sum(used.values(), Money.zero())
     if not paid.micros or (invoice.kind == InvoiceKind.ADVANCE and paid < invoice.due):
         raise errors.invalid_field("from_credit", f"the credit is {paid}, and {invoice.due} is due")
