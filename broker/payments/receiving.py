@@ -83,9 +83,14 @@ def _refuse(work: Work, receipt: Receipt) -> Received | None:
 
 
 def _compare(receipt: Receipt, known: Payment | Receipt) -> Received:
-    """Compare a receipt with the one of the same serial number: the same once more, or another one."""
-    if known.amount != receipt.amount:
-        reason = f"is that of another payment already, of {known.amount}; look at the statement again"
+    """Compare a receipt with the one of the same serial number: the same once more, or another one.
+
+    A number that the bank gave two payments must not make one of them disappear.
+    """
+    accounts = {known.payer.account, receipt.payer.account} - {""}
+    if (known.amount, known.value_on) != (receipt.amount, receipt.value_on) or len(accounts) > 1:
+        other = f"of {known.amount} on {known.value_on} from {known.payer.account or 'an account that is not told'}"
+        reason = f"is that of another payment already, {other}; look at the statement again"
         return Received(Outcome.REJECTED, reason=reason, field="serial")
     return Received(Outcome.DUPLICATE, known if isinstance(known, Payment) else None, reason="was kept before")
 

@@ -10,7 +10,7 @@ from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
 from broker.payments import chargebacks, claiming, refunds, service
 from broker.payments.allocating import list_allocations
-from broker.payments.bank.statement import read_statement
+from broker.payments.bank.statement import MOST_BYTES, read_statement
 from broker.payments.chargeback_schemas import ChargebackIn
 from broker.payments.importing import import_lines
 from broker.payments.model import PaymentSource, PaymentStatus
@@ -28,7 +28,6 @@ from broker.payments.tables import Payment
 from broker.work import Work
 
 router = feature_router("/payments", "billing")
-MOST_BYTES = 5 * 1024 * 1024
 
 
 async def _in_detail(work: Work, row: Payment) -> PaymentDetailOut:

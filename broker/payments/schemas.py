@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 from broker.errors import FieldError
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import MoneyOut, Reason, RequestBody, Yuan, created_at_field
-from broker.payments.bank.lines import StatementLine
+from broker.payments.bank.lines import StatementLine, split_signed
 from broker.payments.claims import Claim
 from broker.payments.importing import Imported, ImportedLine
 from broker.payments.model import AllocationKind, Outcome, Payer, PaymentSource, PaymentStatus
@@ -42,7 +42,8 @@ class StatementLineIn(RequestBody):
 
     def read_line(self, number: int) -> StatementLine:
         own = {name: getattr(self, name) for name in type(self).model_fields if name != "amount"}
-        return StatementLine(number=number, came=self.amount, **own)
+        came, went = split_signed(self.amount)
+        return StatementLine(number=number, came=came, went=went, **own)
 
 
 class StatementIn(RequestBody):

@@ -1,18 +1,21 @@
 """A line of a statement, as text, and the receipt that it is; or what is wrong with it. Pure."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from broker.errors import FieldError
-from broker.payments.bank.values import check_currency, clean, read_amount, read_day
+from broker.payments.bank.values import NOTHING, check_currency, clean, read_amount, read_day
 from broker.payments.model import Payer, PaymentSource, Receipt
 from pricing.money import Money
 
 Value = TypeVar("Value")
 LONGEST = 200
-LARGEST = Money.from_decimal(10**12)
+LARGEST = Money.from_decimal(10**10)
+# How a spreadsheet writes a number of many digits; two payments have the same one then.
+ROUNDED = re.compile(r"\d(\.\d+)?E\+?\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,32 @@ def _read(faults: list[FieldError], name: str, read: Callable[[], Value]) -> Val
 def _read_net(line: StatementLine) -> Money:
     """Read what came in, below zero where it went out. Raises: ValueError."""
     came, went = read_amount(line.came), read_amount(line.went)
+    if came.micros < 0:
+        raise ValueError("takes an earlier line back (冲正): unclaim that payment, return it, and tell that as sent")
+    if went.micros < 0:
+        raise ValueError("takes back what went out (冲正): was it a refund, tell that it failed; nothing else is kept")
     if came.micros and went.micros:
         raise ValueError("came in and went out on one line")
     if not came.micros and not went.micros:
         raise ValueError("is missing, or zero")
     if abs((came - went).micros) > LARGEST.micros:
         raise ValueError("is larger than any transfer")
-    return came if came.micros else Money(-abs(went.micros))
+    return came - went
+
+
+def split_signed(amount: str) -> tuple[str, str]:
+    """Split an amount whose sign says the way into what came in and what went out."""
+    plain = clean(amount)
+    is_out = plain.startswith("-") and plain not in NOTHING
+    return ("", plain[1:]) if is_out else (amount, "")
 
 
 def _find_text_faults(line: StatementLine) -> Iterator[FieldError]:
     if not clean(line.serial):
         yield FieldError("serial", "is missing: by the bank's serial number a line is kept once")
+    for name in ("serial", "payer_account"):
+        if ROUNDED.fullmatch(clean(getattr(line, name))):
+            yield FieldError(name, "was rounded by a spreadsheet, its last digits are lost; import the bank's own file")
     for name in ("serial", "account", "payer_name", "payer_account", "payer_bank", "remark"):
         text = getattr(line, name)
         if len(text) > LONGEST:

@@ -179,3 +179,15 @@ async def test_what_is_wrong_with_a_line_is_told_by_its_field(api: Api, fields: 
     refused = await import_lines(api, {**line("1.00"), **fields}, expect=422)
     assert [each["field"] for each in refused["errors"]] == [f"lines.0.{field}"]
     assert (await api.get("/payments"))["data"] == []
+
+
+@pytest.mark.parametrize("other", [{"value_on": "2026-11-04"}, {"payer_account": "2"}])
+async def test_another_payment_of_as_much_under_one_serial_number_does_not_disappear(
+    api: Api, other: dict[str, str]
+) -> None:
+    first = line("10.00", payer_account="1")
+    imported = await import_lines(api, first, first, first | other)
+    assert outcomes(imported) == ["unmatched", "duplicate", "rejected"]
+    assert imported["lines"][2]["errors"][0]["field"] == "serial"
+    untold = await import_lines(api, first | {"payer_account": ""})
+    assert outcomes(untold) == ["duplicate"], "the same line by another way, which says less of it"

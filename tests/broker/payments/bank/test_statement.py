@@ -3,8 +3,8 @@
 import pytest
 
 from broker.errors import InvalidRequest
-from broker.payments.bank.lines import ReadLine, read_line
-from broker.payments.bank.statement import read_statement
+from broker.payments.bank.lines import ReadLine, StatementLine, read_line
+from broker.payments.bank.statement import MOST_BYTES, read_statement
 from broker.payments.bank.values import read_amount
 
 ICBC = """历史明细,,,,,,,,
@@ -52,7 +52,7 @@ def test_a_statement_is_recognised_and_read(layout: str, encoding: str) -> None:
 def test_cells_lose_what_spreadsheets_put_around_them() -> None:
     first = read(ICBC.encode())[0].receipt
     assert first is not None
-    assert (first.serial, first.account) == ("00000000000012345678", "ours")
+    assert (first.serial, first.account) == ("00000000000012345678", "110202000900"), "as it stands above the table"
     account = read(CCB.encode())[0].receipt
     assert account is not None
     assert account.account == "32001616"
@@ -103,3 +103,36 @@ def test_amounts_are_read_as_banks_write_them_or_refused(text: str, micros: int 
             read_amount(text)
     else:
         assert read_amount(text).micros == micros
+
+
+@pytest.mark.parametrize(
+    ("layout", "row"),
+    [
+        ("cmb", "20261107,1,20261107,冲正,,-2600.00,0,,C9,RF94INV2026000001,青茶,1,"),
+        ("cmb", "20261107,1,20261107,冲正,-2600.00,,0,,C9,,青茶,1,"),
+        ("icbc", "C9,2026-11-07,贷,-2600.00,人民币,青茶,1,冲正,"),
+        ("icbc", "C9,2026-11-07,借,－2600.00,人民币,青茶,1,冲正,"),
+    ],
+)
+def test_a_reversal_is_neither_kept_nor_passed_over_in_silence(layout: str, row: str) -> None:
+    *_others, last = read(f"{FILES[layout]}{row}\n".encode())
+    (fault,) = last.faults
+    assert (fault.field, "冲正" in fault.message) == ("amount", True)
+
+
+def test_what_is_printed_below_the_table_is_no_line() -> None:
+    footer = "打印时间：2026-11-30 10:00:00,,\n以上为全部明细\n总计：借方2笔,,\n"
+    for layout, content in FILES.items():
+        assert len(read(f"{content}{footer}".encode(), layout)) == 2
+
+
+@pytest.mark.parametrize("name", ["serial", "payer_account"])
+def test_a_number_that_a_spreadsheet_rounded_is_refused(name: str) -> None:
+    usual = {"serial": "C1", "payer_account": "1"} | {name: "1.10202E+18"}
+    read_one = read_line(StatementLine(1, value_on="2026-11-05", came="1", **usual), "ours")
+    assert [fault.field for fault in read_one.faults] == [name]
+
+
+def test_a_file_that_is_too_large_is_refused_and_not_cut() -> None:
+    with pytest.raises(InvalidRequest, match="bytes"):
+        read_statement(SIGNED.encode() + b"\n" * MOST_BYTES)
