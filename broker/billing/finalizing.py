@@ -31,7 +31,7 @@ async def finalize_months(
     await number_invoices(work, [(own, draft.invoice) for own, draft in final])
     await ledger.book_usage(work, month, [_describe(own, draft) for own, draft in final])
     for _own, draft in final:
-        if draft.invoice.total_micros < 0:
+        if draft.invoice.total_micros <= 0:  # nobody pays nothing: it would be overdue for ever
             draft.invoice.status, draft.invoice.paid_at = InvoiceStatus.PAID.value, work.now
 
 

@@ -110,3 +110,16 @@ async def test_credit_of_a_contract_that_has_ended_pays_for_the_next(
     async with system.work() as work:
         assert [link.name for link in await reconcile_books(work) if link.differences] == []
     assert await broken_rules(system) == {}
+
+
+async def test_month_that_asks_for_nothing_is_settled_as_it_becomes_final(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """Its hours were paid ahead: the invoice stayed open once, with nothing due, and grew overdue."""
+    customer = await make_ready_customer(api, plan="prepaid")
+    await use(system, customer, HOUR)
+    clock.advance(days=30)
+    invoice = await bill(api, customer, "2026-11")
+    assert (invoice["total"]["amount"], invoice["status"]) == ("0.00", "paid")
+    assert invoice["paid_at"] == invoice["finalized_at"]
+    assert await broken_rules(system) == {}
