@@ -2,18 +2,22 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from sqlalchemy import Select, select
 
 from broker import errors
 from broker.identity.service import get_customer
 from broker.notices.model import Language
+from broker.notices.port import is_address
+from broker.notices.sealing import find_sealed, seal
 from broker.notices.tables import NoticeContact
 from broker.work import Work
 
 # Bots of chats, each on a host of its own that no URL can change: a contact never makes the broker ask another one.
 CHATS = frozenset({"dingtalk", "discord", "feishu", "lark", "slack", "tgram", "wecombot"})
+# What would change how the broker itself sends: how long it waits, how often it tries, whether it checks the host.
+OURS = frozenset({"cto", "retry", "rto", "verify", "wait"})
 MOST_CONTACTS = 20
 
 
@@ -43,7 +47,7 @@ async def add_contact(work: Work, new: NewContact) -> NoticeContact:
     kept = (await work.session.scalars(select_contacts(new.customer_id))).all()
     if len(kept) >= MOST_CONTACTS:
         raise errors.invalid_field("customer_id", f"has {MOST_CONTACTS} contacts, the most there may be; remove one")
-    channel, shown, url = _read_mail(work, new.address) if new.address is not None else _read_chat(new.url or "")
+    channel, shown, url = _read_mail(work, new.address) if new.address is not None else _read_chat(work, new.url or "")
     row = NoticeContact(
         id=work.new_id("cnt"),
         customer_id=new.customer_id,
@@ -67,19 +71,27 @@ def _read_mail(work: Work, address: str) -> tuple[Channel, str, str]:
     return Channel.MAIL, address, f"to={quote(address, safe='')}"
 
 
-def _read_chat(url: str) -> tuple[Channel, str, str]:
-    """Read the URL of a chat's bot; only the kind of it is ever shown. Raises: InvalidRequest."""
+def _read_chat(work: Work, url: str) -> tuple[Channel, str, str]:
+    """Read the URL of a chat's bot: only its kind is ever shown, and it is kept sealed. Raises: InvalidRequest."""
     scheme = urlsplit(url).scheme.lower()
-    if scheme not in CHATS or len(url) <= len(scheme) + len("://"):
+    if scheme not in CHATS or not is_address(url):
         known = ", ".join(f"{name}://" for name in sorted(CHATS))
-        raise errors.invalid_field("url", f"must be the address of a bot, one of {known}")
-    return Channel.CHAT, f"{scheme}://****", url
+        raise errors.invalid_field("url", f"must be the whole address of a bot, with its token, one of {known}")
+    ours = sorted({name.lower() for name, _value in parse_qsl(urlsplit(url).query, keep_blank_values=True)} & OURS)
+    if ours:
+        raise errors.invalid_field(
+            "url", f"must not say {', '.join(ours)}: how it is sent is the broker's; leave it out"
+        )
+    return Channel.CHAT, f"{scheme}://****", seal(work.services.secret, url)
 
 
-def find_url(contact: NoticeContact, mail_url: str | None) -> str:
-    """Find where a contact is told: mail goes by the server of the settings, as they are now."""
+def find_url(contact: NoticeContact, secret: bytes, mail_url: str | None) -> str | None:
+    """Find where a contact is told: mail goes by the server of the settings, as they are now.
+
+    None where the URL of a chat cannot be read, since the installation had another secret when it was named.
+    """
     if contact.channel == Channel.CHAT:
-        return contact.url
+        return find_sealed(secret, contact.url)
     server = mail_url or ""
     return f"{server}{'&' if '?' in server else '?'}{contact.url}"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import Protocol
 
 import apprise
@@ -10,6 +11,9 @@ from broker.config import Settings
 from broker.notices.words import Words
 
 log = logging.getLogger(__name__)
+
+# A service that takes longer has not taken it; what it does all the same then may come twice.
+HANDOVER = timedelta(seconds=20)
 
 
 class NotSent(Exception):
@@ -38,8 +42,18 @@ class ApprisePort:
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
 
     async def send(self, url: str, contact_id: str, words: Words) -> None:
-        if not await asyncio.to_thread(_hand_over, url, words):
+        try:
+            taken = await asyncio.wait_for(asyncio.to_thread(_hand_over, url, words), HANDOVER.total_seconds())
+        except TimeoutError as late:
+            raise NotSent(f"the service of contact {contact_id} did not answer in time") from late
+        if not taken:
             raise NotSent(f"the service of contact {contact_id} did not take it")
+
+
+def is_address(url: str) -> bool:
+    """Tell whether a URL is all that its service needs. Nobody is asked."""
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
 
 
 def _hand_over(url: str, words: Words) -> bool:

@@ -1,5 +1,6 @@
 """Composing notices of what has happened, and sending those that are due: stored first, sent in no transaction."""
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,9 +20,11 @@ from broker.work import Work
 
 log = logging.getLogger(__name__)
 
-BATCH = 50
-# So long a process may take to hand one over; then another one tries.
+# Of a batch all are handed over at once, so that one service that is slow keeps no other contact waiting.
+BATCH = 10
+# So long a process may take to hand a batch over, well beyond HANDOVER; then another one tries.
 LEASE = timedelta(minutes=5)
+UNREADABLE = "where to is sealed by another secret of the installation; remove the contact and name it anew"
 
 
 async def compose_notices(system: System) -> None:
@@ -63,19 +66,19 @@ def _make_row(work: Work, happening: Happening, contact: NoticeContact, words: W
 
 @dataclass(frozen=True)
 class Claimed:
-    """A notice that this process sends, and where to; None where its contact is gone."""
+    """A notice that this process sends, and where to; without that it is given up for `missing`."""
 
     id: str
     contact_id: str
     url: str | None
     words: Words
+    missing: str = ""
 
 
 async def send_notices(system: System, port: NoticePort) -> None:
-    """Send what is due, one after the other; one that fails keeps no other from being sent."""
+    """Send what is due; one that fails, or takes long, keeps no other from being sent."""
     while claimed := await _claim(system):
-        for each in claimed:
-            await _send(system, port, each)
+        await asyncio.gather(*(_send(system, port, each) for each in claimed))
         if len(claimed) < BATCH:
             return
 
@@ -95,9 +98,16 @@ async def _claim(system: System) -> list[Claimed]:
         for notice, contact in (await work.session.execute(query)).all():
             notice.attempts += 1
             notice.not_before = work.now + LEASE
-            url = None if contact.removed_at is not None else find_url(contact, work.settings.notice_mail_url)
-            claimed.append(Claimed(notice.id, contact.id, url, Words(notice.title, notice.body)))
+            claimed.append(_describe(work, notice, contact))
         return claimed
+
+
+def _describe(work: Work, notice: Notice, contact: NoticeContact) -> Claimed:
+    words = Words(notice.title, notice.body)
+    if contact.removed_at is not None:
+        return Claimed(notice.id, contact.id, None, words, "the contact was removed")
+    url = find_url(contact, work.services.secret, work.settings.notice_mail_url)
+    return Claimed(notice.id, contact.id, url, words, UNREADABLE)
 
 
 async def _send(system: System, port: NoticePort, claimed: Claimed) -> None:
@@ -111,16 +121,16 @@ async def _send(system: System, port: NoticePort, claimed: Claimed) -> None:
         error = f"{type(fault).__name__} while it was handed over"
     async with system.work() as work:
         notice = await work.session.get_one(Notice, claimed.id, with_for_update=True)
-        _note_outcome(work, notice, error, is_gone=claimed.url is None)
+        _note_outcome(work, notice, claimed, error)
 
 
-def _note_outcome(work: Work, notice: Notice, error: str | None, *, is_gone: bool) -> None:
+def _note_outcome(work: Work, notice: Notice, claimed: Claimed, error: str | None) -> None:
     """Note what became of an attempt: sent, tried again later, or given up."""
-    if error is None and not is_gone:
+    if error is None and claimed.url is not None:
         notice.status, notice.sent_at, notice.last_error = NoticeStatus.SENT.value, work.now, None
         return
-    notice.last_error = error or "the contact was removed"
-    if is_gone or notice.attempts >= MOST_ATTEMPTS:
+    notice.last_error = error or claimed.missing
+    if claimed.url is None or notice.attempts >= MOST_ATTEMPTS:
         notice.status = NoticeStatus.FAILED.value
         log.warning("notice %s was given up: %s", notice.id, notice.last_error)
     else:

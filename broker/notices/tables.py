@@ -9,7 +9,7 @@ from broker.persistence.database import Base, moment_column
 
 
 class NoticeContact(Base):
-    """Somebody whom a customer wants told. `url` is where to, as the port takes it: a secret that nothing shows."""
+    """Somebody whom a customer wants told. `url` is where to: of a chat a secret, kept sealed, that nothing shows."""
 
     __tablename__ = "notice_contacts"
 

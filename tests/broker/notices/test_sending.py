@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import pytest
@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from broker.notices.contacts import find_url
 from broker.notices.model import MOST_ATTEMPTS, compute_pause
 from broker.notices.money_ending import find_warning, warn_of_end
-from broker.notices.port import LogPort, NotSent, open_port
-from broker.notices.sending import compose_notices, send_notices
+from broker.notices.port import HANDOVER, LogPort, NotSent, open_port
+from broker.notices.sending import LEASE, UNREADABLE, compose_notices, send_notices
 from broker.notices.tables import NoticeContact
 from broker.notices.words import Words
 from broker.system import System
@@ -105,6 +105,53 @@ async def test_url_of_a_contact_is_nowhere_to_be_read(api: Api, app: FastAPI, ca
     assert "a-key-that-nobody-sees" not in f"{made}{listed}{audit}{caplog.text}"
 
 
+async def test_url_of_a_chat_is_sealed_in_the_database(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    place, body = f"/customers/{customer['id']}/contacts", {"name": "财务", "url": BOT}
+    made = [await api.post(place, body, expect=201) for _again in range(2)]
+    async with system.work() as work:
+        rows = [await work.session.get_one(NoticeContact, each["id"]) for each in made]
+    assert len({row.url for row in rows}) == 2, "the same text looks different"
+    assert all("a-key" not in row.url and "wecombot" not in row.url for row in rows)
+    assert [find_url(row, system.services.secret, None) for row in rows] == [BOT, BOT]
+    assert find_url(rows[0], b"another secret of the installation", None) is None
+
+
+async def test_a_contact_that_another_secret_has_sealed_is_given_up_with_the_cure(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    debtor = await make_debtor(api, system, clock)
+    await api.post(f"/customers/{debtor.id}/contacts", {"name": "财务", "url": BOT}, expect=201)
+    await compose_notices(system)
+    port = PaperPort()
+    await send_notices(replace(system, services=replace(system.services, secret=b"another secret")), port)
+    shown = (await api.get("/notices", customer_id=debtor.id))["data"]
+    assert port.sent == []
+    assert {(each["status"], each["last_error"]) for each in shown} == {("failed", UNREADABLE)}
+
+
+async def test_a_service_that_is_slow_keeps_no_other_contact_waiting(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    debtor = await make_debtor(api, system, clock)
+    await name_two(api, debtor.id)
+    await compose_notices(system)
+    reached = asyncio.Event()
+
+    class SlowPort(PaperPort):
+        async def send(self, url: str, contact_id: str, words: Words) -> None:
+            if url == BOT:
+                await asyncio.wait_for(reached.wait(), 5)
+            else:
+                reached.set()
+            await super().send(url, contact_id, words)
+
+    port = SlowPort()
+    await send_notices(system, port)
+    assert {url for url, _title in port.sent} == {BOT, "?to=ann%40example.com"}
+    assert HANDOVER < LEASE / 2
+
+
 @pytest.mark.parametrize(
     ("body", "field_name"),
     [
@@ -115,6 +162,10 @@ async def test_url_of_a_contact_is_nowhere_to_be_read(api: Api, app: FastAPI, ca
         ({"name": "x", "url": "json://127.0.0.1/"}, "url"),
         ({"name": "x", "url": "file:///etc/passwd"}, "url"),
         ({"name": "x", "url": "wecombot://"}, "url"),
+        ({"name": "x", "url": "wecombot:a-key-without-its-slashes"}, "url"),
+        ({"name": "x", "url": "slack://one-token-of-three"}, "url"),
+        ({"name": "x", "url": f"{BOT}?rto=99999999"}, "url"),
+        ({"name": "x", "url": f"{BOT}?VERIFY=no"}, "url"),
         ({"name": " ", "url": BOT}, "name"),
         ({"name": "x", "url": BOT, "language": "fr"}, "language"),
     ],
@@ -131,7 +182,7 @@ async def test_mail_goes_by_the_server_of_the_settings(api: Api, system: System)
     made = await api.post(f"/customers/{customer['id']}/contacts", {"name": "x", "address": "a@b.cn"}, expect=201)
     async with system.work() as work:
         row = await work.session.get_one(NoticeContact, made["id"])
-    url = find_url(row, "mailtos://u:p@smtp.example.com?from=broker")
+    url = find_url(row, b"secret", "mailtos://u:p@smtp.example.com?from=broker")
     assert url == "mailtos://u:p@smtp.example.com?from=broker&to=a%40b.cn"
 
 
@@ -178,5 +229,7 @@ async def test_mail_really_leaves(system: System) -> None:
     contact = NoticeContact(channel="mail", url="to=finance%40example.com")
     async with mail_sink() as (number, messages):
         server = f"mailto://127.0.0.1:{number}?from=billing@example.com&mode=insecure"
-        await port.send(find_url(contact, server), "cnt_1", Words("Arrears: grace", "4200.00 CNY is overdue."))
+        await port.send(
+            find_url(contact, b"secret", server) or "", "cnt_1", Words("Arrears: grace", "4200.00 CNY is overdue.")
+        )
     assert [b"To: finance@example.com" in message and b"4200.00" in message for message in messages] == [True]
