@@ -9,7 +9,7 @@ from sqlalchemy import select
 from broker.arrears.model import DAY, Debt, DebtKind, Extension, Facts
 from broker.arrears.tables import ArrearsExtension, ArrearsRecord
 from broker.billing.debts import DueInvoice, list_due_invoices
-from broker.billing.disputes import read_disputed
+from broker.billing.disputes import Won, read_disputed, read_won
 from broker.clock import local_day
 from broker.contracts.terms.arrears import ArrearsState
 from broker.contracts.terms.model import ContractTerms
@@ -21,11 +21,12 @@ from pricing.money import Money
 
 @dataclass(frozen=True)
 class FoundDebts:
-    """What is owed under some contracts, before it is said on which day, and how much of each invoice is disputed."""
+    """What is owed under some contracts, before it is said on which day; what of each invoice is, or was, disputed."""
 
     invoices: Mapping[str, list[DueInvoice]]
     below_zero: Mapping[str, BelowZero]
     disputed: Mapping[str, Money]
+    won: Mapping[str, Won]
 
     @property
     def contract_ids(self) -> set[str]:
@@ -33,16 +34,19 @@ class FoundDebts:
 
     def list_of(self, terms: ContractTerms) -> list[Debt]:
         """List the debts of a contract, by the days of its time zone."""
-        debts = [self._describe(each) for each in self.invoices.get(terms.id, ())]
+        debts = [self._describe(each, terms) for each in self.invoices.get(terms.id, ())]
         below = self.below_zero.get(terms.id)
         if below is not None:
             since = local_day(below.since, terms.time_zone)
             debts.append(Debt(DebtKind.BALANCE_BELOW_ZERO, terms.id, below.amount, since))
         return debts
 
-    def _describe(self, invoice: DueInvoice) -> Debt:
-        disputed = self.disputed.get(invoice.id, Money.zero())
+    def _describe(self, invoice: DueInvoice, terms: ContractTerms) -> Debt:
+        """Describe a debt. One disputed as a whole counts from the day on which the house has won, or later."""
+        disputed, won = self.disputed.get(invoice.id, Money.zero()), self.won.get(invoice.id)
         first = invoice.due_on + DAY
+        if won is not None and won.gross >= invoice.due:
+            first = max(first, local_day(won.ended_at, terms.time_zone))
         return Debt(DebtKind.OVERDUE_INVOICE, invoice.id, invoice.due, first, invoice.number, disputed)
 
 
@@ -52,8 +56,8 @@ async def find_debts(work: Work, contract_id: str | None = None) -> FoundDebts:
     for each in await list_due_invoices(work, contract_id):
         invoices[each.contract_id].append(each)
     below_zero = {each.contract_id: each for each in await ledger.list_below_zero(work, contract_id)}
-    disputed = await read_disputed(work, {each.id for own in invoices.values() for each in own})
-    return FoundDebts(invoices, below_zero, disputed)
+    ids = {each.id for own in invoices.values() for each in own}
+    return FoundDebts(invoices, below_zero, await read_disputed(work, ids), await read_won(work, ids))
 
 
 async def read_facts(work: Work, terms: ContractTerms, record: ArrearsRecord | None) -> Facts:

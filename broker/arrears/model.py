@@ -108,12 +108,12 @@ def decide_standing(facts: Facts, today: date) -> Standing:
 def plan_deletion(facts: Facts, today: date) -> date:
     """Plan the day from which data is deleted, where that is announced today: after the whole of the retention.
 
-    However late it is announced, customers have as many days as their contract gives from then on.
+    However late it is announced, customers have as many days as their contract gives from then on, and one at least.
     """
     overdue, lengths = list_overdue(facts.debts, today), facts.lengths
     whole = lengths.grace_days + lengths.suspended_days + lengths.retention_days
     by_count = _find_day(facts, overdue[0].since, whole) if overdue else today
-    return max(by_count, today + DAY * lengths.retention_days)
+    return max(by_count, today + DAY * max(1, lengths.retention_days))
 
 
 def count_days(facts: Facts, first: date, day: date) -> int:

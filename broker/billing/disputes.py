@@ -5,6 +5,7 @@ What is disputed of what is due is not overdue: `read_disputed` tells it to whoe
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
@@ -36,6 +37,7 @@ __all__ = [
     "open_chargeback",
     "open_dispute",
     "read_disputed",
+    "read_won",
     "select_disputes",
     "win_dispute",
     "withdraw_dispute",
@@ -50,6 +52,14 @@ class NewDispute:
     position: int
     reason: str
     amount: Money | None = None
+
+
+@dataclass(frozen=True)
+class Won:
+    """How much of an invoice was disputed in vain, as the house has decided, and when it last decided so."""
+
+    gross: Money
+    ended_at: datetime
 
 
 @dataclass(frozen=True)
@@ -223,3 +233,15 @@ async def read_disputed(work: Work, invoice_ids: Collection[str]) -> dict[str, M
     disputed = {invoice_id: Money(int(micros)) for invoice_id, micros in await work.session.execute(query)}
     invoices = await work.session.scalars(select(Invoice).where(Invoice.id.in_(disputed)))
     return {row.id: min(disputed[row.id], row.due) for row in invoices.all()}
+
+
+async def read_won(work: Work, invoice_ids: Collection[str]) -> dict[str, Won]:
+    """Read what was disputed of invoices until the house has won, by their ids: those days were nobody's delay."""
+    query = (
+        select(Dispute.invoice_id, func.sum(Dispute.gross_micros), func.max(Dispute.ended_at))
+        .where(Dispute.invoice_id.in_(invoice_ids), Dispute.kind == DisputeKind.LINE.value)
+        .where(Dispute.status == DisputeStatus.WON.value)
+        .group_by(Dispute.invoice_id)
+    )
+    rows = (await work.session.execute(query)).all()
+    return {each: Won(Money(int(micros)), ended_at) for each, micros, ended_at in rows if ended_at is not None}

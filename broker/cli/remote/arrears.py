@@ -96,7 +96,8 @@ def _describe_contract(arrears: ArrearsWithHistory) -> list[tuple[str, str]]:
     until = "" if arrears["until"] is None else f" until {arrears['until']}"
     debts = [f"{debt['number'] or 'money below zero'} {debt['amount']['amount']}" for debt in arrears["debts"]]
     given = [f"until {each['until']} ({one_line(each['reason'])})" for each in arrears["extensions"]]
-    deletion = "" if arrears["deletion_on"] is None else f" for {arrears['deletion_on']}"
+    announced = " for" if allowed["data"] == "deletion_announced" else ", announced for"
+    deletion = "" if arrears["deletion_on"] is None else f"{announced} {arrears['deletion_on']}"
     return [
         ("Contract", arrears["contract_id"]),
         ("State", f"{arrears['state']}{until}"),

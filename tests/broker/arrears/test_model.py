@@ -63,6 +63,11 @@ def test_announced_late_it_is_kept_for_all_of_its_days_all_the_same() -> None:
     assert plan_deletion(make_facts(), FIRST + DAY * 200) == FIRST + DAY * 230
 
 
+def test_nothing_is_deleted_on_the_day_of_its_announcement_even_without_any_retention() -> None:
+    facts = replace(make_facts(), lengths=ArrearsTerms(grace_days=0, suspended_days=0, retention_days=0))
+    assert plan_deletion(facts, FIRST) == FIRST + DAY
+
+
 def test_closed_is_final_and_what_is_owed_is_still_told() -> None:
     closed = make_facts(is_closed=True)
     standing = decide_standing(closed, FIRST + DAY * 90)

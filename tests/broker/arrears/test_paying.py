@@ -1,6 +1,6 @@
 """What a payment pays: what is overdue first, told in the answer; only what was named, where that is wanted."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from broker.arrears.sweep import sweep_states
@@ -87,3 +87,23 @@ async def test_advance_that_was_used_and_is_owed_again_is_overdue_after_its_term
     await sweep_states(system)
     place = f"/contracts/{contract['id']}/arrears"
     assert (await api.get(place))["owed"] == invoice["total"]
+
+
+async def test_days_of_a_dispute_that_the_house_has_won_do_not_count(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    debtor = await make_debtor(api, system, clock)
+    lines = debtor.invoices[0]["lines"]
+    asking = [each["position"] for each in lines if each["kind"] == "usage"]
+    disputes = []
+    for position in asking:
+        body = {"invoice_id": debtor.invoices[0]["id"], "position": position, "reason": "Not ours"}
+        disputes.append(await api.post("/disputes", body, expect=201))
+    clock.now = FIRST_DAY + timedelta(days=60)
+    await sweep_states(system)
+    assert await read_state(api, debtor.on_credit) == "current"
+    for each in disputes:
+        await api.post(f"/disputes/{each['id']}/win")
+    await sweep_states(system)
+    shown = await api.get(f"/contracts/{debtor.on_credit.contract['id']}/arrears")
+    assert (shown["state"], shown["since"], shown["until"]) == ("grace", "2027-01-31", "2027-02-02")
