@@ -86,6 +86,7 @@ HEADS = {
     "breakage": "过期收入",
     "refunded": "退款",
     "carried": "结转",
+    "adjusted": "手工调整",
     "closing": "期末合同负债",
     "by_usage": "本期用量收入",
     "revenue": "收入合计",

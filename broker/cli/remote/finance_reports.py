@@ -17,7 +17,8 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Write it into this file, as XLSX where its name ends so, or else as CSV."),
 ]
-MOVEMENTS = ("opening", "sold", "recognised", "breakage", "refunded", "carried", "closing", "revenue", "tax")
+DEFERRED = ("opening", "sold", "recognised", "breakage", "refunded", "carried", "adjusted", "closing")
+MOVEMENTS = (*DEFERRED, "revenue", "tax")
 REVENUE = (Column("customer"), Column("contract"), *(Column(name, right=True) for name in MOVEMENTS))
 COMMITMENTS = (
     Column("customer"),

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import select, text
 
-from broker.clock import local_day, month_end, month_start
+from broker.clock import local_day, next_month
 from broker.contracts.tables import Contract, Grant
 from broker.identity.tables import Customer
 from broker.ledger.books.model import AccountKind
@@ -31,17 +31,20 @@ MOVES = {
     "breakage": "breakage",
     "grant_refunded": "refunded",
     "advance_carried": "carried",
+    "grant_adjusted": "adjusted",
 }
 # Each entry seen from each of its two accounts, above zero where what is owed or earned grows; up to the month's end.
+# What earlier releases booked has no day: it is of the moment of booking.
 BOOKED = """
     SELECT a.contract_id, a.customer_id, a.kind, a.grant_id, t.kind AS transfer,
-           coalesce(sum(s.amount) FILTER (WHERE t.created_at < :start), 0)::bigint AS before,
-           coalesce(sum(s.amount) FILTER (WHERE t.created_at >= :start), 0)::bigint AS within
+           coalesce(sum(s.amount) FILTER (WHERE t.day < :first), 0)::bigint AS before,
+           coalesce(sum(s.amount) FILTER (WHERE t.day >= :first), 0)::bigint AS within
     FROM ledger_accounts a
     CROSS JOIN LATERAL (
         SELECT transfer_id, amount FROM ledger_entries WHERE credit_account_id = a.id
         UNION ALL SELECT transfer_id, -amount FROM ledger_entries WHERE debit_account_id = a.id) s
-    JOIN ledger_transfers t ON t.id = s.transfer_id AND t.created_at < :end
+    JOIN (SELECT id, kind, coalesce(booked_on, (created_at AT TIME ZONE :zone)::date) AS day
+          FROM ledger_transfers) t ON t.id = s.transfer_id AND t.day < :following
     WHERE a.unit = 'micro_yuan' AND a.kind IN ('deferred_revenue', 'revenue', 'breakage', 'tax')
       AND (CAST(:customer_id AS text) IS NULL OR a.customer_id = :customer_id)
       AND (CAST(:contract_id AS text) IS NULL OR a.contract_id = :contract_id)
@@ -65,8 +68,8 @@ class Booked:
 class RevenueRow:
     """One contract's month. `by_usage`: what its invoices asked for beside advances, less credit notes.
 
-    What is deferred: opening + sold − recognised − breakage − refunded + carried = closing. `tax` is what was billed of
-    it, less what went back; it is in no other amount.
+    What is deferred: opening + sold − recognised − breakage − refunded + carried + adjusted = closing. `tax` is what
+    was billed of it, less what went back; it is in no other amount.
     """
 
     customer_id: str
@@ -79,6 +82,7 @@ class RevenueRow:
     breakage: Money
     refunded: Money
     carried: Money
+    adjusted: Money
     closing: Money
     by_usage: Money
     tax: Money
@@ -101,10 +105,11 @@ class RevenueReport:
 async def report_revenue(
     work: Work, month: str, *, customer_id: str | None = None, contract_id: str | None = None
 ) -> RevenueReport:
-    """Report a calendar month in the house's own time zone, by the moment of booking, as the journal does."""
+    """Report a calendar month of the house by the day on which money is booked, as the journal does."""
     zone = work.settings.time_zone
-    start, end = month_start(month, zone), month_end(month, zone)
-    asked = {"start": start, "end": end, "customer_id": customer_id, "contract_id": contract_id}
+    first, following = (date.fromisoformat(f"{each}-01") for each in (month, next_month(month)))
+    whose = {"customer_id": customer_id, "contract_id": contract_id}
+    asked = {"first": first, "following": following, "zone": zone, **whose}
     booked = [
         Booked(contract, customer, AccountKind(kind), *rest)
         for contract, customer, kind, *rest in await work.session.execute(text(BOOKED), asked)
@@ -113,7 +118,7 @@ async def report_revenue(
     rows = [_make_row(*names[own[0].contract_id], own) for own in _group(booked)]
     kept = [row for row in rows if any((row.opening.micros, row.closing.micros, row.revenue.micros, row.tax.micros))]
     ends = await _read_ends(work, booked, zone)
-    waterfall = spread_deferred(_list_deferred(booked, ends), local_day(min(work.now, end), zone))
+    waterfall = spread_deferred(_list_deferred(booked, ends), min(local_day(work.now, zone), following))
     return RevenueReport(month, sorted(kept, key=lambda row: (row.customer, row.contract_id)), waterfall)
 
 
@@ -164,6 +169,7 @@ def _make_row(customer: str, contract_number: str, booked: Sequence[Booked]) -> 
         breakage=Money(breakage),
         refunded=Money(-moved["refunded"]),
         carried=Money(moved["carried"]),
+        adjusted=Money(moved["adjusted"]),
         closing=Money(opening + sum(each.within for each in deferred)),
         by_usage=Money(earned - recognised - breakage),
         tax=Money(sum(each.within for each in booked if each.kind == TAX)),

@@ -25,8 +25,9 @@ class RevenueSumsOut(BaseModel):
     breakage: MoneyOut = _money("Earned of what lapsed unused.")
     refunded: MoneyOut = _money("Owed back of what was not used.")
     carried: MoneyOut = _money("Carried here from another contract; below zero: to another.")
+    adjusted: MoneyOut = _money("Given by hand at the house's cost; below zero: taken.")
     closing: MoneyOut = _money(
-        "Deferred as it ends: opening + sold - recognised - breakage - refunded + carried.", "2080.00"
+        "Deferred as it ends: opening + sold - recognised - breakage - refunded + carried + adjusted.", "2080.00"
     )
     by_usage: MoneyOut = _money("Earned beside advances, by final usage invoices, less credit notes.", "36.20")
     revenue: MoneyOut = _money("All that was earned: by_usage + recognised + breakage.", "556.20")

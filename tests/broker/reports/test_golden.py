@@ -19,8 +19,8 @@ ID = re.compile(r"\b([a-z]{3})_[0-9a-z]{26}")
 REPORTS = {
     "monthly-cost": {"month": NOVEMBER, "group_by": "contract,project,gpu_type"},
     "monthly-cost-by-plan": {"month": NOVEMBER, "group_by": "plan", "month_over_month": "true"},
-    "revenue": {"month": "2026-12"},
-    "waterfall": {"month": "2026-12", "table": "waterfall"},
+    "revenue": {"month": NOVEMBER},
+    "waterfall": {"month": NOVEMBER, "table": "waterfall"},
     "commitments": {},
     "ending-grants": {"table": "grants", "days": "366"},
     "pool-margin": {"month": NOVEMBER},
