@@ -1,6 +1,6 @@
 """The body of a request: read whole before the transaction opens, within its limit, and free of what no table keeps.
 
-Uploads by PUT are not read here: their routes stream them to the storage, with limits of their own.
+Uploads are not read here: their routes stream them to the storage, with limits of their own.
 """
 
 import json
@@ -78,7 +78,7 @@ def limit_body(request: Request, services: Services) -> Request:
 
     Raises: UploadTooLarge at once, before a byte is read, where the header announces too much.
     """
-    if request.method == "PUT" or has_no_body(request):
+    if has_no_body(request):
         return request
     limit = services.settings.max_dataset_bytes + FORM_SLACK_BYTES if is_form(request) else MAX_JSON_BYTES
     announced = find_header(request.scope, b"content-length") or "0"
@@ -102,15 +102,15 @@ def _too_large(limit: int) -> errors.UploadTooLarge:
     return errors.UploadTooLarge(f"body: {message}", errors=[errors.FieldError("body", message)], limit_bytes=limit)
 
 
-async def read_body(request: Request, *, checks_values: bool = True) -> None:
+async def read_body(request: Request, *, streams: bool = False, checks_values: bool = True) -> None:
     """Receive and check the whole body; the handler finds it parsed. Raises: InvalidRequest, UploadTooLarge.
 
-    Its values are left unchecked for a route that checks them itself.
+    It is left to a route that streams it, and its values are left unchecked for one that checks them itself.
     """
     found = _check_fields(request.path_params)
     if request.scope["query_string"]:
         found += _check_fields(dict(request.query_params))
-    if request.method == "PUT" or has_no_body(request):
+    if streams or has_no_body(request):
         pass
     elif is_form(request):
         found += _check_form((await request.form()).multi_items())

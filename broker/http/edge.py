@@ -53,6 +53,7 @@ class TransactionalRoute(APIRoute):
         self.parameters = Parameters.of(self.dependant)
         self.confirms = any(getattr(each.call, "confirms", False) for each in self.dependant.dependencies)
         self.checks_events = any(getattr(each.call, "checks_events", False) for each in self.dependant.dependencies)
+        self.streams = "PUT" in self.methods and not self.dependant.body_params
         told = {"x-roles": find_roles(self.dependant), "security": [{SECURITY_SCHEME: []}]}
         self.openapi_extra = {**(self.openapi_extra or {}), **told}
 
@@ -74,9 +75,9 @@ class TransactionalRoute(APIRoute):
 
         async def handle_as(request: Request, actor: Actor, supposed: Supposed | None) -> Response:
             bind_caller(request, actor)
-            request = limit_body(request, request.app.state.services)
+            request = request if self.streams else limit_body(request, request.app.state.services)
             try:
-                await read_body(request, checks_values=not self.checks_events)
+                await read_body(request, streams=self.streams, checks_values=not self.checks_events)
                 async with AsyncExitStack() as stack:
                     caller = await _receive_caller(request, actor, supposed, stack)
                     request.state.parameters = self.parameters

@@ -2,13 +2,17 @@
 
 import csv
 import io
+import re
 import zipfile
 from collections import defaultdict
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from broker import ledger
 from broker.billing.vouchers.chart import STANDARD, list_unmapped
+from broker.billing.vouchers.files import SUMMARIES
 from broker.ledger.reading.journal import CHART
 from broker.system import System
 from tests.broker.billing.closing.months import NOVEMBER, close_november, make_november
@@ -22,6 +26,16 @@ def test_the_usual_chart_maps_every_account_of_money() -> None:
     assert (list_unmapped(STANDARD), len(STANDARD)) == ([], len(CHART))
     codes = {kind.value: account.code for kind, account in STANDARD.items()}
     assert (codes["cash"], codes["receivable"], codes["tax"], codes["revenue"]) == ("1002", "1122", "2221", "6001")
+
+
+def test_every_transfer_of_money_has_a_summary_in_chinese() -> None:
+    """Kinds of receipts and refunds had none, and stood in the vouchers by our own words; this guards against it."""
+    sources = [path.read_text() for path in Path(ledger.__path__[0]).rglob("*.py")]
+    posted = re.compile(r'(?:post_money\(work, terms|MoneyTransfer\(\w+|SidesTransfer\(\w+), "(\w+)"')
+    kinds = {kind for source in sources for kind in posted.findall(source)}
+    assert {"payment_received", "refund_sent", "receipt_kept", "grant_adjusted", "credited"} <= kinds
+    assert kinds <= SUMMARIES.keys()
+    assert all(re.search("[\u4e00-\u9fff]", told) for told in SUMMARIES.values())
 
 
 @pytest.fixture
@@ -86,6 +100,7 @@ async def test_an_account_without_a_code_is_named_and_nothing_is_exported(closed
         ({"account": "cash", "code": "1", "name": "x"}, "accounts.1.account"),
         ({"account": "revenue", "code": "6001 x", "name": "x"}, "accounts.1.code"),
         ({"account": "revenue", "code": "6001", "name": ""}, "accounts.1.name"),
+        ({"account": "revenue", "code": "6001", "name": "收\x00入"}, "accounts.1.name"),
     ],
 )
 async def test_a_chart_that_does_not_fit_is_refused_by_its_field(api: Api, account: dict[str, str], field: str) -> None:
