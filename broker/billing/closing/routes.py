@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Path, Request
+from fastapi import Depends, Path, Request
 
 from broker.billing.closing.checklist import list_findings
 from broker.billing.closing.model import Check
@@ -21,20 +21,28 @@ MonthPath = Annotated[
 ]
 
 
+async def _get_month_checks(request: Request) -> Sequence[Check]:
+    checks: Sequence[Check] = request.app.state.month_checks
+    return checks
+
+
+MonthChecks = Annotated[Sequence[Check], Depends(_get_month_checks)]
+
+
 @router.post("", status_code=202)
-async def close_month(request: Request, work: FinanceWork, body: ClosingIn) -> ClosingOut:
+async def close_month(work: FinanceWork, checks: MonthChecks, body: ClosingIn) -> ClosingOut:
     """Close a month of the house: all drafts become final in the background, then its books are locked for good.
 
     One that is under way is answered as it is. Ask for the month to see how far it is.
     """
-    closing = await start_closing(work, body.month, body.accept, request.app.state.month_checks)
+    closing = await start_closing(work, body.month, body.accept, checks)
     return await _show(work, body.month, closing, ())
 
 
 @router.get("/{month}")
-async def get_closing(request: Request, work: FinanceWork, month: MonthPath) -> ClosingOut:
+async def get_closing(work: FinanceWork, checks: MonthChecks, month: MonthPath) -> ClosingOut:
     """Get the list of what is to be seen to before a month is closed, and how far its closing is."""
-    return await _show(work, month, await find_last(work, month), request.app.state.month_checks)
+    return await _show(work, month, await find_last(work, month), checks)
 
 
 @router.get("/{month}/progress")
