@@ -217,7 +217,7 @@ class Settings(BaseSettings):
         default=None, description="Above so many yuan a credit by hand needs two people."
     )
     approval_grant: Bound | None = Field(
-        default=None, description="Above so many yuan units of a grant, at its price, need two people."
+        default=None, description="Above so many yuan a grant that is given, or units of one, need two people."
     )
     approval_write_off: Bound | None = Field(
         default=None, description="Above so many yuan a write-off needs two people."

@@ -11,10 +11,13 @@ from broker.billing.adjustment_schemas import AdjustmentIn
 from broker.billing.adjustments import CreditAdjustment, GrantAdjustment
 from broker.billing.credit_note_schemas import CreditNoteIn
 from broker.contracts import service as contracts
+from broker.contracts.terms.model import GrantTerms
 from broker.http.shapes import Reason, RequestBody
 from broker.payments import refunds as payments
 from broker.payments.refund_schemas import RefundIn
 from broker.signing import refunds
+from broker.signing.grant_schemas import GrantIn
+from broker.signing.grants import give_grant
 from broker.work import Work
 from pricing.money import Money, round_to_fen
 from pricing.rating import price_usage
@@ -51,14 +54,22 @@ async def _adjust(work: Work, body: AdjustmentIn) -> Outcome:
     if isinstance(new, GrantAdjustment):
         row = await adjustments.adjust_grant(work, new)
         grant = await contracts.get_grant(work, new.grant_id)
-        amount = round_to_fen(price_usage(grant.unit, abs(row.quantity), grant.unit_price))
-        return Outcome(row.id, row.customer_id, grant.id, amount)
+        return Outcome(row.id, row.customer_id, grant.id, _price(grant, abs(row.quantity)))
     if isinstance(new, CreditAdjustment):
         row = await adjustments.adjust_credit(work, new)
     else:
         row = await adjustments.write_off(work, new)
     assert row.unit == Unit.MICRO_YUAN, "what is no grant is money"
     return Outcome(row.id, row.customer_id, row.invoice_id or row.contract_id, Money(abs(row.quantity)))
+
+
+def _price(grant: GrantTerms, quantity: int) -> Money:
+    return round_to_fen(price_usage(grant.unit, quantity, grant.unit_price))
+
+
+async def _give(work: Work, body: GrantIn) -> Outcome:
+    grant = await give_grant(work, body.read_gift())
+    return Outcome(grant.id, grant.customer_id, grant.contract_id, _price(grant, grant.quantity))
 
 
 async def _credit(work: Work, body: CreditNoteIn) -> Outcome:
@@ -80,6 +91,7 @@ async def _refund(work: Work, body: GrantRefundIn) -> Outcome:
 ACTS = {
     "adjustment": Act(AdjustmentIn, _adjust),
     "credit_note": Act(CreditNoteIn, _credit),
+    "grant": Act(GrantIn, _give),
     "grant_refund": Act(GrantRefundIn, _refund),
     "refund": Act(RefundIn, _pay_back),
 }

@@ -10,14 +10,14 @@ from broker.approvals.service import Proposal
 from broker.approvals.tables import Approval
 from broker.http.shapes import MoneyOut, Reason, RequestBody, created_at_field
 
-ActName = Literal["adjustment", "credit_note", "grant_refund", "refund"]
+ActName = Literal["adjustment", "credit_note", "grant", "grant_refund", "refund"]
 BODY_EXAMPLE = {"kind": "bad_debt", "invoice_id": "inv_01k", "reason": "The company is dissolved"}
 
 
 class ApprovalIn(RequestBody):
     act: ActName = Field(
-        description="`adjustment`, `credit_note`, `refund`: as POST /v1/adjustments, /v1/credit-notes, /v1/refunds do;"
-        " `grant_refund`: as POST /v1/grants/{id}/refund does.",
+        description="`adjustment`, `credit_note`, `grant`, `refund`: as POST /v1/adjustments, /v1/credit-notes,"
+        " /v1/grants, /v1/refunds do; `grant_refund`: as POST /v1/grants/{id}/refund does.",
         examples=["adjustment"],
     )
     body: dict[str, Any] = Field(

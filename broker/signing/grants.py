@@ -10,9 +10,12 @@ from broker.contracts.terms.agreed import ContractStatus
 from broker.contracts.terms.model import ContractTerms, GrantTerms, NewGrant
 from broker.identity import service as identity
 from broker.ledger import service as ledger
+from broker.second_person import Giving, require_second_person
 from broker.work import Work
 from pricing.catalog import load_gpus
 from pricing.grants import DEFAULT_TERM_MONTHS, GrantKind, GrantScope, compute_expiry
+from pricing.money import round_to_fen
+from pricing.rating import price_usage
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Gift:
 async def give_grant(work: Work, gift: Gift) -> GrantTerms:
     """Give a grant, which can be drawn from at once or from its beginning on.
 
-    Raises: NotFound, InvalidRequest, NoContractInForce.
+    Raises: NotFound, InvalidRequest, NoContractInForce, ApprovalNeeded.
     """
     if not gift.kind.is_gift:
         raise errors.invalid_field("kind", "bought hours are ordered: POST /v1/purchases")
@@ -44,10 +47,13 @@ async def give_grant(work: Work, gift: Gift) -> GrantTerms:
     require_living(work, terms)
     await check_scope(work, terms, gift.scope)
     effective_at, expires_at = plan_term(work, terms, gift.effective_at, gift.expires_at)
+    unit_price = terms.prices_at(effective_at, gift.scope.gpu_type).of(gift.scope.meter)
+    worth = round_to_fen(price_usage(gift.scope.meter, gift.quantity, unit_price))
+    require_second_person(work, Giving.GRANT, worth)
     new = NewGrant(
         kind=gift.kind,
         quantity=gift.quantity,
-        unit_price=terms.prices_at(effective_at, gift.scope.gpu_type).of(gift.scope.meter),
+        unit_price=unit_price,
         scope=gift.scope,
         effective_at=effective_at,
         expires_at=expires_at,

@@ -85,6 +85,7 @@ async def test_each_way_of_giving_has_a_bound_of_its_own_and_needs_two_above_it(
     acts: list[tuple[str, str, dict[str, Any]]] = [
         ("adjustment", "/adjustments", {"kind": "credit", "contract_id": customer.contract["id"], "amount": "60.00"}),
         ("adjustment", "/adjustments", {"kind": "grant", "grant_id": grant["id"], "quantity": 20 * HOUR}),
+        ("grant", "/grants", {"contract_id": paid.contract["id"], "kind": "promotional", "gpu_hours": "30"}),
         ("credit_note", "/credit-notes", {"invoice_id": invoice["id"], "lines": [line]}),
         ("grant_refund", f"/grants/{grant['id']}/refund", {"grant_id": grant["id"]}),
     ]
@@ -95,7 +96,7 @@ async def test_each_way_of_giving_has_a_bound_of_its_own_and_needs_two_above_it(
         refusal = await api.post(path, sent, expect=409)
         assert refusal["type"] == "/problems/approval-needed", path
     proposed = [await propose(api, act, **body) for act, _path, body in acts]
-    assert [each["amount"]["amount"] for each in proposed] == ["60.00", "52.00", "60.00", "1300.00"]
+    assert [each["amount"]["amount"] for each in proposed] == ["60.00", "52.00", "78.00", "60.00", "1300.00"]
     assert before == (await read_money(system, customer), await read_money(system, paid))
     waiting = (await api.get("/approvals", status="proposed"))["data"]
     assert [each["id"] for each in waiting] == [each["id"] for each in reversed(proposed)]

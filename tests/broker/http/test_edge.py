@@ -228,7 +228,8 @@ def test_route_that_receives_bytes_takes_no_transaction(app: FastAPI) -> None:
 def test_every_route_under_v1_is_transactional(app: FastAPI) -> None:
     routes = [route for route in walk_routes(app) if getattr(route, "path", "").startswith("/v1")]
     assert len(routes) > 40
-    assert [route for route in routes if not isinstance(route, TransactionalRoute)] == []
+    others = [route.path for route in routes if not isinstance(route, TransactionalRoute)]
+    assert others == ["/v1/webhooks/stripe"], "it has a signature, no key, and opens its transactions by itself"
 
 
 def walk_routes(app: Any) -> list[Any]:
