@@ -53,7 +53,7 @@ class TransactionalRoute(APIRoute):
         self.parameters = Parameters.of(self.dependant)
         self.confirms = any(getattr(each.call, "confirms", False) for each in self.dependant.dependencies)
         self.checks_events = any(getattr(each.call, "checks_events", False) for each in self.dependant.dependencies)
-        self.streams = "PUT" in self.methods and not self.dependant.body_params
+        self.streams = "PUT" in (self.methods or ()) and not self.dependant.body_params
         told = {"x-roles": find_roles(self.dependant), "security": [{SECURITY_SCHEME: []}]}
         self.openapi_extra = {**(self.openapi_extra or {}), **told}
 
