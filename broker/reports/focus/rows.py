@@ -28,12 +28,14 @@ Row = dict[str, str | None]
 
 
 def make_focus_rows(found: FocusLines) -> Iterator[Row]:
-    """Make the rows of a month: one for each line that is charged or was paid ahead, one for each credit note."""
+    """Make the rows of a month: of lines that are charged or were paid ahead, credit notes, cancelled orders."""
     for line in found.lines:
         if line["kind"] in KINDS:
             yield _make_row(line, found.terms[line["contract_id"]], found)
     for note in found.notes:
         yield _make_note(note, found.terms[note["contract_id"]], found.month)
+    for order in found.cancelled:
+        yield _make_cancelled(order, found.terms[order["contract_id"]], found.month)
 
 
 def _make_row(line: Mapping[str, Any], terms: ContractTerms, found: FocusLines) -> Row:
@@ -107,14 +109,17 @@ def _begin(line: Mapping[str, Any], terms: ContractTerms, month: str) -> Row:
 def _describe_period(line: Mapping[str, Any], terms: ContractTerms, month: str) -> Row:
     """Describe when a charge is for: a purchase at its moment, late usage in the month that it is of."""
     if line["kind"] == "commitment":
-        booked: datetime = line["booked_at"]
-        start = booked.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        return {"ChargePeriodStart": write_moment(start), "ChargePeriodEnd": write_moment(start + timedelta(hours=1))}
+        return _describe_moment(line["booked_at"])
     own = line["used_month"] or month
     return {
         "ChargePeriodStart": write_moment(terms.month_start(own)),
         "ChargePeriodEnd": write_moment(terms.month_end(own)),
     }
+
+
+def _describe_moment(booked_at: datetime) -> Row:
+    start = booked_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return {"ChargePeriodStart": write_moment(start), "ChargePeriodEnd": write_moment(start + timedelta(hours=1))}
 
 
 def _describe_resource(line: Mapping[str, Any]) -> Row:
@@ -221,6 +226,23 @@ def _make_note(note: Mapping[str, Any], terms: ContractTerms, month: str) -> Row
         "ChargeDescription": f"Credit note {note['number']} of {note['invoice']}: {note['reason']}",
         "ChargePeriodStart": write_moment(terms.month_start(month)),
         "ChargePeriodEnd": write_moment(terms.month_end(month)),
+    }
+
+
+def _make_cancelled(order: Mapping[str, Any], terms: ContractTerms, month: str) -> Row:
+    """Make the row of an order that is void: it takes back the rows of its invoice, of which only tax was a cost."""
+    amount, effective = _write(-Money(order["total_micros"])), _write(-Money(order["tax_on_top_micros"]))
+    return {
+        **_begin(order, terms, month),
+        **dict.fromkeys(("BilledCost", "ContractedCost", "ListCost"), amount),
+        **dict.fromkeys(("EffectiveCost", "PricingCurrencyEffectiveCost"), effective),
+        "ChargeCategory": "Purchase",
+        "ChargeClass": "Correction",
+        "ChargeFrequency": "One-Time",
+        "ChargeDescription": f"Order cancelled, or not paid in time: {order['number']}",
+        "ResourceId": order["grant_id"],
+        "ResourceType": "Grant",
+        **_describe_moment(order["booked_at"]),
     }
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from broker.reports.focus.columns import ADDED_BY_1_3, ALLOWED, COLUMNS, NEVER_NULL
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, customer_api
-from tests.broker.reports.finance_world import DECEMBER, NOVEMBER, close, make_world
+from tests.broker.factories import Api, customer_api, make_ready_customer
+from tests.broker.reports.finance_world import DECEMBER, NOVEMBER, TAXED, close, make_world
 
 MOMENTS = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 COSTS = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")
@@ -69,6 +69,25 @@ async def test_what_was_bought_ahead_costs_as_it_is_used_and_a_gift_nothing(
     gifted = await export(api, NOVEMBER, customer_id=world.capped.id)
     assert add(gifted, "EffectiveCost", CommitmentDiscountType="promotional") == 0
     assert add(gifted, "ContractedCost", CommitmentDiscountType="promotional") > 0
+
+
+async def test_a_void_order_stays_in_the_month_of_its_sale_and_is_taken_back_in_that_of_its_end(
+    api: Api, clock: ManualClock
+) -> None:
+    """Its rows were gone from a month that tools had read already, and came back nowhere; this guards against it."""
+    customer = await make_ready_customer(api, plan="prepaid", **TAXED)
+    order = {"contract_id": customer.contract["id"], "gpu_hours": "100"}
+    sold = await api.post("/purchases", order, expect=201)
+    before = await export(api, NOVEMBER)
+    clock.advance(days=25)
+    await api.post(f"/purchases/{sold['id']}/cancel")
+    assert await export(api, NOVEMBER) == before
+    (row,) = await export(api, DECEMBER)
+    own = [each for each in before if each["InvoiceId"] == row["InvoiceId"]]
+    assert (row["ChargeCategory"], row["ChargeClass"], row["ResourceType"]) == ("Purchase", "Correction", "Grant")
+    for cost in COSTS:
+        assert Decimal(row[cost]) == -add(own, cost), cost
+    assert (row["BilledCost"], row["EffectiveCost"]) == ("-551.20", "-31.20")
 
 
 async def test_columns_and_values_are_those_of_the_format(api: Api, system: System, clock: ManualClock) -> None:
