@@ -100,10 +100,11 @@ class RefundStatus(StrEnum):
     FAILED = "failed"
 
 
-# A refund that failed is over: another one is requested, by another way or to another account.
+# A refund that failed is over: another one is requested, by another way or to another account. Banks and providers send
+# money back also after they said that it arrived.
 NEXT_STATUSES: Mapping[RefundStatus, frozenset[RefundStatus]] = {
     RefundStatus.REQUESTED: frozenset({RefundStatus.SENT, RefundStatus.FAILED}),
     RefundStatus.SENT: frozenset({RefundStatus.CONFIRMED, RefundStatus.FAILED}),
-    RefundStatus.CONFIRMED: frozenset(),
+    RefundStatus.CONFIRMED: frozenset({RefundStatus.FAILED}),
     RefundStatus.FAILED: frozenset(),
 }

@@ -45,16 +45,19 @@ async def get_refund(work: FinanceWork, refund_id: str) -> MoneyRefundOut:
 @router.post("/{refund_id}/send")
 async def send_refund(work: FinanceWork, refund_id: str, body: SentIn) -> MoneyRefundOut:
     """Tell that a refund was sent, under which reference of the bank."""
+    await refunds.require_by_hand(work, refund_id)
     return MoneyRefundOut.of(await refunds.mark_sent(work, refund_id, body.bank_reference))
 
 
 @router.post("/{refund_id}/confirm")
 async def confirm_refund(work: FinanceWork, refund_id: str) -> MoneyRefundOut:
     """Tell that a refund arrived."""
+    await refunds.require_by_hand(work, refund_id)
     return MoneyRefundOut.of(await refunds.confirm_refund(work, refund_id))
 
 
 @router.post("/{refund_id}/fail")
 async def fail_refund(work: FinanceWork, refund_id: str, body: FailedIn) -> MoneyRefundOut:
     """Tell that a refund was not sent, or came back: its money is what it was before."""
+    await refunds.require_by_hand(work, refund_id)
     return MoneyRefundOut.of(await refunds.fail_refund(work, refund_id, body.reason))

@@ -171,18 +171,47 @@ async def fail_refund(work: Work, refund_id: str, failure: str) -> Refund:
     Raises: NotFound, IllegalTransition.
     """
     row, terms = await _lock(work, refund_id)
-    was_sent = row.status == RefundStatus.SENT
+    _require_next(row, RefundStatus.FAILED)
+    await _keep_after_all(work, terms, row, row.amount)
     _end(work, row, RefundStatus.FAILED)
     row.failure = failure
-    if was_sent:
-        await ledger.book_refund_came_back(work, terms, row.amount, reference=row.id)
+    return row
+
+
+async def lower_refund(work: Work, refund_id: str, amount: Money, failure: str) -> Refund:
+    """Note that only so much of a refund goes back: the rest is again what it was taken from.
+
+    Raises: NotFound, IllegalTransition.
+    """
+    row, terms = await _lock(work, refund_id)
+    _require_next(row, RefundStatus.FAILED)
+    assert Money.zero() < amount < row.amount, "of nothing it fails, and of all nothing is lowered"
+    await _keep_after_all(work, terms, row, row.amount - amount)
+    row.amount_micros, row.failure = amount.micros, failure
+    return row
+
+
+async def _keep_after_all(work: Work, terms: ContractTerms | None, row: Refund, amount: Money) -> None:
+    """Book that so much of a refund does not go back, or is there again."""
+    if row.status in {RefundStatus.SENT, RefundStatus.CONFIRMED}:
+        await ledger.book_refund_came_back(work, terms, amount, reference=row.id)
     source = BOOKED_FROM.get(RefundSource(row.taken_from))
     if source is not None:
-        await ledger.book_refund_dropped(work, terms, source, row.amount, reference=row.id)
+        await ledger.book_refund_dropped(work, terms, source, amount, reference=row.id)
     if row.payment_id is not None:
         payment = await work.session.get_one(Payment, row.payment_id, with_for_update=True, populate_existing=True)
-        payment.returned_micros -= row.amount_micros
-    return row
+        payment.returned_micros -= amount.micros
+
+
+async def require_by_hand(work: Work, refund_id: str) -> None:
+    """Require that finance sends a refund, and so says how far it is. Raises: NotFound, IllegalTransition."""
+    row = await get_refund(work, refund_id)
+    if row.method != RefundMethod.BANK_TRANSFER:
+        cure = "what it is follows from there" if row.method == RefundMethod.STRIPE else "it is a credit already"
+        raise errors.IllegalTransition(
+            f"Refund {row.id} goes back by {row.method}: {cure}; nothing is told of it by hand.",
+            status_before=row.status,
+        )
 
 
 def _end(work: Work, row: Refund, status: RefundStatus) -> None:

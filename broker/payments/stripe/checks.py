@@ -12,8 +12,11 @@ STRIPE_CHECKS = (
     ),
     Check(
         "what goes back by Stripe is what its refund says",
-        """SELECT r.id, r.amount_micros, sum((s.params->'body'->>'amount')::bigint) * 10000 AS sent
+        """SELECT r.id, r.amount_micros, r.status, coalesce(sum(p.micros), 0) AS sent
            FROM refunds r JOIN stripe_steps s ON s.object_id = r.id AND s.kind = 'refund'
-           GROUP BY r.id HAVING r.amount_micros <> sum((s.params->'body'->>'amount')::bigint) * 10000""",
+           LEFT JOIN LATERAL (SELECT (s.params->'body'->>'amount')::bigint * 10000 AS micros
+                              WHERE s.state IN ('waiting', 'done')) p ON true
+           GROUP BY r.id
+           HAVING coalesce(sum(p.micros), 0) <> CASE r.status WHEN 'failed' THEN 0 ELSE r.amount_micros END""",
     ),
 )

@@ -181,7 +181,7 @@ async def _note_done(work: Work, step: StripeStep, answer: Answer) -> None:
         customer = await work.session.get_one(StripeCustomer, step.object_id, with_for_update=True)
         customer.stripe_id, customer.changed_at = answer.stripe_id, work.now
     elif kind == StepKind.REFUND:
-        await refunds.note_sent(work, step)
+        await refunds.note_part(work, step)
     elif step.invoice_id is not None:
         row = await lock_row(work, step.invoice_id)
         row.has_lines = row.has_lines or kind == StepKind.LINES
@@ -195,7 +195,7 @@ async def _note_refused(work: Work, step: StripeStep, answer: Answer) -> None:
     """Note that Stripe, or our own check, refused a step: planned anew where Stripe's invoice has changed meanwhile."""
     if step.kind == StepKind.REFUND:
         end_step(work, step, StepState.REFUSED)
-        await refunds.note_refused(work, step)
+        await refunds.note_part(work, step)
         return
     if step.invoice_id is None:
         end_step(work, step, StepState.REFUSED)

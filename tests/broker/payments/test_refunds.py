@@ -24,6 +24,7 @@ AFTER: dict[tuple[RefundStatus, ...], tuple[str, str]] = {
     (RefundStatus.SENT,): ("2600.00", "0.00"),
     (RefundStatus.SENT, RefundStatus.CONFIRMED): ("2600.00", "0.00"),
     (RefundStatus.SENT, RefundStatus.FAILED): ("2700.00", "-100.00"),
+    (RefundStatus.SENT, RefundStatus.CONFIRMED, RefundStatus.FAILED): ("2700.00", "-100.00"),
     (RefundStatus.FAILED,): ("2700.00", "-100.00"),
 }
 

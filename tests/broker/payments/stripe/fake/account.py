@@ -197,7 +197,8 @@ class Account:
         paid = sum(
             each["amount_paid"] for each in self.payments.values() if intent == each["payment"]["payment_intent"]
         )
-        back = sum(each["amount"] for each in self.refunds.values() if each["payment_intent"] == intent)
+        stands = (each for each in self.refunds.values() if each["status"] not in {"failed", "canceled"})
+        back = sum(each["amount"] for each in stands if each["payment_intent"] == intent)
         if params["amount"] > paid - back:
             raise Refused("The refund is above what is left of the charge", "charge_already_refunded")
         made = {"id": self.new_id("re"), "object": "refund", "status": self.refund_status, "created": self.now}
