@@ -32,12 +32,14 @@ __all__ = [
     "answer_dispute",
     "end_dispute",
     "get_dispute",
+    "list_standing_chargebacks",
     "lock_dispute",
     "lose_line",
     "open_chargeback",
     "open_dispute",
     "read_disputed",
     "read_won",
+    "require_new_case",
     "select_disputes",
     "win_dispute",
     "withdraw_dispute",
@@ -118,14 +120,17 @@ def _add_tax(invoice: Invoice, amount: Money) -> Money:
 
 
 async def open_chargeback(work: Work, new: NewChargeback) -> Dispute:
-    """Open a dispute of a payment. The caller has checked the payment. Raises: NotFound, InvalidRequest."""
+    """Open a dispute of a payment. The caller has checked the payment and the case. Raises: NotFound."""
     _terms, invoice = await lock_invoice(work, new.invoice_id)
-    if new.case_number is not None:
-        known = await work.session.scalar(select(Dispute.id).where(Dispute.case_number == new.case_number))
-        if known is not None:
-            raise errors.invalid_field("case_number", f"is that of dispute {known} already")
     own = {"kind": DisputeKind.CHARGEBACK.value, "payment_id": new.payment_id, "case_number": new.case_number}
     return await _write(work, invoice, new.amount, new.amount, new.reason, **own)
+
+
+async def require_new_case(work: Work, case_number: str) -> None:
+    """Require that no dispute has the number of a case at a bank or provider. Raises: InvalidRequest."""
+    known = await work.session.scalar(select(Dispute.id).where(Dispute.case_number == case_number))
+    if known is not None:
+        raise errors.invalid_field("case_number", f"is that of dispute {known} already")
 
 
 async def _write(work: Work, invoice: Invoice, amount: Money, gross: Money, reason: str, **own: Any) -> Dispute:
@@ -212,6 +217,12 @@ async def get_dispute(work: Work, dispute_id: str) -> Dispute:
     if row is None:
         raise errors.NotFound("dispute", dispute_id)
     return row
+
+
+async def list_standing_chargebacks(work: Work, payment_id: str) -> list[Dispute]:
+    """List the chargebacks of a payment that have not ended."""
+    query = select(Dispute).where(Dispute.payment_id == payment_id, Dispute.ended_at.is_(None)).order_by(Dispute.id)
+    return list((await work.session.scalars(query)).all())
 
 
 def select_disputes(**wanted: str | None) -> Select[Dispute]:

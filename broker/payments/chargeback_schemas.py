@@ -14,10 +14,12 @@ from pricing.money import Money
 class ChargebackIn(RequestBody):
     reason: Reason
     invoice_id: str | None = Field(
-        default=None, description="Which of the invoices that it pays; needed for several.", examples=["inv_01k"]
+        default=None, description="Which of the invoices that it came for; needed for several.", examples=["inv_01k"]
     )
     amount: Annotated[Yuan | None, Field(gt=0)] = Field(
-        default=None, description="Yuan; default: all that it paid of the invoice.", examples=["100.00"]
+        default=None,
+        description="Yuan; default: all that came for the invoice, what is a credit too.",
+        examples=["100.00"],
     )
     case_number: PlainLine | None = Field(
         default=None, max_length=100, description="The case's number at the bank or provider.", examples=["dp_1"]

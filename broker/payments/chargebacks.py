@@ -1,17 +1,19 @@
 """Chargebacks: the payer's bank or the provider takes a payment back; lost, the money is gone and the invoice owed."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from broker import errors
 from broker.billing import disputes
 from broker.billing.adjustments import BadDebt, write_off
 from broker.billing.dispute_model import DisputeKind, DisputeStatus, Remedy, choose_remedy
+from broker.billing.model import InvoiceStatus
 from broker.ledger import service as ledger
-from broker.payments.allocating import list_live
+from broker.payments.allocating import Allocating, list_live
 from broker.payments.claiming import lock_payment, open_rows
 from broker.payments.matching import Share
 from broker.payments.model import AllocationKind
-from broker.payments.tables import PaymentAllocation
+from broker.payments.tables import Payment, PaymentAllocation
 from broker.work import Work
 from pricing.money import Money
 
@@ -28,25 +30,39 @@ class Chargeback:
 
 
 async def open_chargeback(work: Work, new: Chargeback) -> disputes.Dispute:
-    """Open a dispute of what a payment paid of an invoice. Raises: NotFound, IllegalTransition, InvalidRequest."""
+    """Open a dispute of what came with a payment for an invoice, what of it is a credit too.
+
+    Raises: NotFound, InvalidRequest.
+    """
     payment = await lock_payment(work, new.payment_id)
-    paid = [row for row in await list_live(work, payment.id) if row.kind == AllocationKind.INVOICE]
-    row = _choose(paid, new.invoice_id)
-    amount = new.amount or row.amount
-    if not Money.zero() < amount <= row.amount:
-        raise errors.invalid_field("amount", f"must be above zero, and no more than was paid of it: {row.amount}")
-    assert row.invoice_id is not None, "what pays is for an invoice"
-    case = disputes.NewChargeback(row.invoice_id, payment.id, amount, new.reason, new.case_number)
+    if new.case_number is not None:
+        await disputes.require_new_case(work, new.case_number)
+    came = [row for row in await list_live(work, payment.id) if row.invoice_id is not None]
+    invoice_id = _choose_invoice(came, new.invoice_id)
+    standing = await disputes.list_standing_chargebacks(work, payment.id)
+    there = _add_up(came, invoice_id) - sum(
+        (each.amount for each in standing if each.invoice_id == invoice_id), Money.zero()
+    )
+    amount = new.amount or there
+    if not Money.zero() < amount <= there:
+        raise errors.invalid_field("amount", f"must be above zero, and no more than came for it: {there}")
+    case = disputes.NewChargeback(invoice_id, payment.id, amount, new.reason, new.case_number)
     return await disputes.open_chargeback(work, case)
 
 
-def _choose(paid: list[PaymentAllocation], invoice_id: str | None) -> PaymentAllocation:
-    fitting = [row for row in paid if invoice_id in {None, row.invoice_id}]
+def _choose_invoice(came: Sequence[PaymentAllocation], invoice_id: str | None) -> str:
+    fitting = list(
+        dict.fromkeys(row.invoice_id for row in came if row.invoice_id and invoice_id in {None, row.invoice_id})
+    )
     if not fitting:
-        raise errors.invalid_field("invoice_id", "is none that the payment pays")
+        raise errors.invalid_field("invoice_id", "is none for which the payment came")
     if len(fitting) > 1:
-        raise errors.invalid_field("invoice_id", f"must be one of {', '.join(str(row.invoice_id) for row in fitting)}")
+        raise errors.invalid_field("invoice_id", f"must be one of {', '.join(fitting)}")
     return fitting[0]
+
+
+def _add_up(came: Sequence[PaymentAllocation], invoice_id: str) -> Money:
+    return sum((row.amount for row in came if row.invoice_id == invoice_id), Money.zero())
 
 
 async def lose_dispute(work: Work, dispute_id: str, remedy: Remedy | None = None) -> disputes.Dispute:
@@ -65,12 +81,7 @@ async def _lose_chargeback(work: Work, found: disputes.Dispute, remedy: Remedy |
     dispute = await disputes.lock_dispute(work, found.id)
     chosen = choose_remedy(DisputeKind(dispute.kind), remedy)
     disputes.end_dispute(work, dispute, DisputeStatus.LOST)
-    row = _choose([each for each in rows if each.kind == AllocationKind.INVOICE], dispute.invoice_id)
-    await allocating.undo(payment, row, f"chargeback {dispute.id}")
-    kept = row.amount - dispute.amount
-    if kept.micros:
-        await allocating.allocate(payment, replace(_as_share(row), amount=kept), automatic=False)
-        await allocating.write()
+    await _take_back(allocating, payment, rows, dispute)
     payment.returned_micros += dispute.amount_micros
     await ledger.book_charged_back(work, dispute.amount, reference=dispute.id)
     dispute.remedy = chosen.value
@@ -80,5 +91,37 @@ async def _lose_chargeback(work: Work, found: disputes.Dispute, remedy: Remedy |
     return dispute
 
 
-def _as_share(row: PaymentAllocation) -> Share:
-    return Share(AllocationKind(row.kind), row.customer_id, row.contract_id, row.invoice_id, row.amount)
+async def _take_back(
+    allocating: Allocating, payment: Payment, rows: Sequence[PaymentAllocation], dispute: disputes.Dispute
+) -> None:
+    """Take back what is lost of what came for an invoice: first what pays it, then what is a credit.
+
+    Raises: InvalidRequest, where a credit that it became is used.
+    """
+    left = dispute.amount
+    for row in sorted(rows, key=lambda each: (each.kind != AllocationKind.INVOICE, each.id)):
+        if not left.micros:
+            break
+        taken = min(left, row.amount)
+        left -= taken
+        await allocating.undo(payment, row, f"chargeback {dispute.id}")
+        for share in _plan_kept(row, row.amount - taken, _read_due(allocating, row)):
+            await allocating.allocate(payment, share, automatic=False)
+    assert not left.micros, "what is charged back came, and is not unclaimed while the chargeback stands"
+    await allocating.write()
+
+
+def _read_due(allocating: Allocating, row: PaymentAllocation) -> Money:
+    invoice = allocating.invoices[row.invoice_id or ""]
+    pays = row.kind == AllocationKind.INVOICE and invoice.status == InvoiceStatus.OPEN
+    return invoice.due if pays else Money.zero()
+
+
+def _plan_kept(row: PaymentAllocation, kept: Money, due: Money) -> Iterator[Share]:
+    """Plan where what is not lost of an allocation goes: to what is due again, and beyond that to the credit."""
+    pays = min(kept, due)
+    own = row.customer_id, row.contract_id, row.invoice_id
+    if pays.micros:
+        yield Share(AllocationKind.INVOICE, *own, pays, fee=min(Money(row.fee_micros), due - pays))
+    if pays < kept:
+        yield Share(AllocationKind.CREDIT, *own, kept - pays)

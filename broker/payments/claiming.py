@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from broker import errors
+from broker.billing import disputes
 from broker.billing import receipts as billing
 from broker.contracts import service as contracts
 from broker.payments.allocating import Allocating, list_live, open_contracts
@@ -82,12 +83,23 @@ async def unclaim_payment(work: Work, payment_id: str, reason: str, allocation_i
     Raises: NotFound, IllegalTransition; InvalidRequest, where a credit that it became is used.
     """
     payment = await lock_payment(work, payment_id)
+    await _require_no_chargeback(work, payment)
     live = await list_live(work, payment.id)
     rows = _choose(payment, live, allocation_ids)
     allocating = await open_rows(work, rows)
     for row in rows:
         await allocating.undo(payment, row, reason)
     return payment
+
+
+async def _require_no_chargeback(work: Work, payment: Payment) -> None:
+    """Require that no chargeback of a payment stands: it is of what would be taken back. Raises: IllegalTransition."""
+    standing = await disputes.list_standing_chargebacks(work, payment.id)
+    if standing:
+        raise errors.IllegalTransition(
+            f"Chargeback {standing[0].id} is about payment {payment.id}; end it first.",
+            status_before=payment.status.value,
+        )
 
 
 def _choose(

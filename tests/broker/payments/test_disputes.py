@@ -137,6 +137,56 @@ async def test_a_lost_chargeback_takes_the_money_and_the_invoice_is_owed(
     assert await broken_rules(system) == {}
 
 
+async def test_a_payment_is_charged_back_once_though_it_came_in_parts_and_is_a_credit_in_part(
+    api: Api, system: System
+) -> None:
+    """Once two parts of one invoice could be charged back by none of their words, and a credit not at all."""
+    debtor = await make_debtor(api)
+    payment = (await import_lines(api, line("2700.00")))["lines"][0]["payment_id"]
+    invoice = {"invoice_id": debtor.invoice_id}
+    await api.post(f"/payments/{payment}/claim", {"allocations": [invoice | {"amount": "2000.00"}, invoice]})
+    path = f"/payments/{payment}/chargeback"
+    part = await api.post(path, {"reason": "Test", "amount": "2500.00"}, expect=201)
+    refused = await api.post(path, {"reason": "Test", "amount": "100.01"}, expect=422)
+    assert "100.00" in refused["errors"][0]["message"], "2,600.00 came for it"
+    rest = await api.post(path, {"reason": "Test"}, expect=201)
+    await api.post(f"/payments/{payment}/unclaim", {"reason": "Test"}, expect=409)
+    for dispute in (part, rest):
+        await api.post(f"/disputes/{dispute['id']}/lose")
+    assert (await api.get(f"/invoices/{debtor.invoice_id}"))["due"]["amount"] == "2600.00"
+    assert await read_house(api) == {"cash": "100.00", "unmatched_receipts": "-100.00"}
+    assert await broken_rules(system) == {}
+
+
+async def test_what_is_beyond_what_was_due_is_charged_back_with_the_rest(api: Api, system: System) -> None:
+    debtor = await make_debtor(api)
+    payment = (await import_lines(api, line("2700.00", debtor.reference)))["lines"][0]["payment_id"]
+    dispute = await api.post(f"/payments/{payment}/chargeback", {"reason": "Test"}, expect=201)
+    assert dispute["amount"]["amount"] == "2700.00"
+    await api.post(f"/disputes/{dispute['id']}/lose")
+    assert (await api.get(f"/invoices/{debtor.invoice_id}"))["due"]["amount"] == "2600.00"
+    assert (await read_house(api)).get("cash", "0.00") == "0.00"
+    assert await broken_rules(system) == {}
+
+
+async def test_a_part_is_charged_back_of_what_was_credited_after_it_was_paid(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """Once it broke: more was left of the payment than is due without the credit note."""
+    _customer, invoice = await bill_usage(api, system, clock)
+    payment = (await import_lines(api, line("68.00", invoice["payment_reference"])))["lines"][0]["payment_id"]
+    note = {"invoice_id": invoice["id"], "lines": [{"position": 1, "amount": "20.00"}], "reason": "Sorry"}
+    await api.post("/credit-notes", note, expect=201)
+    dispute = await api.post(f"/payments/{payment}/chargeback", {"reason": "Test", "amount": "10.00"}, expect=201)
+    await api.post(f"/disputes/{dispute['id']}/lose")
+    after = await api.get(f"/payments/{payment}")
+    standing = [each for each in after["allocations"] if each["undone_at"] is None]
+    kept = [(each["kind"], each["amount"]["amount"]) for each in standing]
+    assert kept == [("invoice", "48.00"), ("credit", "10.00")]
+    assert (await api.get(f"/invoices/{invoice['id']}"))["due"]["amount"] == "0.00"
+    assert await broken_rules(system) == {}
+
+
 async def test_a_remedy_of_the_other_kind_is_refused(api: Api) -> None:
     debtor = await make_debtor(api)
     payment = (await import_lines(api, line("2600.00", debtor.reference)))["lines"][0]["payment_id"]
