@@ -13,7 +13,8 @@ from pricing.money import Money
 
 Value = TypeVar("Value")
 LONGEST = 200
-LARGEST = Money.from_decimal(10**10)
+# A thousand of them still fit into an account.
+LARGEST = Money.from_decimal(10**9)
 # How a spreadsheet writes a number of many digits; two payments have the same one then.
 ROUNDED = re.compile(r"\d(\.\d+)?E\+?\d+", re.IGNORECASE)
 

@@ -8,6 +8,7 @@ from pricing.money import Money
 
 AMOUNT = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d{1,2}0*)?")
 DAY = re.compile(r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?(?:[ T]?\d{1,2}[:.时]?\d{2}.*)?")
+EARLIEST = date(2020, 1, 1)
 OUR_CURRENCY = frozenset({"", "CNY", "RMB", "人民币", "人民币元", "元", "156"})
 NOTHING = frozenset({"", "-", "--", "—"})
 
@@ -36,9 +37,12 @@ def read_day(text: str) -> date:
     if found is None:
         raise ValueError(f"{text!r} is no date; write it like 2026-11-05")
     try:
-        return date(*(int(part) for part in found.groups()))
+        day = date(*(int(part) for part in found.groups()))
     except ValueError as error:
         raise ValueError(f"{text!r} is no day of the calendar") from error
+    if day < EARLIEST:
+        raise ValueError(f"{text!r} is before {EARLIEST}: no books of ours are so old")
+    return day
 
 
 def check_currency(text: str) -> None:

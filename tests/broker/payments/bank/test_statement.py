@@ -136,3 +136,12 @@ def test_a_number_that_a_spreadsheet_rounded_is_refused(name: str) -> None:
 def test_a_file_that_is_too_large_is_refused_and_not_cut() -> None:
     with pytest.raises(InvalidRequest, match="bytes"):
         read_statement(SIGNED.encode() + b"\n" * MOST_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"), [({"value_on": "0001-01-01"}, "value_on"), ({"came": "1000000000.01"}, "amount")]
+)
+def test_absurd_days_and_amounts_are_refused(fields: dict[str, str], field: str) -> None:
+    """Once a thousand large lines were more than an account holds, and broke the import."""
+    usual = {"value_on": "2026-11-05", "came": "1000000000"} | fields
+    assert [fault.field for fault in read_line(StatementLine(1, serial="C1", **usual), "ours").faults] == [field]
