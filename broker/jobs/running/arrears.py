@@ -10,7 +10,7 @@ from sqlalchemy import select
 from broker import errors
 from broker.contracts import service as contracts
 from broker.jobs.events import record_event
-from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL, JobStatus, StopReason
+from broker.jobs.rules.model import HOLDS_DEVICES, MAKES_WAY, TERMINAL, JobStatus, StopReason
 from broker.jobs.running.control import cancel_job, request_stop, take_out_of_queue
 from broker.jobs.running.resume import resume_job
 from broker.jobs.service import lock_job, select_ids_of_contract
@@ -20,6 +20,9 @@ from broker.work import Work
 
 LIVE = [status.value for status in JobStatus if status not in TERMINAL]
 MAY_RUN = [JobStatus.QUEUED.value, *(status.value for status in HOLDS_DEVICES)]
+# Told to stop for one of these it would wait in its queue again: arrears come before them, and before no other reason.
+# A customer's own pause stays one, or the job would go on by itself once the arrears are settled.
+OVERRULED = frozenset({None, *MAKES_WAY})
 # What a job stays paused for that could not go on, by the refusal: its customer resumes it once that is mended.
 PAUSED_FOR = {
     errors.MaxCostExceeded: StopReason.LIMIT,
@@ -33,8 +36,7 @@ async def list_jobs_in_arrears(work: Work) -> list[str]:
     stopping = await contracts.list_stopping(work)
     if not stopping:
         return []
-    told = (StopReason.ARREARS.value, StopReason.CANCEL.value)
-    going_on = Job.stop_requested.is_(None) | Job.stop_requested.not_in(told)
+    going_on = Job.stop_requested.is_(None) | Job.stop_requested.in_([reason.value for reason in MAKES_WAY])
     theirs = Job.contract_id.in_(stopping)
     waiting = select(Job.id).where(theirs, Job.status == JobStatus.QUEUED.value)
     active = select(Run.job_id).where(Run.status.in_(("starting", "running")))
@@ -45,7 +47,7 @@ async def list_jobs_in_arrears(work: Work) -> list[str]:
 async def stop_in_arrears(work: Work, job_id: str) -> None:
     """Pause a job whose contract is in arrears where nothing paid is left for it: after a checkpoint, if it runs."""
     job = await lock_job(work, job_id)
-    if job.status not in MAY_RUN or job.stop_requested in {StopReason.ARREARS, StopReason.CANCEL}:
+    if job.status not in MAY_RUN or job.stop_requested not in OVERRULED:
         return
     hold = await ledger.lock_hold(work, job.id)
     if not await ledger.is_beyond_paid(hold, work.now):

@@ -21,6 +21,7 @@ from tests.broker.factories import Api, Customer, customer_api, dispatch, submit
 from tests.broker.payments.receipts import import_lines, line
 from tests.broker.rows import owner_connection
 from tests.broker.running_jobs import broken_rules, report_usage, start_job
+from tests.broker.worker_calls import dispatched_worker, stop_at_a_checkpoint
 
 
 async def submit(api: Api, customer: Customer, *, expect: int = 201) -> Any:
@@ -149,6 +150,24 @@ async def test_running_job_stops_where_its_paid_grant_ends(
     assert (await api.get(f"/jobs/{job.id}"))["stop_requested"] is None
     await report_usage(system, job, gpu_seconds=3600)
     assert (await api.get(f"/jobs/{job.id}"))["stop_requested"] == "arrears"
+
+
+async def test_job_that_its_customer_pauses_stays_paused_once_the_arrears_are_settled(
+    api: Api, app: FastAPI, system: System, clock: ManualClock
+) -> None:
+    """Its run has not stopped yet when the contract is suspended."""
+    debtor = await make_debtor(api, system, clock)
+    job_id = (await submit(api, debtor.on_credit))["id"]
+    async with dispatched_worker(api, app, system, job_id) as worker:
+        await worker.claim()
+        await worker.beat(1)
+        await api.post(f"/jobs/{job_id}/pause")
+        await bring_to(system, clock, "suspended")
+        assert (await worker.beat(2))["reason"] == "pause"
+        await stop_at_a_checkpoint(worker)
+    await api.post(f"/invoices/{debtor.invoices[0]['id']}/pay")
+    await sweep.sweep(system)
+    assert await read_job(api, job_id) == ("paused", "pause")
 
 
 async def test_job_that_cannot_go_on_after_all_is_paused_for_that(api: Api, system: System, clock: ManualClock) -> None:
