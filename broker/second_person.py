@@ -26,11 +26,8 @@ def require_second_person(work: Work, giving: Giving, amount: Money) -> None:
 
     What is taken counts as what is given: a credit that is lowered is money, too.
     """
-    most = getattr(work.settings, f"approval_{giving.value}")
-    if most is None or work.approval is not None:
-        return
-    allowed = Money.from_decimal(most)
-    if max(amount, -amount) > allowed:
+    allowed = find_allowed(work, giving)
+    if allowed is not None and max(amount, -amount) > allowed:
         raise errors.ApprovalNeeded(
             f"A {giving.value.replace('_', ' ')} of more than {allowed} needs two people: propose it with "
             "POST /v1/approvals, and have another person approve it.",
@@ -38,3 +35,9 @@ def require_second_person(work: Work, giving: Giving, amount: Money) -> None:
             amount=amount.format_amount(),
             allowed=allowed.format_amount(),
         )
+
+
+def find_allowed(work: Work, giving: Giving) -> Money | None:
+    """Find how much one person may give away; None: any amount, or it was approved."""
+    most = getattr(work.settings, f"approval_{giving.value}")
+    return None if most is None or work.approval is not None else Money.from_decimal(most)

@@ -14,7 +14,7 @@ from broker.payments.port import find_port
 from broker.payments.receiving import take_payments_turn
 from broker.payments.tables import Payment, Refund
 from broker.persistence.database import narrow
-from broker.second_person import Giving, require_second_person
+from broker.second_person import Giving, find_allowed, require_second_person
 from broker.work import Work
 from pricing.money import Money
 
@@ -112,11 +112,21 @@ async def return_payment(work: Work, payment_id: str, asked: ReturnToPayer) -> R
     method = RefundMethod.STRIPE if payment.source == PaymentSource.STRIPE else RefundMethod.BANK_TRANSFER
     if method == RefundMethod.BANK_TRANSFER:
         check_payee(payee)
+    _require_payer(work, payment, payee, amount)
     own = {"customer_id": payment.customer_id, "payment_id": payment.id, "taken_from": RefundSource.PAYMENT.value}
     row = await _write(work, amount, method, payee, asked.reason, **own)
     payment.returned_micros += amount.micros
     await _request(work, None, row)
     return row
+
+
+def _require_payer(work: Work, payment: Payment, payee: Payer, amount: Money) -> None:
+    """Require that an amount which needs two people goes back to its payer alone. Raises: InvalidRequest."""
+    is_payer = bool(payee.account) and payee.account == payment.payer.account
+    allowed = find_allowed(work, Giving.REFUND)
+    if not is_payer and payment.source != PaymentSource.STRIPE and allowed is not None and amount > allowed:
+        cure = "claim it as a credit, and propose a refund of that with POST /v1/approvals"
+        raise errors.invalid_field("payee.account", f"is not the payer's, and {amount} need two people then: {cure}")
 
 
 async def _write(

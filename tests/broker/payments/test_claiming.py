@@ -1,5 +1,7 @@
 """Claims by hand, taking them back, and sending money back to its payer."""
 
+from decimal import Decimal
+
 import pytest
 
 from broker.system import System
@@ -168,3 +170,14 @@ async def test_a_customer_reads_no_payments(api: Api) -> None:
     async with customer_api(api, debtor.customer_id) as own:
         await own.get("/payments", expect=403)
         await own.get(f"/payments/{payment}", expect=403)
+
+
+async def test_what_needs_two_people_goes_back_to_nobody_but_its_payer(api: Api, system: System) -> None:
+    """Once one person could unclaim a payment and return it to any account, whatever a refund needs."""
+    system.services.settings.approval_refund = Decimal(100)
+    payment = await receive(api, "300.00", payer_name="Tea", payer_account="62220001")
+    other = {"reason": "Not ours", "payee": {"name": "Tea", "account": "62220002"}}
+    refused = await api.post(f"/payments/{payment}/return", other, expect=422)
+    assert refused["errors"][0]["field"] == "payee.account"
+    await api.post(f"/payments/{payment}/return", other | {"amount": "100.00"}, expect=201)
+    await api.post(f"/payments/{payment}/return", {"reason": "Not ours"}, expect=201)
