@@ -32,9 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if RESULTS.is_file():
         parser.error(f"{FILE.name} has judged: its figures are in {RESULTS.name}; gather rows that nobody has seen")
+    if not (waiting := read_public_runs(FILE)):
+        parser.error(f"{FILE.name} has no rows: gather some that nobody has seen")
     console = Console(width=max(140, Console().width))
     fitted = [row for row in read_tables(chosen.data, console) if row.row.conditions.serves == "fit"]
-    kept = [prepare(run.to_published()) for run in read_public_runs(FILE)]
+    kept = [prepare(run.to_published()) for run in waiting]
     found = hold_apart(fitted, kept)
     console.print(build_group_table(f"{FILE.name}: median absolute error", kept, found))
     judged = judge_apart(kept, found)

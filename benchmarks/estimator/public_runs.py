@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from benchmarks.estimator.conditions import Conditions
 from benchmarks.estimator.published import PublishedRow
-from pricing.estimate.prediction_request import PredictionRequest
+from pricing.estimate.prediction_request import PredictionRequest, ShardedBy
 from pricing.estimate.requested_run import METHODS
 
 FILE = Path(__file__).parent / "data" / "public_runs.csv"
@@ -45,9 +45,12 @@ class PublicRun(BaseModel):
     loss: Literal["half", "chunked", "fused"] | None = None
     unpacked_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     weight_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
+    autocast: bool | None = None
     grouped: bool | None = None
     offloaded: bool | None = None
     sharded: bool | None = None
+    sharded_by: ShardedBy | None = None
+    reentrant: bool | None = None
     attention: Literal["eager", "sdpa", "flash"] | None = None
     encodes: Literal["yes", "captions", "no"] | None = None
     speed: float | None = Field(default=None, gt=0)
@@ -121,9 +124,12 @@ class PublicRun(BaseModel):
             loss=None if self.loss == "fused" else self.loss,
             unpacked_bits=self.unpacked_bits,
             weight_bits=self.weight_bits,
+            autocast=self.autocast,
             grouped=self.grouped,
             offloaded=self.offloaded,
             sharded=self.sharded,
+            sharded_by=self.sharded_by,
+            reentrant=self.reentrant,
             compiled=True if self.kernels != "usual" else None,
             attention=self.attention,
         )

@@ -29,6 +29,10 @@ QUESTIONS: dict[str, tuple[Callable[[PublishedRow], bool], Answer]] = {
     "chunked": (lambda row: row.kind != "pictures", _stands_out("loss", "chunked")),
     "narrow": (lambda row: row.kind == "text QLoRA", _stands_out("unpacked_bits", 16)),
     "wide": (lambda row: row.kind == "text LoRA", _stands_out("weight_bits", 32)),
+    "retained": (
+        lambda row: row.kind != "pictures",
+        lambda request: request.retains_checkpoints if request.sharded else None,
+    ),
     "grouped": (lambda row: row.kind != "pictures", _is("grouped", True)),
 }
 

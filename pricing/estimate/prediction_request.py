@@ -8,6 +8,7 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import Attention, Loss
 from pricing.training.config import ALL_LINEAR
 
+ShardedBy = Literal["zero", "fsdp", "fsdp2"]
 LATENT_PIXELS = 8
 BITS_IN_16 = 16
 
@@ -97,6 +98,10 @@ class PredictionRequest(BaseModel):
         description="Bits in which weights are kept that are not quantized: 32 where they are cast for each pass, "
         "by autocast or as masters; null: not known.",
     )
+    autocast: bool | None = Field(
+        default=None,
+        description="Whether autocast alone casts weights kept in 32 bit, so that layers pass 32 bit on; null: no.",
+    )
     offloaded: bool | None = Field(
         default=None,
         description="Whether checkpoints of activations wait in the host's memory; null: no.",
@@ -108,6 +113,15 @@ class PredictionRequest(BaseModel):
     sharded: bool | None = Field(
         default=None,
         description="Whether weights lie spread over the GPUs (ZeRO-3, FSDP); null: only where they must.",
+    )
+    sharded_by: ShardedBy | None = Field(
+        default=None,
+        description="What spreads them: DeepSpeed (zero), the first FSDP (fsdp) or its successor (fsdp2); "
+        "null: not known.",
+    )
+    reentrant: bool | None = Field(
+        default=None,
+        description="Whether checkpointing is reentrant, as Transformers' was by default; null: not known.",
     )
     compiled: bool | None = Field(
         default=None, description="Whether small kernels are fused, by a compiler or by hand; null: not known."
@@ -126,11 +140,25 @@ class PredictionRequest(BaseModel):
             raise ValueError("give sequence_length for a text model, or resolution for an image model")
         if self.mean_tokens is not None and self.mean_tokens > (self.sequence_length or 0):
             raise ValueError("mean_tokens is at most sequence_length")
+        if self.sharded is False and self.sharded_by is not None:
+            raise ValueError("sharded_by is of weights that lie spread over the GPUs: leave it out, or sharded")
         if self.weight_bits is not None and self.method != "lora":
             raise ValueError("weight_bits is of weights that are not quantized: give unpacked_bits instead")
+        if self.autocast and self.weight_bits is None:
+            raise ValueError("autocast is of weights that are kept in 32 bit: give weight_bits 32, too")
         if self.weight_bits == BITS_IN_16 and self.precision == "fp32":
             raise ValueError("weight_bits is 32 where the precision is fp32")
         return self
+
+    @property
+    def retains_checkpoints(self) -> bool | None:
+        """Whether checkpoints outlast their layer in the backward pass: with the first FSDP, where they are reentrant.
+
+        None where that was not said of several GPUs.
+        """
+        if self.gpus == 1 or self.sharded is False or self.sharded_by in {"zero", "fsdp2"} or self.reentrant is False:
+            return False
+        return True if self.sharded_by == "fsdp" and self.reentrant else None
 
 
 class PredictionRefused(ValueError):

