@@ -13,10 +13,10 @@ from broker.jobs import service as jobs
 from broker.ledger import service as ledger
 from broker.ledger.service import LinePart
 from broker.work import Work
-from pricing.money import round_to_fen
+from pricing.money import Money, round_quotient_to_fen, round_to_fen
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard
-from pricing.rating import price_usage
+from pricing.rating import divide_price
 from pricing.usage import Unit
 
 
@@ -105,17 +105,26 @@ def _detail(line: DraftLine, parts: Sequence[LinePart], prices: ListPrices, *, i
     if not _is_used(line):
         return replace(line, details=LineDetails(project_id=project_id))
     own = [part for part in parts if not is_split or part.rate_card_version == line.rate_card_version]
-    listed = {prices.price(part) for part in own}
-    amounts = (price_usage(part.meter, part.quantity, prices.price(part)) for part in own if part.quantity > 0)
+    listed = Counter[Decimal]()
+    for part in own:
+        listed[prices.price(part)] += max(0, part.quantity)
     uncovered = sum(part.quantity for part in own if part.grant_id is None)
     details = LineDetails(
         project_id=project_id,
-        list_price=listed.pop() if len(listed) == 1 else None,
-        list_amount=round_to_fen(sum(amounts, Fraction(0))),
+        list_price=next(iter(listed)) if len(listed) == 1 else None,
+        list_amount=_price_listed(line.meter, listed),
         grants=_sum_grants(own),
         overage=uncovered if prices.has_grants and line.meter == Unit.GPU_SECONDS else 0,
     )
     return replace(line, details=details)
+
+
+def _price_listed(meter: Unit | None, listed: Mapping[Decimal, int]) -> Money:
+    """Price usage at list prices, by which it is told, rounded once; mostly there is one, and nothing to add up."""
+    quotients = [divide_price(meter, quantity, price) for price, quantity in listed.items()] if meter else []
+    if len(quotients) == 1:
+        return round_quotient_to_fen(*quotients[0])
+    return round_to_fen(sum((Fraction(*each) for each in quotients), Fraction(0)))
 
 
 def _sum_grants(parts: Iterable[LinePart]) -> tuple[AppliedGrant, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import case, func, literal, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import aliased
 
 from broker.ledger.tables import Capture
@@ -34,11 +34,12 @@ class LinePart:
 async def list_line_parts(work: Work, contract_ids: Collection[str], month: str) -> list[LinePart]:
     """List what a month charges contracts, in any order; what it has taken back of itself is taken off.
 
-    Few captures correct another: only of those is the other looked for, one by one.
+    Few captures correct another: only of those is the other looked for, one by one. That most correct none is asked for
+    by itself, since the planner knows it: it counts the rows right, and sums them up without sorting.
     """
     corrected = aliased(Capture)
     its_month = select(corrected.month).where(corrected.id == Capture.corrects_id).scalar_subquery()
-    billed = case((Capture.corrects_id.is_(None), literal(month)), else_=func.coalesce(its_month, month))
+    is_own = or_(Capture.corrects_id.is_(None), func.coalesce(its_month, month) == month)
     group = (
         Capture.contract_id,
         Capture.job_id,
@@ -54,7 +55,7 @@ async def list_line_parts(work: Work, contract_ids: Collection[str], month: str)
     query = (
         select(*group, quantity)
         .where(Capture.contract_id.in_(contract_ids), Capture.month == month, ~Capture.borne)
-        .where(billed == month)
+        .where(is_own)
         .group_by(*group)
         .having(quantity != 0)
     )
