@@ -6,10 +6,9 @@ What comes back of a line that was invoiced is a share of its amount as it was r
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 
-from pricing.money import DEFAULT_CURRENCY, FEN_PER_UNIT, MICROS_PER_FEN, Money, round_to_fen
-
-HALF = Fraction(1, 2)
+from pricing.money import DEFAULT_CURRENCY, FEN_PER_UNIT, MICROS_PER_FEN, Money, divide_half_even, round_to_fen
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class ExactLine:
         A leading line is lifted from half a fen on: below that the segment's sum never needs its fen, since every other
         line can be lifted first. So whoever compares a promise with `most` is never invoiced more than was promised.
         """
-        fen, rest = divmod(self.exact * FEN_PER_UNIT, 1)
-        return Money((fen + _lifts(self, rest)) * MICROS_PER_FEN)
+        fen, rest = divmod(self.exact.numerator * FEN_PER_UNIT, self.exact.denominator)
+        return Money((fen + _lifts(self, rest, self.exact.denominator)) * MICROS_PER_FEN)
 
 
 def round_segment(lines: Sequence[ExactLine], currency: str = DEFAULT_CURRENCY) -> list[Money]:
@@ -41,9 +40,9 @@ def round_segment(lines: Sequence[ExactLine], currency: str = DEFAULT_CURRENCY) 
     `most`, as long as at most one of them leads.
     Source: DESIGN, decision 17.
     """
-    total = round_to_fen(sum((line.exact for line in lines), Fraction(0))).micros // MICROS_PER_FEN
-    fen, rests = _round_down([line.exact for line in lines])
-    order = sorted(range(len(lines)), key=lambda place: (not _lifts(lines[place], rests[place]), -rests[place]))
+    fen, rests, whole = _round_down([line.exact for line in lines])
+    total = divide_half_even(sum(fen) * whole + sum(rests), whole)
+    order = sorted(range(len(lines)), key=lambda place: (not _lifts(lines[place], rests[place], whole), -rests[place]))
     return _lift(fen, order, total, currency)
 
 
@@ -53,15 +52,19 @@ def share_amount(amount: Money, exact: Sequence[Fraction]) -> list[Money]:
     It is the sum of the exact parts, rounded down or up. Equal remainders are lifted in the parts' order; each part is
     its exact amount rounded down or up to a fen.
     """
-    fen, rests = _round_down(exact)
+    fen, rests, _whole = _round_down(exact)
     order = sorted(range(len(exact)), key=lambda place: -rests[place])
     return _lift(fen, order, amount.micros // MICROS_PER_FEN, amount.currency)
 
 
-def _round_down(exact: Sequence[Fraction]) -> tuple[list[int], list[Fraction]]:
-    """Round amounts down to whole fen; the second list has what is left of each."""
-    split = [divmod(each * FEN_PER_UNIT, 1) for each in exact]
-    return [fen for fen, _rest in split], [rest for _fen, rest in split]
+def _round_down(exact: Sequence[Fraction]) -> tuple[list[int], list[int], int]:
+    """Round amounts down to whole fen; the second list has what is left of each, in parts of a fen of the last size.
+
+    In whole numbers of one divisor, which lines of one price mostly share: fractions would be reduced at every step.
+    """
+    whole = lcm(*(each.denominator for each in exact))
+    split = [divmod(each.numerator * (whole // each.denominator) * FEN_PER_UNIT, whole) for each in exact]
+    return [fen for fen, _rest in split], [rest for _fen, rest in split], whole
 
 
 def _lift(fen: list[int], order: Sequence[int], total: int, currency: str) -> list[Money]:
@@ -70,9 +73,9 @@ def _lift(fen: list[int], order: Sequence[int], total: int, currency: str) -> li
     return [Money((count + (place in lifted)) * MICROS_PER_FEN, currency) for place, count in enumerate(fen)]
 
 
-def _lifts(line: ExactLine, rest: Fraction) -> bool:
-    """Tell whether a line may be lifted to its next fen, of which it has this rest."""
-    return rest >= HALF if line.leads else rest > 0
+def _lifts(line: ExactLine, rest: int, whole: int) -> bool:
+    """Tell whether a line may be lifted to its next fen, of which it has so many parts of the whole."""
+    return 2 * rest >= whole if line.leads else rest > 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, sum_line
 from broker.billing.rows import list_values
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts.terms.model import ContractTerms
+from broker.persistence.membership import is_one_of
 from broker.persistence.set_writes import command_inserts
 from broker.work import Work
 from pricing.tax import Tax, TaxMode
@@ -49,7 +50,7 @@ async def draft_months(
 async def find_usage_invoices(work: Work, contract_ids: Collection[str], month: str) -> dict[str, Invoice]:
     """Find the usage invoices of a month, by contract; of a contract that has none there is none."""
     query = select(Invoice).where(
-        Invoice.contract_id.in_(contract_ids), Invoice.kind == InvoiceKind.USAGE.value, Invoice.month == month
+        is_one_of(Invoice.contract_id, contract_ids), Invoice.kind == InvoiceKind.USAGE.value, Invoice.month == month
     )
     return {row.contract_id: row for row in await work.session.scalars(query)}
 

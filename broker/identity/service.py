@@ -12,6 +12,7 @@ from broker.identity.model import NewKey, hash_key, make_key
 from broker.identity.tables import ApiKey, Customer, Project
 from broker.persistence.database import Base, narrow
 from broker.persistence.driver import Command, Statement
+from broker.persistence.membership import is_one_of
 from broker.persistence.tenancy import is_seen
 from broker.work import OF_NO_CUSTOMER, Actor, Role, Work
 
@@ -76,7 +77,7 @@ async def get_customer(work: Work, customer_id: str) -> Customer:
 
 async def list_names(work: Work, customer_ids: Collection[str]) -> dict[str, str]:
     """List the names of customers, by their ids."""
-    query = select(Customer.id, Customer.name).where(Customer.id.in_(customer_ids))
+    query = select(Customer.id, Customer.name).where(is_one_of(Customer.id, customer_ids))
     return dict((await work.session.execute(query)).all())
 
 

@@ -38,19 +38,26 @@ def command_updates(table: Table, columns: Columns, rows: Sequence[Values]) -> l
 
 
 def command_inserts(
-    of: type[Base], rows: Sequence[Values], *, adding: str | None = None, copied: Copied | None = None
+    of: type[Base],
+    rows: Sequence[Values],
+    *,
+    adding: str | None = None,
+    copied: Copied | None = None,
+    skipping: bool = False,
 ) -> list[Command]:
     """Make the command that inserts rows which all have the same columns, and beside them those that are `copied`.
 
     With `adding`, where a row with the same primary key is there, that column is added to; in that case no two of the
-    rows may have the same key. Where there is no row to copy from, the copied columns are null.
+    rows may have the same key. Where there is no row to copy from, the copied columns are null. `skipping` leaves out
+    those that are there.
     """
     if not rows:
         return []
     table = of.__table__
     assert isinstance(table, Table)
     written = write_rows([_write_row(table, row) for row in rows])
-    return [Command(_compose_insert(table, tuple(rows[0]), adding, copied), {"rows": written})]
+    statement = _compose_insert(table, tuple(rows[0]), adding, copied, skipping=skipping)
+    return [Command(statement, {"rows": written})]
 
 
 @lru_cache(maxsize=256)
@@ -81,13 +88,17 @@ def _compose_update(table: Table, columns: Columns) -> Statement:
 
 
 @lru_cache(maxsize=256)
-def _compose_insert(table: Table, columns: Columns, adding: str | None, copied: Copied | None) -> Statement:
+def _compose_insert(
+    table: Table, columns: Columns, adding: str | None, copied: Copied | None, *, skipping: bool
+) -> Statement:
     names = ", ".join((*columns, *(() if copied is None else copied.columns)))
     told = _compose_rows(table, columns) + ("" if copied is None else _compose_copied(copied))
     insert = f"INSERT INTO {table.name} AS kept ({names}) SELECT {names} FROM {told}"  # noqa: S608 (names of our own)
     if adding is not None:
         keys = ", ".join(_list_keys(table))
         insert += f" ON CONFLICT ({keys}) DO UPDATE SET {adding} = kept.{adding} + excluded.{adding}"
+    elif skipping:
+        insert += " ON CONFLICT DO NOTHING"
     return Statement(text(insert))
 
 

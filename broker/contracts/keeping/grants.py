@@ -12,6 +12,7 @@ from broker.contracts.terms.model import ENDED, ContractTerms, GrantStatus, Gran
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
 from broker.persistence.driver import Query, Row, RowFormat
+from broker.persistence.membership import is_one_of
 from broker.persistence.tenancy import owns
 from broker.work import Work
 from pricing.grants import GrantKind, GrantScope, compute_expiry
@@ -187,7 +188,7 @@ async def list_grants(work: Work, contract_id: str) -> list[GrantTerms]:
 
 async def list_grants_of(work: Work, contract_ids: Collection[str]) -> list[GrantTerms]:
     """List the grants of several contracts, the oldest first."""
-    query = select(Grant).where(Grant.contract_id.in_(contract_ids)).order_by(Grant.id)
+    query = select(Grant).where(is_one_of(Grant.contract_id, contract_ids)).order_by(Grant.id)
     query = query.execution_options(populate_existing=True)
     return [_to_terms(row) for row in await work.session.scalars(query)]
 

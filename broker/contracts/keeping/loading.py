@@ -10,6 +10,7 @@ from broker.contracts.cards.rate_cards import follow_cards, read_followed, read_
 from broker.contracts.keeping.rows import to_terms
 from broker.contracts.tables import GUARANTEED_AT_ANY_TIME, Contract
 from broker.contracts.terms.model import ContractTerms
+from broker.persistence.membership import is_one_of
 from broker.work import Work
 
 # Found by an index of these few contracts: every scheduling cycle asks.
@@ -34,7 +35,7 @@ async def lock_contracts(work: Work, contract_ids: Collection[str]) -> dict[str,
 
     Returns their terms by id. Raises: NotFound.
     """
-    query = _under_lock(select(Contract).where(Contract.id.in_(contract_ids)).order_by(Contract.id))
+    query = _under_lock(select(Contract).where(is_one_of(Contract.id, contract_ids)).order_by(Contract.id))
     locked = {row.id: row for row in await work.session.scalars(query)}
     for contract_id in contract_ids:
         if contract_id not in locked:
@@ -48,7 +49,7 @@ def _under_lock(query: Select[Contract]) -> Select[Contract]:
 
 async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTerms]:
     """Load the terms of several contracts, by their ids."""
-    rows = (await work.session.scalars(select(Contract).where(Contract.id.in_(contract_ids)))).all()
+    rows = (await work.session.scalars(select(Contract).where(is_one_of(Contract.id, contract_ids)))).all()
     return {terms.id: terms for terms in await load_rows(work, rows)}
 
 

@@ -10,6 +10,7 @@ from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.periods import list_months_to_close, read_closed_through
 from broker.ledger.tables import ClosedMonth
 from broker.persistence.driver import Query
+from broker.persistence.membership import is_one_of
 from broker.persistence.set_writes import command_inserts
 from broker.persistence.tenancy import owns
 from broker.work import Work
@@ -55,7 +56,7 @@ async def list_closed_months(work: Work, contract_id: str) -> set[str]:
 
 async def list_closed_of(work: Work, contract_ids: Collection[str]) -> dict[str, set[str]]:
     """List the months of contracts that are closed, by contract; of each there is a set."""
-    query = select(ClosedMonth.contract_id, ClosedMonth.month).where(ClosedMonth.contract_id.in_(contract_ids))
+    query = select(ClosedMonth.contract_id, ClosedMonth.month).where(is_one_of(ClosedMonth.contract_id, contract_ids))
     closed: dict[str, set[str]] = {contract_id: set() for contract_id in contract_ids}
     for contract_id, month in await work.session.execute(query):
         closed[contract_id].add(month)

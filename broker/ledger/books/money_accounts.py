@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, or_, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from broker.ledger.books.accounts import describe_account
 from broker.ledger.books.model import AccountKind
 from broker.ledger.tables import Account
+from broker.persistence.membership import is_one_of
+from broker.persistence.set_writes import command_inserts
 from broker.work import Work
 from pricing.usage import Unit
 
@@ -34,7 +35,7 @@ async def open_money_accounts(work: Work, wanted: Collection[MoneyAccount]) -> M
         | describe_account(Unit.MICRO_YUAN, place.kind, grant_id=place.grant_id)
         for place in missing
     ]
-    await work.session.execute(upsert(Account).on_conflict_do_nothing(), rows)
+    await work.run_together(command_inserts(Account, rows, skipping=True))
     return known | await _find(work, missing)
 
 
@@ -51,5 +52,5 @@ async def _find(work: Work, places: Collection[MoneyAccount]) -> dict[MoneyAccou
 
 def _are_of(places: Collection[MoneyAccount]) -> ColumnElement[bool]:
     contract_ids = {place.contract_id for place in places}
-    own = Account.contract_id.in_(contract_ids - {None})
+    own = is_one_of(Account.contract_id, contract_ids - {None})
     return or_(own, Account.contract_id.is_(None)) if None in contract_ids else own

@@ -8,6 +8,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import aliased
 
 from broker.ledger.tables import Capture
+from broker.persistence.membership import is_one_of
 from broker.work import Work
 from pricing.usage import Unit
 
@@ -54,7 +55,7 @@ async def list_line_parts(work: Work, contract_ids: Collection[str], month: str)
     quantity = func.sum(Capture.quantity)
     query = (
         select(*group, quantity)
-        .where(Capture.contract_id.in_(contract_ids), Capture.month == month, ~Capture.borne)
+        .where(is_one_of(Capture.contract_id, contract_ids), Capture.month == month, ~Capture.borne)
         .where(is_own)
         .group_by(*group)
         .having(quantity != 0)

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, union
 
 from broker.ledger.books.causes import Cause
 from broker.ledger.tables import Capture, LineTotal, RateCorrection, SegmentTotal
+from broker.persistence.membership import is_one_of
 from broker.work import Work
 from pricing.money import Money
 from pricing.rating import price_usage
@@ -58,7 +59,7 @@ async def list_captured_usage(
     """List what customers pay for in a billing month: by job, meter and price, in a fixed order; None: of all."""
     query = select(LineTotal).where(LineTotal.month == month, LineTotal.quantity > 0)
     if contract_ids is not None:
-        query = query.where(LineTotal.contract_id.in_(contract_ids))
+        query = query.where(is_one_of(LineTotal.contract_id, contract_ids))
     rows = await work.session.execute(query.with_only_columns(*LineTotal.__table__.columns))
     return _share_by_segment((row, row.leads, None) for row in rows)
 
@@ -71,7 +72,7 @@ async def list_corrections(
     sums = (func.sum(RateCorrection.quantity).label("quantity"), func.sum(RateCorrection.amount_micros).label("micros"))
     query = select(*group, *sums).where(RateCorrection.month == month).group_by(*group).order_by(*group)
     if contract_ids is not None:
-        query = query.where(RateCorrection.contract_id.in_(contract_ids))
+        query = query.where(is_one_of(RateCorrection.contract_id, contract_ids))
     return [_to_correction(row) for row in await work.session.execute(query)]
 
 
@@ -106,7 +107,7 @@ async def list_borne_usage(
     )
     query = select(*group, func.sum(Capture.quantity).label("quantity")).where(Capture.month == month, Capture.borne)
     if contract_ids is not None:
-        query = query.where(Capture.contract_id.in_(contract_ids))
+        query = query.where(is_one_of(Capture.contract_id, contract_ids))
     rows = await work.session.execute(query.group_by(*group))
     return _share_by_segment((row, False, Cause(row.cause)) for row in rows)
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.metering.tables import UsageStream
+from broker.persistence.membership import is_one_of
 from broker.work import Work
 
 
@@ -58,5 +59,5 @@ async def open_hold(work: Work, terms: ContractTerms, stream: UsageStream) -> le
 
 async def list_stream_keys(work: Work, contract_ids: Collection[str]) -> dict[str, StreamKey]:
     """List what contracts' streams are of, by the streams' ids."""
-    query = select(UsageStream).where(UsageStream.contract_id.in_(contract_ids))
+    query = select(UsageStream).where(is_one_of(UsageStream.contract_id, contract_ids))
     return {row.id: StreamKey.of(row) for row in await work.session.scalars(query)}
