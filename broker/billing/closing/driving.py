@@ -13,12 +13,23 @@ log = logging.getLogger(__name__)
 
 
 async def run_closings(system: System, checks: Sequence[Check], *, size: int = BATCH) -> None:
-    """Take every closing that is running on until it ends; one that another process is at is left to that."""
+    """Take every closing that is running on until it ends; one that another process is at is left to that.
+
+    Raises: what kept closings from ending, once the others have been taken on.
+    """
     async with system.work() as work:
         running = await list_running(work)
+    failed: list[Exception] = []
     for closing_id in running:
-        while await _go_on(system, closing_id, checks, size):
-            pass
+        try:
+            while await _go_on(system, closing_id, checks, size):
+                pass
+        except Exception as error:
+            if find_fault(error) == Fault.AWAY:
+                raise
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("closings cannot end", failed)
 
 
 async def _go_on(system: System, closing_id: str, checks: Sequence[Check], size: int) -> bool:

@@ -124,7 +124,13 @@ def _note(closing: Closing, batch: Sequence[str], refused: Sequence[Refusal]) ->
 
 
 async def _end(work: Work, closing: Closing, checks: Sequence[Check]) -> None:
-    """End a closing: the period is locked where all is final and nothing has come between, else it is incomplete."""
+    """End a closing: the period is locked where all is final and nothing has come between, else it is incomplete.
+
+    One whose month a later one has closed meanwhile is closed with it: its list says nothing any more.
+    """
+    if await ledger.find_closed_period(work, closing.month) is not None:
+        closing.ended_at, closing.status = work.now, ClosingStatus.CLOSED.value
+        return
     findings = await list_findings(work, closing.month, checks)
     blocking = find_blocking(findings, closing.accepted)
     left = next(each for each in findings if each.name == "drafts")

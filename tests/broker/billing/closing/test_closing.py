@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from broker.billing.closing.driving import run_closings
 from broker.ledger.books.money_books import book_receipts
 from broker.system import System
 from pricing.money import Money
-from tests.broker.billing.closing.months import NOVEMBER, close_november, list_numbers, make_november
+from tests.broker.billing.closing.months import DECEMBER, NOVEMBER, close_november, list_numbers, make_november
 from tests.broker.billing.proving import find_unproven
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer, sign_contract
@@ -42,6 +43,23 @@ async def test_closing_november_makes_all_final_and_locks_its_books(
     assert "a later month's invoice" in empty["detail"]
     assert await broken_rules(system) == {}
     assert await find_unproven(system) == []
+
+
+async def test_a_month_that_a_later_one_has_closed_meanwhile_is_closed_with_it(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """Its closing ran for ever, and no closing that was started after it was ever taken on; this guards against it."""
+    await make_november(api, system, clock)
+    clock.now += timedelta(days=35)
+    for month in (DECEMBER, NOVEMBER):
+        await api.post("/closings", {"month": month}, expect=202)
+    await run_closings(system, ())
+    for month in (DECEMBER, NOVEMBER):
+        closing = await api.get(f"/closings/{month}/progress")
+        assert (closing["status"], closing["ended_at"] is None, closing["refused"]) == ("closed", False, [])
+    async with system.work() as work:
+        assert await runs.list_running(work) == []
+    assert await broken_rules(system) == {}
 
 
 async def test_a_month_that_is_not_over_is_not_closed(api: Api) -> None:
