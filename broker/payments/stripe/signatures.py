@@ -17,6 +17,8 @@ from broker.payments.webhooks.receiving import STRIPE, Event
 
 TOLERANCE = timedelta(minutes=5)
 HEADER = "Stripe-Signature"
+# The year 9999 ends then; datetime knows no later one.
+LAST_SECOND = 253_402_300_800
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def _require_signature(payload: bytes, signature: str, expected: Expected, *, no
 
 
 def _is_signed(payload: bytes, signature: str, secret: str) -> bool:
+    if not signature.isascii():
+        return False  # the client compares text of ASCII alone
     try:
         stripe.WebhookSignature.verify_header(payload, signature, secret, tolerance=None)
     except (stripe.SignatureVerificationError, UnicodeDecodeError):
@@ -84,6 +88,7 @@ def _parse(payload: bytes) -> Mapping[str, Any]:
             isinstance(event["id"], str)
             and isinstance(event["type"], str)
             and isinstance(event["created"], int)
+            and 0 < event["created"] < LAST_SECOND
             and isinstance(event["livemode"], bool)
             and isinstance(event["data"]["object"], dict)
         )

@@ -50,7 +50,7 @@ def test_another_secret_is_refused() -> None:
     assert refuse(EVENT, secret="whsec_other") == "Stripe-Signature"
 
 
-@pytest.mark.parametrize("signature", ["", "t=1", "v1=00", "t=x,v1=00", "nonsense"])
+@pytest.mark.parametrize("signature", ["", "t=1", "v1=00", "t=x,v1=00", "nonsense", "t=1,v1=é"])
 def test_what_is_no_signature_is_refused(signature: str) -> None:
     with pytest.raises(errors.InvalidRequest):
         read_event(json.dumps(EVENT).encode(), signature, EXPECTED, now=NOW)
@@ -82,7 +82,16 @@ def test_event_of_the_other_mode_is_refused_with_the_field() -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [[], "x", {}, EVENT | {"id": 1}, EVENT | {"data": {}}, EVENT | {"created": "now"}, EVENT | {"livemode": None}],
+    [
+        [],
+        "x",
+        {},
+        EVENT | {"id": 1},
+        EVENT | {"data": {}},
+        EVENT | {"created": "now"},
+        EVENT | {"created": 10**18},
+        EVENT | {"livemode": None},
+    ],
 )
 def test_signed_nonsense_is_refused(event: Any) -> None:
     assert refuse(event) == "body"
