@@ -42,11 +42,14 @@ async def list_current(work: Work, contract_ids: Collection[str]) -> set[str]:
 
 
 async def has_living_contract(work: Work, customer_id: str) -> bool:
-    """Tell whether a customer has a contract that is neither over nor closed: its data is kept for that one."""
+    """Tell whether a customer has a contract for which its data is kept: one that is neither over nor closed.
+
+    One that is over and in arrears counts: customers were told another day for it, or none yet.
+    """
     is_over = Contract.cancelled_at.is_not(None) | (Contract.ends_at <= work.now)
     query = select(Contract.id).where(
         Contract.customer_id == customer_id,
         Contract.arrears_state != ArrearsState.CLOSED.value,
-        or_(~is_over, is_over.is_(None)),
+        or_(~is_over, is_over.is_(None), Contract.arrears_state != ArrearsState.CURRENT.value),
     )
     return await work.session.scalar(query.limit(1)) is not None

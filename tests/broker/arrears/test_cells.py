@@ -1,13 +1,15 @@
 """Each cell of the table through REST: submit, running jobs, purchase on credit, payment, download, data."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
 from broker.arrears.sweep import sweep
+from broker.contracts import service as contracts
 from broker.system import System
-from tests.broker.arrears.debtors import Debtor, bring_to, make_debtor, read_state
+from tests.broker.arrears.debtors import DAY_OF, FIRST_DAY, Debtor, bring_to, make_debtor, read_state
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, submit_job, upload_dataset
 from tests.broker.running_jobs import broken_rules
@@ -126,3 +128,21 @@ async def test_closed_contract_keeps_invoices_and_a_record_of_what_was_deleted(
     assert deleted == {("adapter", adapter_id), ("dataset", debtor.paid.dataset["id"])}
     assert (await api.get(f"/invoices/{debtor.invoices[0]['id']}"))["status"] == "open"
     await api.call("GET", f"/invoices/{debtor.invoices[0]['id']}/evidence", expect=200)
+
+
+async def test_data_stays_until_the_day_of_the_last_contract_in_arrears_that_is_over(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """The contract that ends first does not take away what another one still promises to keep."""
+    debtor = await make_debtor(api, system, clock)
+    await bring_to(system, clock, "retention")
+    later = {"until": "2026-12-31", "reason": "Promised by phone"}
+    await api.post(f"/contracts/{debtor.paid.contract['id']}/arrears/extensions", later, expect=201)
+    async with system.work() as work:
+        row = await work.session.get_one(contracts.Contract, debtor.paid.contract["id"])
+        row.ends_at = work.now
+    clock.now = FIRST_DAY + timedelta(days=DAY_OF["closed"])
+    for _again in range(2):
+        await sweep(system)
+    assert [await read_state(api, each) for each in (debtor.on_credit, debtor.paid)] == ["closed", "grace"]
+    await api.get(f"/datasets/{debtor.paid.dataset['id']}")
