@@ -18,7 +18,7 @@ FIRST, RED = "25330000000000020001", "25330000000000020002"
 @pytest.fixture
 def payer(admin: BrokerClient) -> str:
     """Sign a customer that has paid 2,600.00 ahead."""
-    customer = admin.post("/customers", {"name": f"Payer {next(NUMBERS)}"})
+    customer = admin.post("/customers", {"name": f"Taker of fapiao {next(NUMBERS)}"})
     signed = admin.post("/contracts", {"customer_id": customer["id"], "plan": "prepaid", "committed_gpu_hours": 500})
     admin.post(f"/invoices/{signed['advance_invoice_id']}/pay")
     return str(customer["id"])
