@@ -26,6 +26,16 @@ IS_FINAL = "i.status NOT IN ('draft', 'void')"
 
 BILLING_CHECKS = (
     Check(
+        "a line is of an invoice",
+        """SELECT l.invoice_id AS id, l.position FROM invoice_lines l
+           WHERE NOT EXISTS (SELECT FROM invoices i WHERE i.id = l.invoice_id)""",
+    ),
+    Check(
+        "a line is of the customer of its invoice",
+        """SELECT l.invoice_id AS id, l.position, l.customer_id FROM invoice_lines l
+           JOIN invoices i ON i.id = l.invoice_id WHERE l.customer_id <> i.customer_id""",
+    ),
+    Check(
         "what a final invoice asks for, and the tax in it, is booked once and whole",
         f"""WITH {SIDES}, booked AS (
                SELECT reference,

@@ -96,8 +96,8 @@ class InvoiceLine(Base):
     __table_args__ = (UniqueConstraint("invoice_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
-    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
+    customer_id: Mapped[str]
+    invoice_id: Mapped[str]
     position: Mapped[int]
     kind: Mapped[str]
     description: Mapped[str]

@@ -58,6 +58,10 @@ LEG_OF_NOTHING = """
     SELECT 'leg_x', customer_id, 'hol_x', 0, unit, account_id, unit_price, borne, extends, billable, 0, 0, 0, 0
     FROM hold_legs WHERE position = 0 LIMIT 1
 """
+LINE_OF_NOTHING = """
+    INSERT INTO invoice_lines (customer_id, invoice_id, position, kind, description, grants, overage, amount_micros)
+    SELECT customer_id, 'inv_x', 1, 'tax', 'x', '[]', 0, 0 FROM invoice_lines LIMIT 1
+"""
 OF_EVENT, OF_JOB = "job_id, kind, data, created_at", "id, 'queued', '{}', created_at"
 OF_NO_JOB = "'job_x', 'queued', '{}', created_at"
 
@@ -268,6 +272,11 @@ DAMAGES = (
         "a grant is credited once and whole, when it is activated",
         ("UPDATE ledger_transfers SET kind = 'usage_captured' WHERE kind = 'grant_credited'",),
     ),
+    Damage(
+        "a line is of the customer of its invoice",
+        ("UPDATE invoice_lines SET customer_id = 'cus_x' WHERE kind = 'commitment'",),
+    ),
+    Damage("a line is of an invoice", (LINE_OF_NOTHING,)),
     Damage(
         "an invoice is the sum of its lines",
         ("UPDATE invoice_lines SET amount_micros = amount_micros + 10 WHERE kind = 'commitment'",),
