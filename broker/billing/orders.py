@@ -1,5 +1,7 @@
 """Orders: advance invoices that are void where they are cancelled or not paid in time. The caller holds the locks."""
 
+from collections.abc import Collection
+
 from broker import errors
 from broker.billing.model import InvoiceStatus
 from broker.billing.tables import Invoice
@@ -13,19 +15,24 @@ from pricing.money import Money
 
 
 async def is_order_over(work: Work, invoice: Invoice) -> bool:
-    """Tell whether an advance invoice asks for nothing any more.
+    """Tell whether an advance invoice asks for nothing any more, as `list_orders_over` says it."""
+    return bool(await list_orders_over(work, [invoice]))
 
-    It is void already, or it was not paid by its last moment, or before the term of its grant was over: what would be
-    paid for could not be used. One that was paid once, and is owed again, is never over.
+
+async def list_orders_over(work: Work, invoices: Collection[Invoice]) -> set[str]:
+    """List the ids of those advance invoices that ask for nothing any more; all are asked about at once.
+
+    They are void already, or were not paid by their last moment, or before the term of their grant was over: what would
+    be paid for could not be used. One that was paid once, and is owed again, is never over.
     """
-    if invoice.status == InvoiceStatus.VOID:
-        return True
-    if invoice.status != InvoiceStatus.OPEN or invoice.grant_id is None:
-        return False
-    grant = await contracts.get_grant(work, invoice.grant_id)
-    return not grant.credited and any(
-        last is not None and last <= work.now for last in (invoice.expires_at, grant.expires_at)
-    )
+    over = {each.id for each in invoices if each.status == InvoiceStatus.VOID}
+    asking = {each.grant_id: each for each in invoices if each.status == InvoiceStatus.OPEN and each.grant_id}
+    grants = await contracts.load_grants(work, asking.keys()) if asking else {}
+    for grant in grants.values():
+        lasts = (asking[grant.id].expires_at, grant.expires_at)
+        if not grant.credited and any(last is not None and last <= work.now for last in lasts):
+            over.add(asking[grant.id].id)
+    return over
 
 
 async def require_not_credited(work: Work, invoice: Invoice) -> None:

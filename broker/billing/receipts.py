@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from broker import errors
 from broker.billing.model import InvoiceStatus
-from broker.billing.orders import close_late_order, command_credited, is_order_over
+from broker.billing.orders import close_late_order, command_credited, is_order_over, list_orders_over
 from broker.billing.service import settle_invoice
 from broker.billing.tables import Invoice
 from broker.contracts.terms.model import ContractTerms
@@ -54,13 +54,13 @@ async def list_open(work: Work, customer_ids: Collection[str]) -> list[Payable]:
 
 async def _list_payable(work: Work, wanted: ColumnElement[bool]) -> list[Payable]:
     query = select(Invoice).where(Invoice.status != InvoiceStatus.DRAFT.value, wanted).order_by(Invoice.id)
-    rows = await work.session.scalars(query.execution_options(populate_existing=True))
-    return [await _describe(work, row) for row in rows.all()]
+    rows = (await work.session.scalars(query.execution_options(populate_existing=True))).all()
+    over = await list_orders_over(work, rows)
+    return [_describe(row, is_over=row.id in over) for row in rows]
 
 
-async def _describe(work: Work, row: Invoice) -> Payable:
+def _describe(row: Invoice, *, is_over: bool) -> Payable:
     assert row.number is not None, "a final invoice has a number"
-    is_over = await is_order_over(work, row)
     due = Money.zero() if is_over else row.due
     return Payable(row.id, row.number, row.customer_id, row.contract_id, due, is_over)
 

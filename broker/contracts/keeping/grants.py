@@ -135,8 +135,9 @@ async def get_grant(work: Work, grant_id: str) -> GrantTerms:
 
 
 async def load_grants(work: Work, grant_ids: Collection[str]) -> dict[str, GrantTerms]:
-    """Load several grants, by their ids."""
-    rows = await work.session.scalars(select(Grant).where(Grant.id.in_(grant_ids)))
+    """Load several grants as they are now, by their ids."""
+    query = select(Grant).where(Grant.id.in_(grant_ids))
+    rows = await work.session.scalars(query.execution_options(populate_existing=True))
     return {row.id: _to_terms(row) for row in rows}
 
 

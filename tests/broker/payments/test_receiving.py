@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.billing.receipts import list_payable
 from broker.config import Settings
 from broker.reports.reconciliation import reconcile_books
 from broker.system import System
@@ -9,6 +10,7 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api
 from tests.broker.payments.receipts import import_lines, line, make_debtor, order, outcomes
 from tests.broker.running_jobs import broken_rules
+from tests.broker.scheduling.cycle.test_live import counted_statements
 
 
 async def read_house(api: Api) -> dict[str, str]:
@@ -191,3 +193,14 @@ async def test_another_payment_of_as_much_under_one_serial_number_does_not_disap
     assert imported["lines"][2]["errors"][0]["field"] == "serial"
     untold = await import_lines(api, first | {"payer_account": ""})
     assert outcomes(untold) == ["duplicate"], "the same line by another way, which says less of it"
+
+
+async def test_what_is_due_of_many_invoices_is_read_by_as_many_statements_as_of_one(api: Api, system: System) -> None:
+    invoices = [(await make_debtor(api)).invoice_id for _ in range(3)]
+    counts = []
+    for asked in (invoices[:1], invoices):
+        async with system.work() as work:
+            with counted_statements(system) as statements:
+                assert len(await list_payable(work, asked)) == len(asked)
+            counts.append(len(statements))
+    assert counts[0] == counts[1]
