@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from broker.billing import adjustments, credit_notes
+from broker.billing import adjustments, credit_notes, voiding
 from broker.billing.adjustment_schemas import AdjustmentIn
 from broker.billing.adjustments import CreditAdjustment, GrantAdjustment
 from broker.billing.credit_note_schemas import CreditNoteIn
@@ -49,6 +49,13 @@ class GrantRefundIn(RequestBody):
     reason: Reason
 
 
+class InvoiceToVoidIn(RequestBody):
+    """Which invoice is made void, as `POST /v1/invoices/{id}/void` does."""
+
+    invoice_id: str = Field(description="The final invoice.", examples=["inv_01k"])
+    reason: Reason
+
+
 async def _adjust(work: Work, body: AdjustmentIn) -> Outcome:
     new = body.read_adjustment()
     if isinstance(new, GrantAdjustment):
@@ -77,6 +84,11 @@ async def _credit(work: Work, body: CreditNoteIn) -> Outcome:
     return Outcome(note.id, note.customer_id, note.invoice_id, Money(note.total_micros))
 
 
+async def _void(work: Work, body: InvoiceToVoidIn) -> Outcome:
+    invoice = await voiding.void_invoice(work, body.invoice_id, body.reason)
+    return Outcome(invoice.id, invoice.customer_id, invoice.id, invoice.total)
+
+
 async def _pay_back(work: Work, body: RefundIn) -> Outcome:
     row = await payments.request_refund(work, body.read_refund())
     assert row.customer_id is not None, "it is taken out of a contract, which is a customer's"
@@ -94,4 +106,5 @@ ACTS = {
     "grant": Act(GrantIn, _give),
     "grant_refund": Act(GrantRefundIn, _refund),
     "refund": Act(RefundIn, _pay_back),
+    "void": Act(InvoiceToVoidIn, _void),
 }

@@ -10,18 +10,21 @@ from broker.approvals.service import Proposal
 from broker.approvals.tables import Approval
 from broker.http.shapes import MoneyOut, Reason, RequestBody, created_at_field
 
-ActName = Literal["adjustment", "credit_note", "grant", "grant_refund", "refund"]
+ActName = Literal["adjustment", "credit_note", "grant", "grant_refund", "refund", "void"]
 BODY_EXAMPLE = {"kind": "bad_debt", "invoice_id": "inv_01k", "reason": "The company is dissolved"}
 
 
 class ApprovalIn(RequestBody):
     act: ActName = Field(
         description="`adjustment`, `credit_note`, `grant`, `refund`: as POST /v1/adjustments, /v1/credit-notes,"
-        " /v1/grants, /v1/refunds do; `grant_refund`: as POST /v1/grants/{id}/refund does.",
+        " /v1/grants, /v1/refunds do; `grant_refund`: as POST /v1/grants/{id}/refund does; `void`: as"
+        " POST /v1/invoices/{id}/void does.",
         examples=["adjustment"],
     )
     body: dict[str, Any] = Field(
-        description="What that route takes; a grant_refund says `grant_id` and `reason`.", examples=[BODY_EXAMPLE]
+        description="What that route takes; a grant_refund says `grant_id` and `reason`, a void `invoice_id` and"
+        " `reason`.",
+        examples=[BODY_EXAMPLE],
     )
 
     def read_proposal(self) -> Proposal:

@@ -22,7 +22,9 @@ GIVEN_BACK_TWICE = (
     "The reason names the invoice's number; the rule holds then. Where the credit is used up, or the house lets the "
     "customer keep it, adjust it by as much above zero first: the house bears that."
 )
-IS_FINAL = "i.status NOT IN ('draft', 'void')"
+# A void invoice for usage has asked for what it says, and its credit note has taken all of that back; a void advance is
+# cancelled in the books.
+IS_FINAL = "(i.status NOT IN ('draft', 'void') OR i.status = 'void' AND i.kind = 'usage')"
 
 BILLING_CHECKS = (
     Check(
@@ -105,6 +107,21 @@ BILLING_CHECKS = (
            LEFT JOIN (SELECT invoice_id, sum(quantity) AS written_off FROM adjustments GROUP BY 1) a
                ON a.invoice_id = i.id
            WHERE i.credited_micros <> coalesce(n.credited, 0) OR i.written_off_micros <> coalesce(a.written_off, 0)""",
+    ),
+    Check(
+        "a void invoice for usage is credited whole, of which nothing was paid, and was told as void",
+        """SELECT i.id, i.total_micros, i.credited_micros, i.paid_micros
+           FROM invoices i
+           WHERE i.kind = 'usage' AND i.status = 'void'
+             AND (i.number IS NULL OR i.paid_micros <> 0 OR i.credited_micros <> i.total_micros OR NOT EXISTS (
+                 SELECT FROM contract_events e
+                 WHERE e.contract_id = i.contract_id AND e.kind = 'invoice_voided' AND e.occasion = i.id))""",
+    ),
+    Check(
+        "an invoice that was told as void is void",
+        """SELECT e.occasion AS id, i.status
+           FROM contract_events e LEFT JOIN invoices i ON i.id = e.occasion
+           WHERE e.kind = 'invoice_voided' AND i.status IS DISTINCT FROM 'void'""",
     ),
     Check(
         "credit notes and refunds of an advance give back no more than was paid",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 
 from broker import errors
-from broker.billing.crediting import BilledInvoice, BilledLine, CreditedLine, CreditSums, plan_credit
+from broker.billing.crediting import BilledInvoice, BilledLine, CreditedLine, CreditSums, list_all_left, plan_credit
 from broker.billing.given_back import read_refunded
 from broker.billing.model import InvoiceKind, InvoiceStatus, LineKind
 from broker.billing.numbers import Series, next_number
@@ -55,6 +55,16 @@ async def issue_credit_note(work: Work, new: NewCreditNote) -> CreditNote:
     await _book(work, terms, invoice, note)
     await work.session.flush()
     return note
+
+
+async def credit_whole(work: Work, invoice_id: str, reason: str) -> CreditNote:
+    """Issue a credit note for all that is left of an invoice, tax and all.
+
+    Raises: NotFound, IllegalTransition, InvalidRequest, ApprovalNeeded.
+    """
+    _terms, invoice = await lock_invoice(work, invoice_id)
+    billed = await _read_billed(work, invoice, await list_lines(work, invoice.id))
+    return await issue_credit_note(work, NewCreditNote(invoice_id, reason, list_all_left(billed)))
 
 
 def _require_creditable(invoice: Invoice) -> None:

@@ -71,6 +71,20 @@ def plan_credit(invoice: BilledInvoice, lines: Sequence[CreditedLine]) -> Credit
     return CreditSums(amount + tax if invoice.tax_mode == TaxMode.ON_TOP else amount, tax)
 
 
+def list_all_left(invoice: BilledInvoice) -> list[CreditedLine]:
+    """List what takes back all that is left of an invoice, its first lines first. Pure.
+
+    What some lines take off the others is not given back: together it comes to what is left of the whole.
+    """
+    left, found = invoice.base - invoice.credited - invoice.refunded, []
+    for position, line in sorted(invoice.lines.items()):
+        amount = min(line.amount - line.credited, left)
+        if line.kind != LineKind.TAX and amount.micros > 0:
+            found.append(CreditedLine(position, amount))
+            left -= amount
+    return found
+
+
 def _share_tax(invoice: BilledInvoice, credited: Money) -> Money:
     share = Fraction(credited.micros, invoice.base.micros)
     return round_to_fen(Fraction(invoice.tax.to_decimal()) * share)

@@ -24,11 +24,13 @@ from broker.billing.schemas import (
     BreakdownOut,
     InvoiceDraftIn,
     InvoiceOut,
+    InvoiceVoidIn,
     InvoiceWithLinesOut,
     UpcomingInvoiceOut,
 )
 from broker.billing.tables import Invoice
 from broker.billing.upcoming import list_upcoming
+from broker.billing.voiding import void_invoice
 from broker.contracts import service as contracts
 from broker.http.edge import BillingCaller, BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
@@ -179,3 +181,17 @@ async def break_invoice_down(
 async def finalize_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
     """Finalize a past month's invoice: it gets its number and never changes again."""
     return await _with_lines(work, await service.finalize_invoice(work, invoice_id))
+
+
+@router.post("/{invoice_id}/void")
+async def make_invoice_void(
+    work: FinanceWork, read_debt: FapiaoDebts, invoice_id: str, body: InvoiceVoidIn
+) -> InvoiceWithLinesOut:
+    """Make a final invoice void, of which nothing was paid or credited: it asks for nothing, and keeps its number.
+
+    A credit note takes back what it asked for usage; an advance is cancelled with its grant. What comes for it later is
+    the customer's credit. Again, it changes nothing.
+    """
+    invoice = await void_invoice(work, invoice_id, body.reason)
+    debt = await read_debt(work, invoice.customer_id)
+    return InvoiceWithLinesOut.with_lines(invoice, await service.list_lines(work, invoice.id), debt)

@@ -13,7 +13,7 @@ from broker.billing.reference import make_reference
 from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.billing.upcoming import UpcomingInvoice
-from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field, written_like
+from broker.http.shapes import MoneyOut, Reason, RequestBody, as_hours, created_at_field, written_like
 from pricing.evidence.document import read_evidence as parse_evidence
 from pricing.money import Money
 from pricing.usage import Unit
@@ -140,7 +140,7 @@ class InvoiceOut(BaseModel):
     status: InvoiceStatus = Field(
         description="A draft may still change; open: it is final; partly_paid: so is it, and a part was paid; "
         "paid: nothing is due any more; written_off: nobody will pay the rest; "
-        "void: it asks for nothing, since its order was cancelled or not paid.",
+        "void: it asks for nothing, since its order was cancelled or not paid, or finance made it void.",
         examples=["open"],
     )
     total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "2600.00", "currency": "CNY"}])
@@ -181,6 +181,10 @@ class InvoiceOut(BaseModel):
         own["payment_reference"] = None if row.number is None else make_reference(row.number)
         sums = {"total": row.total, "tax": row.tax, "credited": Money(row.credited_micros), "due": row.due}
         return cls.model_validate(own | {name: MoneyOut.of(money) for name, money in sums.items()})
+
+
+class InvoiceVoidIn(RequestBody):
+    reason: Reason
 
 
 class InvoiceWithLinesOut(InvoiceOut):

@@ -113,7 +113,9 @@ async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False,
         return invoice
     if await is_order_over(work, invoice):
         if from_credit:
-            raise errors.IllegalTransition("The order is over; a credit cannot pay it.", status_before=invoice.status)
+            raise errors.IllegalTransition(
+                "It asks for nothing any more; a credit cannot pay it.", status_before=invoice.status
+            )
         await keep_late_payment(work, terms, invoice)
         return invoice
     _require_status(invoice, InvoiceStatus.OPEN)

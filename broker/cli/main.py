@@ -41,8 +41,8 @@ COMMANDS = {
     "projects": Place("broker.cli.remote.projects:app", "Projects: list, create."),
     "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
-    "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, verify."),
-    "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, verify."),
+    "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, void, verify."),
+    "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, void, verify."),
     "close-month": Place(
         "broker.cli.remote.closing:close_month",
         "Close a month: all its drafts become final, then its books are locked for good. It can be run again.",

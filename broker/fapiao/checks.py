@@ -24,7 +24,8 @@ FAPIAO_CHECKS = (
         "a customer's fapiao are of no more than its final invoices have ever asked for",
         """WITH asked AS (
                SELECT customer_id, sum(total_micros) AS micros FROM invoices
-               WHERE total_micros > 0 AND status NOT IN ('draft', 'void') GROUP BY 1
+               WHERE total_micros > 0 AND status <> 'draft' AND (status <> 'void' OR kind = 'usage')
+               GROUP BY 1
            ), invoiced AS (
                SELECT customer_id, sum(amount_micros) AS micros FROM fapiao
                WHERE status IN ('requested', 'issued') GROUP BY 1

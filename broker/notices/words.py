@@ -122,6 +122,16 @@ TELLINGS: Mapping[str, Telling] = {
         lambda facts: ("款项已入账", f"收到 {facts['amount']} 元，已记入账户余额。"),
         lambda facts: ("Your payment came", f"{facts['amount']} CNY came in, and is your credit."),
     ),
+    "invoice_voided": Telling(
+        lambda facts: (
+            f"账单 {facts['number']} 已作废",
+            f"原金额 {facts['amount']} 元，无需再支付。原因：{facts['reason']}。",
+        ),
+        lambda facts: (
+            f"Invoice {facts['number']} is void",
+            f"Its {facts['amount']} CNY are not to be paid any more: {facts['reason']}.",
+        ),
+    ),
     "grant_paid": Telling(
         lambda facts: ("资源包已到账", f"资源包 {facts['grant_id']} 已付款，可以使用。"),
         lambda facts: ("Your hours are there", f"Grant {facts['grant_id']} is paid and can be used."),

@@ -253,6 +253,7 @@ ANSWERS = {
     "GET /v1/invoices/{invoice_id}/evidence": NOT_FOUND,
     "POST /v1/invoices/{invoice_id}/finalize": FORBIDDEN,
     "POST /v1/invoices/{invoice_id}/pay": FORBIDDEN,
+    "POST /v1/invoices/{invoice_id}/void": FORBIDDEN,
     "GET /v1/reports/monthly-cost": Ask(404, params={"month": "2026-11", "contract_id": "{contract_id}"}),
     "GET /v1/reports/plan-advice": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/reports/receivables": Ask(404, params={"customer_id": "{customer_id}"}),

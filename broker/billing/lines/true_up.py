@@ -69,7 +69,7 @@ async def _read_billed(work: Work, contract_ids: Collection[str]) -> dict[str, l
         select(Invoice.contract_id, InvoiceLine.amount_micros, credited, *of_invoice)
         .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
         .outerjoin(CreditNoteLine, CreditNoteLine.invoice_line_id == InvoiceLine.id)
-        .where(Invoice.contract_id.in_(contract_ids), Invoice.status.not_in((InvoiceStatus.DRAFT, InvoiceStatus.VOID)))
+        .where(Invoice.contract_id.in_(contract_ids), Invoice.status != InvoiceStatus.DRAFT.value)
         .where(InvoiceLine.kind == LineKind.TRUE_UP.value)
         .group_by(InvoiceLine.id, Invoice.id)
     )

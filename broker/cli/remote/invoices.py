@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from broker.cli.failures import CommandFailed
-from broker.cli.output import make_console, one_line, write_answer, write_json, write_lines
+from broker.cli.output import ConfirmAtOnce, ask, make_console, one_line, write_answer, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import find_invoice, resolve_id
 from broker.cli.remote.lists import collect_page, write_table
@@ -17,7 +17,7 @@ from broker.client.typed import BrokerClient
 from pricing.evidence.verify import Verdict, verify_evidence
 from pricing.rate_card import RateCard, RateCardInvalid, load_rate_cards, parse_rate_card
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Invoices: list, show, download, verify.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Invoices: list, show, download, void, verify.")
 
 InvoiceId = Annotated[
     str, typer.Argument(metavar="INVOICE", help="The invoice's number, its id, or the beginning of that.")
@@ -139,6 +139,25 @@ FILES = {
     "xlsx": ("/invoices/{id}?format=xlsx", ".xlsx"),
     "evidence": ("/invoices/{id}/evidence", ".evidence.json"),
 }
+
+
+@app.command("void")
+def void_invoice(
+    invoice_id: InvoiceId,
+    reason: Annotated[str, typer.Option(help="Why, for the customer and the record.")],
+    yes: ConfirmAtOnce = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Make a final invoice void, of which nothing was paid or credited; it is for good (finance)."""
+    with connect(url, key) as client:
+        invoice = client.get(f"/invoices/{_resolve(client, invoice_id)}")
+        ask(f"Make {invoice['number'] or invoice['id']} of {describe_money(invoice['total'])} void?", yes=yes)
+        invoice = client.post(f"/invoices/{invoice['id']}/void", {"reason": reason})
+    debt = _tell_fapiao_debt(invoice)
+    told = f"{invoice['number']} is void; nothing is to be paid for it." + (f" Fapiao: {debt}." if debt else "")
+    write_answer(invoice, told, as_json=as_json)
 
 
 @app.command("verify")

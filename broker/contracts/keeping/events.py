@@ -31,6 +31,7 @@ class ContractEventKind(StrEnum):
     GRANT_REFUNDED = "grant_refunded"
     GRANT_CANCELLED = "grant_cancelled"
     PAYMENT_CREDITED = "payment_credited"
+    INVOICE_VOIDED = "invoice_voided"
     AMENDED = "amended"
     AMENDMENT_WITHDRAWN = "amendment_withdrawn"
     CANCELLED = "cancelled"

@@ -77,6 +77,8 @@ def plan_step(ours: OurInvoice, theirs: TheirInvoice) -> StepKind | None:
     """Plan the one step that an invoice takes next; None where Stripe has what our books want."""
     if theirs.status in {StripeStatus.NONE, StripeStatus.DRAFT}:
         return _plan_sending(ours, theirs)
+    if ours.is_void and theirs.status == StripeStatus.OPEN:
+        return StepKind.VOID  # what its credit notes take back is not asked for there any more
     if theirs.status in {StripeStatus.OPEN, StripeStatus.PAID}:
         if ours.has_credit_notes:
             return StepKind.CREDIT_NOTE
@@ -96,8 +98,6 @@ def _plan_sending(ours: OurInvoice, theirs: TheirInvoice) -> StepKind | None:
 
 
 def _plan_open(ours: OurInvoice, theirs: TheirInvoice) -> StepKind | None:
-    if ours.is_void:
-        return StepKind.VOID
     if not ours.is_wanted:
         return StepKind.SETTLE
     return StepKind.REDUCE if theirs.remaining_fen > ours.due_fen else None

@@ -59,7 +59,8 @@ TOLD = f"""
     FROM ({UNITS}) u LEFT JOIN runs r ON r.id = u.run_id LEFT JOIN usage_streams s ON s.id = u.run_id"""
 TYPED = TOLD.replace("{told}", GPU_TYPE)
 
-# Lines of final invoices. One of usage that tells no list price, as those of before 0.2, is listed as charged.
+# Lines of final invoices, void ones among them: their credit notes take those off in the month of the void. A line of
+# usage that tells no list price, as those of before 0.2, is listed as charged.
 FINAL = f"""
     SELECT i.customer_id, i.contract_id, i.contract_number, l.job_id, l.project_id, l.kind, l.meter AS unit,
            coalesce(l.used_month, i.month) AS used_month, l.unit_price, l.quantity,
@@ -67,7 +68,7 @@ FINAL = f"""
            l.amount_micros::numeric AS amount,
            coalesce(l.list_amount_micros, l.amount_micros)::numeric AS listed
     FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
-    WHERE i.kind = 'usage' AND i.month = :month AND i.status NOT IN ('draft', 'void') AND l.kind <> 'borne'
+    WHERE i.kind = 'usage' AND i.month = :month AND i.status <> 'draft' AND l.kind <> 'borne'
       AND {SEEN.format("i")}"""
 IS_BILLABLE = """coalesce(l.kind <> 'advance' AND lead(l.kind) OVER (
                PARTITION BY l.invoice_id ORDER BY l.position) IS DISTINCT FROM 'advance', true)"""

@@ -20,7 +20,8 @@ SEEN = """(CAST(:asking AS text) IS NULL OR i.customer_id = :asking)
       AND (CAST(:customer_id AS text) IS NULL OR i.customer_id = :customer_id)
       AND (CAST(:contract_id AS text) IS NULL OR i.contract_id = :contract_id)"""
 # A line that the next one takes off again was paid by a grant. Advance invoices are of the month of their number, and
-# stay there if their order is void: so what a tool has read of a month that is over goes on being true.
+# stay there if their order is void: so what a tool has read of a month that is over goes on being true. So does an
+# invoice for usage that was made void: its credit note takes it off.
 LINES = f"""
     SELECT i.id AS invoice_id, i.number, i.customer_id, u.name AS customer, i.contract_id, i.month, i.issuer,
            i.grant_id, i.finalized_at AS booked_at, l.kind, l.description, l.job_id, l.project_id, p.name AS project,

@@ -109,6 +109,23 @@ async def test_each_way_of_giving_has_a_bound_of_its_own_and_needs_two_above_it(
     assert await broken_rules(system) == {}
 
 
+async def test_void_above_the_bound_of_credit_notes_needs_two_people(
+    api: Api, system: System, settled: tuple[Customer, Any]
+) -> None:
+    customer, invoice = settled
+    refusal = await api.post(f"/invoices/{invoice['id']}/void", {"reason": "Agreed"}, expect=409)
+    assert (refusal["type"], refusal["giving"]) == ("/problems/approval-needed", "credit_note")
+    proposed = await propose(api, "void", invoice_id=invoice["id"])
+    assert (proposed["amount"]["amount"], proposed["subject_id"]) == ("68.00", invoice["id"])
+    assert (await api.get(f"/invoices/{invoice['id']}"))["status"] == "open", "nothing is booked before"
+    async with other_person(api) as other:
+        approved = await other.post(f"/approvals/{proposed['id']}/approve")
+    assert (approved["status"], approved["result_id"]) == ("approved", invoice["id"])
+    assert (await api.get(f"/invoices/{invoice['id']}"))["status"] == "void"
+    assert await read_money(system, customer) == {}
+    assert await broken_rules(system) == {}
+
+
 async def test_money_that_goes_back_needs_two_people(api: Api, system: System, settled: tuple[Customer, Any]) -> None:
     customer, _invoice = settled
     credit = {"kind": "credit", "contract_id": customer.contract["id"], "amount": "50.00", "reason": "Agreed"}

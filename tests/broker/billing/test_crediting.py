@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import errors
-from broker.billing.crediting import BilledInvoice, BilledLine, CreditedLine, plan_credit
+from broker.billing.crediting import BilledInvoice, BilledLine, CreditedLine, list_all_left, plan_credit
 from broker.billing.model import LineKind
 from pricing.money import Money
 from pricing.tax import TaxMode
@@ -122,3 +122,17 @@ def test_credit_notes_for_all_of_an_invoice_bring_back_all_of_it_in_any_parts(
                 total, back = total + sums.total, back + sums.tax
     assert back == fen(tax)
     assert total == fen(sum(amounts)) + (fen(tax) if mode == TaxMode.ON_TOP else fen(0))
+
+
+@given(
+    st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=5).filter(lambda amounts: sum(amounts) > 0),
+    st.integers(0, 10**8),
+    st.sampled_from([TaxMode.ON_TOP, TaxMode.INCLUDED]),
+)
+def test_credit_note_for_all_that_is_left_brings_back_all_whatever_lines_take_off(
+    amounts: list[int], tax: int, mode: TaxMode
+) -> None:
+    billed = invoice(*amounts, tax=tax, mode=mode)
+    sums = plan_credit(billed, list_all_left(billed))
+    assert sums.tax == fen(tax)
+    assert sums.total == fen(sum(amounts)) + (fen(tax) if mode == TaxMode.ON_TOP else fen(0))

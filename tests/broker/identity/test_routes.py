@@ -285,6 +285,7 @@ WHO_MAY = {
     "GET /v1/invoices/{invoice_id}/evidence": {"admin", "customer", "finance"},
     "POST /v1/invoices/{invoice_id}/finalize": {"admin", "finance"},
     "POST /v1/invoices/{invoice_id}/pay": {"admin", "finance"},
+    "POST /v1/invoices/{invoice_id}/void": {"admin", "finance"},
     "GET /v1/reports/monthly-cost": {"admin", "customer", "finance"},
     "GET /v1/reports/plan-advice": {"admin", "customer", "finance"},
     "GET /v1/reports/receivables": {"admin", "customer", "finance"},

@@ -19,6 +19,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "budget_used": {"percent": 80, "month": "2026-11", "budget": "100.00", "used": "80.00"},
     "end_near": {"days": 7, "ends_at": "2026-12-31T00:00:00+00:00"},
     "payment_credited": {"amount": "10.00"},
+    "invoice_voided": {"number": "INV-2026-1", "amount": "10.00", "reason": "Billed to the wrong company"},
     "grant_paid": {"grant_id": "gra_1"},
 }
 

@@ -294,6 +294,18 @@ DAMAGES = (
         ("UPDATE invoices SET tax_micros = tax_micros + 10000 WHERE kind = 'usage'",),
     ),
     Damage(
+        "a void invoice for usage is credited whole, of which nothing was paid, and was told as void",
+        ("UPDATE invoices SET status = 'void' WHERE kind = 'usage' AND status = 'open'",),
+    ),
+    Damage(
+        "an invoice that was told as void is void",
+        (
+            """INSERT INTO contract_events (id, customer_id, contract_id, kind, occasion, data, created_at)
+               SELECT 'coe_x', customer_id, contract_id, 'invoice_voided', id, '{}', now() FROM invoices
+               WHERE kind = 'usage' AND status = 'open'""",
+        ),
+    ),
+    Damage(
         "what was paid of an invoice came in, or was a credit",
         ("UPDATE invoices SET paid_micros = paid_micros + 10000 WHERE kind = 'advance'",),
     ),

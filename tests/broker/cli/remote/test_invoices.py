@@ -25,6 +25,17 @@ def test_invoice_is_listed_shown_downloaded_and_proven(run: Run, admin: BrokerCl
     assert proven["total"] == "2600.00"
 
 
+def test_invoice_is_made_void_once_it_is_confirmed(run: Run, admin: BrokerClient) -> None:
+    customer = admin.post("/customers", {"name": "Billed by mistake"})
+    terms = {"plan": "prepaid", "committed_gpu_hours": 500, "ends_at": "2099-01-01T00:00:00Z"}
+    contract = admin.post("/contracts", {"customer_id": customer["id"], **terms})
+    number = admin.get(f"/invoices/{contract['advance_invoice_id']}")["number"]
+    asked = ("invoices", "void", number, "--reason", "Billed to the wrong company")
+    assert run(*asked).exit_code == ExitCode.USAGE
+    assert f"{number} is void" in run(*asked, "--yes").stdout
+    assert number in run("invoices", "list", "--status", "void").stdout
+
+
 def test_what_does_not_hold_is_named(run: Run, tmp_path: Path) -> None:
     document: Any = sealed()
     file = tmp_path / "evidence.json"

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from broker.payments.model import PaymentSource, Receipt
 from broker.payments.receiving import record_receipts
+from broker.payments.stripe.invoices import list_to_plan
 from broker.payments.stripe.relay import StripeRelay
 from broker.persistence.database import Scope
 from broker.system import System
@@ -177,6 +178,22 @@ async def test_void_order_is_void_there(api: Api, relay: StripeRelay, stripe: Fa
     made = find_invoice(stripe, order)
     assert made["status"] == "void"
     assert (await api.get(f"/invoices/{order.invoice_id}"))["payment_url"] is None
+
+
+async def test_invoice_that_is_made_void_here_is_void_there_and_no_credit_note(
+    api: Api, system: System, relay: StripeRelay, stripe: FakeStripe, clock: ManualClock
+) -> None:
+    month = await collect_month(api, system, clock, await make_ready_customer(api))
+    await run_down(relay)
+    await api.post(f"/invoices/{month.invoice_id}/void", {"reason": "Billed to the wrong company"})
+    await run_down(relay)
+    assert find_invoice(stripe, month)["status"] == "void"
+    assert len(stripe.account.credit_notes) == 0
+    assert (await api.get(f"/stripe/invoices/{month.invoice_id}"))["settled"]
+    assert (await api.get(f"/invoices/{month.invoice_id}"))["payment_url"] is None
+    async with system.work() as work:
+        assert await list_to_plan(work) == []
+    assert await broken_rules(system) == {}
 
 
 async def buy(api: Api, order: Collected) -> Collected:
