@@ -169,7 +169,8 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
 async def read_told(work: Work) -> dict[str, Told]:
     """Read what all jobs that wait were told last; one that was told nothing is not among them."""
     (rows,) = await work.run_together([Command(ALL_TOLD)])
-    return {job_id: Told(*told) for job_id, *told in rows}
+    told = {job_id: Told(*what) for job_id, *what in rows}
+    return {job_id: what for job_id, what in told.items() if what.reason is not None}  # JSON has a null of its own
 
 
 def _read_changes(read_from: int, rows: Iterable[Row]) -> LineChanges:

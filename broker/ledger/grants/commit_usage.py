@@ -26,7 +26,7 @@ CHARGED = """
     WHERE NOT c.borne"""
 WITHIN = text(f"SELECT c.contract_id, c.unit, sum(c.quantity) {CHARGED} GROUP BY 1, 2")
 BY_WEEK = text(f"""
-    SELECT c.contract_id, ceil(extract(epoch FROM CAST(:now AS timestamptz) - c.created_at) / 604800)::int AS week,
+    SELECT c.contract_id, ceil(extract(epoch FROM CAST(:now AS timestamptz) - c.created_at) / 604800)::bigint AS week,
            sum(c.quantity) {CHARGED} AND c.unit = 'gpu_seconds' AND c.created_at < :now GROUP BY 1, 2""")  # noqa: S608
 
 

@@ -18,12 +18,13 @@ AT_STRIPE = (StripeStatus.DRAFT.value, StripeStatus.OPEN.value)
 
 
 async def list_to_send(work: Work) -> list[str]:
-    """List the invoices that Stripe is to collect and that it was not asked for yet."""
-    query = billing.select_invoices(status=InvoiceStatus.OPEN)
+    """List the invoices that Stripe is to collect and that it was not asked for yet, partly paid ones, too."""
+    query = billing.select_invoices()
     columns = query.selected_columns
     collecting = select(StripeCustomer.customer_id).where(StripeCustomer.collects)
     known = select(StripeInvoice.invoice_id)
-    new = query.where(columns.customer_id.in_(collecting), columns.id.not_in(known)).order_by(columns.id)
+    is_open = columns.status == InvoiceStatus.OPEN.value
+    new = query.where(is_open, columns.customer_id.in_(collecting), columns.id.not_in(known)).order_by(columns.id)
     return [invoice.id for invoice in (await work.session.scalars(new)).all() if invoice.due.micros > 0]
 
 

@@ -20,7 +20,13 @@ PER = "CASE unit WHEN 'gpu_seconds' THEN 3600 ELSE 1 END"
 def round_half_even(dividend: str, divisor: str) -> str:
     """Write the rounding of a quotient, half-even to a whole number, exactly; neither is below zero."""
     whole, rest = f"div({dividend}, {divisor})", f"2 * mod({dividend}, {divisor})"
-    return f"{whole} + ({rest} > {divisor} OR {rest} = {divisor} AND mod({whole}, 2) <> 0)::int"
+    up = count_if(f"{rest} > {divisor} OR {rest} = {divisor} AND mod({whole}, 2) <> 0")
+    return f"{whole} + {up}"
+
+
+def count_if(condition: str) -> str:
+    """Write one where a condition holds, else zero."""
+    return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
 
 
 def round_lines(source: str, segment: str) -> str:
@@ -30,13 +36,14 @@ def round_lines(source: str, segment: str) -> str:
     `amount`. Below zero, as where a month takes back more than it bore, it rounds down first as well.
     """
     over = f"(PARTITION BY {segment})"
-    return f"""
-    SELECT r.*, {FEN} * (fen + (row_number() OVER (
+    up = count_if("2 * whole_rest > per OR 2 * whole_rest = per AND mod(whole_fen, 2) <> 0")
+    one_more = count_if(f"""row_number() OVER (
                PARTITION BY {segment}
                ORDER BY leads AND 2 * rest < per OR rest = 0, rest DESC, job_id COLLATE "C",
                         rate_card_version COLLATE "C")
-               <= whole_fen + (2 * whole_rest > per OR 2 * whole_rest = per AND mod(whole_fen, 2) <> 0)::int
-                  - sum(fen) OVER {over})::int) AS amount
+               <= whole_fen + {up} - sum(fen) OVER {over}""")
+    return f"""
+    SELECT r.*, {FEN} * (fen + {one_more}) AS amount
     FROM (SELECT r.*, div(x - rest, per) AS fen, div(whole_x - whole_rest, per) AS whole_fen
           FROM (SELECT r.*, mod(mod(x, per) + per, per) AS rest, mod(mod(whole_x, per) + per, per) AS whole_rest
                 FROM (SELECT r.*, {PER}::numeric AS per, quantity * unit_price * 100 AS x,
@@ -174,9 +181,9 @@ def sum_lines(lines: str, advance: str, gpu_type: str = "NULL::text") -> str:
 
 # Shares whole fen among the parts of a line by their units, by largest remainder: the parts add up to the whole.
 SHARED = """
-    SELECT s.*, sign({0}) * {fen} * (whole_{0} + (row_number() OVER (
+    SELECT s.*, sign({0}) * {fen} * (whole_{0} + CASE WHEN row_number() OVER (
                PARTITION BY line ORDER BY rest_{0} DESC, gpu_type NULLS LAST)
-               <= abs({0}) / {fen} - sum(whole_{0}) OVER (PARTITION BY line))::int) AS shared_{0}
+               <= abs({0}) / {fen} - sum(whole_{0}) OVER (PARTITION BY line) THEN 1 ELSE 0 END) AS shared_{0}
     FROM (SELECT s.*, div(abs({0}) / {fen} * part - rest_{0}, whole) AS whole_{0}
           FROM (SELECT s.*, mod(mod(abs({0}) / {fen} * part, whole) + whole, whole) AS rest_{0}
                 FROM ({source}) s) s) s"""
