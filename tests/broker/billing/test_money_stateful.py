@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 
 import hypothesis
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from broker.billing import service as billing
 from broker.config import Settings
@@ -28,6 +35,7 @@ SEED = draw_seed("MONEY_SEED")
 FEW = few_runs("MONEY_SEED", examples=4, steps=14)
 PICK = st.integers(0, 1000)
 FEN = st.integers(1, 3_000)
+MONTHS_OF_CONTRACTS = 11  # that of hours paid ahead ends after a year
 TAXES = st.sampled_from([{}, {"tax_mode": "on_top", "tax_rate": "0.06"}, {"tax_mode": "included", "tax_rate": "0.13"}])
 
 
@@ -67,6 +75,7 @@ class MoneyMachine(RuleBasedStateMachine):
         super().__init__()
         self.world.clock.now = datetime(2026, 11, 10, 4, tzinfo=UTC)
         self.purses: list[Purse] = []
+        self.months = 0
 
     @initialize(tax=TAXES)
     def sign(self, tax: dict[str, str]) -> None:
@@ -77,10 +86,12 @@ class MoneyMachine(RuleBasedStateMachine):
         self.purses[0].invoices.append({"id": advance["id"], "due": to_fen(advance["due"]), "advance": True})
         self.pay(0, 0)
 
+    @precondition(lambda self: self.months < MONTHS_OF_CONTRACTS)
     @rule(index=PICK, gpu_seconds=st.integers(1, 300 * HOUR), tokens=st.integers(0, 100_000))
     def bill_a_month(self, index: int, gpu_seconds: int, tokens: int) -> None:
         purse, clock = self.purses[index % 2], self.world.clock
         month = clock.now.strftime("%Y-%m")
+        self.months += 1
         self.world.run(use(self.world.system, purse.customer, gpu_seconds, tokens))
         clock.now = clock.now.replace(year=clock.now.year + clock.now.month // 12, month=clock.now.month % 12 + 1)
         invoice = self.world.run(bill(self.world.api, purse.customer, month))
