@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 from alembic import command
+from sqlalchemy import text
 
 from broker.persistence.migrate import alembic_config
 from broker.processes.boot import DatabaseUrls
+from broker.reports.verify import CHECKS
 from broker.system import System
 from tests.broker.billing.invoicing import bill, read_money
 from tests.broker.conftest import ManualClock
@@ -38,6 +40,13 @@ def make_old(urls: DatabaseUrls) -> None:
             assert connection.execute(statement.encode()).rowcount > 0, statement
 
 
+async def is_broken(system: System, rule: str) -> bool:
+    """Tell whether one rule is broken; others are of tables that the old database has not got."""
+    (query,) = (check.query for check in CHECKS if check.rule == rule)
+    async with system.work() as work:
+        return bool((await work.session.execute(text(query))).all())
+
+
 @pytest.mark.parametrize("over", [False, True])
 async def test_what_came_back_of_a_closed_month_is_deferred_by_the_migration(
     api: Api, system: System, clock: ManualClock, urls: DatabaseUrls, over: bool
@@ -51,9 +60,7 @@ async def test_what_came_back_of_a_closed_month_is_deferred_by_the_migration(
     config = alembic_config(urls.owner)
     command.downgrade(config, "0052")
     make_old(urls)
-    assert list(await broken_rules(system)) == [
-        "what is deferred of a grant's advance is the price of what is not earned of it"
-    ]
+    assert await is_broken(system, "what is deferred of a grant's advance is the price of what is not earned of it")
     command.upgrade(config, "head")
     assert await read_money(system, customer) == booked
     assert await broken_rules(system) == {}
