@@ -14,7 +14,7 @@ def test_a_month_is_looked_at_then_closed_and_never_again(run: Run) -> None:
     assert "usage_quarantine" in listed.stdout
     month = json.loads(run("close-month", LONG_AGO, "--dry-run", "--json").stdout)
     assert month["status"] == "open"
-    left = [point["name"] for point in month["checklist"] if point["blocks"] and point["open"]]  # by tests before this one
+    left = [point["name"] for point in month["checklist"] if point["blocks"] and point["open"]]  # by other tests
     closed = run("close-month", LONG_AGO, *(word for name in left for word in ("--accept", name)))
     assert (closed.exit_code, "closed" in closed.stdout) == (ExitCode.OK, True)
     again = run("close-month", LONG_AGO)
