@@ -28,6 +28,7 @@ from broker.ledger.books.money_books import (
     read_owed_back,
     read_unmatched,
 )
+from broker.ledger.books.money_transfers import SidesTransfer, post_sides
 from broker.ledger.books.periods import (
     close_period,
     find_closed_period,
@@ -37,7 +38,6 @@ from broker.ledger.books.periods import (
     require_over,
 )
 from broker.ledger.books.receipt_books import (
-    SidesTransfer,
     book_charged_back,
     book_credit_to_due,
     book_kept_freed,
@@ -50,7 +50,6 @@ from broker.ledger.books.receipt_books import (
     book_refund_sent,
     keep_receipt,
     match_receipt,
-    post_sides,
 )
 from broker.ledger.capturing.captures import Captured, capture_usage, charge_usage, count_captured
 from broker.ledger.capturing.shortage import (

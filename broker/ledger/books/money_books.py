@@ -12,10 +12,10 @@ from datetime import date
 from sqlalchemy import func, select
 
 from broker.contracts.terms.model import ContractTerms, GrantTerms
-from broker.ledger.books.accounts import NewTransfer, Owner, command_transfers, open_account, post_transfer
+from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, Move, move
-from broker.ledger.books.money_accounts import MoneyAccount, open_money_accounts
-from broker.ledger.books.periods import choose_booking_day, choose_day, get_today, read_closed_through
+from broker.ledger.books.money_transfers import Side, SideMove, SidesTransfer, post_sides
+from broker.ledger.books.periods import choose_booking_day
 from broker.ledger.tables import Account
 from broker.work import Work
 from pricing.money import Money
@@ -57,13 +57,14 @@ class MoneyTransfer:
     reference: str
     on: date | None = None
 
-    @property
-    def owner(self) -> Owner:
-        return Owner(None, None) if self.terms is None else Owner(self.terms.id, self.terms.customer_id)
-
-    def find_account(self, kind: AccountKind, grant_id: str | None) -> MoneyAccount:
-        """Find which account is meant: a grant has one of its own for what is deferred of it, and no other."""
-        return MoneyAccount(*self.owner, kind, grant_id if kind == DEFERRED else None)
+    def find_sides(self) -> SidesTransfer:
+        """Find the accounts that its moves are between."""
+        own = self.terms
+        moves = [
+            SideMove(Side(own, made.credit, made.grant_id), Side(own, made.debit, made.grant_id), made.amount)
+            for made in self.moves
+        ]
+        return SidesTransfer(own, self.kind, moves, self.reference, on=self.on)
 
 
 async def post_money(
@@ -84,29 +85,7 @@ async def post_money_transfers(work: Work, transfers: Iterable[MoneyTransfer]) -
 
     The caller holds the locks of all contracts. Raises: PeriodClosed.
     """
-    posted = [each for each in transfers if any(made.amount.micros for made in each.moves)]
-    if not posted:
-        return
-    sides = [
-        each.find_account(kind, made.grant_id)
-        for each in posted
-        for made in each.moves
-        if made.amount.micros
-        for kind in (made.credit, made.debit)
-    ]
-    accounts = await open_money_accounts(work, sides)
-    closed_through, today = await read_closed_through(work), get_today(work)
-    rows = [(each.owner, _make_transfer(each, accounts, choose_day(today, each.on, closed_through))) for each in posted]
-    await work.run_together(command_transfers(work.services, rows))
-
-
-def _make_transfer(each: MoneyTransfer, accounts: Mapping[MoneyAccount, str], day: date) -> NewTransfer:
-    between: list[Move] = []
-    for made in each.moves:
-        if made.amount.micros:
-            source, target = (each.find_account(kind, made.grant_id) for kind in (made.credit, made.debit))
-            between += move(accounts[source], accounts[target], Unit.MICRO_YUAN, made.amount.micros)
-    return NewTransfer(each.kind, between, reference=each.reference, booked_on=day)
+    await post_sides(work, [each.find_sides() for each in transfers])
 
 
 async def _open(work: Work, terms: ContractTerms, kind: AccountKind, grant_id: str | None) -> str:

@@ -5,88 +5,15 @@ under which alone the house's own accounts of money change, and the lock of the 
 `reference` is the document that it is for.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
-from typing import NamedTuple
-
 from broker.contracts.terms.model import ContractTerms
-from broker.ledger.books.accounts import NewTransfer, Owner, command_transfers
-from broker.ledger.books.model import AccountKind, Move, move
-from broker.ledger.books.money_accounts import MoneyAccount, open_money_accounts
-from broker.ledger.books.periods import choose_booking_day
+from broker.ledger.books.model import AccountKind
+from broker.ledger.books.money_transfers import Side, SideMove, SidesTransfer, post_sides
 from broker.work import Work
 from pricing.money import Money
-from pricing.usage import Unit
 
 CASH, UNMATCHED, REFUNDS = AccountKind.CASH, AccountKind.UNMATCHED_RECEIPTS, AccountKind.REFUNDS
 RECEIVABLE, CREDIT, FEES = AccountKind.RECEIVABLE, AccountKind.CUSTOMER_CREDIT, AccountKind.BANK_FEES
-
-
-class Side(NamedTuple):
-    """An account by its kind: a contract's, or the house's own where it has no terms."""
-
-    terms: ContractTerms | None
-    kind: AccountKind
-
-
-class SideMove(NamedTuple):
-    """An amount from the account that is credited to the one that is debited."""
-
-    credit: Side
-    debit: Side
-    amount: Money
-
-
 HOUSE_CASH, HOUSE_UNMATCHED = Side(None, CASH), Side(None, UNMATCHED)
-
-
-class SidesTransfer(NamedTuple):
-    """Moves between accounts of a contract and of the house in one transfer, which is the contract's.
-
-    `reference` is the document that it is for; it has an id of its own, unless one is told.
-    """
-
-    terms: ContractTerms | None
-    kind: str
-    moves: Sequence[SideMove]
-    reference: str
-    id: str | None = None
-
-    @property
-    def owner(self) -> Owner:
-        return _own(self.terms)
-
-
-def _own(terms: ContractTerms | None) -> Owner:
-    return Owner(None, None) if terms is None else Owner(terms.id, terms.customer_id)
-
-
-async def post_sides(work: Work, transfers: Iterable[SidesTransfer]) -> None:
-    """Post transfers of money between accounts of contracts and of the house, all in one statement.
-
-    One that moves nothing is left out. Raises: PeriodClosed.
-    """
-    posted = [each for each in transfers if any(made.amount.micros for made in each.moves)]
-    if not posted:
-        return
-    sides = [side for each in posted for made in each.moves for side in (made.credit, made.debit)]
-    accounts = await open_money_accounts(work, [_find_account(side) for side in sides])
-    day = await choose_booking_day(work)
-    rows = [(each.owner, _make_transfer(each, accounts, day)) for each in posted]
-    await work.run_together(command_transfers(work.services, rows))
-
-
-def _find_account(side: Side) -> MoneyAccount:
-    return MoneyAccount(*_own(side.terms), side.kind)
-
-
-def _make_transfer(each: SidesTransfer, accounts: Mapping[MoneyAccount, str], day: date) -> NewTransfer:
-    between: list[Move] = []
-    for made in each.moves:
-        if made.amount.micros:
-            source_id, target_id = accounts[_find_account(made.credit)], accounts[_find_account(made.debit)]
-            between += move(source_id, target_id, Unit.MICRO_YUAN, made.amount.micros)
-    return NewTransfer(each.kind, between, reference=each.reference, id=each.id, booked_on=day)
 
 
 def match_receipt(
