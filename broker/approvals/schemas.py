@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from broker.approvals.model import ApprovalStatus, judge_status
 from broker.approvals.service import Proposal
 from broker.approvals.tables import Approval
-from broker.http.shapes import MoneyOut, Reason, RequestBody, created_at_field
+from broker.http.shapes import MoneyOut, Reason, RequestBody, created_at_field, read_fields
 
 ActName = Literal["adjustment", "credit_note", "grant", "grant_refund", "refund", "void"]
 BODY_EXAMPLE = {"kind": "bad_debt", "invoice_id": "inv_01k", "reason": "The company is dissolved"}
@@ -57,6 +57,6 @@ class ApprovalOut(BaseModel):
 
     @classmethod
     def of(cls, row: Approval, now: datetime) -> "ApprovalOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         status = judge_status(row.status, row.expires_at, now)
         return cls.model_validate(own | {"status": status, "amount": MoneyOut.of_micros(row.amount_micros)})

@@ -14,7 +14,7 @@ from broker.billing.parties import Issuer
 from broker.billing.reference import make_reference
 from broker.config import Settings
 from broker.contracts.terms.arrears import ALLOWED, ArrearsState, DataKept, Paying, Use
-from broker.http.shapes import MoneyOut, Reason, RequestBody, created_at_field
+from broker.http.shapes import MoneyOut, Reason, RequestBody, created_at_field, read_fields
 from pricing.money import Money
 
 OWED_EXAMPLE = {"amount": "4200.00", "currency": "CNY"}
@@ -180,7 +180,7 @@ class ArrearsDeletionOut(BaseModel):
 
     @classmethod
     def of(cls, row: ArrearsDeletion) -> "ArrearsDeletionOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         return cls.model_validate(own)
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from broker import errors
 from broker.billing.adjustments import AdjustmentKind, BadDebt, CreditAdjustment, GrantAdjustment
 from broker.billing.tables import Adjustment
-from broker.http.shapes import MOST, Currency, MoneyOut, Reason, RequestBody, Yuan, created_at_field
+from broker.http.shapes import MOST, Currency, MoneyOut, Reason, RequestBody, Yuan, created_at_field, read_fields
 from pricing.money import Money
 from pricing.usage import Unit
 
@@ -87,6 +87,6 @@ class AdjustmentOut(BaseModel):
 
     @classmethod
     def of(cls, row: Adjustment) -> "AdjustmentOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         amount = MoneyOut.of_micros(row.quantity) if row.unit == Unit.MICRO_YUAN else None
         return cls.model_validate({**own, "amount": amount})

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from broker.billing.credit_notes import NewCreditNote
 from broker.billing.crediting import CreditedLine
 from broker.billing.tables import CreditNote, CreditNoteLine
-from broker.http.shapes import Currency, MoneyOut, Reason, RequestBody, Whole, Yuan, created_at_field
+from broker.http.shapes import Currency, MoneyOut, Reason, RequestBody, Whole, Yuan, created_at_field, read_fields
 from pricing.money import Money
 
 
@@ -60,7 +60,7 @@ class CreditNoteOut(BaseModel):
 
     @classmethod
     def of(cls, row: CreditNote) -> "CreditNoteOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         sums = {"total": MoneyOut.of_micros(row.total_micros), "tax": MoneyOut.of_micros(row.tax_micros)}
         return cls.model_validate(own | sums)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from broker.billing.dispute_model import DisputeKind, DisputeStatus, Remedy
 from broker.billing.disputes import NewDispute
 from broker.billing.tables import Dispute
-from broker.http.shapes import MoneyOut, Reason, RequestBody, Whole, Yuan, created_at_field
+from broker.http.shapes import MoneyOut, Reason, RequestBody, Whole, Yuan, created_at_field, read_fields
 from pricing.money import Money
 
 
@@ -66,5 +66,5 @@ class DisputeOut(BaseModel):
 
     @classmethod
     def of(cls, row: Dispute) -> "DisputeOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         return cls.model_validate(own | {"amount": MoneyOut.of(row.amount), "gross": MoneyOut.of(row.gross)})

@@ -13,7 +13,7 @@ from broker.billing.reference import make_reference
 from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.billing.upcoming import UpcomingInvoice
-from broker.http.shapes import MoneyOut, Reason, RequestBody, as_hours, created_at_field, written_like
+from broker.http.shapes import MoneyOut, Reason, RequestBody, as_hours, created_at_field, read_fields, written_like
 from pricing.evidence.document import read_evidence as parse_evidence
 from pricing.money import Money
 from pricing.usage import Unit
@@ -175,7 +175,7 @@ class InvoiceOut(BaseModel):
 
     @classmethod
     def of(cls, row: Invoice) -> "InvoiceOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         own["status"] = row.shown_status
         own["payment_url"] = row.payment_url if row.due.micros else None
         own["payment_reference"] = None if row.number is None else make_reference(row.number)

@@ -11,7 +11,7 @@ from broker.fapiao.model import FapiaoKind, FapiaoStatus, Invoiceable, RedReason
 from broker.fapiao.service import FapiaoRequest, RedFapiao
 from broker.fapiao.tables import Fapiao
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import MoneyOut, RequestBody, Yuan, created_at_field
+from broker.http.shapes import MoneyOut, RequestBody, Yuan, created_at_field, read_fields
 from pricing.money import Money
 
 FapiaoNumber = Annotated[
@@ -109,7 +109,7 @@ class FapiaoOut(BaseModel):
 
     @classmethod
     def of(cls, row: Fapiao) -> "FapiaoOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         money = {"amount": MoneyOut.of(row.amount), "tax": MoneyOut.of_micros(row.tax_micros)}
         return cls.model_validate(own | money)
 

@@ -228,5 +228,10 @@ AsOf = Annotated[
 FenceHeader = Annotated[Whole, Header(alias="X-Fence-Token", ge=1, description="Fence token of the run.", examples=[1])]
 
 
+def read_fields(shape: type[BaseModel], row: object) -> dict[str, Any]:
+    """Read the fields of a shape that a row has by the same names; the others are the caller's to add."""
+    return {name: getattr(row, name) for name in shape.model_fields if hasattr(row, name)}
+
+
 def created_at_field() -> Any:
     return Field(description="When it was made (UTC).", examples=["2026-11-24T08:00:00Z"])

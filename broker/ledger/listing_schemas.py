@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from broker.http.shapes import MoneyOut, created_at_field
+from broker.http.shapes import MoneyOut, created_at_field, read_fields
 from broker.ledger.books.model import AccountKind
 from broker.ledger.reading.listing import AccountBalance, BookedEntry
 from pricing.usage import Unit
@@ -32,7 +32,7 @@ class AccountOut(BaseModel):
 
     @classmethod
     def of(cls, found: AccountBalance) -> "AccountOut":
-        own = {name: getattr(found.account, name) for name in cls.model_fields if hasattr(found.account, name)}
+        own = read_fields(cls, found.account)
         return cls.model_validate(
             {**own, "balance": found.balance, "amount": write_money(found.account.unit, found.balance)}
         )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.plain_text import PlainText
 from broker.http.sendable import make_sendable, write_sendable
-from broker.http.shapes import RequestBody
+from broker.http.shapes import RequestBody, read_fields
 from broker.metering.events.evidence import EXPLANATIONS, Doubt
 from broker.metering.events.outcomes import Outcome, Verdict, read_name
 from broker.metering.reading.listing import UsagePage
@@ -66,7 +66,7 @@ class QuarantinedUsageOut(BaseModel):
 
     @classmethod
     def of(cls, row: QuarantinedUsage, decision: QuarantineDecision | None) -> "QuarantinedUsageOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         decided = {
             "status": "open" if decision is None else decision.decision,
             "decision_reason": None if decision is None else decision.reason,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import RequestBody, created_at_field
+from broker.http.shapes import RequestBody, created_at_field, read_fields
 from broker.notices.contacts import Channel, NewContact
 from broker.notices.model import Language, NoticeStatus
 from broker.notices.tables import Notice, NoticeContact
@@ -45,7 +45,7 @@ class ContactOut(BaseModel):
 
     @classmethod
     def of(cls, row: NoticeContact) -> "ContactOut":
-        return cls.model_validate({name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)})
+        return cls.model_validate(read_fields(cls, row))
 
 
 class SentNoticeOut(BaseModel):
@@ -68,4 +68,4 @@ class SentNoticeOut(BaseModel):
 
     @classmethod
     def of(cls, row: Notice) -> "SentNoticeOut":
-        return cls.model_validate({name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)})
+        return cls.model_validate(read_fields(cls, row))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import MoneyOut, Reason, RequestBody, Yuan, created_at_field
+from broker.http.shapes import MoneyOut, Reason, RequestBody, Yuan, created_at_field, read_fields
 from broker.payments.model import RefundMethod, RefundSource, RefundStatus
 from broker.payments.refunds import NOBODY, NewRefund
 from broker.payments.schemas import PayeeIn
@@ -75,5 +75,5 @@ class MoneyRefundOut(BaseModel):
 
     @classmethod
     def of(cls, row: Refund) -> "MoneyRefundOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         return cls.model_validate(own | {"amount": MoneyOut.of(row.amount)})

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from broker.errors import FieldError
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import MoneyOut, Reason, RequestBody, Yuan, created_at_field
+from broker.http.shapes import MoneyOut, Reason, RequestBody, Yuan, created_at_field, read_fields
 from broker.payments.bank.lines import StatementLine, split_signed
 from broker.payments.claims import Claim
 from broker.payments.importing import Imported, ImportedLine
@@ -134,7 +134,7 @@ class AllocationOut(BaseModel):
 
     @classmethod
     def of(cls, row: PaymentAllocation) -> "AllocationOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         money = {"amount": MoneyOut.of(row.amount), "fee": MoneyOut.of_micros(row.fee_micros)}
         return cls.model_validate(own | money)
 
@@ -171,7 +171,7 @@ class PaymentOut(BaseModel):
 
     @classmethod
     def of(cls, row: Payment) -> "PaymentOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         money = {
             "amount": MoneyOut.of(row.amount),
             "allocated": MoneyOut.of_micros(row.allocated_micros),

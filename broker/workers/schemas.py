@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole
+from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole, read_fields
 from broker.jobs.rules.model import StopReason
 from broker.metering.events.model import UsageCloudEvent
 from broker.metering.schemas import QUARANTINED, QuarantinedIntervalOut
@@ -62,7 +62,7 @@ class RunAssignmentOut(BaseModel):
     @classmethod
     def of(cls, assignment: Assignment) -> "RunAssignmentOut":
         place = f"/v1/runs/{assignment.run_id}"
-        own = {name: getattr(assignment, name) for name in cls.model_fields if hasattr(assignment, name)}
+        own = read_fields(cls, assignment)
         dataset = DownloadOut(url=f"{place}/dataset", **vars(assignment.dataset))
         checkpoint = assignment.checkpoint
         continued = None if checkpoint is None else CheckpointDownloadOut(url=f"{place}/checkpoint", **vars(checkpoint))

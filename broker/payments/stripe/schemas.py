@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from broker.http.plain_text import PlainText
-from broker.http.shapes import MoneyOut, RequestBody, created_at_field
+from broker.http.shapes import MoneyOut, RequestBody, created_at_field, read_fields
 from broker.payments.stripe.comparing import DifferenceKind
 from broker.payments.stripe.model import StepKind, StepState, StripeStatus
 from broker.payments.stripe.tables import StripeCustomer, StripeDifference, StripeInvoice, StripeStep
@@ -37,7 +37,7 @@ class StripeCustomerOut(BaseModel):
 
     @classmethod
     def of(cls, row: StripeCustomer) -> "StripeCustomerOut":
-        return cls.model_validate({name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)})
+        return cls.model_validate(read_fields(cls, row))
 
 
 class StripeInvoiceOut(BaseModel):
@@ -73,7 +73,7 @@ class StripeInvoiceOut(BaseModel):
 
     @classmethod
     def of(cls, row: StripeInvoice) -> "StripeInvoiceOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         own["asked"] = MoneyOut.of_micros(row.asked_fen * MICROS_PER_FEN)
         own["remaining"] = MoneyOut.of_micros(row.remaining_fen * MICROS_PER_FEN)
         return cls.model_validate(own)

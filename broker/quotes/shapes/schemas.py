@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from broker.datasets.schemas import FindingOut
 from broker.errors import DomainError
 from broker.http.problems import describe_error
-from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, created_at_field
+from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, created_at_field, read_fields
 from broker.quotes.checking.findings import QuotedFindings
 from broker.quotes.costing.budget import MaxCostBuys
 from broker.quotes.service import QuoteTerms
@@ -146,7 +146,7 @@ class QuoteOut(BaseModel):
 
     @classmethod
     def of(cls, row: Quote) -> "QuoteOut":
-        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own = read_fields(cls, row)
         types = [GpuTypeOut.of(each, row.expected_starts) for each in row.gpu_types]
         values = {
             "estimate": EstimateOut.of(row.estimate),
