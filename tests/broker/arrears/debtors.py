@@ -8,7 +8,7 @@ from broker.arrears.sweep import sweep
 from broker.system import System
 from tests.broker.billing.invoicing import bill, use
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, make_customer, sign_contract, sign_prepaid, upload_dataset
+from tests.broker.factories import Api, Customer, make_customer, sign_contract, sign_prepaid, submit_job, upload_dataset
 
 LENGTHS = {"grace_days": 2, "suspended_days": 3, "retention_days": 5}
 # Noon in Shanghai of the first day of arrears: November's invoices are final, and due, on the 1st of December.
@@ -55,3 +55,9 @@ async def bring_to(system: System, clock: ManualClock, state: str) -> None:
 
 async def read_state(api: Api, customer: Customer) -> str:
     return str((await api.get(f"/contracts/{customer.contract['id']}/arrears"))["state"])
+
+
+async def submit(api: Api, customer: Customer, *, expect: int = 201) -> Any:
+    """Submit a job under the very contract of a customer."""
+    fields = {"customer_id": customer.id, "contract_id": customer.contract["id"]}
+    return await submit_job(api, customer.dataset["id"], expect=expect, **fields)

@@ -1,7 +1,6 @@
 """Each cell of the table through REST: submit, running jobs, purchase on credit, payment, download, data."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -9,9 +8,9 @@ from fastapi import FastAPI
 from broker.arrears.sweep import sweep
 from broker.contracts import service as contracts
 from broker.system import System
-from tests.broker.arrears.debtors import DAY_OF, FIRST_DAY, Debtor, bring_to, make_debtor, read_state
+from tests.broker.arrears.debtors import DAY_OF, FIRST_DAY, Debtor, bring_to, make_debtor, read_state, submit
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, submit_job, upload_dataset
+from tests.broker.factories import Api, Customer, upload_dataset
 from tests.broker.running_jobs import broken_rules
 from tests.broker.worker_calls import dispatched_worker, stop_at_a_checkpoint, worker_of
 
@@ -23,11 +22,6 @@ CELLS = {
     "retention": (402, 402, "paused", "paused", 402, 200, 200),
     "closed": (402, 402, "cancelled", "cancelled", 402, 404, 404),
 }
-
-
-async def submit(api: Api, customer: Customer, *, expect: int = 201) -> Any:
-    fields = {"customer_id": customer.id, "contract_id": customer.contract["id"]}
-    return await submit_job(api, customer.dataset["id"], expect=expect, **fields)
 
 
 async def stop_where_told(api: Api, app: FastAPI, system: System, job_id: str) -> str:

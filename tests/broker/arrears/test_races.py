@@ -14,19 +14,14 @@ from broker.jobs.running.arrears import list_jobs_in_arrears, list_jobs_to_resum
 from broker.ledger import service as ledger
 from broker.system import System
 from pricing.money import Money
-from tests.broker.arrears.debtors import FIRST_DAY, Debtor, bring_to, make_debtor, read_state
+from tests.broker.arrears.debtors import FIRST_DAY, Debtor, bring_to, make_debtor, read_state, submit
 from tests.broker.conftest import ManualClock
 from tests.broker.databases import LentDatabase
-from tests.broker.factories import Api, Customer, customer_api, dispatch, submit_job
+from tests.broker.factories import Api, customer_api, dispatch
 from tests.broker.payments.receipts import import_lines, line
 from tests.broker.rows import owner_connection
 from tests.broker.running_jobs import broken_rules, report_usage, start_job
 from tests.broker.worker_calls import dispatched_worker, stop_at_a_checkpoint
-
-
-async def submit(api: Api, customer: Customer, *, expect: int = 201) -> Any:
-    place = {"customer_id": customer.id, "contract_id": customer.contract["id"]}
-    return await submit_job(api, customer.dataset["id"], expect=expect, **place)
 
 
 async def read_job(api: Api, job_id: str) -> tuple[str, str | None]:

@@ -7,8 +7,9 @@ from sqlalchemy import select
 from broker.ledger.tables import Account
 from broker.system import System
 from pricing.money import Money
-from tests.broker.factories import Api, Customer
-from tests.broker.running_jobs import report_usage, settle, start_job
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, Customer, make_ready_customer
+from tests.broker.running_jobs import HOUR, report_usage, settle, start_job
 
 
 async def read_money(system: System, customer: Customer) -> dict[str, str]:
@@ -32,3 +33,11 @@ async def use(system: System, customer: Customer, gpu_seconds: int, tokens: int 
 async def bill(api: Api, customer: Customer, month: str) -> Any:
     draft = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": month}, expect=201)
     return await api.post(f"/invoices/{draft['id']}/finalize")
+
+
+async def bill_ten_hours(api: Api, system: System, clock: ManualClock, **terms: str) -> tuple[Customer, Any]:
+    """Bill ten hours at 6.80 to a customer, in a final invoice of November."""
+    customer = await make_ready_customer(api, **terms)
+    await use(system, customer, 10 * HOUR)
+    clock.advance(days=30)
+    return customer, await bill(api, customer, "2026-11")

@@ -4,20 +4,12 @@ import asyncio
 from typing import Any
 
 from broker.system import System
-from tests.broker.billing.invoicing import bill, read_money, use
+from tests.broker.billing.invoicing import bill_ten_hours, read_money, use
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, make_customer, make_ready_customer, sign_contract
+from tests.broker.factories import Api, make_customer, make_ready_customer, sign_contract
 from tests.broker.running_jobs import HOUR, broken_rules
 
 TAXED = {"tax_mode": "on_top", "tax_rate": "0.06"}
-
-
-async def make_invoice(api: Api, system: System, clock: ManualClock, **terms: str) -> tuple[Customer, Any]:
-    """Ten hours at 6.80, in a final invoice of November."""
-    customer = await make_ready_customer(api, **terms)
-    await use(system, customer, 10 * HOUR)
-    clock.advance(days=30)
-    return customer, await bill(api, customer, "2026-11")
 
 
 async def credit(api: Api, invoice: Any, amount: str, *, position: int = 1, expect: int = 201) -> Any:
@@ -27,7 +19,7 @@ async def credit(api: Api, invoice: Any, amount: str, *, position: int = 1, expe
 
 
 async def test_credit_note_comes_off_what_is_due_with_its_tax(api: Api, system: System, clock: ManualClock) -> None:
-    customer, invoice = await make_invoice(api, system, clock, **TAXED)
+    customer, invoice = await bill_ten_hours(api, system, clock, **TAXED)
     note = await credit(api, invoice, "8.00")
     assert (note["number"], note["total"]["amount"], note["tax"]["amount"]) == ("CN-2026-000001", "8.48", "0.48")
     assert note["lines"] == [{"position": 1, "amount": {"amount": "8.00", "currency": "CNY"}}]
@@ -43,7 +35,7 @@ async def test_credit_note_comes_off_what_is_due_with_its_tax(api: Api, system: 
 
 
 async def test_what_was_paid_already_becomes_a_credit(api: Api, system: System, clock: ManualClock) -> None:
-    customer, invoice = await make_invoice(api, system, clock)
+    customer, invoice = await bill_ten_hours(api, system, clock)
     await credit(api, invoice, "60.00")
     await api.post(f"/invoices/{invoice['id']}/pay")
     await credit(api, invoice, "8.00")
@@ -54,7 +46,7 @@ async def test_what_was_paid_already_becomes_a_credit(api: Api, system: System, 
 
 
 async def test_invoice_that_is_credited_whole_is_settled(api: Api, system: System, clock: ManualClock) -> None:
-    customer, invoice = await make_invoice(api, system, clock, **TAXED)
+    customer, invoice = await bill_ten_hours(api, system, clock, **TAXED)
     await credit(api, invoice, "68.00")
     shown = await api.get(f"/invoices/{invoice['id']}")
     assert (shown["status"], shown["due"]["amount"]) == ("paid", "0.00")
@@ -63,7 +55,7 @@ async def test_invoice_that_is_credited_whole_is_settled(api: Api, system: Syste
 
 
 async def test_credit_notes_at_once_take_back_a_line_once(api: Api, system: System, clock: ManualClock) -> None:
-    _customer, invoice = await make_invoice(api, system, clock)
+    _customer, invoice = await bill_ten_hours(api, system, clock)
     body = {"invoice_id": invoice["id"], "lines": [{"position": 1, "amount": "40.00"}], "reason": "Twice"}
     answers = await asyncio.gather(*(api.call("POST", "/credit-notes", json=body) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
@@ -85,7 +77,7 @@ async def test_draft_and_an_advance_that_nobody_paid_cannot_be_credited(api: Api
 async def test_what_makes_no_sense_is_refused_and_nothing_is_written(
     api: Api, system: System, clock: ManualClock
 ) -> None:
-    _customer, invoice = await make_invoice(api, system, clock)
+    _customer, invoice = await bill_ten_hours(api, system, clock)
     good = {"invoice_id": invoice["id"], "lines": [{"position": 1, "amount": "1.00"}], "reason": "Test"}
     for change, field in (
         ({"lines": []}, "lines"),

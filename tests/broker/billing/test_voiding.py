@@ -20,8 +20,8 @@ from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from broker.work import Work
 from pricing.money import Money
-from tests.broker.billing.invoicing import bill, read_money, use
-from tests.broker.billing.test_credit_notes import TAXED, credit, make_invoice
+from tests.broker.billing.invoicing import bill, bill_ten_hours, read_money, use
+from tests.broker.billing.test_credit_notes import TAXED, credit
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, customer_api, make_customer, make_ready_customer, sign_contract
 from tests.broker.jobs.admitting.test_submissions import until_waiting
@@ -40,7 +40,7 @@ async def void(api: Api, invoice: Any, *, expect: int = 200) -> Any:
 async def test_void_gives_all_back_keeps_the_number_and_changes_nothing_again(
     api: Api, system: System, clock: ManualClock
 ) -> None:
-    customer, invoice = await make_invoice(api, system, clock, **TAXED)
+    customer, invoice = await bill_ten_hours(api, system, clock, **TAXED)
     async with customer_api(api, customer.id) as own:
         await void(own, invoice, expect=403)
     made = await void(api, invoice)
@@ -61,7 +61,7 @@ async def test_void_gives_all_back_keeps_the_number_and_changes_nothing_again(
 async def test_void_is_never_overdue_nor_drafted_disputed_or_credited_again(
     api: Api, system: System, clock: ManualClock
 ) -> None:
-    customer, invoice = await make_invoice(api, system, clock)
+    customer, invoice = await bill_ten_hours(api, system, clock)
     clock.advance(days=60)
     async with system.work() as work:
         assert [each.id for each in await list_due_invoices(work)] == [invoice["id"]]
@@ -77,7 +77,7 @@ async def test_void_is_never_overdue_nor_drafted_disputed_or_credited_again(
 async def test_late_payment_of_a_void_invoice_is_the_customers_credit_once(
     api: Api, system: System, clock: ManualClock
 ) -> None:
-    customer, invoice = await make_invoice(api, system, clock)
+    customer, invoice = await bill_ten_hours(api, system, clock)
     await void(api, invoice)
     for _time in range(2):
         late = await api.post(f"/invoices/{invoice['id']}/pay")
@@ -106,7 +106,7 @@ def test_refusal_says_what_is_done_instead(touched: Touched, cure: str | None) -
 
 
 async def test_what_was_touched_is_refused_and_nothing_is_written(api: Api, system: System, clock: ManualClock) -> None:
-    customer, invoice = await make_invoice(api, system, clock)
+    customer, invoice = await bill_ten_hours(api, system, clock)
     await use(system, customer, HOUR)
     draft = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": "2026-12"}, expect=201)
     dispute = await api.post("/disputes", {"invoice_id": invoice["id"], "position": 1, **WHY}, expect=201)
@@ -145,7 +145,7 @@ async def test_void_advance_cancels_its_grant(api: Api, system: System) -> None:
 async def test_void_and_payment_at_once_wait_for_each_other_and_one_wins(
     api: Api, system: System, clock: ManualClock, urls: DatabaseUrls, first: str
 ) -> None:
-    customer, invoice = await make_invoice(api, system, clock)
+    customer, invoice = await bill_ten_hours(api, system, clock)
     ways: dict[str, Callable[[Work], Awaitable[Invoice]]] = {
         "void": lambda work: void_invoice(work, invoice["id"], WHY["reason"]),
         "pay": lambda work: service.pay_invoice(work, invoice["id"]),
@@ -172,7 +172,7 @@ async def test_void_and_payment_at_once_wait_for_each_other_and_one_wins(
 
 
 async def test_voids_at_once_give_back_once(api: Api, system: System, clock: ManualClock) -> None:
-    customer, invoice = await make_invoice(api, system, clock)
+    customer, invoice = await bill_ten_hours(api, system, clock)
     path = f"/invoices/{invoice['id']}/void"
     answers = await asyncio.gather(*(api.call("POST", path, json=WHY, expect=200) for _ in range(3)))
     assert {answer.json()["status"] for answer in answers} == {"void"}
@@ -183,7 +183,7 @@ async def test_voids_at_once_give_back_once(api: Api, system: System, clock: Man
 async def test_reports_count_nothing_of_a_void_invoice_and_months_that_are_over_stay(
     api: Api, system: System, clock: ManualClock
 ) -> None:
-    _customer, invoice = await make_invoice(api, system, clock, **TAXED)
+    _customer, invoice = await bill_ten_hours(api, system, clock, **TAXED)
     before = await api.get("/reports/monthly-cost", month="2026-11")
     billed = await export(api, "2026-11")
     await void(api, invoice)
@@ -201,7 +201,7 @@ async def test_void_leaves_a_fapiao_debt_as_a_credit_note_does(
 ) -> None:
     settings.fapiao_item, settings.fapiao_tax_code = "*信息技术服务*算力服务费", "3040203000000000000"
     settings.fapiao_tax_rate = Decimal("0.06")
-    customer, invoice = await make_invoice(api, system, clock)
+    customer, invoice = await bill_ten_hours(api, system, clock)
     title = {"name": "苏州青茶文化有限公司", "tax_number": "91110000600037341L"}
     asked = {"kind": "normal", "title": title, "customer_id": customer.id}
     fapiao = await api.post("/fapiao", asked, expect=201)

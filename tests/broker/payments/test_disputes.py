@@ -8,12 +8,12 @@ import pytest
 from broker.billing.dispute_model import NEXT, DisputeStatus
 from broker.billing.disputes import read_disputed
 from broker.system import System
-from tests.broker.billing.invoicing import bill, use
+from tests.broker.billing.invoicing import bill_ten_hours
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, customer_api, make_ready_customer
+from tests.broker.factories import Api, customer_api
 from tests.broker.payments.receipts import import_lines, line, make_debtor
 from tests.broker.payments.test_receiving import read_house
-from tests.broker.running_jobs import HOUR, broken_rules
+from tests.broker.running_jobs import broken_rules
 
 STEPS: dict[DisputeStatus, tuple[str, dict[str, str]]] = {
     DisputeStatus.ANSWERED: ("answer", {"answer": "It ran; look at the evidence"}),
@@ -23,16 +23,8 @@ STEPS: dict[DisputeStatus, tuple[str, dict[str, str]]] = {
 }
 
 
-async def bill_usage(api: Api, system: System, clock: ManualClock, **terms: str) -> tuple[Customer, Any]:
-    """Bill ten hours at 6.80 to a customer."""
-    customer = await make_ready_customer(api, **terms)
-    await use(system, customer, 10 * HOUR)
-    clock.advance(days=30)
-    return customer, await bill(api, customer, "2026-11")
-
-
 async def test_each_state_goes_only_where_the_table_says(api: Api, system: System, clock: ManualClock) -> None:
-    _customer, invoice = await bill_usage(api, system, clock)
+    _customer, invoice = await bill_ten_hours(api, system, clock)
     for before, to in itertools.product(DisputeStatus, STEPS):
         body = {"invoice_id": invoice["id"], "position": 1, "amount": "0.10", "reason": "Test"}
         dispute = await api.post("/disputes", body, expect=201)
@@ -69,7 +61,7 @@ async def test_a_disputed_line_is_not_overdue_while_it_stands_and_the_books_foll
     case: tuple[dict[str, str], tuple[str, dict[str, str]], str, str, str | None],
 ) -> None:
     terms, (verb, sent), due, disputed, remedy = case
-    customer, invoice = await bill_usage(api, system, clock, **terms)
+    customer, invoice = await bill_ten_hours(api, system, clock, **terms)
     async with customer_api(api, customer.id) as own:
         body = {"invoice_id": invoice["id"], "position": 1, "amount": "20.00", "reason": "It lost our work"}
         dispute = await own.post("/disputes", body, expect=201)
@@ -91,14 +83,14 @@ async def test_a_disputed_line_is_not_overdue_while_it_stands_and_the_books_foll
 async def test_what_cannot_be_disputed_is_told_by_its_field(
     api: Api, system: System, clock: ManualClock, fields: dict[str, Any], field: str
 ) -> None:
-    _customer, invoice = await bill_usage(api, system, clock, tax_mode="on_top", tax_rate="0.06")
+    _customer, invoice = await bill_ten_hours(api, system, clock, tax_mode="on_top", tax_rate="0.06")
     body = {"invoice_id": invoice["id"], "position": 1, "reason": "Test", **fields}
     refused = await api.post("/disputes", body, expect=422)
     assert refused["errors"][0]["field"] == field
 
 
 async def test_a_line_is_disputed_once(api: Api, system: System, clock: ManualClock) -> None:
-    _customer, invoice = await bill_usage(api, system, clock)
+    _customer, invoice = await bill_ten_hours(api, system, clock)
     body = {"invoice_id": invoice["id"], "position": 1, "amount": "60.00", "reason": "Test"}
     await api.post("/disputes", body, expect=201)
     twice = await api.post("/disputes", body, expect=422)
@@ -122,7 +114,7 @@ async def test_a_lost_chargeback_takes_the_money_and_the_invoice_is_owed(
     case: tuple[str | None, str, dict[str, str], str, str, str],
 ) -> None:
     amount, verb, sent, status, due, cash = case
-    _customer, invoice = await bill_usage(api, system, clock)
+    _customer, invoice = await bill_ten_hours(api, system, clock)
     imported = await import_lines(api, line("68.00", invoice["payment_reference"]))
     payment = imported["lines"][0]["payment_id"]
     body = {"reason": "Not authorised", "case_number": "dp_1"} | ({} if amount is None else {"amount": amount})
@@ -173,7 +165,7 @@ async def test_a_part_is_charged_back_of_what_was_credited_after_it_was_paid(
     api: Api, system: System, clock: ManualClock
 ) -> None:
     """Once it broke: more was left of the payment than is due without the credit note."""
-    _customer, invoice = await bill_usage(api, system, clock)
+    _customer, invoice = await bill_ten_hours(api, system, clock)
     payment = (await import_lines(api, line("68.00", invoice["payment_reference"])))["lines"][0]["payment_id"]
     note = {"invoice_id": invoice["id"], "lines": [{"position": 1, "amount": "20.00"}], "reason": "Sorry"}
     await api.post("/credit-notes", note, expect=201)

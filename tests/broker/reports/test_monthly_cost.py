@@ -2,24 +2,14 @@
 
 import csv
 import io
-from typing import Any
 
 import pytest
 
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, staff_key
+from tests.broker.reports.finance_world import make_project, use
 from tests.broker.running_jobs import HOUR, report_usage, start_job
-
-
-async def make_project(api: Api, customer: Customer, name: str) -> str:
-    body = {"name": name, "customer_id": customer.id}
-    return str((await api.post("/projects", body, expect=201))["id"])
-
-
-async def use(system: System, customer: Customer, gpu_seconds: int, tokens: int, **fields: Any) -> None:
-    job = await start_job(system, customer, **fields)
-    await report_usage(system, job, gpu_seconds=gpu_seconds, tokens=tokens)
 
 
 async def read_csv(api: Api, month: str = "2026-11") -> list[dict[str, str]]:
