@@ -173,7 +173,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)
     add_health_routes(app)
-    add_metrics_route(app, Metrics(system))
+    add_metrics_route(app)
     install_openapi(app)
     add_docs_pages(app)
     add_problem_pages(app)
@@ -198,6 +198,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     limits = TimeLimits(settings.lock_seconds, settings.statement_seconds)
     app.state.reads = SharedReads(system.database, app.state.turnstile, limits)
     app.state.month_checks = MONTH_CHECKS
+    app.state.metrics = Metrics(system)
     app.state.submissions = Submissions(settings.turn_seconds)
     if settings.stripe_api_key is not None:
         PORTS[RefundMethod.STRIPE] = StripeRefunds()

@@ -88,12 +88,16 @@ class Metrics:
             failures.settle(what)
 
 
-def add_metrics_route(app: FastAPI, measured: Metrics) -> None:
-    """Add the route `/metrics`, which needs no key, as health does not: it tells of no customer."""
+def add_metrics_route(app: FastAPI) -> None:
+    """Add the route `/metrics`, which needs no key, as health does not: it tells of no customer.
+
+    What it measures is the `Metrics` in `app.state.metrics`.
+    """
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
     async def metrics(request: Request) -> PlainTextResponse:
         """Tell what is measured, in the text format of Prometheus."""
+        measured: Metrics = request.app.state.metrics
         await measured.refresh()
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         return PlainTextResponse(encode(measured.registry), media_type=media_type)

@@ -1,6 +1,7 @@
 """Real PostgreSQL from the real migrations: one server a session, databases lent to one test after the other."""
 
 from collections.abc import AsyncIterator, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,9 +9,10 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
+from starlette.datastructures import State
 
-from broker.app import create_app
+from broker.app import create_app, hand_over
 from broker.config import Settings
 from broker.persistence.embedded import EmbeddedServer, start_embedded_server
 from broker.private_file import write_private_file
@@ -100,9 +102,15 @@ def started(lent: LentDatabase, settings: Settings, first_start: FirstStart) -> 
     return lent
 
 
+@pytest.fixture(scope="session")
+def usual_settings() -> Settings:
+    """Read the environment once: that takes longer than many a test."""
+    return Settings(local_slots=0)
+
+
 @pytest.fixture
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(data_dir=tmp_path_factory.mktemp("data"), local_slots=0)
+def settings(usual_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return usual_settings.model_copy(update={"data_dir": tmp_path_factory.mktemp("data")})
 
 
 @pytest.fixture
@@ -128,15 +136,15 @@ def app(system: System, routed_app: FastAPI) -> FastAPI:
 
 
 def create_routed_app(system: System, routed_app: FastAPI) -> FastAPI:
-    """Make the application on this system, with the routes of features, which hold nothing, taken from another.
+    """Make the application on this system, with the routes, which hold nothing, of another.
 
-    FastAPI works out what a route takes when it is first asked for, and that takes longer than most tests.
+    Adding them, and working out what each takes when it is first asked for, takes longer than most tests.
     """
-    app = create_app(system)
-    for position, route in enumerate(routed_app.router.routes):
-        if isinstance(getattr(route, "original_router", None), APIRouter):
-            app.router.routes[position] = route
-    app.openapi = routed_app.openapi  # type: ignore[method-assign]
+    app = copy(routed_app)
+    app.state, app.middleware_stack = State(), None
+    app.router = copy(routed_app.router)
+    app.router.routes, app.router.middleware_stack = [*routed_app.router.routes], app.router.app
+    hand_over(app, system)
     return app
 
 
