@@ -23,6 +23,7 @@ from broker.billing.routes import router as billing
 from broker.billing.vouchers.routes import router as vouchers
 from broker.capacity.cost_rate_routes import router as cost_rates
 from broker.capacity.routes import router as capacity
+from broker.console.routes import add_console
 from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
 from broker.daemon.loops import Daemon
@@ -177,6 +178,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     install_openapi(app)
     add_docs_pages(app)
     add_problem_pages(app)
+    add_console(app)
     table = install_route_table(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=256, description="Processes that answer the API on the one port.")
     public_url: str | None = Field(default=None, description="How workers reach this broker; default http://host:port.")
+    session_seconds: float = Field(
+        default=43_200.0, ge=60, le=2_592_000, description="How long a sign-in to the console lasts."
+    )
     secret_key: str | None = Field(
         default=None, min_length=16, description="Signs run tokens; unset: DATA_DIR/secret.key."
     )

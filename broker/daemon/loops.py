@@ -119,6 +119,7 @@ class Daemon:
         self._at(self.sweeps.attend_to_ends, minute=20)
         self._at(self.verify_books, minute=40)
         self._at(self.sweeps.forget_idempotency_keys, hour=3)
+        self._at(self.sweeps.sweep_sessions, hour=3)
         self._at(self.sweeps.open_usage_months, hour=4)
 
     def _start_stripe(self) -> None:

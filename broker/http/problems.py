@@ -126,6 +126,14 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_unexpected_error)
 
 
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Answer what a handler raised as the application does: for pages, which tell the same in their own way."""
+    handlers = request.app.exception_handlers
+    handle = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
+    answer: Response = await handle(request, error)
+    return answer
+
+
 async def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.DomainError)
     body = describe_error(error)

@@ -1,4 +1,4 @@
-"""Who the bearer of a token is: a run's token tells it by itself, and API keys are looked up many at a time."""
+"""Who the bearer of a token is: a run's token tells it by itself; keys and sessions are looked up many at a time."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import datetime
@@ -16,13 +16,13 @@ from broker.persistence.database import Database
 from broker.persistence.driver import Command, Row, Statement, require
 from broker.work import Actor, Role, Services
 
-# The database function sees the keys for as long as it runs, in a scope of its own (migration 0042).
+# The database function sees the keys for as long as it runs, in a scope of its own (migration 0098).
 FIND_KEYS = Statement(
     text(
-        "SELECT key_hash, id, role, customer_id, expires_at, revoked_at FROM find_api_keys(CAST(:key_hashes AS text[]))"
+        "SELECT key_hash, id, role, customer_id, expires_at, revoked_at FROM find_bearers(CAST(:key_hashes AS text[]))"
     )
 )
-# Each of these keys is there, as it is told, and good at the moment (migration 0080).
+# Each of these keys is there, as it is told, and good at the moment (migrations 0080, 0098).
 CONFIRM_KEYS = require(
     func.are_bearers(
         bindparam("key_hashes", type_=ARRAY(Text)),
@@ -81,7 +81,7 @@ class Bearers:
         """Tell who bears a key, and remember it. Raises: Unauthenticated."""
         self.remembered.pop(key_hash, None)
         if key is None or key.revoked_at is not None:
-            raise errors.Unauthenticated("This API key is unknown or was revoked.")
+            raise errors.Unauthenticated("This API key, or this session, is unknown or has ended.")
         if key.expires_at is not None and key.expires_at <= self.services.clock():
             raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
         actor = self.remembered[key_hash] = Actor(Role(key.role), key.id, key.customer_id)

@@ -1,4 +1,4 @@
-"""API keys and run tokens: how they are made, hashed and checked. Pure."""
+"""API keys, sessions and run tokens: how they are made, hashed and checked. Pure."""
 
 import hashlib
 import hmac
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 KEY_MARK = "lbk"
 RUN_MARK = "lbr"
+SESSION_MARK = "lbs"
 SECRET_BYTES = 24
 
 
@@ -28,6 +29,11 @@ def make_key() -> NewKey:
 def hash_key(clear: str) -> str:
     """Hash a key by SHA-256: enough for 192 random bits, which no dictionary holds."""
     return hashlib.sha256(clear.encode()).hexdigest()
+
+
+def make_session_token() -> str:
+    """Make the token of a session: as random as a key, and told apart from one by its mark."""
+    return f"{SESSION_MARK}_{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
 @dataclass(frozen=True)

@@ -40,3 +40,16 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
     revoked_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()
+
+
+class Session(Base):
+    """A session of the console: its bearer acts as the key that it was begun with, until it or the key ends."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    api_key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"), index=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    expires_at: Mapped[datetime] = moment_column(index=True)
+    created_at: Mapped[datetime] = moment_column()

@@ -216,6 +216,7 @@ async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> N
 async def make_tenant(api: Api, system: System) -> Tenant:
     customer = (await make_customer(api))["id"]
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
+    await api.http.post("http://localhost/console/sign-in", data={"key": made_key["key"]})
     prepaid = await sign_prepaid(api, customer)
     contract = (await sign_contract(api, customer, plan="long_term", committed_gpu_hours=2000))["id"]
     await amend_contract(api, contract, purchase_order="PO-4711")

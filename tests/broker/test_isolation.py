@@ -80,6 +80,7 @@ SHARED_TABLES = {
     "swept",
 }
 APP_ROLE = "broker_app"
+READ_BY_TOKEN = {"api_keys", "sessions"}
 # The last one is opened by the provider's signature.
 WITHOUT_A_KEY = {"GET /healthz", "GET /readyz", "GET /metrics", "POST /v1/webhooks/stripe"}
 
@@ -735,11 +736,11 @@ async def test_tenant_scope_writes_no_row_for_another(
 async def test_without_scope_nothing_is_seen(
     urls: DatabaseUrls, tenants: tuple[Tenant, Tenant], tenant_tables: list[str]
 ) -> None:
-    """Not even with the customer's id: the scope has to be set, too. To authenticate, API keys are only read."""
+    """Not even with the customer's id: the scope has to be set. To authenticate, keys and sessions are only read."""
     own, _other = tenants
     for scope in (None, "", "everything", "authenticate"):
         with scoped(urls, scope, own.customer_id) as connection:
-            for table in {"customers", *tenant_tables} - ({"api_keys"} if scope == "authenticate" else set()):
+            for table in {"customers", *tenant_tables} - (READ_BY_TOKEN if scope == "authenticate" else set()):
                 assert connection.execute(on(table, "SELECT 1 FROM {table}")).fetchall() == [], (scope, table)
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level"), connection.transaction():
                 connection.execute("INSERT INTO customers VALUES ('cus_x', 'x', now())")

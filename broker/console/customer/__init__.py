@@ -1,0 +1,5 @@
+"""What customers see: home, new job, jobs, data sets, adapters, 费用中心, keys.
+
+A page is `<page>_page.py` (its routes, thin) and `<page>_view.py` (frozen dataclasses and pure functions: rows → what
+the template shows). It takes all else from `frame`, and knows no other group's pages.
+"""

@@ -1,0 +1,60 @@
+"""Forms write through the REST API of this very process: no socket, and one door for rules, audit and problems."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2 as httpx
+from fastapi import Request
+
+from broker.console.frame.problem import Problem, parse_problem
+from broker.http.access import HEADER as REQUEST_ID_HEADER
+from broker.http.access import find_request_id
+from broker.http.idempotency import HEADER as KEY_HEADER
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered: its JSON, or the problem where it refused."""
+
+    status: int
+    body: Any
+    problem: Problem | None
+    content: bytes
+    media_type: str
+
+
+async def ask_api(
+    request: Request,
+    token: str,
+    method: str,
+    path: str,
+    json: Any = None,
+    *,
+    key: str | None = None,
+    params: Mapping[str, str] | None = None,
+    files: Any = None,
+    data: Mapping[str, str] | None = None,
+) -> Answer:
+    """Ask the API as the bearer of a token. It opens transactions of its own: the page must have none open.
+
+    The lines that it logs carry the id of the page's request.
+    """
+    headers = {"Authorization": f"Bearer {token}"}
+    if key is not None:
+        headers[KEY_HEADER] = key
+    if (request_id := find_request_id()) is not None:
+        headers[REQUEST_ID_HEADER] = request_id
+    transport = httpx.ASGITransport(request.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=str(request.base_url), headers=headers) as client:
+        answered = await client.request(method, path, json=json, params=params, files=files, data=data)
+    return _read_answer(answered)
+
+
+def _read_answer(answered: httpx.Response) -> Answer:
+    media_type = answered.headers.get("content-type", "")
+    problem = None
+    if answered.status_code >= 400:
+        problem = parse_problem(answered.status_code, answered.content, answered.headers.get(REQUEST_ID_HEADER))
+    is_json = problem is None and media_type.startswith("application/json") and answered.content
+    return Answer(answered.status_code, answered.json() if is_json else None, problem, answered.content, media_type)

@@ -1,0 +1,63 @@
+"""Forms: what is filled in, what was refused and at which field, and the key under which it is sent once."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from broker.console.frame import csrf
+from broker.console.frame.problem import Problem
+
+KEY_FIELD = "idempotency_key"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form as it is shown: the values in it, and where it was refused the problem. `key` goes with it when sent."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+    def get(self, name: str) -> str:
+        return self.values.get(name, "")
+
+    def error_of(self, name: str) -> str | None:
+        """Find what is wrong with a field; a problem names it as the API does: `name`, `config.epochs`."""
+        return None if self.problem is None else self.problem.errors.get(name)
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A form as it was sent: its values by name, and its key."""
+
+    values: Mapping[str, str]
+    lists: Mapping[str, list[str]]
+    key: str
+
+    def get(self, name: str) -> str:
+        return self.values.get(name, "").strip()
+
+    def given(self, *names: str) -> dict[str, str]:
+        """Take those of some fields that are filled in."""
+        return {name: self.get(name) for name in names if self.get(name)}
+
+    def refused(self, problem: Problem) -> Form:
+        """Make the form that is shown again: with its values, its key, and what is wrong."""
+        return Form(self.values, problem, self.key)
+
+
+async def read_submitted(request: Request) -> Submitted:
+    """Read the form that a request sends, without what the console itself has put into it."""
+    items = [
+        (name, value)
+        for name, value in (await request.form()).multi_items()
+        if not isinstance(value, UploadFile) and name not in {csrf.FIELD, KEY_FIELD}
+    ]
+    lists: dict[str, list[str]] = {}
+    for name, value in items:
+        lists.setdefault(name, []).append(value)
+    key = (await request.form()).get(KEY_FIELD)
+    return Submitted(dict(items), lists, key if isinstance(key, str) and key else secrets.token_urlsafe(16))

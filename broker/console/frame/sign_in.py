@@ -1,0 +1,138 @@
+"""Signing in with an API key, signing out, and what a person chooses for its pages."""
+
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from broker import errors
+from broker.console.frame.csrf import require_same_origin
+from broker.console.frame.locale import LANGUAGE_COOKIE, LANGUAGES, THEME_COOKIE, THEMES, read_preferences
+from broker.console.frame.page import (
+    PREFIX,
+    SESSION_COOKIE,
+    SIGN_IN,
+    AnyPage,
+    list_told,
+    page_router,
+    show_error,
+)
+from broker.console.frame.security import is_loopback, is_private_line, secure
+from broker.console.frame.templating import load_environment, render
+from broker.http.body import limit_body, read_body
+from broker.http.caller import Caller
+from broker.identity.model import SESSION_MARK
+from broker.identity.sessions import NewSession, begin_session, end_session
+from broker.work import Role, Work
+
+A_YEAR = 31_536_000
+PEOPLE = frozenset({Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN})
+
+router = APIRouter(prefix=PREFIX, include_in_schema=False)
+signed_in = page_router()
+
+
+@router.get("/sign-in")
+async def show_sign_in(request: Request) -> Response:
+    """Show the page that asks for an API key."""
+    return secure(_show_form(request, None))
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """Begin a session for the bearer of a key, and go to where the person wanted to."""
+    request = limit_body(request, request.app.state.services)
+    try:
+        await read_body(request)
+        require_same_origin(request)
+        form = await request.form()
+        key, wanted = str(form.get("key", "")).strip(), str(form.get("next", ""))
+        if not is_private_line(request):
+            return secure(_show_form(request, None, status=HTTPStatus.FORBIDDEN))
+        session = await _begin_session(request, key)
+    except errors.Unauthenticated as error:
+        return secure(_show_form(request, error, status=HTTPStatus.UNAUTHORIZED))
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is told as a page)
+        return secure(await show_error(request, error))
+    response = RedirectResponse(wanted if is_own_page(wanted) else f"{PREFIX}/", HTTPStatus.SEE_OTHER)
+    _set_session(request, response, session)
+    return secure(response)
+
+
+async def _begin_session(request: Request, key: str) -> NewSession:
+    """Begin a session. Raises: Unauthenticated, for what is no key of a person; Busy, TooManyAtOnce."""
+    state = request.app.state
+    if key.startswith(SESSION_MARK):
+        raise errors.Unauthenticated("This is no API key.")
+    actor = await state.bearers.authenticate(key)
+    if actor.role not in PEOPLE:
+        raise errors.Unauthenticated("This key is of a program: no page is for it.")
+    async with AsyncExitStack() as stack:
+        caller = Caller(actor, state.services, state.database, state.turnstile, None, stack, _record_nothing)
+        return await begin_session(await caller.begin())
+
+
+async def _record_nothing(_work: Work, _response: Response) -> None:
+    """Record nothing: who signs in has decided nothing."""
+
+
+def _set_session(request: Request, response: Response, session: NewSession) -> None:
+    """Put the session's token into the cookie that no script reads and no other site sends along."""
+    seconds = (session.expires_at - request.app.state.services.now).total_seconds()
+    response.set_cookie(
+        SESSION_COOKIE,
+        session.token,
+        max_age=int(seconds),
+        path=PREFIX,
+        secure=not (request.url.scheme == "http" and is_loopback(request)),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def is_own_page(address: str) -> bool:
+    """Tell whether an address is a page of this console: nobody is led elsewhere after signing in."""
+    return address.startswith(f"{PREFIX}/") and "\\" not in address and "//" not in address.partition("?")[0]
+
+
+def _show_form(request: Request, error: errors.Unauthenticated | None, *, status: int = 200) -> HTMLResponse:
+    preferences, services = read_preferences(request), request.app.state.services
+    told: dict[str, Any] = {
+        **list_told(request, preferences),
+        "next": request.query_params.get("next", ""),
+        "refusal": None if error is None else error.detail,
+        "is_private": is_private_line(request),
+        "host": request.url.netloc,
+        "now": services.now,
+    }
+    environment = load_environment(preferences.language, services.settings.time_zone)
+    return HTMLResponse(render(environment, "frame/sign_in.html", None, told), status)
+
+
+@router.post("/preferences")
+async def choose_preferences(request: Request) -> Response:
+    """Keep the language and the theme that a person has chosen, and go back to where it was."""
+    request = limit_body(request, request.app.state.services)
+    try:
+        await read_body(request)
+        require_same_origin(request)
+        form = await request.form()
+    except errors.DomainError as error:
+        return secure(await show_error(request, error))
+    back = str(form.get("back", ""))
+    response = RedirectResponse(back if is_own_page(back) else f"{PREFIX}/", HTTPStatus.SEE_OTHER)
+    for name, cookie, known in (("language", LANGUAGE_COOKIE, LANGUAGES), ("theme", THEME_COOKIE, THEMES)):
+        if form.get(name) in known:
+            response.set_cookie(cookie, str(form[name]), max_age=A_YEAR, path=PREFIX, samesite="lax")
+    return secure(response)
+
+
+@signed_in.post("/sign-out")
+async def sign_out(page: AnyPage) -> Response:
+    """End the session: its token is nobody's any more."""
+    await end_session(await page.begin(), page.token)
+    response = RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
+    response.delete_cookie(SESSION_COOKIE, path=PREFIX)
+    return response

@@ -1,0 +1,44 @@
+"""Templates, one environment for each language: its words and its way to write numbers are part of it."""
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from broker.console.frame.catalogue import load_translations
+from broker.console.frame.files import link_file
+from broker.console.frame.formats import DASH, Formats
+from broker.console.frame.locale import Language
+from broker.console.frame.menu import is_open
+
+# Macros that every template calls by name, without an import: the parts of pages that are sent alone see them, too.
+# A macro finds those of the files before its own.
+MACROS = ("page", "panel", "form", "table", "chart")
+
+
+@cache
+def load_environment(language: Language, time_zone: str) -> Environment:
+    """Load the environment of a language; a name that a page does not give is an error, never an empty place."""
+    environment = Environment(
+        loader=PackageLoader("broker.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+    )
+    environment.install_gettext_translations(load_translations(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.filters.update(Formats(language, time_zone).list_filters())
+    environment.globals.update(static=link_file, DASH=DASH, language=language, is_open=is_open)
+    for name in MACROS:
+        module = environment.get_template(f"macros/{name}.html").module
+        environment.globals.update({each: macro for each, macro in vars(module).items() if not each.startswith("_")})
+    return environment
+
+
+def render(environment: Environment, name: str, part: str | None, told: dict[str, Any]) -> str:
+    """Render a template, or of it the one block that is to be sent alone."""
+    template = environment.get_template(name)
+    if part is None or part not in template.blocks:
+        return template.render(told)
+    return "".join(template.blocks[part](template.new_context(told)))

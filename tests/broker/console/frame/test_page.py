@@ -1,0 +1,83 @@
+"""Every page: who may open it, what browsers are told of it, and how it tells what went wrong."""
+
+import pytest
+
+from tests.broker.console.people import Person, sign_in_customer, sign_in_staff
+from tests.broker.factories import Api, make_customer
+
+
+async def test_a_page_of_others_is_refused_with_a_sentence_and_not_in_the_menu(api: Api) -> None:
+    customer = await make_customer(api)
+    async with sign_in_customer(api, customer["id"]) as person:
+        for path in ("/console/finance/month", "/console/ops/pools"):
+            shown = await person.open(path, expect=403)
+            assert "you are signed in as customer" in shown.text
+            assert path not in shown.attributes("nav a", "href")
+
+
+async def test_a_page_that_is_not_there_says_so_with_the_menu_beside_it(api: Api) -> None:
+    async with sign_in_staff(api, "admin") as person:
+        shown = await person.open("/console/nothing/here", expect=404)
+        assert "/console/nothing/here" in shown.text
+        assert shown.request_id in shown.text
+        assert {"/console/finance/month", "/console/ops/pools"} <= set(shown.attributes("nav a", "href"))
+
+
+async def test_browsers_are_told_to_take_nothing_from_elsewhere(api: Api) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        for path, status in (("/console/ops/pools", 200), ("/console/nothing", 404), ("/console/sign-in", 200)):
+            shown = await person.open(path, expect=status)
+            policy = shown.response.headers["content-security-policy"]
+            assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+            assert "unsafe" not in policy
+            assert shown.response.headers["cache-control"] == "no-store"
+            assert shown.tree.css("style, script:not([src]), [style]") == []
+            assert [each for each in shown.attributes("[src]", "src") if not each.startswith("/console/static/")] == []
+
+
+async def test_a_form_without_the_sessions_token_or_of_another_site_is_refused(api: Api) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        assert await _sign_out(person, {}) == 403
+        token = (await person.open("/console/ops/pools")).hidden("form[action='/console/sign-out']")
+        assert await _sign_out(person, token, origin="https://elsewhere.example") == 403
+        assert await _sign_out(person, token, **{"sec-fetch-site": "cross-site"}) == 403
+        assert await _sign_out(person, token, origin="http://localhost") == 303
+
+
+async def _sign_out(person: Person, fields: dict[str, str], **headers: str) -> int:
+    response = await person.http.post("/console/sign-out", data=fields, headers=headers)
+    return response.status_code
+
+
+async def test_a_parameter_that_a_page_does_not_take_is_named(api: Api) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        shown = await person.open("/console/ops/pools", expect=422, nothing="1")
+        assert "nothing" in shown.text
+        await person.open("/console/ops/pools", nothing="")  # a filter that was left empty
+
+
+async def test_a_script_that_is_not_signed_in_any_more_has_the_browser_go_to_the_sign_in(api: Api) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        person.http.cookies.clear()
+        shown = await person.open("/console/ops/pools", part="pools", expect=204)
+        assert shown.response.headers["hx-redirect"] == "/console/sign-in?next=%2Fconsole%2Fops%2Fpools"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "tag"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
+        ("en-GB,en;q=0.9,zh;q=0.1", "en"),
+        ("fr", "en"),
+        ("zh-TW", "zh-CN"),
+        ("", "en"),
+    ],
+)
+async def test_the_language_is_the_browsers_until_one_is_chosen(api: Api, accepted: str, tag: str) -> None:
+    async with sign_in_staff(api, "ops", language=accepted) as person:
+        shown = await person.open("/console/ops/pools")
+        assert shown.attributes("html", "lang") == [tag]
+        back = {"language": "en" if tag == "zh-CN" else "zh", "back": "/console/ops/pools"}
+        response = await person.http.post("/console/preferences", data=back)
+        assert response.headers["location"] == "/console/ops/pools"
+        assert (await person.open("/console/ops/pools")).attributes("html", "lang") != [tag]
