@@ -296,6 +296,21 @@ class Eviction(Base):
     created_at: Mapped[datetime] = moment_column(index=True)
 
 
+class LossPoint(Base):
+    """The training losses of some steps of a run that follow one another, up to `step`: as its worker told them."""
+
+    __tablename__ = "loss_points"
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    first_step: Mapped[int]
+    mean: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+
+
 class Checkpoint(Base):
     """What a run has uploaded. The row of one that was swept stays: it tells which work was durable.
 

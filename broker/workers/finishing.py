@@ -23,6 +23,7 @@ from broker.jobs.running.locked_run import (
     require_active,
     require_current,
 )
+from broker.jobs.running.losses import command_losses
 from broker.jobs.running.runs import decide_ending, end_run, is_for_good, note_ending
 from broker.ledger import service as ledger
 from broker.metering.events.evidence import Doubt
@@ -94,6 +95,7 @@ async def _finish_alone(work: Work, finish: Finish) -> RunEnd:
         await ledger.renew_holds(work, [locked.job.id])
     quarantined = await take_report(work, intake, locked, report)
     await intake.write()
+    await work.run_together(command_losses([(locked, report.losses)]))
     await end_run(work, locked, finish.outcome, finish.error)
     return _describe_end(locked, quarantined)
 
@@ -170,7 +172,8 @@ async def _end_together(runs: LockedRuns, taken: Sequence[tuple[Work, LockedRun,
             ends.append(await _end(work, intake, locked, finish))
             if not await ledger.settle_with_charges(work, intake.holds[locked.job.id]):
                 unsettled.append((work, locked.job.id))
-    commands = [*runs.command_changes(), *await intake.command_writes(), *command_events(events)]
+    losses = command_losses((locked, finish.report.losses) for _work, locked, finish in taken)
+    commands = [*runs.command_changes(), *await intake.command_writes(), *command_events(events), *losses]
     await run_for_all(works.values(), commands, after=WAKE)
     for work, job_id in unsettled:
         await ledger.settle_hold(work, job_id)

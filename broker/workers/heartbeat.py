@@ -14,6 +14,7 @@ from broker.jobs.running.locked_run import (
     require_active,
     require_current,
 )
+from broker.jobs.running.losses import command_losses
 from broker.jobs.running.runs import claim_run, renew_lease, report_progress
 from broker.ledger import service as ledger
 from broker.metering.events.evidence import Doubt
@@ -82,7 +83,9 @@ async def decide_heartbeats(sent: Sequence[SentBeat], found: Sequence[Sequence[R
     if claimed:
         await note_good_starts(taken[0][0], claimed)
     answers = [next(instructions) if refusal is None else refusal for refusal in refusals]
-    return TakenBeats(answers, [*runs.command_changes(), *await intake.command_writes(), *command_events(events)])
+    losses = command_losses((locked, report.losses) for _work, locked, report in taken)
+    written = [*runs.command_changes(), *await intake.command_writes(), *command_events(events), *losses]
+    return TakenBeats(answers, written)
 
 
 def _find_refusal(runs: Mapping[str, LockedRun], work: Work, beat: Beat) -> errors.DomainError | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
+from broker.jobs.running.losses import StepLosses
 from broker.metering.events.evidence import Doubt
 from broker.metering.events.model import UsageCloudEvent
 from pricing.catalog.profile import BaseModelProfile
@@ -39,6 +40,7 @@ class Report:
     usage: Sequence[UsageCloudEvent] = field(default_factory=tuple)
     validations: Sequence[Validation] = field(default_factory=tuple)
     samples: Sequence[Sample] = field(default_factory=tuple)
+    losses: Sequence[StepLosses] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)

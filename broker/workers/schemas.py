@@ -1,12 +1,13 @@
 """API shapes of the worker protocol (`docs/worker-protocol.md`)."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole, read_fields
 from broker.jobs.rules.model import StopReason
+from broker.jobs.running.losses import StepLosses
 from broker.metering.events.model import UsageCloudEvent
 from broker.metering.schemas import QUARANTINED, QuarantinedIntervalOut
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE
@@ -120,6 +121,24 @@ class SampleIn(RequestBody):
     )
 
 
+class LossIn(RequestBody):
+    """The training losses of some steps that follow one another."""
+
+    first_step: int = Field(ge=1, le=MAX_STEP, description="The first of the steps.", examples=[6])
+    step: int = Field(ge=1, le=MAX_STEP, description="The last of the steps.", examples=[10])
+    mean: float = Field(allow_inf_nan=False, description="Mean of their losses.", examples=[2.31])
+    low: float = Field(allow_inf_nan=False, description="The lowest of them.", examples=[2.2])
+    high: float = Field(allow_inf_nan=False, description="The highest of them.", examples=[2.6])
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.first_step > self.step:
+            raise ValueError("first_step is after step")
+        if self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
 class HeartbeatIn(RequestBody):
     fence_token: int = FENCE
     progress: ProgressIn | None = Field(default=None, description="Null while loading.", examples=[{"step": 10}])
@@ -139,12 +158,20 @@ class HeartbeatIn(RequestBody):
         examples=[[{"step": 100, "prompt": "tea?", "text": "Calm."}]],
     )
 
+    losses: list[LossIn] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Training losses that no heartbeat has told yet.",
+        examples=[[{"first_step": 6, "step": 10, "mean": 2.31, "low": 2.2, "high": 2.6}]],
+    )
+
     def read_report(self) -> Report:
         return Report(
             progress=None if self.progress is None else self.progress.model_dump(exclude_none=True),
             usage=self.usage,
             validations=[Validation(**each.model_dump()) for each in self.validations],
             samples=[Sample(**each.model_dump()) for each in self.samples],
+            losses=[StepLosses(**each.model_dump()) for each in self.losses],
         )
 
 

@@ -49,6 +49,7 @@ class WorkerObserver:
             "validation_loss": self._validation_loss,
             "peak_memory_bytes": report.peak_memory_bytes,
         }
+        self._heartbeat.observations.add_loss(step=report.step, loss=report.loss)
         self._shown.step_done(report)
 
     def validated(self, *, step: int, loss: float, advice: str | None) -> None:

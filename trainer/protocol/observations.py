@@ -1,4 +1,4 @@
-"""Validation losses and samples on their way to the broker: kept until a heartbeat has told them."""
+"""Losses and samples on their way to the broker: kept until a heartbeat has told them."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 LONGEST_PROMPT, LONGEST_TEXT, LONGEST_ADVICE = 2000, 4000, 2000
 PICTURE_PIXELS = 256
 JPEG_QUALITY = 75
-IN_ONE_REQUEST = {"validations": 100, "samples": 16}
+IN_ONE_REQUEST = {"validations": 100, "samples": 16, "losses": 100}
 # Of a broker that is away for hours only the newest are kept: they lie in memory.
 KEPT = 200
 NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -27,6 +27,24 @@ class PendingObservations:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending: Observations = {kind: [] for kind in IN_ONE_REQUEST}
+        self._open: dict[str, Any] | None = None
+
+    def add_loss(self, *, step: int, loss: float) -> None:
+        """Add a step's training loss to those since the last heartbeat, with the lowest and the highest of them.
+
+        One that is not finite is left out: the run fails for it.
+        """
+        if not math.isfinite(loss):
+            return
+        with self._lock:
+            if self._open is None:
+                self._open = {"first_step": step, "step": step, "mean": loss, "low": loss, "high": loss}
+                self._pending["losses"].append(self._open)
+                return
+            steps = self._open
+            count = steps["step"] - steps["first_step"] + 2
+            steps["mean"] += (loss - steps["mean"]) / count
+            steps["step"], steps["low"], steps["high"] = step, min(steps["low"], loss), max(steps["high"], loss)
 
     def add_validation(self, *, step: int, loss: float, advice: str | None) -> None:
         shown = loss if math.isfinite(loss) else None
@@ -40,8 +58,13 @@ class PendingObservations:
         self._add("samples", {"step": step, "prompt": clean(prompt, LONGEST_PROMPT), "image": shrink_picture(file)})
 
     def list_pending(self) -> Observations:
-        """List what waits, the oldest first, as many as go into one request."""
+        """List what waits, the oldest first, as many as go into one request.
+
+        Losses that are listed stay as they are; of a broker that stays away those beyond grow together.
+        """
         with self._lock:
+            if len(self._pending["losses"]) <= IN_ONE_REQUEST["losses"]:
+                self._open = None
             return {kind: self._pending[kind][:most] for kind, most in IN_ONE_REQUEST.items()}
 
     def forget(self, told: Observations) -> None:

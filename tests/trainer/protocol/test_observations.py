@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from broker.workers.schemas import SampleIn, ValidationIn
+from broker.workers.schemas import LossIn, SampleIn, ValidationIn
 from trainer.protocol.observations import KEPT, PendingObservations
 
 
@@ -38,3 +38,27 @@ def test_of_a_broker_that_stays_away_the_newest_are_kept() -> None:
     for step in range(KEPT + 5):
         observations.add_validation(step=step, loss=1.0, advice=None)
     assert observations.list_pending()["validations"][0]["step"] == 5
+
+
+def test_losses_between_two_heartbeats_are_one_with_its_spike() -> None:
+    observations = PendingObservations()
+    for step, loss in enumerate((2.0, 9.0, 1.0), start=1):
+        observations.add_loss(step=step, loss=loss)
+    observations.add_loss(step=4, loss=math.nan)
+    told = observations.list_pending()
+    assert told["losses"] == [{"first_step": 1, "step": 3, "mean": 4.0, "low": 1.0, "high": 9.0}]
+    observations.add_loss(step=5, loss=3.0)
+    observations.forget(told)
+    assert LossIn.model_validate(observations.list_pending()["losses"][0]).first_step == 5
+
+
+def test_of_a_broker_that_stays_away_no_loss_is_forgotten() -> None:
+    observations = PendingObservations()
+    for step in range(1, 500):
+        observations.add_loss(step=step, loss=float(step))
+        observations.list_pending()
+    while told := observations.list_pending()["losses"]:
+        last = told[-1]
+        observations.forget({"losses": told})
+    assert last["high"] == 499.0
+    assert last["step"] == 499

@@ -1,0 +1,106 @@
+"""The course of a job's loss: training loss thinned out to buckets that keep each spike, validation loss, marks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Float, Integer, cast, func, literal, select
+
+from broker.jobs.tables import JobEvent, LossPoint
+from broker.work import Work
+
+MOST_BUCKETS = 1000
+MOST_VALIDATIONS = 2000
+MOST_MARKS = 200
+# What interrupts a curve, or is kept of it.
+MARKED = ("checkpoint_saved", "run_preempted", "run_lost", "run_stopped", "run_failed", "overfitting_noticed")
+
+
+@dataclass(frozen=True)
+class LossBucket:
+    """The training loss of some steps up to `step`: the mean of all of them, the lowest and the highest of any."""
+
+    step: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ValidationLoss:
+    """The loss of the held-out rows after a step; None where it was not finite."""
+
+    step: int
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class CurveMark:
+    """Something that happened to the job: the step that it was at then (None: before the first), and what."""
+
+    step: int | None
+    kind: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """All that a job's curve is drawn of; `steps_in_bucket` is 1 where nothing was thinned out by the reading."""
+
+    training: Sequence[LossBucket]
+    validation: Sequence[ValidationLoss]
+    marks: Sequence[CurveMark]
+    steps_in_bucket: int = 1
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.training or self.validation)
+
+
+def compute_bucket_steps(steps: int, buckets: int = MOST_BUCKETS) -> int:
+    """Compute how many steps go into one of at most so many buckets."""
+    return max(1, -(-steps // buckets))
+
+
+async def read_loss_curve(work: Work, job_id: str, *, buckets: int = MOST_BUCKETS) -> LossCurve:
+    """Read the curve of a job that the actor sees, of all its runs, in three statements.
+
+    Steps that were done twice are in one bucket: its mean is that of both, its lowest and highest those of any.
+    """
+    last = await work.session.scalar(select(func.max(LossPoint.step)).where(LossPoint.job_id == job_id)) or 0
+    width = compute_bucket_steps(last, buckets)
+    training = await _read_training(work, job_id, width) if last else []
+    validation, marks = await _read_events(work, job_id)
+    return LossCurve(training, validation, marks, width)
+
+
+async def _read_training(work: Work, job_id: str, width: int) -> list[LossBucket]:
+    bucket = (LossPoint.step - 1) // literal(width, BigInteger)
+    steps = cast(LossPoint.step - LossPoint.first_step + 1, Float)
+    mean = func.sum(LossPoint.mean * steps) / func.sum(steps)
+    query = (
+        select(func.max(LossPoint.step), mean, func.min(LossPoint.low), func.max(LossPoint.high))
+        .where(LossPoint.job_id == job_id)
+        .group_by(bucket)
+        .order_by(bucket)
+    )
+    return [LossBucket(*row) for row in await work.session.execute(query)]
+
+
+async def _read_events(work: Work, job_id: str) -> tuple[list[ValidationLoss], list[CurveMark]]:
+    """Read what was told of the job by event: an end has no step of its own, so it stands at the last one told."""
+    step = cast(JobEvent.data["step"].astext, Integer)
+    query = (
+        select(JobEvent.kind, step, JobEvent.data["loss"].astext, JobEvent.created_at)
+        .where(JobEvent.job_id == job_id, JobEvent.kind.in_(("validated", *MARKED)))
+        .order_by(JobEvent.id.desc())
+        .limit(MOST_VALIDATIONS + MOST_MARKS)
+    )
+    validation, marks, reached = list[ValidationLoss](), list[CurveMark](), None
+    for kind, told, loss, at in reversed((await work.session.execute(query)).all()):
+        reached = told if told is not None else reached
+        if kind == "validated":
+            validation.append(ValidationLoss(told, None if loss is None else float(loss)))
+        else:
+            marks.append(CurveMark(reached, kind, at))
+    return validation[-MOST_VALIDATIONS:], marks[-MOST_MARKS:]
