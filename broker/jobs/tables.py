@@ -50,6 +50,7 @@ class Job(Base):
     __table_args__ = (
         ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"]),
         CheckConstraint("gpus > 0", name="gpus_positive"),
+        Index("ix_jobs_customer_status", "customer_id", "status", "id"),
         Index("ix_jobs_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_jobs_waiting", "queue", "created_at", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_waiting_contract", "contract_id", postgresql_where=text("status = 'queued'")),
@@ -58,7 +59,7 @@ class Job(Base):
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str] = mapped_column(index=True)
+    customer_id: Mapped[str]
     contract_id: Mapped[str]
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
     dataset_id: Mapped[str]

@@ -112,7 +112,8 @@ async def finish_job(
         unbelievable = usage_event(run_id, 1, started_at=datetime(2001, 1, 1, tzinfo=UTC))
         usage = [usage_event(run_id, gpu_seconds=gpu_seconds, tokens=tokens, started_at=clock.now), unbelievable]
         clock.advance(seconds=gpu_seconds)
-        await worker.post(f"/runs/{run_id}/heartbeats", {"fence_token": 1, "usage": usage})
+        losses = [{"first_step": 1, "step": 1, "mean": 2.0, "low": 2.0, "high": 2.0}]
+        await worker.post(f"/runs/{run_id}/heartbeats", {"fence_token": 1, "usage": usage, "losses": losses})
         await put_bytes(worker, f"/runs/{run_id}/checkpoints/1", b"a checkpoint")
         await put_bytes(worker, f"/runs/{run_id}/adapter", content or safetensors_file())
         await worker.post(f"/runs/{run_id}/finish", {"fence_token": 1, "outcome": "succeeded"})

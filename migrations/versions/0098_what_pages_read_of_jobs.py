@@ -1,4 +1,7 @@
-"""The training losses of steps, as workers tell them: what a job's curve is drawn of."""
+"""What pages read of jobs: the training losses of steps, as workers tell them, and an index by customer and status.
+
+The index takes the place of that by customer alone: a page of a customer's jobs and their counts are read off it.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,8 +34,12 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE loss_points {switch} ROW LEVEL SECURITY")
     for policy, condition in (("own_rows", OWN), ("rows_of_batch", OF_BATCH)):
         op.execute(f"CREATE POLICY {policy} ON loss_points USING ({condition}) WITH CHECK ({condition})")
-    op.execute("GRANT SELECT, INSERT ON loss_points TO broker_app")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON loss_points TO broker_app")
+    op.create_index("ix_jobs_customer_status", "jobs", ["customer_id", "status", "id"])
+    op.drop_index("ix_jobs_customer_id", "jobs")
 
 
 def downgrade() -> None:
+    op.create_index("ix_jobs_customer_id", "jobs", ["customer_id"])
+    op.drop_index("ix_jobs_customer_status", "jobs")
     op.drop_table("loss_points")

@@ -1,0 +1,185 @@
+"""A customer's jobs as a list for people: found, sorted and paged by PostgreSQL, with counts by status beside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, func, select, union_all
+
+from broker.jobs.rules.model import JobStatus
+from broker.jobs.tables import Job
+from broker.work import Work
+
+PAGE = 50
+MOST_OFFSET = 100_000
+
+
+class JobOrder(StrEnum):
+    """In which order jobs are listed."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    COST = "cost"
+
+
+@dataclass(frozen=True)
+class JobSearch:
+    """Which jobs are wanted: with these words in their name or at the beginning of their id; None: all."""
+
+    words: str | None = None
+    status: JobStatus | None = None
+    project_id: str | None = None
+    order: JobOrder = JobOrder.NEWEST
+    page: int = 1
+    page_size: int = PAGE
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.words or self.status or self.project_id)
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """A job as a line of a list. Units: micro-yuan, GPU-seconds."""
+
+    id: str
+    name: str | None
+    status: JobStatus
+    stop_requested: str | None
+    pause_reason: str | None
+    pending_reason: Mapping[str, Any] | None
+    expected_start: datetime | None
+    base_model: str | None
+    progress: Mapping[str, Any] | None
+    cost_micros: int
+    limit_micros: int | None
+    used_gpu_seconds: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    adapter_id: str | None
+    error: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class JobList:
+    """One page of jobs. `total` counts all that are wanted, `counts` by status all that would be without a status."""
+
+    lines: Sequence[JobLine]
+    counts: Mapping[JobStatus, int]
+    search: JobSearch
+
+    @property
+    def total(self) -> int:
+        wanted = self.search.status
+        return self.counts.get(wanted, 0) if wanted is not None else sum(self.counts.values())
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // self.search.page_size))
+
+
+COLUMNS = (
+    Job.id,
+    Job.name,
+    Job.status,
+    Job.stop_requested,
+    Job.pause_reason,
+    Job.pending_reason,
+    Job.expected_start,
+    Job.config["base_model"].astext,
+    Job.progress,
+    Job.cost_micros,
+    Job.limit_micros,
+    Job.used_gpu_seconds,
+    Job.created_at,
+    Job.started_at,
+    Job.finished_at,
+    Job.adapter_id,
+    Job.error,
+)
+
+
+async def list_jobs(work: Work, customer_id: str, search: JobSearch) -> JobList:
+    """List one page of a customer's jobs, in two statements, however many there are."""
+    counts = await count_by_status(work, customer_id, search)
+    ids = _select_ids(customer_id, search).subquery()
+    query = _in_order(select(*COLUMNS).join(ids, ids.c.id == Job.id), search.order)
+    return JobList([_to_line(*row) for row in await work.session.execute(query)], counts, search)
+
+
+async def list_chosen(work: Work, customer_id: str, job_ids: Sequence[str]) -> list[JobLine]:
+    """List those of some jobs that are the customer's, the newest first."""
+    query = select(*COLUMNS).where(Job.id.in_(job_ids), Job.customer_id == customer_id)
+    return [_to_line(*row) for row in await work.session.execute(_in_order(query, JobOrder.NEWEST))]
+
+
+async def list_needing(work: Work, customer_id: str, *, since: datetime, most: int = 10) -> list[JobLine]:
+    """List the jobs that wait for their customer: those paused by a limit, and those that failed lately."""
+    paused = _of_status(customer_id, JobStatus.PAUSED).where(Job.pause_reason != "pause")
+    failed = _of_status(customer_id, JobStatus.FAILED).where(Job.finished_at > since)
+    parts = [each.order_by(Job.id.desc()).limit(most).subquery() for each in (paused, failed)]
+    ids = union_all(*(select(part.c.id) for part in parts)).subquery()
+    query = select(*COLUMNS).join(ids, ids.c.id == Job.id).order_by(Job.id.desc()).limit(most)
+    return [_to_line(*row) for row in await work.session.execute(query)]
+
+
+async def list_active(work: Work, customer_id: str, *, most: int = 10) -> list[JobLine]:
+    """List the jobs that hold devices, the newest first, then those that wait."""
+    found: list[JobLine] = []
+    for status in (JobStatus.RUNNING, JobStatus.DISPATCHED, JobStatus.QUEUED):
+        ids = _select_ids(customer_id, JobSearch(status=status, page_size=most)).subquery()
+        query = _in_order(select(*COLUMNS).join(ids, ids.c.id == Job.id), JobOrder.NEWEST)
+        found += [_to_line(*row) for row in await work.session.execute(query)]
+    return found[:most]
+
+
+async def count_by_status(work: Work, customer_id: str, search: JobSearch = JobSearch()) -> dict[JobStatus, int]:
+    """Count a customer's jobs by status, narrowed by all that is wanted but a status."""
+    query = select(Job.status, func.count()).where(Job.customer_id == customer_id)
+    query = _narrow(query, search).group_by(Job.status)
+    return {JobStatus(status): number for status, number in await work.session.execute(query)}
+
+
+def _of_status(customer_id: str, status: JobStatus) -> Select[Any]:
+    return select(Job.id).where(Job.customer_id == customer_id, Job.status == status.value)
+
+
+def _select_ids(customer_id: str, search: JobSearch) -> Select[Any]:
+    """Select the ids of one page: each status by itself, as the index has them, and the first of all of these."""
+    most = search.page_size
+    offset = min(MOST_OFFSET, (search.page - 1) * most)
+    if search.order == JobOrder.COST:
+        own = select(Job.id).where(Job.customer_id == customer_id)
+        if search.status is not None:
+            own = own.where(Job.status == search.status.value)
+        return _in_order(_narrow(own, search), search.order).limit(most).offset(offset)
+    wanted = [search.status] if search.status is not None else list(JobStatus)
+    parts = [
+        _in_order(_narrow(_of_status(customer_id, status), search), search.order).limit(offset + most).subquery()
+        for status in wanted
+    ]
+    ids = union_all(*(select(part.c.id) for part in parts)).subquery()
+    key = ids.c.id.asc() if search.order == JobOrder.OLDEST else ids.c.id.desc()
+    return select(ids.c.id).order_by(key).limit(most).offset(offset)
+
+
+def _narrow(query: Select[Any], search: JobSearch) -> Select[Any]:
+    if search.project_id:
+        query = query.where(Job.project_id == search.project_id)
+    if search.words:
+        named = Job.name.icontains(search.words, autoescape=True)
+        query = query.where(named | Job.id.startswith(search.words, autoescape=True))
+    return query
+
+
+def _in_order(query: Select[Any], order: JobOrder) -> Select[Any]:
+    if order == JobOrder.COST:
+        return query.order_by(Job.cost_micros.desc(), Job.id.desc())
+    return query.order_by(Job.id.asc() if order == JobOrder.OLDEST else Job.id.desc())
+
+
+def _to_line(job_id: str, name: str | None, status: str, *rest: Any) -> JobLine:
+    return JobLine(job_id, name, JobStatus(status), *rest)
