@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, func, select, union_all
+from sqlalchemy import ColumnElement, Select, func, select, union_all
 
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job
@@ -138,8 +138,8 @@ async def list_active(work: Work, customer_id: str, *, most: int = 10) -> list[J
 
 async def count_by_status(work: Work, customer_id: str, search: JobSearch = JobSearch()) -> dict[JobStatus, int]:
     """Count a customer's jobs by status, narrowed by all that is wanted but a status."""
-    query = select(Job.status, func.count()).where(Job.customer_id == customer_id)
-    query = _narrow(query, search).group_by(Job.status)
+    wanted = (Job.customer_id == customer_id, *_list_conditions(search))
+    query = select(Job.status, func.count()).where(*wanted).group_by(Job.status)
     return {JobStatus(status): number for status, number in await work.session.execute(query)}
 
 
@@ -155,10 +155,12 @@ def _select_ids(customer_id: str, search: JobSearch) -> Select[Any]:
         own = select(Job.id).where(Job.customer_id == customer_id)
         if search.status is not None:
             own = own.where(Job.status == search.status.value)
-        return _in_order(_narrow(own, search), search.order).limit(most).offset(offset)
+        return _in_order(own.where(*_list_conditions(search)), search.order).limit(most).offset(offset)
     wanted = [search.status] if search.status is not None else list(JobStatus)
     parts = [
-        _in_order(_narrow(_of_status(customer_id, status), search), search.order).limit(offset + most).subquery()
+        _in_order(_of_status(customer_id, status).where(*_list_conditions(search)), search.order)
+        .limit(offset + most)
+        .subquery()
         for status in wanted
     ]
     ids = union_all(*(select(part.c.id) for part in parts)).subquery()
@@ -166,13 +168,15 @@ def _select_ids(customer_id: str, search: JobSearch) -> Select[Any]:
     return select(ids.c.id).order_by(key).limit(most).offset(offset)
 
 
-def _narrow(query: Select[Any], search: JobSearch) -> Select[Any]:
+def _list_conditions(search: JobSearch) -> list[ColumnElement[bool]]:
+    """List the conditions of what is wanted, but for the status."""
+    conditions: list[ColumnElement[bool]] = []
     if search.project_id:
-        query = query.where(Job.project_id == search.project_id)
+        conditions.append(Job.project_id == search.project_id)
     if search.words:
         named = Job.name.icontains(search.words, autoescape=True)
-        query = query.where(named | Job.id.startswith(search.words, autoescape=True))
-    return query
+        conditions.append(named | Job.id.startswith(search.words, autoescape=True))
+    return conditions
 
 
 def _in_order(query: Select[Any], order: JobOrder) -> Select[Any]:
