@@ -6,8 +6,8 @@ The index takes the place of that by customer alone: a page of a customer's jobs
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0098"
-down_revision = "0097"
+revision = "0099"
+down_revision = "0098"
 branch_labels = None
 depends_on = None
 
