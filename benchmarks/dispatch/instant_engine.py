@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from zlib import crc32
 
 from broker.execution.engine import Capacity, LaunchSpec, RunObservation, RunState
+from broker.identity.model import read_run_token
 from broker.jobs.rules.model import RunStatus
 from broker.jobs.running.locked_run import lock_runs
 from broker.metering.events.model import UsageCloudEvent
@@ -14,6 +16,7 @@ from broker.persistence.batches import Batches
 from broker.system import System
 from broker.workers.finishing import Finish, take_finishes
 from broker.workers.heartbeat import Beat, take_heartbeats
+from broker.workers.joint_reports import GROUPS
 from broker.workers.model import Report, RunEnd
 from tests.broker.factories import usage_event
 
@@ -47,16 +50,19 @@ class InstantEngine:
         return spec.run_id
 
     @cached_property
-    def finishes(self) -> Batches[str, LaunchSpec, RunEnd]:
+    def finishes(self) -> Batches[int, LaunchSpec, RunEnd]:
         return Batches(self._finish, PATIENCE_SECONDS)
 
     async def _end(self, spec: LaunchSpec) -> None:
-        await self.finishes.ask("", spec)
+        """End a run together with others of its group of customers, as the reports of workers are taken."""
+        bearer = read_run_token(self.system.services.secret, spec.run_token)
+        assert bearer is not None
+        await self.finishes.ask(crc32(bearer.customer_id.encode()) % GROUPS, spec)
         self.ended += 1
         if self.ended == self.expects:
             self.all_ended.set()
 
-    async def _finish(self, _key: str, specs: Sequence[LaunchSpec]) -> Sequence[RunEnd | Exception]:
+    async def _finish(self, _group: int, specs: Sequence[LaunchSpec]) -> Sequence[RunEnd | Exception]:
         """Claim runs and end them, as workers' requests that come together are taken."""
         run_ids = [spec.run_id for spec in specs]
         async with self.system.work() as work:

@@ -14,7 +14,7 @@ from sqlalchemy import Table, TypeDecorator, inspect
 
 from broker.persistence.database import Base
 from broker.persistence.driver import DIALECT, Command, Row
-from broker.persistence.set_writes import command_updates
+from broker.persistence.set_writes import command_inserts, command_updates
 
 Mapped = TypeVar("Mapped", bound=Base)
 
@@ -27,9 +27,10 @@ class RecordFormat(Generic[Mapped]):
     def __init__(self, mapped: type[Mapped], *, without: Iterable[str] = ()) -> None:
         table = inspect(mapped).local_table
         assert isinstance(table, Table)
-        self.table, left_out = table, set(without)
+        self.mapped, self.table, left_out = mapped, table, set(without)
         self.columns = [column for column in table.c if column.name not in left_out]
         self.names = [column.name for column in self.columns]
+        self.unsaid = {column.name: None if column.default is None else column.default.arg for column in self.columns}
         self.key = self.names.index(table.primary_key.columns[0].name)
         self.documents: MutableMapping[tuple[object, str], tuple[object, object]] = LRUCache(DOCUMENTS_KEPT)
         self.kinds = [(each.name, each.type) for each in self.columns if isinstance(each.type, TypeDecorator)]
@@ -59,22 +60,41 @@ def _list_own_members(mapped: type[Base]) -> dict[str, Any]:
 
 
 class Records(Generic[Mapped]):
-    """The records of some rows, in the order in which they were read, and what each was then."""
+    """The records of some rows, in the order in which they were read, and what each was then; and new ones."""
 
     def __init__(self, form: RecordFormat[Mapped]) -> None:
         self.form = form
         self._read: list[tuple[Mapped, dict[str, Any]]] = []
+        self._new: list[Mapped] = []
 
     def add(self, values: dict[str, Any]) -> None:
         record = object.__new__(self.form.twin)
         record.__dict__.update(values)
         self._read.append((record, values))
 
+    def make(self, **values: Any) -> Mapped:
+        """Make the record of a new row, which is written with what has changed; what is not said has its default."""
+        assert values.keys() <= self.form.unsaid.keys(), "the row's own columns are named"
+        record = object.__new__(self.form.twin)
+        record.__dict__.update(self.form.unsaid, **values)
+        self._new.append(record)
+        return record
+
     def __iter__(self) -> Iterator[Mapped]:
         return (record for record, _values in self._read)
 
     def command_changes(self) -> list[Command]:
-        """Make the command that writes the records that have changed, all in one statement; none where none has."""
+        """Make the commands that write what is new and what has changed, each in one statement; none for none.
+
+        A new record is written once, and is one that was read from then on.
+        """
+        new, self._new = self._new, []
+        inserts = command_inserts(self.form.mapped, [vars(record) for record in new])
+        updates = self._command_updates()
+        self._read += [(record, dict(vars(record))) for record in new]
+        return [*inserts, *updates]
+
+    def _command_updates(self) -> list[Command]:
         changed: list[dict[str, Any]] = []
         columns: set[str] = set()
         for record, before in self._read:

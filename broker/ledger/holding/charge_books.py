@@ -24,6 +24,7 @@ from broker.ledger.rating.rate_corrections import read_corrected
 from broker.ledger.rating.rates import AddedLine, command_added_lines, read_job_lines, read_segments
 from broker.ledger.tables import Capture, HoldLeg
 from broker.persistence.driver import Command
+from broker.persistence.records import Records
 from broker.persistence.set_writes import command_inserts
 from broker.work import Work
 from pricing.money import Money
@@ -73,10 +74,14 @@ class ChargeBooks:
     _captures: list[dict[str, Any]] = field(default_factory=list)
     _added: list[AddedLine] = field(default_factory=list)
     _watched: set[str] = field(default_factory=set)
+    _legs: Records[HoldLeg] | None = None
 
     @classmethod
-    def of(cls, work: Work, terms: ContractTerms, found: FoundBooks) -> "ChargeBooks":
-        """Make the books of a contract of which all was read ahead that charges ask for."""
+    def of(cls, work: Work, terms: ContractTerms, found: FoundBooks, legs: Records[HoldLeg]) -> "ChargeBooks":
+        """Make the books of a contract of which all was read ahead that charges ask for.
+
+        New legs become records, and are written with the `legs` of the holds.
+        """
         return cls(
             work,
             terms,
@@ -87,7 +92,16 @@ class ChargeBooks:
             _corrected=found.corrected,
             _segments=found.segments,
             _knows_all=True,
+            _legs=legs,
         )
+
+    def add_leg(self, **values: Any) -> HoldLeg:
+        """Add the row of a leg that a hold takes: to the records of legs, or to the session where there are none."""
+        if self._legs is not None:
+            return self._legs.make(**values)
+        leg = HoldLeg(**values)
+        self.work.session.add(leg)
+        return leg
 
     async def open_account(
         self, unit: Unit, kind: AccountKind, *, grant_id: str | None = None, cause: Cause | None = None

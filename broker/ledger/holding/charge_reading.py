@@ -98,7 +98,7 @@ class LockedHolds:
     legs: Records[HoldLeg]
 
     async def command_writes(self) -> list[Command]:
-        """Make the commands that write what was charged, once the session's new legs are written."""
+        """Make the commands that write what was charged, after the legs that it was charged to."""
         books = {view.terms.id: view.books for view in self.views.values()}
         charged = await command_charges([books[contract_id] for contract_id in sorted(books)])
         return [*self.legs.command_changes(), *self.holds.command_changes(), *charged]
@@ -133,7 +133,7 @@ async def read_charged_holds(
     for leg in legs:
         theirs[leg.hold_id].append(leg)
     contracts = await read_candidates(next(iter(works.values())), contract_rows, grant_rows)
-    books = _read_books(works, contracts, book_rows)
+    books = _read_books(works, contracts, legs, book_rows)
     views = {
         job_id: HoldView(own.terms, hold, theirs[hold.id], own, run_gpu_types[job_id])
         for job_id, hold in by_job.items()
@@ -145,12 +145,13 @@ async def read_charged_holds(
 def _read_books(
     works: Mapping[str, Work],
     contracts: Mapping[str, tuple[ContractTerms, Sequence[GrantTerms]]],
+    legs: Records[HoldLeg],
     found: Sequence[Sequence[Row]],
 ) -> dict[str, ChargeBooks]:
     parts = [_split(query, rows) for query, rows in zip(BOOKS, found, strict=True)]
     return {
         contract_id: ChargeBooks.of(
-            works[terms.customer_id], terms, _find_books(grants, [part[contract_id] for part in parts])
+            works[terms.customer_id], terms, _find_books(grants, [part[contract_id] for part in parts]), legs
         )
         for contract_id, (terms, grants) in contracts.items()
     }

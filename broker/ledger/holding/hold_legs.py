@@ -68,8 +68,7 @@ async def hold_more(work: Work, view: HoldView, legs: Iterable[NewLeg], *, exten
         view.books.take(leg)
         grown = _find_alike(view, leg, source_id) if extends else None
         if grown is None:
-            grown = _leg_row(work, view.hold, leg, source_id, position=len(view.legs), extends=extends)
-            work.session.add(grown)
+            grown = _add_leg(work, view, leg, source_id, extends=extends)
             view.legs.append(grown)
         else:
             grown.held += leg.quantity
@@ -96,12 +95,12 @@ async def _open_source(view: HoldView, leg: NewLeg) -> str:
     return await view.books.open_account(leg.unit, leg.source, grant_id=leg.grant_id)
 
 
-def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: int, extends: bool) -> HoldLeg:
-    return HoldLeg(
+def _add_leg(work: Work, view: HoldView, leg: NewLeg, source_id: str, *, extends: bool) -> HoldLeg:
+    return view.books.add_leg(
         id=work.new_id("leg"),
-        customer_id=hold.customer_id,
-        hold_id=hold.id,
-        position=position,
+        customer_id=view.hold.customer_id,
+        hold_id=view.hold.id,
+        position=len(view.legs),
         unit=leg.unit.value,
         account_id=source_id,
         grant_id=leg.grant_id,
