@@ -17,6 +17,7 @@ from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
 from broker.persistence.embedded import EmbeddedServer
 from broker.processes.boot import DatabaseUrls, migrate_database, prepare
+from broker.processes.http_server import spare_what_stays
 from broker.reports.verify import verify_ledger
 from broker.system import System
 from tests.broker.factories import CONFIG, Api, make_ready_customer
@@ -63,6 +64,7 @@ async def empty_queue(system: System, daemon: Daemon) -> float:
     """Have all queued jobs dispatched, ended and settled by the daemon; returns how many were a second."""
     engine = daemon.agent.engine if daemon.agent is not None else None
     assert isinstance(engine, InstantEngine)
+    spare_what_stays()  # as a served broker does once it has started
     begun = time.monotonic()
     await daemon.start()
     await engine.all_ended.wait()

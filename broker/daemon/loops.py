@@ -20,7 +20,7 @@ from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.running.start_promises import keep_start_promises
 from broker.payments.stripe.client import open_access
 from broker.payments.stripe.relay import StripeRelay
-from broker.persistence.database import SUBMITTED, WAKE_CHANNEL
+from broker.persistence.database import FREED, SUBMITTED, WAKE_CHANNEL
 from broker.persistence.faults import find_fault
 from broker.persistence.marks import PLANNED, VERIFIED, note_mark, read_marks
 from broker.persistence.pool import without_driver
@@ -204,6 +204,8 @@ class Daemon:
 
     def _hear(self, what: str) -> None:
         """Wake up for what was notified; new jobs that could only be told why they wait are left for the next tick."""
+        if what == FREED:
+            self.pace.note_freed()
         if what != SUBMITTED or self.pace.is_due(time.monotonic()):
             self.wake.set()
 

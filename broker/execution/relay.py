@@ -12,7 +12,7 @@ from functools import cached_property
 from broker.execution.engine import NotYet
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
-from broker.persistence.database import WAKE
+from broker.persistence.database import WAKE_FOR_FREED
 from broker.persistence.outbox import PendingMessage
 from broker.system import System
 
@@ -114,7 +114,7 @@ class Relay:
     async def _mark_done(self, kind: str, message_ids: Sequence[int]) -> list[None]:
         """Mark messages as done, those together whose calls have ended meanwhile; what was stopped frees devices."""
         done = outbox.command_done(message_ids, now=self.system.services.now)
-        await self.system.write([done], after=WAKE if kind == STOP else b"")
+        await self.system.write([done], after=WAKE_FOR_FREED if kind == STOP else b"")
         return [None for _message in message_ids]
 
 

@@ -34,6 +34,9 @@ WAKE = f"NOTIFY {WAKE_CHANNEL}".encode()
 # What a submission notifies: it needs no cycle by itself where no device is free.
 SUBMITTED = "submitted"
 WAKE_FOR_SUBMITTED = f"NOTIFY {WAKE_CHANNEL}, '{SUBMITTED}'".encode()
+# What the ends of runs notify: nobody has to look whether devices are free.
+FREED = "freed"
+WAKE_FOR_FREED = f"NOTIFY {WAKE_CHANNEL}, '{FREED}'".encode()
 BEGIN = sql.SQL(
     "{}SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {};"
     " SET LOCAL lock_timeout TO {}; SET LOCAL statement_timeout TO {}"

@@ -29,7 +29,7 @@ from broker.ledger import service as ledger
 from broker.metering.events.evidence import Doubt
 from broker.metering.events.model import check_subject
 from broker.metering.service import Intake, lock_intake, open_intake, take_usage
-from broker.persistence.database import WAKE
+from broker.persistence.database import WAKE_FOR_FREED
 from broker.persistence.driver import Row
 from broker.work import Work, run_for_all
 from broker.workers.heartbeat import take_report
@@ -174,7 +174,7 @@ async def _end_together(runs: LockedRuns, taken: Sequence[tuple[Work, LockedRun,
                 unsettled.append((work, locked.job.id))
     losses = command_losses((locked, finish.report.losses) for _work, locked, finish in taken)
     commands = [*runs.command_changes(), *await intake.command_writes(), *command_events(events), *losses]
-    await run_for_all(works.values(), commands, after=WAKE)
+    await run_for_all(works.values(), commands, after=WAKE_FOR_FREED)
     for work, job_id in unsettled:
         await ledger.settle_hold(work, job_id)
     return ends

@@ -154,7 +154,7 @@ def wait_for_ends(client: Client) -> list[dict[str, Any]]:
 
 
 def describe_stuck(job: dict[str, Any]) -> dict[str, Any]:
-    """What to know of a job that does not end: where it is, why it waits, how far it came."""
+    """Say of a job that does not end where it is, why it waits, and how far it came."""
     return {name: job.get(name) for name in ("id", "status", "attempts", "pending_reason", "progress", "error")}
 
 

@@ -194,7 +194,8 @@ async def renew_locked_hold(work: Work, view: HoldView) -> None:
     renewed = compute_expiry(work.services)
     if renewed - view.hold.expires_at >= timedelta(seconds=work.settings.hold_seconds) / RENEWALS:
         view.hold.expires_at = renewed
-    await roll_hold(work, view, view.terms.billing_month(work.now))
+    if work.now >= view.terms.month_end(view.hold.month):
+        await roll_hold(work, view, view.terms.billing_month(work.now))
 
 
 async def roll_hold(work: Work, view: HoldView, month: str) -> None:

@@ -34,6 +34,10 @@ class Pace:
         pause = 0.0 if starts_more else min(RESTS_AT_LEISURE * (ended - began), LONGEST_REST_SECONDS)
         self.at_leisure_until = ended + pause
 
+    def note_freed(self) -> None:
+        """Note that runs have ended since the last cycle: whoever waits for their devices is planned now."""
+        self.at_leisure_until = 0.0
+
     def is_due(self, now: float) -> bool:
         """Tell whether jobs that come are planned now."""
         return now >= self.at_leisure_until

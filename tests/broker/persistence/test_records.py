@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from broker.jobs.tables import Job
+from broker.ledger.tables import HoldLeg
 from broker.persistence.driver import Command, Statement
 from broker.persistence.records import RecordFormat, Records
 from broker.quotes.estimating.estimate import JobEstimate
@@ -72,3 +73,22 @@ async def test_a_value_of_the_domain_is_written_as_its_table_says(api: Api, syst
     async with system.work() as work:
         (row,) = await list_jobs(work)
         assert row.estimate == estimate
+
+
+async def test_a_new_record_is_written_once_and_then_as_one_that_was_read(api: Api, system: System) -> None:
+    await start_job(system, await make_ready_customer(api))
+    async with system.work() as work:
+        known = (await work.session.scalars(select(HoldLeg).limit(1))).one()
+        legs = RecordFormat(HoldLeg).read([])
+        told = {name: getattr(known, name) for name in ("customer_id", "hold_id", "unit", "account_id", "unit_price")}
+        leg = legs.make(
+            id="leg_new", position=99, borne=False, extends=True, billable=True, held=5, captured=0, released=0, **told
+        )
+        leg.captured += 1
+        await work.run_together(legs.command_changes())
+        leg.released = 2
+        (again,) = legs.command_changes()
+        await work.run_together([again])
+    async with system.work() as work:
+        row = await work.session.get_one(HoldLeg, "leg_new")
+        assert (row.captured, row.released, row.compensated, row.grant_id) == (1, 2, 0, None)

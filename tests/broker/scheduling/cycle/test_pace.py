@@ -36,3 +36,10 @@ def test_a_long_line_is_told_with_a_twentieth_of_a_core(waiting: int, cycle: flo
     pace.note_told(100.0, 100.0 + cycle, waiting=waiting)
     assert pace.tells(100.0 + cycle + silence)
     assert not pace.tells(100.0 + cycle + silence - 0.125) or silence == 0
+
+
+def test_whoever_waits_is_planned_at_once_when_devices_are_freed() -> None:
+    pace = Pace()
+    pace.note_cycle(100.0, 101.0, starts_more=False)
+    pace.note_freed()
+    assert pace.is_due(101.0)
