@@ -108,8 +108,8 @@ UNDER_WAY = Statement(
         " CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
     )
 )
-# Left to itself a server sorts a long line by all that its jobs share, compiles the statement first, and keeps the other
-# core out of it: that takes more than twice as long as to hash it, by as many processes as there are cores.
+# Left to itself a server sorts a long line by all that its jobs share, compiles the statement first, and keeps the
+# other core out of it: that takes more than twice as long as to hash it, by as many processes as there are cores.
 HOW_TO_READ = {
     "work_mem": "'64MB'",
     "enable_sort": "off",
