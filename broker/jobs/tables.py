@@ -54,6 +54,13 @@ class Job(Base):
         Index("ix_jobs_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_jobs_waiting", "queue", "created_at", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_waiting_contract", "contract_id", postgresql_where=text("status = 'queued'")),
+        # A page of the line in its order: the place that each was told, then what a page is narrowed by.
+        Index(
+            "ix_jobs_waiting_place",
+            text("((pending_reason ->> 'position')::bigint)"),
+            "queue",
+            postgresql_where=text("status = 'queued'"),
+        ),
         Index("ix_jobs_paused", "pause_reason", postgresql_where=text("status = 'paused'")),
         {"postgresql_with": {"toast_tuple_target": 8160}},  # not packed: the planner reads all that wait
     )

@@ -3,19 +3,24 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy import BigInteger, Numeric, case, cast, func, select
 
-from broker.jobs.reading.queueing import NOT_PLANNED
+from broker.jobs.reading.queueing import EXPECTED_GPU_SECONDS, NOT_PLANNED
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job
 from broker.work import Work
+
+MOST_SUM = 2**62
+# The p50 of what is left of a job; what cannot be read counts as nothing. Units: GPU-seconds.
+LEFT_SECONDS = case((EXPECTED_GPU_SECONDS.regexp_match("^[0-9]{1,18}$"), cast(EXPECTED_GPU_SECONDS, Numeric)), else_=0)
 
 
 @dataclass(frozen=True)
 class WaitingSum:
     """Jobs that wait for one reason. `sku` is the GPU type that they would rather have; None: any.
 
-    `oldest_at`: when the one that has waited longest came. Units: whole GPUs.
+    `oldest_at`: when the one that has waited longest came. `left_gpu_seconds`: the p50 of what they need. Units: whole
+    GPUs, GPU-seconds.
     """
 
     customer_id: str
@@ -28,6 +33,7 @@ class WaitingSum:
     jobs: int
     gpus: int
     oldest_at: datetime
+    left_gpu_seconds: int = 0
 
 
 async def add_up_waiting(work: Work) -> list[WaitingSum]:
@@ -41,6 +47,7 @@ async def add_up_waiting(work: Work) -> list[WaitingSum]:
         Job.gpu_types[0]["sku"].as_string().label("sku"),
         func.coalesce(Job.pending_reason["code"].as_string(), NOT_PLANNED).label("reason"),
     )
-    query = select(*groups, func.count(), cast(func.sum(Job.gpus), BigInteger), func.min(Job.created_at))
+    sums = (func.count(), cast(func.sum(Job.gpus), BigInteger), func.min(Job.created_at))
+    query = select(*groups, *sums, cast(func.least(func.sum(LEFT_SECONDS), MOST_SUM), BigInteger))
     query = query.where(Job.status == JobStatus.QUEUED.value).group_by(*groups)
     return [WaitingSum(*row) for row in await work.session.execute(query)]

@@ -1,0 +1,117 @@
+"""A page of the line: the jobs that wait, in the planner's order as each was told its place last, and how many do.
+
+A place far behind is told anew once it has moved by a twentieth (`scheduling/cycle/waits.py`): two may have been told
+the same one, and stand in the order of their age then. Who was told nothing yet stands last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, select
+
+from broker.jobs.reading.queueing import NOT_PLANNED
+from broker.jobs.reading.waiting_sums import LEFT_SECONDS
+from broker.jobs.rules.model import JobStatus
+from broker.jobs.tables import Job
+from broker.work import Work
+
+IS_WAITING = Job.status == JobStatus.QUEUED.value
+PLACE = cast(Job.pending_reason["position"].as_string(), BigInteger)
+CODE = func.coalesce(Job.pending_reason["code"].as_string(), NOT_PLANNED)
+IN_ORDER = (PLACE.asc().nulls_last(), Job.created_at, Job.id)
+
+
+@dataclass(frozen=True)
+class LineFilter:
+    """Which jobs of the line are wanted; None: whichever. `reason` is the code that each was told, `sku` the type that it prefers."""
+
+    queue: str | None = None
+    reason: str | None = None
+    customer_id: str | None = None
+    contract_id: str | None = None
+    sku: str | None = None
+
+
+@dataclass(frozen=True)
+class LineRow:
+    """A job that waits. `reason` is what it was told last, None: nothing yet. `left_gpu_seconds` is the p50 need.
+
+    `priority` is its own, by ops; None: its queue's.
+    """
+
+    id: str
+    name: str | None
+    customer_id: str
+    contract_id: str
+    queue: str
+    priority: int | None
+    gpus: int
+    sku: str | None
+    left_gpu_seconds: int
+    reason: dict[str, Any] | None
+    expected_start: datetime | None
+    latest_start: datetime | None
+    is_expedited: bool
+    created_at: datetime
+
+    @property
+    def position(self) -> int | None:
+        return None if self.reason is None else self.reason.get("position")
+
+
+@dataclass(frozen=True)
+class LinePage:
+    rows: Sequence[LineRow]
+    total: int
+
+
+COLUMNS = (
+    Job.id,
+    Job.name,
+    Job.customer_id,
+    Job.contract_id,
+    Job.queue,
+    Job.priority,
+    Job.gpus,
+    Job.gpu_types[0]["sku"].as_string(),
+    LEFT_SECONDS,
+    Job.pending_reason,
+    Job.expected_start,
+    Job.latest_start,
+    Job.expedited_at.is_not(None),
+    Job.created_at,
+)
+
+
+async def read_line_page(work: Work, wanted: LineFilter, *, limit: int, offset: int = 0) -> LinePage:
+    """Read a page of those that are wanted, and count them all: two statements."""
+    condition = _match(wanted)
+    total = await work.session.scalar(select(func.count()).select_from(Job).where(condition))
+    query = select(*COLUMNS).where(condition).order_by(*IN_ORDER).limit(limit).offset(offset)
+    rows = [_read(*row) for row in await work.session.execute(query)]
+    return LinePage(rows, total or 0)
+
+
+async def list_ahead(work: Work, position: int, *, limit: int) -> list[LineRow]:
+    """List those whose place is before this one, the nearest first."""
+    query = select(*COLUMNS).where(IS_WAITING, PLACE < position).order_by(PLACE.desc(), Job.id.desc()).limit(limit)
+    return [_read(*row) for row in await work.session.execute(query)]
+
+
+def _read(*values: Any) -> LineRow:
+    *before, left, reason, expected, latest, is_expedited, created_at = values
+    return LineRow(*before, int(left or 0), reason or None, expected, latest, is_expedited, created_at)
+
+
+def _match(wanted: LineFilter) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = [IS_WAITING]
+    columns = {"queue": Job.queue, "customer_id": Job.customer_id, "contract_id": Job.contract_id, "reason": CODE}
+    for name, column in columns.items():
+        value = getattr(wanted, name)
+        if value is not None:
+            conditions.append(column == value)
+    if wanted.sku is not None:
+        conditions.append(Job.gpu_types[0]["sku"].as_string() == wanted.sku)
+    return and_(*conditions)

@@ -1,0 +1,39 @@
+"""The line in pages: in the planner's order, narrowed and counted by the database."""
+
+from typing import Any
+
+from broker.jobs.reading.waiting_page import LineFilter, list_ahead, read_line_page
+from broker.jobs.reading.waiting_sums import add_up_waiting
+from broker.scheduling.cycle.live import run_cycle
+from broker.system import System
+from tests.broker.factories import Api, make_ready_customer, submit_job
+from tests.broker.pools import register_pool
+
+
+async def test_a_page_of_the_line_is_in_the_planners_order_and_counts_all_that_it_is_narrowed_to(
+    api: Api, system: System, clock: Any
+) -> None:
+    acme, beta = await make_ready_customer(api), await make_ready_customer(api, plan="prepaid")
+    async with system.work() as work:
+        await register_pool(work, name="test", total_gpus=1)
+    jobs = []
+    for customer in (acme, acme, acme, beta):
+        clock.advance(seconds=1)
+        jobs.append((await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"])
+    async with system.work() as work:
+        await run_cycle(work)
+        late = (await submit_job(api, acme.dataset["id"], customer_id=acme.id))["id"]
+    async with system.work() as work:
+        page = await read_line_page(work, LineFilter(), limit=2)
+        rest = await read_line_page(work, LineFilter(), limit=9, offset=2)
+        standard = await read_line_page(work, LineFilter(queue="standard", customer_id=acme.id), limit=9)
+        behind = await read_line_page(work, LineFilter(reason="behind_earlier_jobs"), limit=9)
+        sums = await add_up_waiting(work)
+        ahead = await list_ahead(work, 3, limit=5)
+    assert page.total == rest.total == 4
+    order = [row.id for row in (*page.rows, *rest.rows)]
+    assert (order, [row.position for row in (*page.rows, *rest.rows)]) == ([*jobs[:3], late], [1, 2, 3, None])
+    assert [row.id for row in standard.rows] == order
+    assert {row.reason["code"] for row in behind.rows if row.reason} <= {"behind_earlier_jobs"}
+    assert sum(each.left_gpu_seconds for each in sums) == sum(row.left_gpu_seconds for row in (*page.rows, *rest.rows))
+    assert [row.id for row in ahead] == [jobs[1], jobs[0]]
