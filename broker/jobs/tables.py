@@ -216,6 +216,18 @@ class Run(Base):
         return self.agent_id or self.pool
 
 
+class WaitCause(Base):
+    """A cause for which a job waited until `ended_at`, since the row before or since it came; never changed."""
+
+    __tablename__ = "wait_causes"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str]
+    job_id: Mapped[str] = mapped_column(index=True)
+    code: Mapped[str]
+    ended_at: Mapped[datetime] = moment_column()
+
+
 class StartPromise(Base):
     """What a waiting job was told first about its start, and what became of it.
 

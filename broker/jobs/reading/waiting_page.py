@@ -25,7 +25,10 @@ IN_ORDER = (PLACE.asc().nulls_last(), Job.created_at, Job.id)
 
 @dataclass(frozen=True)
 class LineFilter:
-    """Which jobs of the line are wanted; None: whichever. `reason` is the code that each was told, `sku` the type that it prefers."""
+    """Which jobs of the line are wanted; None: whichever.
+
+    `reason` is the code that each was told, `sku` the type that it prefers.
+    """
 
     queue: str | None = None
     reason: str | None = None
@@ -96,7 +99,7 @@ async def read_line_page(work: Work, wanted: LineFilter, *, limit: int, offset: 
 
 async def list_ahead(work: Work, position: int, *, limit: int) -> list[LineRow]:
     """List those whose place is before this one, the nearest first."""
-    query = select(*COLUMNS).where(IS_WAITING, PLACE < position).order_by(PLACE.desc(), Job.id.desc()).limit(limit)
+    query = select(*COLUMNS).where(IS_WAITING, position > PLACE).order_by(PLACE.desc(), Job.id.desc()).limit(limit)
     return [_read(*row) for row in await work.session.execute(query)]
 
 

@@ -75,6 +75,7 @@ async def _start_together(work: Work, places: Sequence[StartPlace]) -> StartedRu
     jobs = JOBS.read(found)
     sites = {pool: await get_site(work, pool) for pool in sorted({place.pool for place in places})}
     locked = {job.id: job for job in jobs}
+    waited_for = {job.id: (job.pending_reason or {}).get("code") for job in jobs}
     runs: list[tuple[Job, Run]] = []
     failed: dict[str, str] = {}
     for job_id, place in by_job.items():
@@ -84,7 +85,7 @@ async def _start_together(work: Work, places: Sequence[StartPlace]) -> StartedRu
             runs.append((locked[job_id], await _start(work, locked[job_id], place, sites[place.pool])))
         except Exception as error:  # noqa: BLE001 (whatever keeps one from starting, the others start)
             failed[job_id] = f"{type(error).__name__}: {error}"
-    await work.run_together([*jobs.command_changes(), *_command_starts(work, runs)])
+    await work.run_together([*jobs.command_changes(), *_command_starts(work, runs, waited_for)])
     await wake_dispatcher(work.session)
     return StartedRuns(frozenset(job.id for job, _run in runs), failed)
 
@@ -123,20 +124,26 @@ async def _start(work: Work, job: Job, place: StartPlace, site: Site) -> Run:
     )
 
 
-def _command_starts(work: Work, runs: Collection[tuple[Job, Run]]) -> list[Command]:
+def _command_starts(
+    work: Work, runs: Collection[tuple[Job, Run]], waited_for: Mapping[str, str | None]
+) -> list[Command]:
     """Make the commands that write new runs, with the events of their jobs and the messages for their agents."""
     messages = [outbox.NewMessage(run.recipient, "launch", run.id) for _job, run in runs]
     return [
         *command_inserts(Run, [RUNS.write(run) for _job, run in runs]),
-        *command_events(_write_events(work, runs)),
+        *command_events(_write_events(work, runs, waited_for)),
         *outbox.command_messages(messages, now=work.now),
     ]
 
 
-def _write_events(work: Work, runs: Iterable[tuple[Job, Run]]) -> list[dict[str, object]]:
+def _write_events(
+    work: Work, runs: Iterable[tuple[Job, Run]], waited_for: Mapping[str, str | None]
+) -> list[dict[str, object]]:
     written = []
     for job, run in runs:
-        facts = {"run_id": run.id, "pool": run.pool, "attempt": run.attempt}
+        facts: dict[str, object] = {"run_id": run.id, "pool": run.pool, "attempt": run.attempt}
+        if waited_for[job.id] is not None:
+            facts["waited_for"] = waited_for[job.id]
         log_event(job, "dispatched", facts)
         written.append(write_event(job, "dispatched", facts, work.now))
     return written

@@ -9,6 +9,7 @@ from datetime import datetime
 from broker.capacity import readiness
 from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
+from broker.jobs.reading.wait_causes import note_ended
 from broker.jobs.running.control import pause_unpaid
 from broker.jobs.running.starts import StartedRuns, StartPlace, start_runs
 from broker.scheduling.cycle import waits
@@ -131,8 +132,11 @@ async def _tell(work: Work, state: CycleState, before: AbstractSet[str]) -> None
         told += waits.notice_set_aside(state.aside, behind=len(state.waits))
     if told:
         present = [notice for notice in told if notice.job_id in memory.jobs]
-        changed = waits.list_changed(await memory.find_told(work), present, work.now)
-        memory.note_told(changed, await queueing.write_waits(work, changed))
+        known = await memory.find_told(work)
+        changed = waits.list_changed(known, present, work.now)
+        written = await queueing.write_waits(work, changed)
+        await note_ended(work, waits.list_ended_causes(known, changed, written))
+        memory.note_told(changed, written)
 
 
 async def has_free_devices(work: Work, memory: CycleMemory) -> bool:

@@ -32,6 +32,18 @@ def list_changed(told: Mapping[str, Told], waits: Iterable[WaitNotice], now: dat
     return [wait for wait in waits if _differs(told.get(wait.job_id, UNTOLD), wait, now)]
 
 
+def list_ended_causes(
+    told: Mapping[str, Told], changed: Iterable[WaitNotice], written: Collection[str]
+) -> dict[str, str]:
+    """List the causes for which jobs wait no longer, by job: those that were told another one now."""
+    ended = {}
+    for wait in changed:
+        before = told.get(wait.job_id, UNTOLD).reason
+        if before is not None and wait.job_id in written and before["code"] != wait.reason["code"]:
+            ended[wait.job_id] = before["code"]
+    return ended
+
+
 def _differs(last: Told, wait: WaitNotice, now: datetime) -> bool:
     before = last.reason
     if before is None:
