@@ -307,6 +307,13 @@ class ChangedSince(DomainError):
     """
 
 
+class StaleSimulation(DomainError):
+    """Settings changed since the simulation, or its window ended too long ago; nothing was applied.
+
+    `errors` names each setting with its value now. Simulate the proposal again, look at the result, and apply that.
+    """
+
+
 class ProtocolMismatch(DomainError):
     """Trainer and broker do not speak the same worker protocol.
 

@@ -9,7 +9,7 @@ from broker.audit.schemas import AuditEntryOut
 from broker.audit.tables import AuditEntry
 from broker.http.edge import OpsWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, Page
+from broker.http.shapes import Cursor, Limit, Moment, Page
 
 router = feature_router("/audit", "operations")
 
@@ -19,11 +19,14 @@ async def list_audit_entries(
     work: OpsWork,
     object_id: Annotated[str | None, Query(description="Only about this object.", examples=["standard"])] = None,
     action: Annotated[str | None, Query(description="Only this operation.", examples=["change_queue"])] = None,
+    actor_id: Annotated[str | None, Query(description="Only by this API key.", examples=["key_01k"])] = None,
+    since: Annotated[Moment | None, Query(description="Only from then on.", examples=["2026-11-24T00:00:00Z"])] = None,
+    until: Annotated[Moment | None, Query(description="Only before then.", examples=["2026-11-25T00:00:00Z"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[AuditEntryOut]:
     """List what staff decided, the newest first."""
-    query = service.select_entries(action=action, object_id=object_id)
+    query = service.select_entries(service.AuditFilter(action, object_id, actor_id, since=since, until=until))
     rows, after = await fetch_page(work.session, query, AuditEntry, limit=limit, cursor=cursor)
     return Page(data=[AuditEntryOut.model_validate(row) for row in rows], next_cursor=after)
 

@@ -11,7 +11,7 @@ CHANGED_EXAMPLE = {"kind": "queue", "id": "standard", "before": {"weight": 100},
 
 
 class ChangedOut(BaseModel):
-    kind: Literal["queue", "pool", "job", "contract_quota", "chart_of_accounts"] = Field(
+    kind: Literal["queue", "pool", "job", "jobs", "contract_quota", "simulation", "chart_of_accounts"] = Field(
         description="Kind of object.", examples=["queue"]
     )
     id: str = Field(description="Its id, or name.", examples=["standard"])

@@ -1,9 +1,12 @@
 """Recording decisions, and reading the record."""
 
 import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
 from broker import errors
 from broker.audit.tables import AuditEntry
@@ -50,9 +53,35 @@ def read_change(entry: AuditEntry) -> Change:
     return Change(told["kind"], told["id"], told["before"], told["after"])
 
 
-def select_entries(**wanted: str | None) -> Select[AuditEntry]:
-    """Select the decisions, all or those with these values in their columns."""
-    return narrow(select(AuditEntry), **wanted)
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which decisions are wanted; None: whichever. `object_id` finds decisions on several jobs by each of them, too."""
+
+    action: str | None = None
+    object_id: str | None = None
+    actor_id: str | None = None
+    actor_role: str | None = None
+    customer_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def select_entries(wanted: AuditFilter) -> Select[AuditEntry]:
+    """Select the decisions that are wanted: by what, by whom, from a moment on and before another."""
+    columns = ("action", "actor_id", "actor_role", "customer_id")
+    query = narrow(select(AuditEntry), **{name: getattr(wanted, name) for name in columns})
+    if wanted.object_id is not None:
+        of_several = AuditEntry.changed["after"].has_key(wanted.object_id)
+        query = query.where(or_(AuditEntry.object_id == wanted.object_id, of_several))
+    if wanted.since is not None:
+        query = query.where(AuditEntry.created_at >= wanted.since)
+    return query if wanted.until is None else query.where(AuditEntry.created_at < wanted.until)
+
+
+async def list_undone(work: Work, entry_ids: Collection[str]) -> dict[str, str]:
+    """List those of some decisions that were taken back, each with the decision that did so."""
+    query = select(AuditEntry.undoes, AuditEntry.id).where(AuditEntry.undoes.in_(entry_ids))
+    return {str(undone): by for undone, by in await work.session.execute(query)} if entry_ids else {}
 
 
 async def get_entry(work: Work, entry_id: str) -> AuditEntry:

@@ -49,6 +49,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.TooLargeForLimit: HTTPStatus.CONFLICT,
     errors.NotUndoable: HTTPStatus.CONFLICT,
     errors.ChangedSince: HTTPStatus.CONFLICT,
+    errors.StaleSimulation: HTTPStatus.CONFLICT,
     errors.ProtocolMismatch: HTTPStatus.UPGRADE_REQUIRED,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,
     errors.EventConflict: HTTPStatus.CONFLICT,

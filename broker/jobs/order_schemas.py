@@ -115,6 +115,24 @@ class JobResumeIn(RequestBody):
         return None if self.max_cost is None else Money.from_decimal(self.max_cost)
 
 
+class PrioritiesIn(RequestBody):
+    """A priority for several jobs at once, by ops."""
+
+    job_ids: list[Annotated[PlainLine, Field(min_length=1, max_length=LONGEST_NAME)]] = Field(
+        min_length=1,
+        max_length=MOST_JOBS,
+        description="A hundred jobs at most.",
+        examples=[["job_01k", "job_02k"]],
+    )
+    priority: int | None = Field(
+        ge=0,
+        le=1_000_000,
+        description="Their own priority, in place of their queue's: the higher goes first; null: their queue's.",
+        examples=[250],
+    )
+    reason: Reason
+
+
 class JobPatch(RequestBody):
     """What of a waiting job is changed: its GPU types by its customer, or its priority, with a reason, by ops."""
 

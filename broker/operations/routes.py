@@ -11,8 +11,9 @@ from broker.http.edge import AnyKey, OpsWork, feature_router
 from broker.http.paging import cut_page
 from broker.http.shapes import Limit, NameCursor, Page
 from broker.operations.announcing import announce
+from broker.operations.applying import apply_simulation
 from broker.operations.overview import OverviewReading
-from broker.operations.schemas import OverviewOut, StandingOut, UndoneOut
+from broker.operations.schemas import AppliedOut, ApplyIn, OverviewOut, StandingOut, UndoneOut
 from broker.operations.undoing import undo_decision
 from broker.operations.views import show_overview, show_standing
 
@@ -65,8 +66,18 @@ async def end_announcement(work: OpsWork, announcement_id: str) -> NoticeOut:
 
 @router.post("/audit/{entry_id}/undo")
 async def undo_audit_entry(work: OpsWork, entry_id: str) -> UndoneOut:
-    """Put back what a decision changed of a queue, a pool or a job's priority, from the next cycle on.
+    """Put back what a decision changed of queues, pools, contracts' quotas or jobs' priorities, from the next cycle on.
 
     Refused where it was changed since, or is undone already. It is a decision of its own, and can be undone.
     """
     return UndoneOut.of(await undo_decision(work, entry_id))
+
+
+@router.post("/queues/simulations/{simulation_id}/apply")
+async def apply_queue_simulation(work: OpsWork, simulation_id: str, body: ApplyIn) -> AppliedOut:
+    """Apply what a simulation proposed, with a reason: all of it, or nothing; it is undone as one decision.
+
+    Refused where a setting was changed since it was asked for, or its window ended more than 30 minutes ago. What no
+    setting is (a pool's machines, a contract's guarantee) is named with where it is decided.
+    """
+    return AppliedOut.of(await apply_simulation(work, simulation_id, body.reason))

@@ -8,8 +8,13 @@ from pydantic import BaseModel, Field
 
 from broker.capacity.model import NodeState, Readiness
 from broker.capacity.schemas import QueueOut
+from broker.http.shapes import Reason, RequestBody
+from broker.operations.applying import Applied
 from broker.operations.standing import Standing
+from broker.scheduling.schemas import EffectsOut
 from broker.work import Change
+
+APPLIED_CURE = "undo it, or raise the limit"
 
 
 class UndoneOut(BaseModel):
@@ -17,7 +22,7 @@ class UndoneOut(BaseModel):
         default="undone_decision", description="Kind of object.", examples=["undone_decision"]
     )
     undoes: str = Field(description="The entry of the decision that was taken back.", examples=["aud_01k"])
-    kind: Literal["queue", "pool", "job", "contract_quota"] = Field(
+    kind: Literal["queue", "pool", "job", "jobs", "contract_quota", "simulation"] = Field(
         description="Kind of what it was about.", examples=["queue"]
     )
     id: str = Field(description="Its id, or name.", examples=["standard"])
@@ -28,6 +33,38 @@ class UndoneOut(BaseModel):
     def of(cls, change: Change) -> "UndoneOut":
         told = {"undoes": change.undoes, "kind": change.kind, "id": change.object_id}
         return cls.model_validate({**told, "before": change.before, "after": change.after})
+
+
+class ApplyIn(RequestBody):
+    reason: Reason
+
+
+class AppliedOut(EffectsOut):
+    object: Literal["applied_simulation"] = Field(
+        default="applied_simulation", description="Kind of object.", examples=["applied_simulation"]
+    )
+    id: str = Field(description="The simulation.", examples=["sim_01k"])
+    before: dict[str, Any] = Field(description="By setting, as it was.", examples=[{"queues standard weight": 100}])
+    after: dict[str, Any] = Field(description="By setting, as it is now.", examples=[{"queues standard weight": 200}])
+    stopping: list[str] = Field(
+        description="The jobs beyond a limit that was lowered: they save, stop, and wait again.", examples=[["job_01k"]]
+    )
+    lost_runs: list[str] = Field(
+        description="The runs that were lost with machines which are down.", examples=[["run_01k"]]
+    )
+
+    @classmethod
+    def of(cls, applied: Applied) -> "AppliedOut":
+        change = applied.change
+        told = cls.tell(applied.effects, "", APPLIED_CURE)
+        return cls(
+            id=change.object_id,
+            before=dict(change.before),
+            after=dict(change.after),
+            stopping=applied.stopping,
+            lost_runs=applied.lost_runs,
+            **told,
+        )
 
 
 class QueueViewOut(QueueOut):

@@ -9,6 +9,7 @@ from broker.capacity import pool_changes, quotas
 from broker.capacity import service as capacity
 from broker.jobs import service as jobs
 from broker.jobs.running import control
+from broker.operations.applying import SIMULATION, put_back_applied, read_applied
 from broker.scheduling import tuning
 from broker.work import Change, Work
 
@@ -78,6 +79,15 @@ async def _put_back_job(work: Work, done: Change) -> None:
     await control.set_priority(work, done.object_id, done.before["priority"], TAKEN_BACK)
 
 
+async def _read_jobs(work: Work, done: Change) -> Values:
+    now = {job.id: job.priority for job in await jobs.load_jobs(work, list(done.after))}
+    return {job_id: now.get(job_id) for job_id in done.after}
+
+
+async def _put_back_jobs(work: Work, done: Change) -> None:
+    await control.set_priorities(work, done.before, TAKEN_BACK)
+
+
 async def _read_quota(work: Work, done: Change) -> Values:
     quota = await quotas.get_quota(work, done.object_id)
     return {name: getattr(quota, name) for name in done.after}
@@ -87,11 +97,17 @@ async def _put_back_quota(work: Work, done: Change) -> None:
     await tuning.set_quota(work, done.object_id, done.before, TAKEN_BACK)
 
 
+async def _put_back_simulation(work: Work, done: Change) -> None:
+    await put_back_applied(work, done, TAKEN_BACK)
+
+
 TAKEN_BACK = "operations took back an earlier decision"
 # By kind of object: how it is now, and how it is put back.
 DOORS: Mapping[str, tuple[Callable[[Work, Change], Awaitable[Values]], Callable[[Work, Change], Awaitable[None]]]] = {
     "queue": (_read_queue, _put_back_queue),
     "pool": (_read_pool, _put_back_pool),
     "job": (_read_job, _put_back_job),
+    control.SEVERAL_JOBS: (_read_jobs, _put_back_jobs),
+    SIMULATION: (read_applied, _put_back_simulation),
     "contract_quota": (_read_quota, _put_back_quota),
 }

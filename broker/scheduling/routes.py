@@ -5,9 +5,10 @@ from broker.capacity import quotas
 from broker.capacity.schemas import ContractQuotaOut, ContractQuotaPatch, PoolPatch, QueuePatch
 from broker.http.edge import JobControl, OpsWork, feature_router
 from broker.http.shapes import PAYMENT_RESPONSES
-from broker.jobs.order_schemas import JobPatch
+from broker.jobs.order_schemas import JobPatch, PrioritiesIn
 from broker.scheduling import simulations, tuning
 from broker.scheduling.schemas import (
+    ChangedPrioritiesOut,
     SimulationIn,
     SimulationOut,
     TunedJobOut,
@@ -91,3 +92,14 @@ async def change_job(work: JobControl, job_id: str, body: JobPatch) -> TunedJobO
         raise errors.Forbidden("Operations alone changes the priority of a job.")
     changes = tuning.JobChanges(body.gpu_types, has_priority, body.priority, body.reason or "")
     return TunedJobOut.of_tuned(*await tuning.tune_job(work, job_id, changes), work.now)
+
+
+@jobs.post("/priorities")
+async def change_priorities(work: OpsWork, body: PrioritiesIn) -> ChangedPrioritiesOut:
+    """Put several jobs before or behind others by one priority, with a reason that their customers read.
+
+    All of them, or none: where one is not there, or is over, nothing changes. It is one decision, and undone as one.
+    """
+    job_ids = list(dict.fromkeys(body.job_ids))
+    effects = await tuning.tune_jobs(work, job_ids, body.priority, body.reason)
+    return ChangedPrioritiesOut.of_tuned(job_ids, body.priority, effects)

@@ -54,6 +54,16 @@ LATER_EXAMPLE = {
     "today": "2026-11-28T10:00:00Z",
     "proposed": "2026-11-28T10:20:00Z",
 }
+BAR_EXAMPLE = {"pool": "a100", "since": "2026-11-28T10:00:00Z", "until": "2026-11-28T11:00:00Z"}
+DRAWN_EXAMPLE = {
+    "job_id": "job_01k",
+    "contract_id": "con_01k",
+    "queue": "standard",
+    "gpus": 1,
+    "came_at": "2026-11-28T09:50:00Z",
+    "today": [BAR_EXAMPLE],
+    "proposed": [BAR_EXAMPLE],
+}
 RESULT_EXAMPLE = {
     "jobs": 123,
     "starts_reproduced": 1.0,
@@ -138,6 +148,18 @@ class TunedJobOut(JobOut, EffectsOut):
         return cls(**JobOut.of(job, now).model_dump(), **cls.tell(effects, "", JOB_CURE))
 
 
+class ChangedPrioritiesOut(EffectsOut):
+    object: Literal["changed_priorities"] = Field(
+        default="changed_priorities", description="Kind of object.", examples=["changed_priorities"]
+    )
+    job_ids: list[str] = Field(description="The jobs, each once.", examples=[["job_01k"]])
+    priority: int | None = Field(description="Their priority from now on; null: their queue's.", examples=[250])
+
+    @classmethod
+    def of_tuned(cls, job_ids: Sequence[str], priority: int | None, effects: Effects) -> "ChangedPrioritiesOut":
+        return cls(job_ids=list(job_ids), priority=priority, **cls.tell(effects, "", JOB_CURE))
+
+
 def _warn_of(whose: str, cure: str, stranded: Sequence[str]) -> StrandedOut:
     named = ", ".join(stranded[:MOST_NAMED_IN_TEXT]) + (", …" if len(stranded) > MOST_NAMED_IN_TEXT else "")
     many = "1 waiting job" if len(stranded) == 1 else f"{len(stranded)} waiting jobs"
@@ -214,6 +236,22 @@ class LaterStartOut(BaseModel):
     )
 
 
+class BarOut(BaseModel):
+    pool: str = Field(description="The pool.", examples=["a100"])
+    since: datetime = Field(description="From then on (UTC).", examples=["2026-11-28T10:00:00Z"])
+    until: datetime = Field(description="Until then, or the end of the window.", examples=["2026-11-28T11:00:00Z"])
+
+
+class DrawnJobOut(BaseModel):
+    job_id: str = Field(description="The job.", examples=["job_01k"])
+    contract_id: str = Field(description="Its contract.", examples=["con_01k"])
+    queue: str = Field(description="Its queue.", examples=["standard"])
+    gpus: int = Field(description="GPUs that it needs.", examples=[1])
+    came_at: datetime = Field(description="When it came, or came back (UTC).", examples=["2026-11-28T09:50:00Z"])
+    today: list[BarOut] = Field(description="When and where it ran; `[]`: not in the window.", examples=[[BAR_EXAMPLE]])
+    proposed: list[BarOut] = Field(description="When it would have.", examples=[[BAR_EXAMPLE]])
+
+
 class ComparisonOut(BaseModel):
     jobs: int = Field(description="Jobs of the window; one that came back counts again.", examples=[123])
     starts_reproduced: float | None = Field(
@@ -229,6 +267,19 @@ class ComparisonOut(BaseModel):
     later: list[LaterStartOut] = Field(
         description="The first thousand of them, the latest first.", examples=[[LATER_EXAMPLE]]
     )
+    earlier_count: int = Field(
+        default=0, description="Jobs that would have started over a minute earlier, or at all.", examples=[4]
+    )
+    drawn: list[DrawnJobOut] = Field(
+        default_factory=list,
+        description="When the 200 jobs ran whose start moves the most, and when they would have, by arrival.",
+        examples=[[DRAWN_EXAMPLE]],
+    )
+    starved: tuple[int, int] = Field(
+        default=(0, 0),
+        description="Jobs that wait at the window's end since an hour or more and have not run in it: today, proposed.",
+        examples=[[0, 2]],
+    )
 
 
 class SimulationOut(BaseModel):
@@ -243,6 +294,11 @@ class SimulationOut(BaseModel):
     )
     progress: float = Field(description="Share of the work that is done.", examples=[1.0])
     proposal: dict[str, Any] = Field(description="What was proposed.", examples=[PROPOSAL_EXAMPLE])
+    settings: dict[str, dict[str, dict[str, Any]]] | None = Field(
+        description="What was set of queues, pools and the contracts that it names when it was asked for, by name;"
+        " null: it is of before.",
+        examples=[{"queues": {"standard": {"priority": 100}}}],
+    )
     begins_at: datetime = Field(description="Begin of the window.", examples=["2026-11-28T00:00:00Z"])
     ends_at: datetime = Field(description="Its end.", examples=["2026-11-29T00:00:00Z"])
     fault: Annotated[str | None, Field(description="Why it failed, and the cure.", examples=[None])]

@@ -1,7 +1,7 @@
 """Simulations that ops asked for: a recorded window under what is proposed, worked out in the background."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import and_, or_, select
 
 from broker.errors import NotFound, invalid_field
 from broker.scheduling.cycle.recorder import read_records
+from broker.scheduling.settings import read_settings
 from broker.scheduling.simulation.comparison import Comparison, compare_replays
 from broker.scheduling.simulation.played import PlayedTurn
 from broker.scheduling.simulation.proposal import read_proposal
@@ -38,7 +39,7 @@ async def request_simulation(
 ) -> QueueSimulation:
     """Ask for a simulation, which is begun soon. Raises: InvalidRequest, which names the field."""
     try:
-        read_proposal(proposal)
+        changes = read_proposal(proposal)
     except BadProposal as error:
         raise invalid_field("proposal", str(error)) from error
     ends_at = ends_at or work.now
@@ -50,6 +51,7 @@ async def request_simulation(
         id=work.new_id("sim"),
         status=QUEUED,
         proposal=dict(proposal),
+        settings=await _keep_settings(work, changes.contracts),
         begins_at=begins_at,
         ends_at=ends_at,
         result=None,
@@ -63,7 +65,17 @@ async def request_simulation(
     return row
 
 
+async def _keep_settings(work: Work, contract_ids: Collection[str]) -> dict[str, Any]:
+    return {kind: dict(named) for kind, named in (await read_settings(work, contract_ids)).items()}
+
+
+async def list_simulations(work: Work, *, limit: int) -> Sequence[QueueSimulation]:
+    """List the simulations that were asked for last, the newest first."""
+    return (await work.session.scalars(select(QueueSimulation).order_by(QueueSimulation.id.desc()).limit(limit))).all()
+
+
 async def get_simulation(work: Work, simulation_id: str) -> QueueSimulation:
+    """Get a simulation. Raises: NotFound."""
     row = await work.session.get(QueueSimulation, simulation_id)
     if row is None:
         raise NotFound("simulation", simulation_id)

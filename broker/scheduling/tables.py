@@ -37,6 +37,7 @@ class PlanningLeader(Base):
 class QueueSimulation(Base):
     """A recorded window under what is proposed: asked for by ops, worked out in the background.
 
+    `settings` are those of queues, pools and the contracts that it names when it was asked for; null: it is of before.
     `result` is there once `status` is done, `fault` once it is failed. `progress` is the share that is done, as of
     `began_at`, when a process took it up or told of it last.
     """
@@ -46,6 +47,7 @@ class QueueSimulation(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     status: Mapped[str]
     proposal: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    settings: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     begins_at: Mapped[datetime] = moment_column()
     ends_at: Mapped[datetime] = moment_column()
     result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))

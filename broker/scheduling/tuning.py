@@ -11,7 +11,7 @@ from broker.capacity.quotas import ContractQuota, change_quota, get_quota
 from broker.capacity.readiness import JudgedPool, get_pool
 from broker.capacity.service import Queue, change_queue, get_queue
 from broker.jobs.admitting.changed_types import change_types
-from broker.jobs.running.control import set_priority
+from broker.jobs.running.control import set_priorities, set_priority
 from broker.jobs.running.notices import tell_jobs_on
 from broker.jobs.running.runs import list_runs_on, lose_run
 from broker.jobs.service import Job, get_job
@@ -140,6 +140,17 @@ async def tune_job(work: Work, job_id: str, changes: JobChanges) -> tuple[Job, E
         await _change_job(work, job_id, changes)
     effects.stranded = [job for job in effects.stranded if job.job_id == job_id]
     return await get_job(work, job_id), effects
+
+
+async def tune_jobs(work: Work, job_ids: Sequence[str], priority: int | None, reason: str) -> Effects:
+    """Put several jobs at one priority, all or none; returns which waiting jobs that lets start.
+
+    Raises: as `set_priorities` does.
+    """
+    async with measure_effects(work) as effects:
+        await set_priorities(work, dict.fromkeys(job_ids, priority), reason)
+    effects.stranded = []
+    return effects
 
 
 async def _change_job(work: Work, job_id: str, changes: JobChanges) -> None:

@@ -289,6 +289,8 @@ ANSWERS = {
     "POST /v1/audit/{entry_id}/undo": FORBIDDEN,
     "POST /v1/queues/simulations": FORBIDDEN,
     "GET /v1/queues/simulations/{simulation_id}": FORBIDDEN,
+    "POST /v1/queues/simulations/{simulation_id}/apply": FORBIDDEN,
+    "POST /v1/jobs/priorities": FORBIDDEN,
     "GET /v1/agents": FORBIDDEN,
     "GET /v1/agents/{agent_id}": FORBIDDEN,
     "POST /v1/runs/{run_id}/claim": FORBIDDEN,

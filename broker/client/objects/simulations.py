@@ -57,6 +57,8 @@ class Comparison(TypedDict):
     pools: list[PoolComparison]
     later_count: int
     later: list[LaterStart]
+    earlier_count: int
+    starved: tuple[int, int]
 
 
 class QueueSimulation(TypedDict):

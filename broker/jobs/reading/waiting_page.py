@@ -79,7 +79,7 @@ COLUMNS = (
     Job.priority,
     Job.gpus,
     Job.gpu_types[0]["sku"].as_string(),
-    LEFT_SECONDS,
+    cast(LEFT_SECONDS, BigInteger),
     Job.pending_reason,
     Job.expected_start,
     Job.latest_start,
@@ -93,19 +93,13 @@ async def read_line_page(work: Work, wanted: LineFilter, *, limit: int, offset: 
     condition = _match(wanted)
     total = await work.session.scalar(select(func.count()).select_from(Job).where(condition))
     query = select(*COLUMNS).where(condition).order_by(*IN_ORDER).limit(limit).offset(offset)
-    rows = [_read(*row) for row in await work.session.execute(query)]
-    return LinePage(rows, total or 0)
+    return LinePage([LineRow(*row) for row in await work.session.execute(query)], total or 0)
 
 
 async def list_ahead(work: Work, position: int, *, limit: int) -> list[LineRow]:
     """List those whose place is before this one, the nearest first."""
     query = select(*COLUMNS).where(IS_WAITING, position > PLACE).order_by(PLACE.desc(), Job.id.desc()).limit(limit)
-    return [_read(*row) for row in await work.session.execute(query)]
-
-
-def _read(*values: Any) -> LineRow:
-    *before, left, reason, expected, latest, is_expedited, created_at = values
-    return LineRow(*before, int(left or 0), reason or None, expected, latest, is_expedited, created_at)
+    return [LineRow(*row) for row in await work.session.execute(query)]
 
 
 def _match(wanted: LineFilter) -> ColumnElement[bool]:

@@ -15,6 +15,9 @@ from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 
+# The kind of a decision on several jobs at once: what it changed is by job.
+SEVERAL_JOBS = "jobs"
+
 
 async def cancel_job(work: Work, job_id: str) -> Job:
     """Cancel a job: at once where it holds no devices, else as soon as its run has stopped. What it used is billed.
@@ -65,6 +68,17 @@ async def set_priority(work: Work, job_id: str, priority: int | None, reason: st
     record_event(work, job, "priority_changed", {"priority": priority, "reason": reason})
     await wake_dispatcher(work.session)
     return job
+
+
+async def set_priorities(work: Work, priorities: Mapping[str, int | None], reason: str) -> None:
+    """Put several jobs each at a priority of its own, as `set_priority` does: all, or none; one decision on record.
+
+    Raises: NotFound, IllegalTransition, which name the job.
+    """
+    jobs = [await set_priority(work, job_id, priorities[job_id], reason) for job_id in sorted(priorities)]
+    noted = {change.object_id: change.before["priority"] for change in work.changes[-len(jobs) :] if change.after}
+    after = {job_id: priorities[job_id] for job_id in noted}
+    work.note_change(SEVERAL_JOBS, f"{len(jobs)} jobs", noted, after)
 
 
 async def list_queued_without_contract(work: Work) -> list[str]:

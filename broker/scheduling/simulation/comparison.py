@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from broker.scheduling.simulation.drawn import DrawnJob, count_starved, draw_jobs
 from broker.scheduling.simulation.group_measures import (
     Group,
     GroupMeasures,
@@ -48,11 +49,17 @@ class LaterStart:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`later` is in order of how much later, those that would not have started at all first."""
+    """`later` is in order of how much later, those that would not have started at all first.
+
+    `drawn` are the jobs whose start moves the most; `starved` counts those that wait and wait, today and as proposed.
+    """
 
     groups: tuple[GroupComparison, ...]
     pools: tuple[PoolComparison, ...]
     later: tuple[LaterStart, ...]
+    drawn: tuple[DrawnJob, ...] = ()
+    starved: tuple[int, int] = (0, 0)
+    earlier_count: int = 0
 
 
 def compare_replays(today: Replayed, proposed: Replayed) -> Comparison:
@@ -71,7 +78,14 @@ def compare_replays(today: Replayed, proposed: Replayed) -> Comparison:
         PoolComparison(pool, now.get(pool, NOTHING_OFFERED), then.get(pool, NOTHING_OFFERED))
         for pool in sorted(now.keys() | then.keys())
     ]
-    return Comparison(tuple(groups), tuple(pools), tuple(_list_later(today.turns, proposed.turns)))
+    return Comparison(
+        tuple(groups),
+        tuple(pools),
+        tuple(_list_later(today.turns, proposed.turns)),
+        draw_jobs(today, proposed),
+        (count_starved(today), count_starved(proposed)),
+        len(_list_later(proposed.turns, today.turns)),
+    )
 
 
 def _list_later(today: Sequence[PlayedTurn], proposed: Sequence[PlayedTurn]) -> list[LaterStart]:

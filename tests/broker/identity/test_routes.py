@@ -305,6 +305,8 @@ WHO_MAY = {
     "PATCH /v1/queues/{name}": {"admin", "ops"},
     "POST /v1/queues/simulations": {"admin", "ops"},
     "GET /v1/queues/simulations/{simulation_id}": {"admin", "ops"},
+    "POST /v1/queues/simulations/{simulation_id}/apply": {"admin", "ops"},
+    "POST /v1/jobs/priorities": {"admin", "ops"},
     "GET /v1/agents": {"admin", "ops"},
     "GET /v1/agents/{agent_id}": {"admin", "ops"},
     "GET /v1/quarantined-usage": {"admin", "finance"},

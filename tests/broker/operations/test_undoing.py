@@ -132,3 +132,32 @@ async def test_job_that_is_over_has_no_place_to_change(api: Api) -> None:
     await api.post(f"/jobs/{job_id}/cancel")
     refused = await api.call("PATCH", f"/jobs/{job_id}", json={"priority": 5, "reason": "x"}, expect=409)
     assert "cancelled" in refused.json()["detail"]
+
+
+async def test_several_jobs_are_put_at_one_priority_with_one_reason_or_none_and_it_is_taken_back_as_one(
+    api: Api, system: System
+) -> None:
+    customer = await make_ready_customer(api)
+    jobs = [(await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"] for _each in range(3)]
+    await api.call("PATCH", f"/jobs/{jobs[0]}", json={"priority": 7, "reason": "first"}, expect=200)
+    body = {"job_ids": [*jobs, jobs[0]], "priority": 400, "reason": "their fair"}
+    await api.post("/jobs/priorities", {**body, "job_ids": [*jobs, "job_none"]}, expect=404)
+    assert (await api.get(f"/jobs/{jobs[1]}"))["priority"] is None, "all, or none"
+    told = await api.post("/jobs/priorities", body)
+    assert (told["job_ids"], told["priority"], told["frees"]) == (jobs, 400, 0)
+    entry = (await api.get("/audit", object_id=jobs[2], limit=1))["data"][0]
+    assert entry["changed"]["before"] == {jobs[0]: 7, jobs[1]: None, jobs[2]: None}
+    await api.post(f"/audit/{entry['id']}/undo")
+    assert [(await api.get(f"/jobs/{job}"))["priority"] for job in jobs] == [7, None, None]
+
+
+async def test_decisions_are_found_by_who_and_when(api: Api, clock: Any) -> None:
+    entry = await change(api, "/queues/standard", weight=300)
+    made = await api.get(f"/audit/{entry}")
+    clock.advance(hours=1)
+    later = await change(api, "/queues/standard", weight=200)
+    mine = await api.get("/audit", actor_id=made["actor_id"], since=clock.now.isoformat())
+    assert [each["id"] for each in mine["data"]] == [later]
+    before = await api.get("/audit", until=clock.now.isoformat(), action="change_queue")
+    assert [each["id"] for each in before["data"]] == [entry]
+    assert (await api.get("/audit", actor_id="key_none"))["data"] == []
