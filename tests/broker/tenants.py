@@ -14,7 +14,7 @@ from broker.datasets.service import get_dataset
 from broker.datasets.token_counts import CountKey
 from broker.jobs.running.locked_run import lock_any_run
 from broker.jobs.running.lost_work import note_marks
-from broker.jobs.tables import Eviction, LostWorkRecord, StartPromise
+from broker.jobs.tables import Eviction, LostWorkRecord, StartPromise, WaitCause
 from broker.ledger.service import Mark
 from broker.ledger.tables import RateCorrection
 from broker.notices.model import Happening
@@ -146,6 +146,8 @@ async def keep_lost_work(system: System, run_id: str) -> None:
         told = dict.fromkeys(("told_at", "p50", "p90", "latest", "started_at", "closed_at"), work.now)
         job = {"customer_id": locked.job.customer_id, "job_id": locked.job.id, "queue": locked.job.queue}
         work.session.add(StartPromise(**job, **told, gpus=1, slips=0))
+        whose = {"customer_id": locked.job.customer_id, "job_id": locked.job.id}
+        work.session.add(WaitCause(**whose, code="no_open_pool", ended_at=work.now))
         line = {"unit": "tokens", "unit_price": 1, "billable": False, "rate_card_version": "x", "quantity": 1}
         months = {"month": "2027-01", "corrected_month": "2026-10", "used_month": "2026-10", "amount_micros": 0}
         work.session.add(RateCorrection(**own, **line, **months, contract_id=locked.job.contract_id))
