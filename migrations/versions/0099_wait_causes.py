@@ -36,6 +36,10 @@ def upgrade() -> None:
     op.execute(f"CREATE POLICY own_rows ON wait_causes USING ({OWN_ROWS}) WITH CHECK ({OWN_ROWS})")
     op.execute(f"CREATE POLICY rows_of_batch ON wait_causes USING ({IN_BATCH}) WITH CHECK ({IN_BATCH})")
     op.execute(f"GRANT SELECT, INSERT ON wait_causes TO {APP_ROLE}")
+    op.execute(
+        "CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON wait_causes"
+        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+    )
     op.execute(f"GRANT USAGE, SELECT ON SEQUENCE wait_causes_id_seq TO {APP_ROLE}")
 
 

@@ -36,6 +36,7 @@ RECORDS = (
     "checkpoint_marks",
     "lost_work",
     "evictions",
+    "wait_causes",
     "arrears_changes",
     "arrears_extensions",
     "arrears_deletions",
