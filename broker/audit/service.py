@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 
 from broker import errors
 from broker.audit.tables import AuditEntry
@@ -90,6 +90,17 @@ async def get_entry(work: Work, entry_id: str) -> AuditEntry:
     if entry is None:
         raise errors.NotFound("decision", entry_id)
     return entry
+
+
+async def find_last_of(work: Work, actor_id: str, object_id: str | None) -> AuditEntry | None:
+    """Find the last decision of somebody, on an object or whatever it was on."""
+    query = select_entries(AuditFilter(actor_id=actor_id, object_id=object_id))
+    return (await work.session.scalars(query.order_by(AuditEntry.id.desc()).limit(1))).one_or_none()
+
+
+async def count_entries(work: Work, wanted: AuditFilter) -> int:
+    """Count the decisions that are wanted."""
+    return await work.session.scalar(select(func.count()).select_from(select_entries(wanted).subquery())) or 0
 
 
 async def find_undoing(work: Work, entry_id: str) -> AuditEntry | None:

@@ -109,9 +109,11 @@ class QueuePatch(RequestBody):
         examples=[2],
     )
 
+    reason: Reason | None = Field(default=None, description="Why, for the record.", examples=["their fair"])
+
     def list_changes(self) -> dict[str, Any]:
         """List what is to change; null takes away what may be absent, and changes nothing else; a pool counts once."""
-        sent = self.model_dump(include=self.model_fields_set)
+        sent = self.model_dump(include=self.model_fields_set - {"reason"})
         if self.allowed_pools is not None:
             sent["allowed_pools"] = list(dict.fromkeys(self.allowed_pools))
         return {name: value for name, value in sent.items() if value is not None or name in REMOVABLE}
@@ -232,6 +234,7 @@ class PoolPatch(RequestBody):
         description="All times at which it is worked on, in the place of those told before; `[]`: none.",
         examples=[[{"begins_at": "2026-12-01T02:00:00Z", "ends_at": "2026-12-01T04:00:00Z"}]],
     )
+    reason: Reason | None = Field(default=None, description="Why, for the record.", examples=["a fan is broken"])
 
     def read_changes(self) -> PoolChanges:
         """Read what is to change."""

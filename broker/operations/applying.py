@@ -13,7 +13,6 @@ from broker.scheduling.cycle.live import CYCLE_LOCK
 from broker.scheduling.cycle.outlook import Effects
 from broker.scheduling.proposed_settings import Setting, read_proposed_settings
 from broker.scheduling.settings import list_differences, read_settings
-from broker.scheduling.tables import QueueSimulation
 from broker.work import Change, Work
 
 SIMULATION = "simulation"
@@ -51,7 +50,7 @@ async def apply_simulation(work: Work, simulation_id: str, reason: str) -> Appli
     return applied
 
 
-async def require_fresh(work: Work, row: QueueSimulation) -> None:
+async def require_fresh(work: Work, row: simulations.QueueSimulation) -> None:
     """Require that nothing has changed since a simulation was asked for, which was lately. Raises: StaleSimulation."""
     age = work.now - row.ends_at
     if age > FRESH_FOR:

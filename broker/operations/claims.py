@@ -19,7 +19,8 @@ from broker.scheduling.planning.values.pools import PoolState
 class Facts:
     """What is read at one moment. `guaranteed`: GPUs by contract and type; `used`: decayed, by contract.
 
-    `weights` are those that ops gave contracts, in hundredths; of others it is 100.
+    `weights` are those that ops gave contracts, in hundredths; of others it is 100. `limits`: the most GPUs that ops
+    lets contracts hold at one time; None, or none told: as many as there are.
     """
 
     now: datetime
@@ -30,6 +31,7 @@ class Facts:
     guaranteed: Mapping[tuple[str, str], int] = field(default_factory=dict)
     used: Mapping[str, int] = field(default_factory=dict)
     weights: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def capacity(self) -> dict[str, int]:

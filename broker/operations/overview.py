@@ -74,8 +74,10 @@ async def read_overview(work: Work, usage: UsageReading) -> Overview:
     }
     concerned = {each.contract_id for each in waiting} | {each.contract_id for each in holders}
     concerned |= {contract_id for contract_id, _sku in guaranteed}
-    weights = {name: quota.weight for name, quota in (await quotas.list_quotas(work, concerned)).items()}
-    facts = Facts(now, states, queues, holders, waiting, guaranteed, await usage.read(work), weights)
+    set_by_ops = await quotas.list_quotas(work, concerned)
+    weights = {name: quota.weight for name, quota in set_by_ops.items()}
+    limits = {name: quota.max_gpus for name, quota in set_by_ops.items()}
+    facts = Facts(now, states, queues, holders, waiting, guaranteed, await usage.read(work), weights, limits)
     claims = list_claims(facts)
     standings = [
         standing

@@ -24,6 +24,8 @@ from broker.scheduling.tables import QueueSimulation
 from broker.system import System
 from broker.work import Work
 
+__all__ = ["QueueSimulation", "get_simulation", "list_simulations", "request_simulation", "run_next_simulation"]
+
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 LONGEST_WINDOW = timedelta(days=31)
 # One of which nothing is heard for longer is taken over: its process has ended.
