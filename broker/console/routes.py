@@ -21,8 +21,7 @@ MENU = (CUSTOMER_MENU, FINANCE_MENU, OPS_MENU)
 
 
 def add_console(app: FastAPI) -> None:
-    """Add the console to the application."""
-    app.state.console_menu = MENU
+    """Add the console's routes to the application, which hands over the menu."""
     for router in ROUTERS:
         app.include_router(router)
 

@@ -11,6 +11,14 @@ def N_(words: str) -> str:  # noqa: N802 (the name by which catalogues are colle
     return words
 
 
+ROLE_NAMES = {
+    Role.CUSTOMER: N_("customer"),
+    Role.FINANCE: N_("finance"),
+    Role.OPS: N_("ops"),
+    Role.ADMIN: N_("administrator"),
+}
+
+
 @dataclass(frozen=True)
 class MenuItem:
     """A page of the menu: its address, its name, and the letter that goes there after `g`."""

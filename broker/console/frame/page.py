@@ -24,7 +24,7 @@ from broker.console.frame.csrf import make_csrf_token, require_csrf_token, requi
 from broker.console.frame.formats import Formats
 from broker.console.frame.forms import Submitted, read_submitted
 from broker.console.frame.locale import Preferences, read_preferences
-from broker.console.frame.menu import MenuGroup, list_groups
+from broker.console.frame.menu import ROLE_NAMES, MenuGroup, list_groups
 from broker.console.frame.problem import read_problem
 from broker.console.frame.security import secure
 from broker.console.frame.templating import load_environment, render
@@ -54,6 +54,11 @@ class Page:
     @property
     def role(self) -> Role:
         return self.caller.actor.role
+
+    @property
+    def role_name(self) -> str:
+        """Name the role, in words that a template translates."""
+        return ROLE_NAMES[self.role]
 
     @property
     def now(self) -> datetime:
@@ -118,7 +123,13 @@ def change_query(path: str, query: str, changes: Mapping[str, str | int | None])
 
 def list_told(request: Request, preferences: Preferences) -> dict[str, Any]:
     """List what every template is told, whether somebody is signed in or not."""
-    return {"preferences": preferences, "version": broker.__version__, "path": request.url.path, "page": None}
+    return {
+        "preferences": preferences,
+        "version": broker.__version__,
+        "path": request.url.path,
+        "time_zone": request.app.state.services.settings.time_zone,
+        "page": None,
+    }
 
 
 class ConsoleRoute(APIRoute):
@@ -205,11 +216,17 @@ async def show_error(request: Request, error: Exception) -> Response:
         "page": page,
         "problem": problem,
         "now": services.now,
-        "retry": str(request.url) if request.method == "GET" else None,
+        "is_part": find_part(request) is not None,
+        "retry": str(request.url) if request.method == "GET" and is_passing(answer.status_code) else None,
     }
-    html = render(environment, "frame/problem.html", "problem" if find_part(request) else None, told)
+    html = render(environment, "frame/problem.html", "problem" if told["is_part"] else None, told)
     kept = {name: value for name, value in answer.headers.items() if name.lower() in {"retry-after", "x-request-id"}}
     return HTMLResponse(html, answer.status_code, headers=kept)
+
+
+def is_passing(status: int) -> bool:
+    """Tell whether trying again may help: the broker failed, is busy, or was asked too often at once."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def page_for(*roles: Role) -> Callable[..., Coroutine[Any, Any, Page]]:
