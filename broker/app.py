@@ -23,6 +23,7 @@ from broker.billing.routes import router as billing
 from broker.billing.vouchers.routes import router as vouchers
 from broker.capacity.cost_rate_routes import router as cost_rates
 from broker.capacity.routes import router as capacity
+from broker.console.frame.live import Streams
 from broker.console.routes import MENU, add_console
 from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
@@ -200,7 +201,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     limits = TimeLimits(settings.lock_seconds, settings.statement_seconds)
     app.state.reads = SharedReads(system.database, app.state.turnstile, limits)
     app.state.month_checks = MONTH_CHECKS
-    app.state.console_menu = MENU
+    app.state.console_menu, app.state.console_streams = MENU, Streams()
     app.state.metrics = Metrics(system)
     app.state.submissions = Submissions(settings.turn_seconds)
     if settings.stripe_api_key is not None:

@@ -45,10 +45,15 @@ async def ask_api(
         headers[KEY_HEADER] = key
     if (request_id := find_request_id()) is not None:
         headers[REQUEST_ID_HEADER] = request_id
-    transport = httpx.ASGITransport(request.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url=str(request.base_url), headers=headers) as client:
+    async with open_client(request, headers) as client:
         answered = await client.request(method, path, json=json, params=params, files=files, data=data)
     return _read_answer(answered)
+
+
+def open_client(request: Request, headers: Mapping[str, str]) -> httpx.AsyncClient:
+    """Open a client of this very application, at the address by which the browser knows it."""
+    transport = httpx.ASGITransport(request.app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=str(request.base_url), headers=headers)
 
 
 def _read_answer(answered: httpx.Response) -> Answer:

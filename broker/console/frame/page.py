@@ -5,6 +5,7 @@ before its handler: it comes from this console and from this session. Its handle
 which has a transaction of its own, and begins one only to show the form again.
 """
 
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ from broker.work import Role, Work
 PREFIX = "/console"
 SIGN_IN = f"{PREFIX}/sign-in"
 SESSION_COOKIE = "broker_session"
+# Which panels of a page a stream asks for, and whether none of them will change any more (`frame/live.py`).
+PARTS_HEADER, OVER_HEADER = "X-Console-Parts", "X-Console-Over"
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -82,10 +85,10 @@ class Page:
         """Begin the page's own transaction. Raises: Unauthenticated, Busy, TooManyAtOnce."""
         return await self.caller.begin()
 
-    async def ask(self, method: str, path: str, json: Any = None, **options: Any) -> Answer:
+    async def ask(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         """Ask the REST API as this person (`frame/api.py`), before a transaction is begun."""
         assert self.caller.work is None, "the API has a transaction of its own: ask it before this page begins one"
-        return await ask_api(self.request, self.token, method, path, json, **options)
+        return await ask_api(self.request, self.token, method, path, body, **options)
 
     async def read_form(self) -> Submitted:
         return await read_submitted(self.request)
@@ -94,10 +97,23 @@ class Page:
         """Write the address of this page with some parameters changed; None takes one away."""
         return change_query(self.request.url.path, self.request.url.query, changes)
 
-    def show(self, template: str, *, status: int = 200, **told: Any) -> HTMLResponse:
-        """Show a template: all of it, or where a panel alone is asked for the block of that name."""
+    @property
+    def address(self) -> str:
+        """Write the address of this page, with its query."""
+        return change_query(self.request.url.path, self.request.url.query, {})
+
+    def show(self, template: str, *, status: int = 200, is_over: bool = False, **told: Any) -> HTMLResponse:
+        """Show a template: all of it, or where a panel alone is asked for the block of that name.
+
+        `is_over`: nothing of a live page will change any more, so that its stream ends.
+        """
         environment = load_environment(self.preferences.language, self.caller.services.settings.time_zone)
-        told = {**list_told(self.request, self.preferences), **told, "page": self, "now": self.now}
+        told = {**list_told(self.request, self.preferences), **told, "page": self, "now": self.now, "is_over": is_over}
+        parts = self.request.headers.get(PARTS_HEADER)
+        if parts is not None:
+            rendered = {each: render(environment, template, each, told) for each in parts.split(",")}
+            headers = {OVER_HEADER: "1"} if is_over else {}
+            return HTMLResponse(json.dumps(rendered), 200, headers, "application/json")
         return HTMLResponse(render(environment, template, self.part, told), status)
 
     def go_to(self, path: str) -> Response:

@@ -63,6 +63,22 @@
   }
   document.addEventListener("toast", (event) => toast(event.detail?.value ?? event.detail));
 
+  // A live page says how old it is as soon as two heartbeats are missing; a page that nobody sees is not followed.
+  const live = find("#live");
+  if (live) {
+    let last = Date.now(), seen = last, over = false;
+    live.addEventListener("alive", () => { last = Date.now(); });
+    live.addEventListener("over", () => { over = true; });
+    document.addEventListener("visibilitychange", () => { seen = Date.now(); });
+    setInterval(() => {
+      const age = Math.round((Date.now() - last) / 1000);
+      const paused = !over && age > 8 && Date.now() - seen > 3000;
+      if (paused && !live.textContent) say(live.dataset.paused.replace("{}", age));
+      live.textContent = paused ? live.dataset.paused.replace("{}", age) : "";
+      document.body.classList.toggle("is-stale", paused);
+    }, 1000);
+  }
+
   if (!location.hash && !find("[autofocus]")) find("h1")?.focus({ preventScroll: true });
   const help = find("[data-help]");
   if (help && find("#keys")) help.hidden = false;

@@ -1,0 +1,140 @@
+"""Live pages: one stream for a page, which sends the panels that have changed since, and a heartbeat.
+
+Each look asks for the page itself, in process, as the session that follows it: roles, tenancy and the session's end are
+the page's own. What is sent is the state of a panel, not what happened; so the id of an event is the digests of all
+panels, and who comes back with it as `Last-Event-ID` gets those that are not as it has them.
+"""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Header, Response
+from fastapi.sse import EventSourceResponse, format_sse_event
+from markupsafe import Markup
+
+from broker import errors
+from broker.console.frame.api import open_client
+from broker.console.frame.page import OVER_HEADER, PARTS_HEADER, PREFIX, AnyPage, Page, page_router
+
+LOOK_SECONDS = 2.0
+LONGEST_SECONDS = 900.0
+MOST_OF_ONE, MOST_OF_ALL = 12, 200
+MOST_PARTS = 8
+DIGEST_LENGTH = 8
+
+ADDRESS = f"{PREFIX}/live"
+
+router = page_router()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look has found: the panels as they are; whether nothing will change any more; or that nobody may look.
+
+    `parts` is None where the page could not be read at the moment.
+    """
+
+    parts: Mapping[str, str] | None
+    is_over: bool = False
+
+
+@dataclass
+class Streams:
+    """The streams that this process serves, by whom they are for."""
+
+    open: Counter[str] = field(default_factory=Counter)
+
+    def require_room(self, owner: str) -> None:
+        """Refuse another stream where too many are open. Raises: Busy, TooManyAtOnce."""
+        if self.open[owner] >= MOST_OF_ONE:
+            raise errors.TooManyAtOnce(f"{MOST_OF_ONE} live pages of yours are open already.", retry_after_seconds=10)
+        if self.open.total() >= MOST_OF_ALL:
+            raise errors.Busy("As many live pages are open as this process serves.", retry_after_seconds=10)
+
+    @contextmanager
+    def count(self, owner: str) -> Iterator[None]:
+        """Count a stream for as long as the block lasts."""
+        self.open[owner] += 1
+        try:
+            yield
+        finally:
+            self.open[owner] -= 1
+            self.open += Counter()  # without those who have none
+
+
+@router.get("/live")
+async def stream_page(
+    page: AnyPage, of: str, parts: str, last: Annotated[str, Header(alias="Last-Event-ID")] = ""
+) -> Response:
+    """Stream some panels of a page. Raises: InvalidRequest, Busy, TooManyAtOnce."""
+    wanted = parts.split(",")
+    if not of.startswith(f"{PREFIX}/") or of.startswith(ADDRESS):
+        raise errors.invalid_field("of", "is no page of the console")
+    if len(wanted) > MOST_PARTS:
+        raise errors.invalid_field("parts", f"has more than {MOST_PARTS}")
+    streams: Streams = page.request.app.state.console_streams
+    owner = page.caller.actor.id
+    streams.require_room(owner)
+
+    async def stream() -> AsyncIterator[bytes]:
+        with streams.count(owner):
+            async for event in follow(lambda: look_at(page, of, wanted), wanted, last):
+                yield event
+
+    return EventSourceResponse(stream(), headers={"X-Accel-Buffering": "no"})
+
+
+async def look_at(page: Page, address: str, parts: Sequence[str]) -> Look:
+    """Look at panels of a page, as the person who follows it."""
+    headers = {"Cookie": page.request.headers.get("cookie", ""), PARTS_HEADER: ",".join(parts)}
+    headers["Accept-Language"] = page.preferences.tag
+    async with open_client(page.request, headers) as client:
+        answered = await client.get(address)
+    if answered.status_code == HTTPStatus.OK:
+        return Look(answered.json(), is_over=OVER_HEADER in answered.headers)
+    if answered.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Look(None)
+    return Look({}, is_over=True)  # it is not this person's any more, or nobody is signed in
+
+
+async def follow(
+    look: Callable[[], Awaitable[Look]], parts: Sequence[str], last: str, *, seconds: float = LOOK_SECONDS
+) -> AsyncIterator[bytes]:
+    """Send the panels that change, a heartbeat with each look that has succeeded, and in the end that it is over.
+
+    It ends after a while, too, without saying that it is over: then the browser comes back.
+    """
+    known = dict(zip(parts, last.split("."), strict=False))
+    ends_at = asyncio.get_running_loop().time() + LONGEST_SECONDS
+    while asyncio.get_running_loop().time() < ends_at:
+        found = await look()
+        if found.parts is not None:
+            changed = {each: html for each, html in found.parts.items() if known.get(each) != digest(html)}
+            known |= {each: digest(html) for each, html in found.parts.items()}
+            if changed:
+                yield format_sse_event(
+                    data_str=write_parts(changed), id=".".join(known.get(each, "") for each in parts)
+                )
+            yield format_sse_event(event="alive", data_str="")
+        if found.is_over:
+            yield format_sse_event(event="over", data_str="")
+            return
+        await asyncio.sleep(seconds)
+
+
+def write_parts(parts: Mapping[str, str]) -> str:
+    """Write panels so that each takes the place of the one of its id; what has not changed in it stays as it is."""
+    return "".join(
+        Markup('<hx-partial hx-target="#{}" hx-swap="outerMorph">{}</hx-partial>').format(name, Markup(html))  # noqa: S704
+        for name, html in parts.items()
+    )
+
+
+def digest(html: str) -> str:
+    return hashlib.sha256(html.encode()).hexdigest()[:DIGEST_LENGTH]

@@ -1,0 +1,84 @@
+"""Live pages: what changed is sent, what did not is not, and a stream ends with its page and with its session."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from broker import errors
+from broker.console.frame.live import MOST_OF_ONE, Look, Streams, digest, follow
+from tests.broker.console.people import sign_in_staff
+from tests.broker.factories import Api
+
+PARTS = ("a", "b")
+
+
+async def listen(looks: Sequence[Look], last: str = "") -> list[str]:
+    """Follow a page through these looks; returns what was sent, each event in one line."""
+    waiting = iter(looks)
+
+    async def look() -> Look:
+        return next(waiting)
+
+    return [" | ".join(event.decode().split("\n")).strip(" |") async for event in follow(look, PARTS, last, seconds=0)]
+
+
+def sent_parts(events: Iterable[str]) -> list[list[str]]:
+    return [re.findall('hx-target="#(.)"', each) for each in events if "hx-partial" in each]
+
+
+OVER = Look({"a": "1", "b": "2"}, is_over=True)
+
+
+async def test_the_first_look_sends_all_and_later_ones_what_has_changed() -> None:
+    looks = [Look({"a": "1", "b": "1"}), Look({"a": "1", "b": "1"}), Look({"a": "1", "b": "2"}), OVER]
+    events = await listen(looks)
+    assert sent_parts(events) == [["a", "b"], ["b"]]
+    assert sum("event: alive" in each for each in events) == 4
+    assert events[-1].startswith("event: over")
+
+
+async def test_who_comes_back_gets_only_what_is_not_as_it_has_it() -> None:
+    assert sent_parts(await listen([OVER], f"{digest('1')}.{digest('2')}")) == []
+    assert sent_parts(await listen([OVER], f"{digest('1')}.{digest('x')}")) == [["b"]]
+    assert sent_parts(await listen([OVER], "nonsense")) == [["a", "b"]]
+
+
+async def test_the_id_of_an_event_is_what_a_browser_has_then() -> None:
+    (first, *_rest) = await listen([OVER])
+    assert f"id: {digest('1')}.{digest('2')}" in first
+
+
+async def test_a_look_that_fails_has_no_heartbeat_and_ends_nothing() -> None:
+    events = await listen([Look(None), Look(None), OVER])
+    assert [each.partition(" | ")[0] for each in events[1:]] == ["event: alive", "event: over"]
+
+
+def test_one_person_has_so_many_streams_and_no_more() -> None:
+    streams = Streams()
+    open_streams = [streams.count("key_1") for _ in range(MOST_OF_ONE)]
+    for each in open_streams:
+        streams.require_room("key_1")
+        each.__enter__()
+    with pytest.raises(errors.TooManyAtOnce):
+        streams.require_room("key_1")
+    streams.require_room("key_2")
+    for each in open_streams:
+        each.__exit__(None, None, None)
+    streams.require_room("key_1")
+    assert streams.open == {}
+
+
+async def test_a_stream_ends_where_its_page_is_not_this_persons(api: Api) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        shown = await person.open("/console/live", of="/console/finance/month", parts="main")
+        assert shown.response.headers["content-type"].startswith("text/event-stream")
+        assert shown.response.text == "event: alive\ndata: \n\nevent: over\ndata: \n\n"
+
+
+async def test_what_is_no_page_of_the_console_is_not_followed(api: Api) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        for of in ("/v1/jobs", "https://elsewhere.example/console/", "/console/live?of=x&parts=y"):
+            shown = await person.open("/console/live", of=of, parts="a", expect=422)
+            assert "is no page of the console" in shown.text
+        await person.open("/console/live", of="/console/ops/pools", parts=",".join("abcdefghi"), expect=422)
