@@ -6,5 +6,12 @@ from broker.work import Role
 MENU = MenuGroup(
     N_("Training"),
     frozenset({Role.CUSTOMER}),
-    (MenuItem("/console/", N_("Home"), "h"),),
+    (
+        MenuItem("/console/", N_("Home"), "h"),
+        MenuItem("/console/jobs", N_("Jobs"), "j"),
+        MenuItem("/console/datasets", N_("Data sets"), "d"),
+        MenuItem("/console/adapters", N_("Adapters"), "a"),
+        MenuItem("/console/billing", N_("Billing"), "b"),
+        MenuItem("/console/keys", N_("API keys"), "k"),
+    ),
 )

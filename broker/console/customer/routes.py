@@ -2,4 +2,25 @@
 
 from fastapi import APIRouter
 
-ROUTERS: tuple[APIRouter, ...] = ()
+from broker.console.customer import (
+    adapters_page,
+    billing_page,
+    datasets_page,
+    invoice_page,
+    job_page,
+    jobs_page,
+    keys_page,
+    new_job_page,
+)
+
+# What takes any job stands behind those that name something else in its place.
+ROUTERS: tuple[APIRouter, ...] = (
+    new_job_page.router,
+    jobs_page.router,
+    job_page.router,
+    datasets_page.router,
+    adapters_page.router,
+    invoice_page.router,
+    billing_page.router,
+    keys_page.router,
+)

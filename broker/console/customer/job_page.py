@@ -1,0 +1,198 @@
+"""A job's page: where it stands, why it waits, its curve, samples, log and parameters; and how it is stopped."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import Query, Response
+from fastapi.responses import HTMLResponse
+
+from broker.adapters import service as adapters
+from broker.capacity.announcements import list_notices_for
+from broker.console.customer.job_view import (
+    EvictionShown,
+    JobHead,
+    JobLog,
+    JobOverview,
+    JobTraining,
+    WaitingShown,
+    compare_with_quote,
+    group_samples,
+    list_on_us,
+    make_head,
+    place_waits,
+)
+from broker.console.customer.job_words import describe_silence, describe_status
+from broker.console.customer.loss_chart import draw_losses, list_rows, write_csv
+from broker.console.customer.training_fields import write_value
+from broker.console.frame.forms import Form
+from broker.console.frame.page import CustomerPage, Page, page_router
+from broker.console.frame.panels import Panel
+from broker.console.frame.problem import Problem
+from broker.http.csv_table import MEDIA_TYPE
+from broker.jobs import service as jobs
+from broker.jobs.eviction_schemas import EvictionOut
+from broker.jobs.reading.course import list_samples, read_log, read_time_to_start
+from broker.jobs.reading.evictions import list_evictions
+from broker.jobs.reading.expected_end import expect_end
+from broker.jobs.reading.loss_curve import read_loss_curve
+from broker.jobs.reading.sooner import list_sooner
+from broker.jobs.rules.model import HOLDS_DEVICES, JobStatus
+from broker.jobs.running.checkpoints import find_last_checkpoint
+from broker.jobs.running.lost_work import read_who_pays
+from broker.jobs.service import Job
+from broker.persistence.documents import keep_readable
+from broker.quotes import service as quotes
+from broker.work import Work
+from pricing.money import Money
+
+router = page_router("/jobs")
+
+Tab = Literal["overview", "training", "log", "settings"]
+MOST_RUNS = 50
+LONGEST_WORDS = 200
+
+
+@router.get("/{job_id}")
+async def show_job(
+    page: CustomerPage,
+    job_id: str,
+    tab: Tab = "overview",
+    scale: Literal["linear", "log"] = "linear",
+    words: Annotated[str, Query(max_length=LONGEST_WORDS)] = "",
+    before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+    follow: bool = False,
+) -> HTMLResponse:
+    """Show a job, under the tab that the URL names."""
+    return await _show(page, job_id, tab, scale=scale, words=words, before=before, follow=follow)
+
+
+async def _show(
+    page: Page, job_id: str, tab: Tab = "overview", *, problem: Problem | None = None, status: int = 200, **asked: Any
+) -> HTMLResponse:
+    work = await page.begin()
+    job = await jobs.get_job(work, job_id)
+    head = await _read_head(work, job)
+    read: Callable[[], Awaitable[Any]] = {
+        "overview": lambda: _read_overview(work, job, head),
+        "training": lambda: _read_training(work, job_id, is_log=asked.get("scale") == "log"),
+        "log": lambda: _read_log(work, job_id, asked),
+        "settings": lambda: _read_settings(job),
+    }[tab]
+    panel = Panel.ready(await read(), page.now)
+    form = Form({}, problem)
+    return page.show("customer/job.html", status=status, head=head, tab=tab, box=panel, form=form)
+
+
+async def _read_head(work: Work, job: Job) -> JobHead:
+    run = await jobs.find_active_run(work, job.id) if job.status in HOLDS_DEVICES else None
+    silent = describe_silence(job, None if run is None else run.last_heartbeat_at, work.now)
+    ends = None if keep_readable(job.estimate) is None else expect_end(job, work.now)
+    return make_head(job, describe_status(job), silent, ends)
+
+
+async def _read_overview(work: Work, job: Job, head: JobHead) -> JobOverview:
+    waits, who = await read_time_to_start(work, job), await read_who_pays(work, job)
+    runs = (
+        await work.session.scalars(jobs.select_runs(job.id).order_by(jobs.Run.attempt.desc()).limit(MOST_RUNS))
+    ).all()
+    active = next((run for run in runs if run.ended_at is None), None)
+    notices = await list_notices_for(
+        work, None if active is None else active.pool, None if active is None else active.node
+    )
+    return JobOverview(
+        waiting=await _read_waiting(work, job),
+        waits=place_waits(waits),
+        wait_seconds=waits.seconds,
+        has_started=job.started_at is not None,
+        compared=compare_with_quote(job, await _read_quoted(work, job), keep_readable(job.estimate)),
+        on_us=list_on_us(who.borne),
+        evictions=[
+            _show_eviction(EvictionOut.of(card, for_staff=False)) for card in await list_evictions(work, job.id)
+        ],
+        notices=notices,
+        runs=runs,
+        adapter=None if head.job.adapter_id is None else await adapters.find_adapter_of_job(work, job.id),
+        batch_id=job.batch_id,
+    )
+
+
+async def _read_waiting(work: Work, job: Job) -> WaitingShown | None:
+    if job.status != JobStatus.QUEUED:
+        return None
+    return WaitingShown(job.pending_reason, job.expected_start, job.latest_start, await list_sooner(work, job))
+
+
+async def _read_quoted(work: Work, job: Job) -> tuple[Money, Money] | None:
+    """Read what the job was quoted under its contract, at p50 and p90."""
+    if job.quote_id is None:
+        return None
+    quote = await quotes.get_quote(work, job.quote_id)
+    own = [price for price in quote.prices if price.charged.contract_id == job.contract_id]
+    return (own[0].total, own[0].total_p90) if own else None
+
+
+def _show_eviction(card: EvictionOut) -> EvictionShown:
+    return EvictionShown(
+        message=card.message,
+        message_zh=card.message_zh,
+        price=Money.from_decimal(card.price.amount),
+        other_price=None if card.other_price is None else Money.from_decimal(card.other_price.amount),
+        lost_gpu_seconds=card.lost_gpu_seconds,
+        lost_tokens=card.lost_tokens,
+        paid_by_house=card.paid_by == "house",
+        at=card.created_at,
+    )
+
+
+async def _read_training(work: Work, job_id: str, *, is_log: bool) -> JobTraining:
+    curve = await read_loss_curve(work, job_id)
+    return JobTraining(
+        chart=draw_losses(curve, is_log=is_log),
+        rows=list_rows(curve),
+        steps_in_bucket=curve.steps_in_bucket,
+        is_log=is_log,
+        samples=group_samples(await list_samples(work, job_id)),
+    )
+
+
+async def _read_log(work: Work, job_id: str, asked: dict[str, Any]) -> JobLog:
+    words = asked.get("words") or ""
+    return JobLog(
+        await read_log(work, job_id, words=words, before=asked.get("before")), words, bool(asked.get("follow"))
+    )
+
+
+async def _read_settings(job: Job) -> list[tuple[str, str]]:
+    return [(key, write_value(value)) for key, value in sorted(job.config.items())]
+
+
+@router.get("/{job_id}/losses.csv")
+async def download_losses(page: CustomerPage, job_id: str) -> Response:
+    """Download the job's loss curve, with all the steps that the page's table leaves out."""
+    work = await page.begin()
+    await jobs.get_job(work, job_id)
+    content = write_csv(await read_loss_curve(work, job_id, buckets=100_000))
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}-losses.csv"'}
+    return Response(content, media_type=MEDIA_TYPE, headers=headers)
+
+
+@router.get("/{job_id}/stop")
+async def ask_to_stop(page: CustomerPage, job_id: str) -> HTMLResponse:
+    """Say what is kept of a job that is stopped and what is charged, and ask."""
+    work = await page.begin()
+    job = await jobs.get_job(work, job_id)
+    head = await _read_head(work, job)
+    return page.show(
+        "customer/job_stop.html", head=head, checkpoint=await find_last_checkpoint(work, job_id), form=Form()
+    )
+
+
+@router.post("/{job_id}/{act}")
+async def control_job(page: CustomerPage, job_id: str, act: Literal["cancel", "pause", "resume"]) -> Response:
+    """Cancel, pause or resume a job through the API; a refusal is shown on its page."""
+    form = await page.read_form()
+    body = form.given("max_cost") if act == "resume" else None
+    answer = await page.ask("POST", f"/v1/jobs/{job_id}/{act}", body, key=form.key)
+    if answer.problem is not None:
+        return await _show(page, job_id, problem=answer.problem, status=answer.status)
+    return page.go_to(f"/console/jobs/{job_id}")

@@ -1,0 +1,60 @@
+"""API keys: which there are, when each was used last, made, replaced and revoked; a key is shown once."""
+
+from fastapi.responses import HTMLResponse, Response
+
+from broker.console.customer.newest import fetch_newest
+from broker.console.frame.forms import Form
+from broker.console.frame.listing import Column
+from broker.console.frame.menu import N_
+from broker.console.frame.page import CustomerPage, Page, page_router
+from broker.console.frame.panels import Panel
+from broker.identity import service as identity
+
+router = page_router("/keys")
+
+MOST_KEYS = 100
+COLUMNS = (
+    Column(N_("Name")),
+    Column(N_("Begins with")),
+    Column(N_("State")),
+    Column(N_("Expires")),
+    Column(N_("Made")),
+    Column(""),
+)
+
+
+@router.get("")
+async def show_keys(page: CustomerPage) -> HTMLResponse:
+    """Show the keys, the newest first."""
+    return await _show(page, Form())
+
+
+async def _show(page: Page, form: Form, *, made: str | None = None, status: int = 200) -> HTMLResponse:
+    work = await page.begin()
+    query = identity.select_api_keys(customer_id=work.actor.customer_id)
+    rows, _after = await fetch_newest(work, query, limit=MOST_KEYS)
+    panel = Panel.of(rows, page.now, shown=len(rows), is_filtered=False)
+    return page.show(
+        "customer/keys.html", status=status, box=panel, columns=COLUMNS, form=form, made=made, own=work.actor.id
+    )
+
+
+@router.post("")
+async def make_key(page: CustomerPage) -> Response:
+    """Make a key through the API, and show it this once: no reload shows it again."""
+    form = await page.read_form()
+    customer_id = page.caller.actor.customer_id
+    answer = await page.ask("POST", f"/v1/customers/{customer_id}/api-keys", form.given("name"), key=form.key)
+    if answer.problem is not None:
+        return await _show(page, form.refused(answer.problem), status=answer.status)
+    return await _show(page, Form(), made=answer.body["key"] or "", status=answer.status)
+
+
+@router.post("/{key_id}/revoke")
+async def revoke_key(page: CustomerPage, key_id: str) -> Response:
+    """Revoke a key through the API."""
+    form = await page.read_form()
+    answer = await page.ask("DELETE", f"/v1/api-keys/{key_id}")
+    if answer.problem is not None:
+        return await _show(page, form.refused(answer.problem), status=answer.status)
+    return page.go_to("/console/keys")
