@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
@@ -26,6 +25,6 @@ class AuditEntry(Base):
     action: Mapped[str]
     object_id: Mapped[str | None] = mapped_column(index=True)
     sent: Mapped[dict[str, Any]]
-    changed: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    changed: Mapped[dict[str, Any] | None]
     undoes: Mapped[str | None] = mapped_column(ForeignKey("audit_entries.id"), unique=True)
     created_at: Mapped[datetime] = moment_column()

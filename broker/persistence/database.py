@@ -50,7 +50,10 @@ Row = TypeVar("Row", bound="Base")
 
 
 class Base(DeclarativeBase):
-    """Declarative base: aware datetimes, 64-bit integers, JSONB for mappings and lists."""
+    """Declarative base: aware datetimes, 64-bit integers, JSONB for mappings and lists.
+
+    A mapping or list that there is none of is null as in every other column, not JSON's own null.
+    """
 
     metadata = MetaData(
         naming_convention={
@@ -63,8 +66,8 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it as a class attribute)
         int: BigInteger,
-        dict[str, Any]: JSONB,
-        list[Any]: JSONB,
+        dict[str, Any]: JSONB(none_as_null=True),
+        list[Any]: JSONB(none_as_null=True),
     }
 
 

@@ -50,7 +50,7 @@ class QueueSimulation(Base):
     settings: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     begins_at: Mapped[datetime] = moment_column()
     ends_at: Mapped[datetime] = moment_column()
-    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    result: Mapped[dict[str, Any] | None]
     fault: Mapped[str | None]
     progress: Mapped[float]
     began_at: Mapped[datetime | None] = moment_column(nullable=True)

@@ -177,8 +177,7 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
 async def read_told(work: Work) -> dict[str, Told]:
     """Read what all jobs that wait were told last; one that was told nothing is not among them."""
     (rows,) = await work.run_together([Command(ALL_TOLD)])
-    told = {job_id: Told(*what) for job_id, *what in rows}
-    return {job_id: what for job_id, what in told.items() if what.reason is not None}  # JSON has a null of its own
+    return {job_id: Told(*what) for job_id, *what in rows}
 
 
 def _read_changes(read_from: int, rows: Iterable[Row]) -> LineChanges:
