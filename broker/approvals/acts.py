@@ -15,9 +15,8 @@ from broker.contracts.terms.model import GrantTerms
 from broker.http.shapes import Reason, RequestBody
 from broker.payments import refunds as payments
 from broker.payments.refund_schemas import RefundIn
-from broker.signing import refunds
+from broker.signing import grants, refunds
 from broker.signing.grant_schemas import GrantIn
-from broker.signing.grants import give_grant
 from broker.work import Work
 from pricing.money import Money, round_to_fen
 from pricing.rating import price_usage
@@ -49,6 +48,13 @@ class GrantRefundIn(RequestBody):
     reason: Reason
 
 
+class GrantToVoidIn(RequestBody):
+    """Which grant is made void, as `POST /v1/grants/{id}/void` does."""
+
+    grant_id: str = Field(description="The active grant.", examples=["gra_01k"])
+    reason: Reason
+
+
 class InvoiceToVoidIn(RequestBody):
     """Which invoice is made void, as `POST /v1/invoices/{id}/void` does."""
 
@@ -75,7 +81,7 @@ def _price(grant: GrantTerms, quantity: int) -> Money:
 
 
 async def _give(work: Work, body: GrantIn) -> Outcome:
-    grant = await give_grant(work, body.read_gift())
+    grant = await grants.give_grant(work, body.read_gift())
     return Outcome(grant.id, grant.customer_id, grant.contract_id, _price(grant, grant.quantity))
 
 
@@ -100,11 +106,17 @@ async def _refund(work: Work, body: GrantRefundIn) -> Outcome:
     return Outcome(refund.grant.id, refund.grant.customer_id, refund.grant.id, refund.total)
 
 
+async def _void_grant(work: Work, body: GrantToVoidIn) -> Outcome:
+    grant, worth = await grants.void_grant(work, body.grant_id, body.reason)
+    return Outcome(grant.id, grant.customer_id, grant.id, worth)
+
+
 ACTS = {
     "adjustment": Act(AdjustmentIn, _adjust),
     "credit_note": Act(CreditNoteIn, _credit),
     "grant": Act(GrantIn, _give),
     "grant_refund": Act(GrantRefundIn, _refund),
+    "grant_void": Act(GrantToVoidIn, _void_grant),
     "refund": Act(RefundIn, _pay_back),
     "void": Act(InvoiceToVoidIn, _void),
 }

@@ -9,9 +9,8 @@ from broker.contracts.terms.model import GrantStatus, GrantTerms
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfContract, OfCustomer, OfProject, Page, written_like
 from broker.ledger import service as ledger
-from broker.signing import refunds
+from broker.signing import grants, refunds
 from broker.signing.grant_schemas import GrantDrawOut, GrantIn, GrantOut, RefundOut, VoidIn
-from broker.signing.grants import give_grant
 from broker.work import Work
 from pricing.grants import GrantKind
 
@@ -28,7 +27,7 @@ DrawCursor = Annotated[
 @router.post("", status_code=201)
 async def create_grant(work: FinanceWork, body: GrantIn) -> GrantOut:
     """Give a promotional or compensation grant: it pays before what was bought, and is never refunded."""
-    return await _show(work, await give_grant(work, body.read_gift()))
+    return await _show(work, await grants.give_grant(work, body.read_gift()))
 
 
 @router.get("")
@@ -69,7 +68,8 @@ async def get_grant(work: BillingReader, grant_id: str) -> GrantOut:
 @router.post("/{grant_id}/void")
 async def void_grant(work: FinanceWork, grant_id: str, body: VoidIn) -> GrantOut:
     """Take back what is unused of a grant; live jobs keep what they hold, and nothing is paid back."""
-    return await _show(work, await ledger.void_grant(work, grant_id, body.reason))
+    grant, _worth = await grants.void_grant(work, grant_id, body.reason)
+    return await _show(work, grant)
 
 
 @router.post("/{grant_id}/refund")

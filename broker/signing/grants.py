@@ -7,14 +7,14 @@ from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.agreed import ContractStatus
-from broker.contracts.terms.model import ContractTerms, GrantTerms, NewGrant
+from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, NewGrant
 from broker.identity import service as identity
 from broker.ledger import service as ledger
 from broker.second_person import Giving, require_second_person
 from broker.work import Work
 from pricing.catalog import load_gpus
 from pricing.grants import DEFAULT_TERM_MONTHS, GrantKind, GrantScope, compute_expiry
-from pricing.money import round_to_fen
+from pricing.money import Money, round_to_fen
 from pricing.rating import price_usage
 
 
@@ -65,6 +65,20 @@ async def give_grant(work: Work, gift: Gift) -> GrantTerms:
     facts = {"grant_id": grant.id, "kind": grant.kind, "unit": grant.unit, "quantity": grant.quantity}
     await record_contract_event(work, terms, ContractEventKind.GRANT_GIVEN, {**facts, "reason": gift.reason})
     return await contracts.get_grant(work, grant.id)
+
+
+async def void_grant(work: Work, grant_id: str, reason: str) -> tuple[GrantTerms, Money]:
+    """Make a grant void as finance decides it; returns with it what its unused part is worth. Again: nothing.
+
+    Raises: NotFound; IllegalTransition; ApprovalNeeded, where that is more than one person may give or take.
+    """
+    await contracts.lock_contract(work, (await contracts.get_grant(work, grant_id)).contract_id)
+    grant = await contracts.get_grant(work, grant_id)
+    if grant.status != GrantStatus.ACTIVE:
+        return await ledger.void_grant(work, grant_id, reason), Money(0)
+    worth = round_to_fen(price_usage(grant.unit, await ledger.read_unused(work, grant), grant.unit_price))
+    require_second_person(work, Giving.GRANT, worth)
+    return await ledger.void_grant(work, grant_id, reason), worth
 
 
 def require_living(work: Work, terms: ContractTerms) -> None:

@@ -1,6 +1,7 @@
 """What a document of an invoice says, gathered once: facts, lines by project and job, sums. Pure.
 
-Only what can never change is in it: neither what was paid nor what was credited since.
+Only what can never change is in it: neither what was paid nor what was credited since. That it is void is for good,
+and nothing is to be paid for it then.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from fractions import Fraction
 import cn2an
 
 from broker.billing.documents.words import Language, list_words, name_cause, name_line
-from broker.billing.model import LineKind
+from broker.billing.model import InvoiceStatus, LineKind
 from broker.billing.parties import Issuer
 from broker.billing.reference import make_reference
 from broker.billing.tables import Invoice, InvoiceLine
@@ -87,6 +88,7 @@ class Document:
     due_on: str
     reference: str
     issued_at: datetime
+    is_void: bool = False
 
     @property
     def words(self) -> dict[str, str]:
@@ -128,6 +130,7 @@ def make_document(source: Source, language: Language) -> Document:
         due_on="" if invoice.due_on is None else invoice.due_on.isoformat(),
         reference=make_reference(invoice.number),
         issued_at=invoice.finalized_at,
+        is_void=invoice.status == InvoiceStatus.VOID,
     )
 
 

@@ -14,6 +14,7 @@ class Language(StrEnum):
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("账单", "Invoice"),
+    "void": ("作废", "VOID"),
     "number": ("账单编号", "Invoice number"),
     "issued_on": ("出账日期", "Date of issue"),
     "period": ("计费周期", "Billing period"),

@@ -80,7 +80,8 @@ def _tell(row: dict[str, Any]) -> list[tuple[str, str]]:
 @app.command("propose")
 def propose_act(
     act: Annotated[
-        str, typer.Argument(metavar="ACT", help="adjustment, credit_note, grant, refund, grant_refund or void.")
+        str,
+        typer.Argument(metavar="ACT", help="adjustment, credit_note, grant, refund, grant_refund, grant_void or void."),
     ],
     body: Annotated[
         str, typer.Option("--body", metavar="JSON|FILE|-", help="What the route of the act takes, as JSON.")

@@ -109,6 +109,26 @@ async def test_each_way_of_giving_has_a_bound_of_its_own_and_needs_two_above_it(
     assert await broken_rules(system) == {}
 
 
+async def test_void_of_a_grant_above_the_bound_needs_two_people(
+    api: Api, system: System, settled: tuple[Customer, Any]
+) -> None:
+    customer, _invoice = settled
+    gift = {"contract_id": customer.contract["id"], "kind": "promotional", "reason": "Agreed"}
+    small, large = [await api.post("/grants", {**gift, "gpu_hours": hours}, expect=201) for hours in ("7", "7.3")]
+    set_bounds(system, "48.00")
+    assert (await api.post(f"/grants/{small['id']}/void", {"reason": "Over"}))["status"] == "void"
+    refusal = await api.post(f"/grants/{large['id']}/void", {"reason": "Over"}, expect=409)
+    assert (refusal["type"], refusal["giving"], refusal["amount"]) == ("/problems/approval-needed", "grant", "49.64")
+    proposed = await propose(api, "grant_void", grant_id=large["id"])
+    assert (proposed["amount"]["amount"], proposed["subject_id"]) == ("49.64", large["id"])
+    assert (await api.get(f"/grants/{large['id']}"))["status"] == "active", "nothing is taken before"
+    async with other_person(api) as other:
+        approved = await other.post(f"/approvals/{proposed['id']}/approve")
+    assert (approved["status"], approved["result_id"]) == ("approved", large["id"])
+    assert (await api.get(f"/grants/{large['id']}"))["status"] == "void"
+    assert await broken_rules(system) == {}
+
+
 async def test_void_above_the_bound_of_credit_notes_needs_two_people(
     api: Api, system: System, settled: tuple[Customer, Any]
 ) -> None:

@@ -4,10 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 from broker.cli.demo.history.house import MADE_UP
-from broker.cli.demo.history.plot import FINANCE_LEAD, SHORT_TERM, SHORT_TERM_DAYS
+from broker.cli.demo.history.plot import FINANCE_LEAD, TERM_DAYS
 from broker.cli.demo.history.scene import Scene
 
 WHY = f"({MADE_UP})"
+CARD, CARD_DAYS, MULTIPLIERS = "made-up", 3, {"a100-80g": "1.6", "rtx-3090": "0.8"}
 TITLES = {
     "harbour": {"name": f"Harbour Press {WHY}", "tax_number": "91110000600037341L"},
     "lantern": {
@@ -29,8 +30,9 @@ async def set_up_terms(scene: Scene) -> None:
     await _give(scene, "lantern", "promotional", "new cards", gpu_hours="30", scope={"gpu_type": "rtx-4090"})
     rule = {"threshold_gpu_hours": 300, "purchase_gpu_hours": 100}
     await scene.players["harbour"].voice.post(f"/contracts/{scene.contract_of('harbour')['id']}/top-up", rule)
-    ends_at = (scene.span.begin + timedelta(days=SHORT_TERM_DAYS)).isoformat()
-    await _amend(scene, SHORT_TERM, ends_at=ends_at, reason=f"one season only {WHY}")
+    for key, days in TERM_DAYS.items():
+        ends_at = (scene.span.begin + timedelta(days=days)).isoformat()
+        await _amend(scene, key, ends_at=ends_at, reason=f"one season only {WHY}")
 
 
 async def _give(scene: Scene, key: str, kind: str, why: str, **amount: Any) -> None:
@@ -63,6 +65,41 @@ async def amend_in_mid_month(scene: Scene) -> None:
         await scene.finance.post(f"/invoices/{invoice['id']}/pay")
     more = [{"gpu_type": "rtx-4090", "gpus": 3, "monthly_price": "900.00"}]
     await _amend(scene, "lantern", guaranteed_gpus=more, reason=f"autumn campaign {WHY}")
+
+
+async def publish_card(scene: Scene) -> None:
+    """Publish the prices of another day: by then some GPU types cost a multiple, for who follows the newest card."""
+    (card,) = await scene.finance.list_all("/rate-cards")
+    day = scene.house.clock.now.date() + timedelta(days=CARD_DAYS)
+    new = {"version": f"{CARD}-{day}", "currency": card["currency"], "effective_from": day.isoformat()}
+    prices = {"plans": card["plans"], "gpu_multipliers": MULTIPLIERS}
+    await scene.house.staff[FINANCE_LEAD].post("/rate-cards", {**new, **prices})
+
+
+async def settle_dispute(scene: Scene) -> None:
+    """Let a customer dispute a line; the house looks into it, and gives in."""
+    opened = await _dispute(scene, "harbour", f"its pictures are not those that were uploaded {WHY}")
+    if opened is not None:
+        await scene.finance.post(f"/disputes/{opened['id']}/answer", {"answer": f"they were mixed up {WHY}"})
+        await scene.house.staff[FINANCE_LEAD].post(f"/disputes/{opened['id']}/lose")
+
+
+async def _dispute(scene: Scene, key: str, why: str) -> Any:
+    """Let a customer dispute the first line for usage of its oldest open invoice; None where there is none."""
+    invoice = await _find_invoice(scene, key)
+    lines = [] if invoice is None else [line for line in invoice["lines"] if line["kind"] == "usage"]
+    if not lines:
+        return None
+    disputed = {"invoice_id": invoice["id"], "position": lines[0]["position"], "reason": why}
+    return await scene.players[key].voice.post("/disputes", disputed)
+
+
+async def void_invoice(scene: Scene) -> None:
+    """Make an invoice void whose customer never got what it is for."""
+    invoice = await _find_invoice(scene, "meridian")
+    if invoice is not None:
+        reason = {"reason": f"made out to the wrong company {WHY}"}
+        await scene.house.staff[FINANCE_LEAD].post(f"/invoices/{invoice['id']}/void", reason)
 
 
 async def raise_budget(scene: Scene) -> None:
@@ -115,10 +152,11 @@ async def _credit(scene: Scene, invoice: Any, why: str, share: int) -> None:
 
 
 async def write_off(scene: Scene) -> None:
-    """Give up what a customer that is gone will not pay: one person proposes it, another approves it."""
+    """Give up a part of what a customer will not pay: one person proposes it, another approves it."""
+    filters = {"customer_id": scene.players["duskline"].id, "status": "open"}
     invoice = await _find_invoice(scene, "duskline")
-    if invoice is not None:
-        debt = {"kind": "bad_debt", "invoice_id": invoice["id"], "reason": f"the company is dissolved {WHY}"}
+    if invoice is not None and len(await scene.finance.list_all("/invoices", **filters)) > 1:
+        debt = {"kind": "bad_debt", "invoice_id": invoice["id"], "reason": f"one branch of it is dissolved {WHY}"}
         proposed = await scene.finance.post("/approvals", {"act": "adjustment", "body": debt})
         await scene.house.staff[FINANCE_LEAD].post(f"/approvals/{proposed['id']}/approve")
 
@@ -128,12 +166,7 @@ async def leave_open(scene: Scene) -> None:
     credit = {"kind": "credit", "contract_id": scene.contract_of("lantern")["id"], "amount": "800.00"}
     body = {**credit, "reason": f"a poster that came out blurred {WHY}"}
     await scene.finance.post("/approvals", {"act": "adjustment", "body": body})
-    invoice = await _find_invoice(scene, "tidewater")
-    lines = [] if invoice is None else [line for line in invoice["lines"] if line["kind"] == "usage"]
-    if invoice is not None and lines:
-        disputed = {"invoice_id": invoice["id"], "position": lines[0]["position"]}
-        why = {"reason": f"this run was stopped by hand {WHY}"}
-        await scene.players["tidewater"].voice.post("/disputes", {**disputed, **why})
+    await _dispute(scene, "tidewater", f"this run was stopped by hand {WHY}")
 
 
 async def issue_fapiao(scene: Scene) -> None:
@@ -156,9 +189,12 @@ def plan_deals(scene: Scene) -> None:
     scene.on_day(2, 10, set_up_terms)
     scene.on_day(11, 15, buy_hours)
     scene.on_day(17, 14, amend_in_mid_month)
+    scene.on_day(24, 10, publish_card)
     scene.on_day(33, 11, compensate)
+    scene.on_day(38, 15, settle_dispute)
     scene.on_day(36, 10, issue_fapiao)
     scene.on_day(40, 16, correct_money)
     scene.on_day(52, 9, raise_budget)
+    scene.on_day(53, 16, void_invoice)
     scene.on_day(83, 10, write_off)
     scene.on_day(scene.span.days - 2, 15, leave_open)

@@ -9,7 +9,7 @@ from broker.cli.demo.history.scene import Scene
 
 SOURCE = "/inference/made-up"
 INFERRING = ("lantern", "tidewater", "northlight", "kiln")
-REPORTED_EVERY, EVENTS_A_DAY = 2, 6
+REPORTED_EVERY, EVENTS_A_DAY = 4, 6
 LATE_DAYS = 4
 
 

@@ -9,6 +9,7 @@ from broker.cli.demo.history.scene import Scene
 
 WHY = f"({MADE_UP})"
 MAINTAINED = name_pool("rtx-3090")
+COST_RATES = {"rtx-4090": "1.90", "rtx-3090": "1.10", "a100-80g": "3.20"}
 
 
 async def tune_queues(scene: Scene) -> None:
@@ -17,6 +18,14 @@ async def tune_queues(scene: Scene) -> None:
     await scene.ops.patch("/queues/priority", {"weight": 150})
     quota = {"max_gpus": 3, "reason": f"its sweeps kept all others waiting {WHY}"}
     await scene.ops.patch(f"/contracts/{scene.contract_of('tidewater')['id']}/quota", quota)
+
+
+async def set_cost_rates(scene: Scene) -> None:
+    """Set what the pools cost, used or idle: the margin by pool is against it."""
+    begins_on = f"{scene.house.clock.now:%Y-%m-%d}"
+    for sku, per_hour in COST_RATES.items():
+        rate = {"per_gpu_hour": per_hour, "begins_on": begins_on}
+        await scene.finance.post(f"/pools/{name_pool(sku)}/cost-rates", rate)
 
 
 async def announce(scene: Scene) -> None:
@@ -53,6 +62,7 @@ async def lift_quota(scene: Scene) -> None:
 
 def plan_operating(scene: Scene) -> None:
     """Plan all of it, each on its day."""
+    scene.on_day(1, 8, set_cost_rates)
     scene.on_day(4, 11, tune_queues)
     scene.on_day(19, 12, announce)
     scene.on_day(19, 18, close_pool)

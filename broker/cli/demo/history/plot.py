@@ -68,7 +68,7 @@ CHARACTERS = (
     Character(
         "cloudforge",
         "Cloudforge Avatars",
-        (_contract("prepaid", 500, overage="contract", rollover="carry", rollover_percent=50, **TAX),),
+        (_contract("prepaid", 500, overage="contract", rollover="carry", rollover_percent=50, auto_renew=True, **TAX),),
         jobs=18,
     ),
     Character(
@@ -78,7 +78,7 @@ CHARACTERS = (
         jobs=15,
         base_models=("sdxl-1.0",),
     ),
-    Character("papermoon", "纸月动画", (_contract("on_demand"),), jobs=9),
+    Character("papermoon", "纸月动画", (_contract("on_demand", rate_card="newest"),), jobs=9),
     Character(
         "twinpeaks",
         "双峰传媒集团",
@@ -89,22 +89,29 @@ CHARACTERS = (
         jobs=10,
         projects=("film", "advertising", "research"),
     ),
-    Character("duskline", "Duskline Fashion", (_contract("on_demand", payment_days=10),), jobs=5, pays=0.0),
+    Character(
+        "duskline",
+        "Duskline Fashion",
+        (_contract("on_demand", payment_days=10, arrears={"suspended_days": 200}),),
+        jobs=5,
+        pays=0.0,
+    ),
     Character(
         "orchard",
         "果园绘本",
-        (_contract("prepaid", 800, overage="contract", **TAX_INCLUDED),),
+        (_contract("prepaid", 800, overage="contract", arrears={"grace_days": 200}, **TAX_INCLUDED),),
         jobs=7,
         pays=0.5,
     ),
     Character(
         "meridian",
         "Meridian Maps",
-        (_contract("on_demand", time_zone=NEW_YORK, billing_day=15, quote_guarantee="cap", **TAX),),
+        (_contract("on_demand", time_zone=NEW_YORK, billing_day=15, quote_guarantee="cap", rate_card="newest", **TAX),),
         jobs=8,
     ),
 )
-# So many days after the beginning this one's term ends, with hours that it committed to and did not use.
-SHORT_TERM, SHORT_TERM_DAYS = "northlight", 75
+# So many days after the beginning these terms end: with hours that were committed to and not used (a true-up), with
+# hours that were paid ahead and are gone (breakage), and with some that a renewal carries on (a rollover).
+TERM_DAYS = {"northlight": 75, "slowferry": 70, "cloudforge": 66}
 FINANCE, FINANCE_LEAD, OPS, OPS_NIGHT, METER = "王丽", "陈海", "Li Wei", "Zhou Min", "inference meter"
 STAFF = {FINANCE: "finance", FINANCE_LEAD: "finance", OPS: "ops", OPS_NIGHT: "ops", METER: "meter"}

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy import make_url
 
 from broker.cli.demo.history.house import MADE_UP, open_house
 from broker.cli.demo.history.scene import Scene, Span
@@ -24,6 +25,7 @@ from broker.config import Settings
 from broker.errors import OperatorError
 from broker.identity.service import select_customers
 from broker.processes.boot import DatabaseUrls, database_urls, migrate_database
+from broker.processes.http_server import spare_what_stays
 from broker.reports.reconciliation import reconcile_books
 from broker.reports.verify import verify_database
 from broker.system import open_system
@@ -53,8 +55,9 @@ def write_history(settings: Settings, options: HistoryOptions) -> int:
     with database_urls(settings) as urls:
         with console.status("starting PostgreSQL and making the tables"):
             migrate_database(urls)
+        spare_what_stays()
         try:
-            broken = asyncio.run(_write(settings, urls, options, console))
+            broken = asyncio.run(_write(settings, write_lazily(urls), options, console))
         except HistoryFailed as error:
             console.print("[red]The history failed:[/]", escape(str(error)))
             console.print(f"It is broken off: remove {settings.data_dir}, or name another folder with --data-dir.")
@@ -63,6 +66,12 @@ def write_history(settings: Settings, options: HistoryOptions) -> int:
     for line in broken:
         console.print(f"[red]{line}[/]")
     return 1 if broken else 0
+
+
+def write_lazily(urls: DatabaseUrls) -> DatabaseUrls:
+    """Let no commit wait for the disk: a history that a power cut takes the end of is one that was broken off."""
+    url = make_url(urls.app).update_query_dict({"options": "-csynchronous_commit=off"})
+    return replace(urls, app=url.render_as_string(hide_password=False))
 
 
 async def _write(settings: Settings, urls: DatabaseUrls, options: HistoryOptions, console: Console) -> list[str]:

@@ -14,9 +14,10 @@ from broker.cli.demo.history.measuring import plan_measuring
 from broker.cli.demo.history.operating import plan_operating
 from broker.cli.demo.history.paying import plan_paying
 from broker.cli.demo.history.plot import CHARACTERS, STAFF
+from broker.cli.demo.history.reporting import Reporting
 from broker.cli.demo.history.scene import Scene, Span
-from broker.cli.demo.history.submitting import MOST_STRETCH, USUAL_JOBS, Submitting, draw_orders
-from broker.cli.demo.history.training import PlayedRun
+from broker.cli.demo.history.submitting import MOST_STRETCH, USUAL_JOBS, Submitting, draw_orders, plan_rush
+from broker.cli.demo.history.training import Floor, PlayedRun
 
 KEEPING_HOUR, FIRST_ORDER_DAY = 1, 1
 # Whoever submits on the last day would leave runs behind that nobody plays any more.
@@ -31,14 +32,20 @@ class Story:
 
     scene: Scene
     tell: Tell
+    floor: Floor
+
+    @classmethod
+    def of(cls, scene: Scene, tell: Tell) -> "Story":
+        return cls(scene, tell, Floor(scene.house, scene.machines, Reporting(scene.house)))
 
     async def follow(self) -> None:
-        """Plan and start what waits, where something has changed since the last time."""
+        """Deliver what runs report; plan and start what waits, where something has changed since the last time."""
+        await self.floor.reporting.deliver()
         machines, courses = self.scene.machines, self.scene.submitting.courses
         while machines.has_news:
             machines.has_news = False
             for pool, spec in await machines.plan():
-                PlayedRun.begin(self.scene.house, machines, courses[spec.job_id], pool, spec)
+                PlayedRun.begin(self.floor, courses[spec.job_id], pool, spec)
 
     async def keep_day(self) -> None:
         """Do what a broker does by itself as time goes by, less often than it would; tell how far the history is."""
@@ -66,7 +73,7 @@ async def live(house: House, span: Span, jobs: int, tell: Tell) -> Scene:
     Raises: HistoryFailed.
     """
     scene = await set_scene(house, span, jobs)
-    story = Story(scene, tell)
+    story = Story.of(scene, tell)
     for day in range(1, span.days):
         scene.on_day(day, KEEPING_HOUR, lambda _scene: story.keep_day())
     plan_operating(scene)
@@ -99,4 +106,6 @@ def plan_orders(scene: Scene, jobs: int) -> None:
     first = scene.span.begin + timedelta(days=FIRST_ORDER_DAY)
     last = scene.span.end - timedelta(days=LAST_ORDER_DAYS)
     for order in draw_orders(scene.house.lot_of("orders"), [*scene.players.values()], first, last, jobs):
+        scene.house.timeline.at(order.at, partial(scene.submitting.submit, order))
+    for order in plan_rush(scene.players, scene.span.begin):
         scene.house.timeline.at(order.at, partial(scene.submitting.submit, order))

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from broker.cli.demo.history.course import Course, Fate
 from broker.cli.demo.history.customers import Player
 from broker.cli.demo.history.house import MADE_UP, House
 from broker.cli.demo.history.machines import Machines
-from broker.cli.demo.history.training import Course, Fate
 from broker.cli.demo.history.voices import Refused
 
 FATES = {
@@ -22,22 +22,28 @@ FATES = {
     Fate.LOSS_NOT_FINITE: 2,
     Fate.BAD_INPUT: 1,
 }
-SIZES = (1, 1, 1, 2, 3, 4, 6)
+# A style is mostly tried with several settings at once, so many of them at a time.
+SIZES = (1, 1, 2, 4, 6, 8, 12)
+AT_ONCE = 6
 EPOCHS = {"sdxl-1.0": (50, 80, 120, 200), "sd-1.5": (150, 250, 400), "smollm2-135m-instruct": (20, 60)}
 # With fewer jobs each takes longer, up to so often, so that the commitments are used about alike.
-USUAL_JOBS, MOST_STRETCH = 800, 4.0
+USUAL_JOBS, MOST_STRETCH = 1000, 4.0
 OFFICE_HOURS = (1, 11)  # UTC: from nine to seven in Shanghai
 WEEKEND_SHARE = 0.25
 LIMITED_SHARE = 0.06
+# Who submits how many hours into the day how many jobs for one type: the last gets devices that others have to leave.
+RUSH_DAY, RUSH_TYPE = 44, "rtx-4090"
+RUSH = (("harbour", 10, 12), ("tidewater", 10, 8), ("cloudforge", 10, 8), ("lantern", 14, 3))
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a customer submits in one go."""
+    """What a customer submits in one go; `gpu_types`: it takes no others."""
 
     at: datetime
     player: Player
     jobs: int
+    gpu_types: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -60,14 +66,15 @@ class Submitting:
             else:
                 config = body.pop("config")
                 configs = [{**config, "seed": seed} for seed in range(order.jobs)]
-                batch = await order.player.voice.post("/jobs/batch", {**body, "configs": configs, "at_once": 3})
+                batch = await order.player.voice.post("/jobs/batch", {**body, "configs": configs, "at_once": AT_ONCE})
                 jobs = batch["data"]
         except Refused:
             self.refused += 1
             return
         self.machines.has_news = True
+        pace = lot.uniform(0.8, 1.12)
         for job in jobs:
-            self.courses[job["id"]] = self._plan_course(order.player, job)
+            self.courses[job["id"]] = self._plan_course(order.player, job, pace)
 
     def _describe(self, order: Order, lot: Random) -> dict[str, Any]:
         player = order.player
@@ -90,19 +97,20 @@ class Submitting:
             body["contract_id"] = lot.choice(player.contracts)["id"]
         if lot.random() < LIMITED_SHARE:
             body["max_cost"] = str(lot.choice((5, 10, 20)))
-        if player.character.gpu_types is not None and lot.random() < 0.7:
-            body["gpu_types"] = [*player.character.gpu_types]
+        usual = player.character.gpu_types if lot.random() < 0.7 else None
+        if (types := order.gpu_types or usual) is not None:
+            body["gpu_types"] = [*types]
         elif lot.random() < 0.2:
             body["prefer"] = "fastest"
         return body
 
-    def _plan_course(self, player: Player, job: Any) -> Course:
+    def _plan_course(self, player: Player, job: Any, pace: float) -> Course:
         lot = self.house.lot_of("fate", job["id"])
         fate = lot.choices([*FATES], [*FATES.values()])[0]
         estimate = job["estimate"]
         seconds = {each["sku"]: each["gpu_seconds"]["p50"] for each in job["gpu_types"] or ()}
         seconds = seconds or {"": estimate["gpu_seconds"]["p50"]}
-        return Course(job["id"], player.voice, seconds, estimate["tokens"], job["config"]["lora_rank"], fate)
+        return Course(job["id"], player.voice, seconds, estimate["tokens"], job["config"]["lora_rank"], fate, pace)
 
 
 def draw_orders(lot: Random, players: list[Player], begin: datetime, end: datetime, jobs: int) -> Iterator[Order]:
@@ -116,11 +124,17 @@ def draw_orders(lot: Random, players: list[Player], begin: datetime, end: dateti
             yield Order(_draw_moment(lot, begin, end), player, size)
 
 
+def plan_rush(players: dict[str, Player], begin: datetime) -> Iterator[Order]:
+    """Plan a morning on which one customer takes all devices of a type, and another wants those guaranteed to it."""
+    for key, hours, jobs in RUSH:
+        yield Order(begin + timedelta(days=RUSH_DAY, hours=hours), players[key], jobs, (RUSH_TYPE,))
+
+
 def _draw_moment(lot: Random, begin: datetime, end: datetime) -> datetime:
     days = (end - begin).days
     while True:
         day = begin.replace(hour=0, minute=0) + timedelta(days=lot.randrange(days + 1))
         if day.weekday() < 5 or lot.random() < WEEKEND_SHARE:
-            moment = day + timedelta(minutes=10 * lot.randrange(OFFICE_HOURS[0] * 6, OFFICE_HOURS[1] * 6))
+            moment = day + timedelta(minutes=30 * lot.randrange(OFFICE_HOURS[0] * 2, OFFICE_HOURS[1] * 2))
             if begin <= moment < end:
                 return moment

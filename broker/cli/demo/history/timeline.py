@@ -4,13 +4,20 @@ import heapq
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 from ulid import ULID
 
 Act = Callable[[], Awaitable[None]]
 MILLISECONDS = 1000
+TICK = timedelta(minutes=30)
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def find_tick(moment: datetime, tick: timedelta = TICK) -> datetime:
+    """Find the end of the tick that a moment lies in: what happens within one is told together. Pure."""
+    return moment + (EPOCH - moment) % tick
 
 
 @dataclass

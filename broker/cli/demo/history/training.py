@@ -1,77 +1,55 @@
-"""Training of a history: each run claims, reports its usage and ends as its job's fate has it, by the worker protocol.
+"""Training of a history: each run loads, reports its usage and ends as its job's fate has it, by the worker protocol.
 
-Nothing trains. The broker hears what a trainer would tell it, at the virtual times at which it would.
+Nothing trains. The broker hears what a trainer would tell it, at the virtual times at which it would, but for a tick:
+what happens within one is told together at its end.
 """
 
-import hashlib
 import tarfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from io import BytesIO
 from random import Random
 from typing import Any
 
+from broker.cli.demo.history.course import FAILURES, Course, Fate
 from broker.cli.demo.history.house import House
 from broker.cli.demo.history.machines import Machines
 from broker.cli.demo.history.materials import draw_sample, write_adapter
-from broker.cli.demo.history.voices import Refused, Voice
+from broker.cli.demo.history.reporting import Reporting
+from broker.cli.demo.history.timeline import Act, find_tick
+from broker.cli.demo.history.voices import Refused
 from broker.execution.engine import LaunchSpec
+from broker.workers.model import Instruction
 
-BEAT_SECONDS = 2 * 3600
+# Runs report at the same full hours: so one transaction takes what all of them have to tell.
+BEAT = timedelta(hours=6)
+LOADING, STOPPING = timedelta(seconds=60), timedelta(seconds=15)
 TOTAL_STEPS = 1000
 
 
-class Fate(StrEnum):
-    """How the first run of a job goes; further ones go well, but for what is wrong with the job itself."""
+@dataclass(frozen=True)
+class Floor:
+    """Where runs are played: their machines, and who takes what they report."""
 
-    SUCCEED = "succeed"
-    BAD_INPUT = "bad_input"
-    LOSS_NOT_FINITE = "loss_not_finite"
-    OUT_OF_MEMORY = "out_of_memory"
-    LOSE = "lose"
-    CANCEL = "cancel"
-    PAUSE = "pause"
-    SHUT_DOWN = "shut_down"
+    house: House
+    machines: Machines
+    reporting: Reporting
 
-
-FAILURES = {
-    Fate.BAD_INPUT: "a picture of the data set cannot be read; upload it again (made up)",
-    Fate.LOSS_NOT_FINITE: "the loss is not finite after step {step}; lower learning_rate (made up)",
-    Fate.OUT_OF_MEMORY: "the GPU's memory is full; set batch_size: 2 (made up)",
-}
-
-
-@dataclass
-class Course:
-    """How far a job is, and what it takes. Units: seconds of one GPU by its type; shares of the whole.
-
-    `reported` are its runs' intervals that somebody may correct later: run, number and GPU-seconds.
-    """
-
-    job_id: str
-    voice: Voice
-    seconds: dict[str, int]
-    tokens: int
-    rank: int
-    fate: Fate
-    saved: float = 0.0
-    runs: int = 0
-    reported: list[tuple[str, int, int]] = field(default_factory=list)
+    @property
+    def now(self) -> datetime:
+        return self.house.clock.now
 
 
 @dataclass
 class PlayedRun:
     """One run as it goes. `done` is the share of its job that it has reported, `since` when its next interval began."""
 
-    house: House
-    machines: Machines
+    floor: Floor
     course: Course
     pool: str
     spec: LaunchSpec
     lot: Random
-    voice: Voice
     fate: Fate
     seconds: int
     ends_at: float = 1.0
@@ -81,95 +59,95 @@ class PlayedRun:
     samples: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, house: House, machines: Machines, course: Course, pool: str, spec: LaunchSpec) -> "PlayedRun":
-        """Begin a run on a machine: it claims its job as soon as it has loaded."""
+    def begin(cls, floor: Floor, course: Course, pool: str, spec: LaunchSpec) -> "PlayedRun":
+        """Begin a run on a machine: with its first report, while it loads, it claims its job."""
         course.runs += 1
-        lot = house.lot_of("run", course.job_id, course.runs)
+        lot = floor.house.lot_of("run", course.job_id, course.runs)
         fate = course.fate if course.runs == 1 or course.fate in FAILURES else Fate.SUCCEED
-        sku = machines.engines[pool].offered.sku
-        seconds = max(60, int(course.seconds.get(sku, max(course.seconds.values())) * lot.uniform(0.8, 1.12)))
-        played = cls(house, machines, course, pool, spec, lot, house.speak_with(spec.run_token), fate, seconds)
+        estimate = course.seconds.get(floor.machines.engines[pool].offered.sku, max(course.seconds.values()))
+        seconds = max(60, int(estimate * course.pace * lot.uniform(0.98, 1.02)))
+        played = cls(floor, course, pool, spec, lot, fate, seconds)
         if fate is not Fate.SUCCEED:
             played.ends_at = course.saved + (1 - course.saved) * lot.uniform(0.25, 0.8)
-        played.after(lot.randrange(20, 120), played.claim)
+        played.at_tick(floor.now + LOADING, played.load)
         return played
 
-    def after(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
-        self.house.timeline.at(self.house.clock.now + timedelta(seconds=int(seconds)), act)
+    def at_tick(self, moment: datetime, act: Act) -> None:
+        """Plan an act for the end of the tick that a moment lies in."""
+        self.floor.house.timeline.at(find_tick(moment), act)
 
-    async def claim(self) -> None:
-        """Claim the run; one that was stopped before is over by now."""
-        try:
-            assignment = await self.tell("claim")
-        except Refused:
-            return
-        self.since, self.done = self.house.clock.now, self.course.saved
-        self.sequence = assignment["next_sequence"]
-        self._plan_next()
+    async def load(self) -> None:
+        self.since, self.done = self.floor.now, self.course.saved
+        self.floor.reporting.beat(self.spec, {}, self._hear(self._go_on))
 
     def _plan_next(self) -> None:
-        left = (self.ends_at - self.done) * self.seconds
-        if left <= BEAT_SECONDS:
-            self.after(left, self.end)
+        """Plan the end, or a report before it where it is far."""
+        assert self.since is not None, "it has loaded"
+        ends = self.since + timedelta(seconds=int((self.ends_at - self.done) * self.seconds))
+        beat = find_tick(self.since + BEAT / 8, BEAT)
+        if ends <= beat:
+            self.at_tick(ends, lambda: self.end(ends))
         else:
-            self.after(max(BEAT_SECONDS / 2, left / 2), self.beat)
+            self.floor.house.timeline.at(beat, self.beat)
 
     async def beat(self) -> None:
         """Report what was used since, with a checkpoint now and then; stop where the answer says so."""
         saves = self.fate is not Fate.SUCCEED or self.lot.random() < 0.2
-        event = self.measure(saves=saves)
+        event = self.measure(self.floor.now, saves=saves)
         if saves:
-            await self.save()
-        try:
-            answer = await self.report([event])
-        except Refused:
-            return  # the run has ended without it
-        if answer["command"] == "stop":
-            await self.stop()
-        else:
-            self._plan_next()
+            self.save()
+        self.report(event, self._go_on)
+
+    async def _go_on(self) -> None:
+        self._plan_next()
+
+    def report(self, event: dict[str, Any], go_on: Act) -> None:
+        """Report usage; what follows depends on the answer."""
+        self.floor.reporting.beat(self.spec, self.describe(event), self._hear(go_on))
+
+    def _hear(self, go_on: Act) -> Callable[[Instruction], Awaitable[None]]:
+        """Hear whether to go on: a run that is told to stop does so."""
+
+        async def hear(instruction: Instruction) -> None:
+            if instruction.stop_reason is None:
+                await go_on()
+            else:
+                self.floor.house.timeline.at(self.floor.now + STOPPING, self.stop)
+
+        return hear
 
     async def stop(self) -> None:
         """Save and end, as the broker asks."""
-        self.house.clock.move_to(self.house.clock.now + timedelta(seconds=15))
-        event = self.measure(saves=True)
-        await self.save()
-        await self.finish("stopped", [event])
+        event = self.measure(self.floor.now, saves=True)
+        self.save()
+        self.finish("stopped", event)
 
-    async def end(self) -> None:
-        """End as the fate has it."""
-        fate, event = self.fate, self.measure(saves=False)
+    async def end(self, moment: datetime) -> None:
+        """End as the fate has it, with what was used up to a moment of the last tick."""
+        fate, event = self.fate, self.measure(moment, saves=False)
         if fate is Fate.LOSE:
-            if await self.is_told_to_go_on(event):
-                await self.machines.lose(self.pool, self.spec.run_id)
-                self.machines.has_news = True
+            self.report(event, self.lose)
         elif fate in FAILURES:
             error = {"code": fate.value, "message": FAILURES[fate].format(step=self.step)}
-            await self.finish("failed", [event], error=error)
+            self.finish("failed", event, error)
         elif fate in {Fate.CANCEL, Fate.PAUSE}:
-            await self.ask_customer(event)
+            self.report(event, self.ask_customer)
         elif fate is Fate.SHUT_DOWN:
-            await self.finish("preempted", [event], error={"code": "shutdown", "message": "its machine is restarted"})
+            self.finish("preempted", event, {"code": "shutdown", "message": "its machine is restarted"})
         else:
-            await self.succeed(event)
+            self.succeed(event)
 
-    async def is_told_to_go_on(self, event: dict[str, Any]) -> bool:
-        """Report once more; a run that is told to stop does so instead of going on."""
-        answer = await self.report([event])
-        if answer["command"] == "stop":
-            await self.stop()
-            return False
-        return True
+    async def lose(self) -> None:
+        """Be lost with the machine: nothing more is heard of this run."""
+        await self.floor.machines.lose(self.pool, self.spec.run_id)
+        self.floor.machines.has_news = True
 
-    async def ask_customer(self, event: dict[str, Any]) -> None:
-        """Let the customer cancel or pause the job, and stop at the next heartbeat; what was paused goes on later."""
-        if not await self.is_told_to_go_on(event):
-            return
-        job = f"/jobs/{self.course.job_id}"
-        await self.course.voice.post(f"{job}/{self.fate.value}")
-        self.after(20, self.beat)
+    async def ask_customer(self) -> None:
+        """Let the customer cancel or pause the job, and stop at the next report; what was paused goes on later."""
+        await self.course.voice.post(f"/jobs/{self.course.job_id}/{self.fate.value}")
+        self.at_tick(self.floor.now + LOADING, self.beat)
         if self.fate is Fate.PAUSE:
-            self.after(self.lot.randrange(3, 30) * 3600, self.resume)
+            self.at_tick(self.floor.now + timedelta(hours=self.lot.randrange(3, 30)), self.resume)
 
     async def resume(self) -> None:
         """Resume the paused job, where its contract still pays for it."""
@@ -177,66 +155,55 @@ class PlayedRun:
             await self.course.voice.post(f"/jobs/{self.course.job_id}/resume")
         except Refused:
             return
-        self.machines.has_news = True
+        self.floor.machines.has_news = True
 
-    async def succeed(self, event: dict[str, Any]) -> None:
+    def succeed(self, event: dict[str, Any]) -> None:
         if self.lot.random() < 0.15:
             prompt = {"step": self.step, "prompt": "a teapot on a wet street (made up)"}
             self.samples.append({**prompt, "image": draw_sample(self.lot)})
-        await self.upload("adapter", write_adapter(self.course.job_id, self.course.rank))
-        await self.finish("succeeded", [event])
+        self.floor.reporting.upload(self.spec, write_adapter(self.course.job_id, self.course.rank))
+        self.finish("succeeded", event)
 
-    def measure(self, *, saves: bool) -> dict[str, Any]:
-        """Measure the interval since the last one, up to now; it is cut at a checkpoint where one is saved."""
-        now, started_at, before = self.house.clock.now, self.since, self.done
-        assert started_at is not None, "it was claimed"
-        seconds = int((now - started_at).total_seconds())
+    def measure(self, until: datetime, *, saves: bool) -> dict[str, Any]:
+        """Measure the interval since the last one, up to a moment; it is cut at a checkpoint where one is saved."""
+        started_at, before = self.since, self.done
+        assert started_at is not None, "it has loaded"
+        seconds = int((until - started_at).total_seconds())
         self.done = min(self.ends_at, before + seconds / self.seconds)
         tokens = int(self.course.tokens * self.done) - int(self.course.tokens * before)
         gpu_seconds = seconds * self.spec.gpus
-        times = {"started_at": started_at.isoformat(), "ended_at": now.isoformat()}
+        times = {"started_at": started_at.isoformat(), "ended_at": until.isoformat()}
         data: dict[str, Any] = {"sequence": self.sequence, **times, "gpu_seconds": gpu_seconds, "tokens": tokens}
         if saves:
             data["checkpoint_step"] = self.step
-        self.since, self.sequence = now, self.sequence + 1
+        self.since, self.sequence = until, self.sequence + 1
         run_id = self.spec.run_id
         self.course.reported.append((run_id, self.sequence - 1, gpu_seconds))
         named = {"id": f"{run_id}/{data['sequence']}", "source": f"/runs/{run_id}", "subject": run_id}
-        return {"specversion": "1.0", "type": "lora.usage.interval", **named, "time": now.isoformat(), "data": data}
+        return {"specversion": "1.0", "type": "lora.usage.interval", **named, "time": until.isoformat(), "data": data}
 
     @property
     def step(self) -> int:
         return int(self.done * TOTAL_STEPS)
 
-    async def save(self) -> None:
+    def save(self) -> None:
         """Upload a checkpoint: from then on the customer keeps what was trained."""
-        await self.upload(f"checkpoints/{self.step}", _pack(self.course.job_id, self.step))
+        self.floor.reporting.upload(self.spec, _pack(self.course.job_id, self.step), self.step)
         self.course.saved = self.done
 
-    async def report(self, usage: list[dict[str, Any]]) -> Any:
-        return await self.tell("heartbeats", **self.describe(usage))
-
-    def describe(self, usage: list[dict[str, Any]]) -> dict[str, Any]:
+    def describe(self, event: dict[str, Any]) -> dict[str, Any]:
         """Describe how training goes, with what was used."""
         loss = round(2.4 - 1.3 * self.done + self.lot.uniform(-0.05, 0.05), 4)
         progress = {"step": self.step, "total_steps": TOTAL_STEPS, "loss": loss}
         validations = [{"step": self.step, "loss": round(loss + 0.12, 4)}] if self.lot.random() < 0.2 else []
         samples, self.samples = self.samples, []
-        return {"progress": progress, "usage": usage, "validations": validations, "samples": samples}
+        return {"progress": progress, "usage": [event], "validations": validations, "samples": samples}
 
-    async def finish(self, outcome: str, usage: list[dict[str, Any]], error: dict[str, str] | None = None) -> None:
-        await self.tell("finish", outcome=outcome, error=error, **self.describe(usage))
+    def finish(self, outcome: str, event: dict[str, Any], error: dict[str, str] | None = None) -> None:
+        self.floor.reporting.finish(self.spec, outcome, error, self.describe(event))
         if outcome == "preempted":
-            self.machines.has_news = True
-        self.machines.note_free()
-
-    async def tell(self, what: str, **fields: Any) -> Any:
-        body = {"fence_token": self.spec.fence_token, **fields}
-        return await self.voice.post(f"/runs/{self.spec.run_id}/{what}", body)
-
-    async def upload(self, what: str, content: bytes) -> None:
-        headers = {"X-Fence-Token": str(self.spec.fence_token), "X-Content-SHA256": hashlib.sha256(content).hexdigest()}
-        await self.voice.put(f"/runs/{self.spec.run_id}/{what}", content, **headers)
+            self.floor.machines.has_news = True
+        self.floor.machines.note_free()
 
 
 def _pack(job_id: str, step: int) -> bytes:

@@ -101,3 +101,19 @@ def test_a_workbook_has_numbers_for_amounts_and_no_formula() -> None:
     assert "=PO(7781)" in texts
     assert re.search(r'<c r="R2" s="\d+"><v>120.00</v></c>', sheet)
     assert write(DocumentFormat.XLSX) == content
+
+
+@needs_font
+@pytest.mark.parametrize(("language", "word"), [(Language.ZH, "作废"), (Language.EN, "VOID")])
+def test_a_void_invoice_says_so_on_every_page_and_asks_for_nothing(language: Language, word: str) -> None:
+    source = make_source()
+    as_sent = make_document(source, language)
+    source.invoice.status = "void"
+    sent, void = [
+        read_pages(write_pdf(document, b"{}", seal="00", font_dir=None))
+        for document in (as_sent, make_document(source, language))
+    ]
+    assert [word in page for page in void] == [True] * len(sent)
+    assert [page for page in sent if word in page] == []
+    assert "RF50" in sent[-1]
+    assert "RF50" not in void[-1]
