@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from broker.arrears.model import DAY, Debt, DebtKind, Extension, Facts
+from broker.arrears.model import DAY, Debt, DebtKind, Extension, ExtensionKind, Facts, follow_extensions
 from broker.arrears.tables import ArrearsExtension, ArrearsRecord
 from broker.billing.debts import DueInvoice, list_due_invoices
 from broker.billing.disputes import Won, read_disputed, read_won
@@ -80,9 +80,9 @@ def make_facts(
 
 
 async def read_extensions(work: Work, contract_ids: Collection[str]) -> Mapping[str, list[Extension]]:
-    """Read the days that finance has given to contracts."""
-    found: defaultdict[str, list[Extension]] = defaultdict(list)
+    """Read the days that finance has given to contracts, and not taken back."""
+    found: defaultdict[str, list[tuple[ExtensionKind, Extension]]] = defaultdict(list)
     query = select(ArrearsExtension).where(ArrearsExtension.contract_id.in_(contract_ids))
-    for row in await work.session.scalars(query.order_by(ArrearsExtension.first_on)):
-        found[row.contract_id].append(Extension(row.first_on, row.last_on))
-    return found
+    for row in await work.session.scalars(query.order_by(ArrearsExtension.created_at, ArrearsExtension.id)):
+        found[row.contract_id].append((ExtensionKind(row.kind), Extension(row.first_on, row.last_on)))
+    return {contract_id: follow_extensions(given) for contract_id, given in found.items()}

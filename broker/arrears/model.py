@@ -15,6 +15,16 @@ from pricing.money import Money
 DAY, NOTHING = timedelta(days=1), Money.zero()
 
 
+class ExtensionKind(StrEnum):
+    """Why finance changes the time that a contract has: the customer has promised to pay, or it may take longer;
+    or SHORTENED, what was given ends earlier.
+    """
+
+    PROMISE_TO_PAY = "promise_to_pay"
+    EXTENSION = "extension"
+    SHORTENED = "shortened"
+
+
 class DebtKind(StrEnum):
     """What puts a contract into arrears."""
 
@@ -51,6 +61,17 @@ class Extension:
 
     def covers(self, day: date) -> bool:
         return self.first <= day <= self.last
+
+
+def follow_extensions(given: Iterable[tuple[ExtensionKind, Extension]]) -> list[Extension]:
+    """Follow what finance has given and shortened, in that order: which days do not count now. Pure."""
+    kept: list[Extension] = []
+    for kind, days in given:
+        if kind == ExtensionKind.SHORTENED:
+            kept = [Extension(each.first, min(each.last, days.last)) for each in kept if each.first <= days.last]
+        else:
+            kept.append(days)
+    return kept
 
 
 @dataclass(frozen=True)

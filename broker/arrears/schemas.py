@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from broker.arrears.extensions import ExtensionKind, NewExtension
-from broker.arrears.model import DebtKind
+from broker.arrears.extensions import NewExtension
+from broker.arrears.model import DebtKind, ExtensionKind
 from broker.arrears.tables import ArrearsChange, ArrearsDeletion, ArrearsExtension, ArrearsRecord
 from broker.arrears.views import ArrearsView, find_worst
 from broker.billing.parties import Issuer
@@ -24,7 +24,8 @@ class ExtensionIn(RequestBody):
     until: date = Field(description="The last day that it has, in the contract's time zone.", examples=["2026-12-15"])
     kind: ExtensionKind = Field(
         default=ExtensionKind.EXTENSION,
-        description="`promise_to_pay`: the customer has promised to; `extension`: it may take longer.",
+        description="`promise_to_pay`: the customer has promised to; `extension`: it may take longer; `shortened`: the "
+        "time that was given ends on that day instead.",
         examples=["promise_to_pay"],
     )
     reason: Reason
@@ -149,7 +150,7 @@ class ArrearsChangeOut(BaseModel):
 
 class ArrearsExtensionOut(BaseModel):
     id: str = Field(description="Extension id.", examples=["arx_01k"])
-    kind: ExtensionKind = Field(description="Why there is more time.", examples=["promise_to_pay"])
+    kind: ExtensionKind = Field(description="Why there is more time, or less.", examples=["promise_to_pay"])
     first: date = Field(description="The first day that does not count.", examples=["2026-12-10"])
     until: date = Field(description="The last one.", examples=["2026-12-15"])
     reason: str = Field(description="Why, as finance told it.", examples=["Payment promised by phone"])

@@ -314,7 +314,7 @@ class BrokerClient(Client):
         return cast("CustomerArrears", self.get(f"/customers/{customer_id}/arrears"))
 
     def extend_arrears(self, contract_id: str, *, until: str, reason: str, kind: str) -> ArrearsWithHistory:
-        """Give a contract in arrears time: `kind` is `promise_to_pay` or `extension`."""
+        """Give a contract in arrears time: `kind` is `promise_to_pay`, `extension` or `shortened`."""
         body = {"until": until, "reason": reason, "kind": kind}
         return cast("ArrearsWithHistory", self.post(f"/contracts/{contract_id}/arrears/extensions", body))
 

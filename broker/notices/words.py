@@ -71,8 +71,14 @@ def _tell_arrears_en(facts: Facts) -> tuple[str, str]:
 TELLINGS: Mapping[str, Telling] = {
     "arrears_changed": Telling(_tell_arrears_zh, _tell_arrears_en),
     "arrears_extended": Telling(
-        lambda facts: ("付款期限已延长", f"付款期限延长至 {facts['until']}（含当日）。"),
-        lambda facts: ("More time to pay", f"You have until the end of {facts['until']} to pay."),
+        lambda facts: (
+            "付款期限已提前" if facts["kind"] == "shortened" else "付款期限已延长",
+            f"付款期限改为 {facts['until']}（含当日）。",
+        ),
+        lambda facts: (
+            "Less time to pay" if facts["kind"] == "shortened" else "More time to pay",
+            f"You have until the end of {facts['until']} to pay.",
+        ),
     ),
     "invoice_issued": Telling(
         lambda facts: (

@@ -114,6 +114,7 @@ def extend_arrears(
     until: Annotated[str, typer.Option("--until", help="The last day that it has, as 2026-12-15.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
     promised: Annotated[bool, typer.Option("--promised", help="The customer has promised to pay.")] = False,
+    shorten: Annotated[bool, typer.Option("--shorten", help="End the time that was given on that day.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
@@ -121,7 +122,7 @@ def extend_arrears(
     """Give a contract in arrears time: until the end of that day it is no worse than in grace."""
     with connect(url, key) as client:
         contract_id = resolve_id(client, "con", contract)
-        kind = "promise_to_pay" if promised else "extension"
+        kind = "shortened" if shorten else "promise_to_pay" if promised else "extension"
         arrears = client.extend_arrears(contract_id, until=until, reason=reason, kind=kind)
     if as_json:
         write_json(arrears)

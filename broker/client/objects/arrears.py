@@ -47,7 +47,7 @@ class ArrearsExtension(TypedDict):
     """Days that finance has given."""
 
     id: str
-    kind: Literal["promise_to_pay", "extension"]
+    kind: Literal["promise_to_pay", "extension", "shortened"]
     first: str
     until: str
     reason: str

@@ -10,9 +10,11 @@ from broker.arrears.model import (
     Debt,
     DebtKind,
     Extension,
+    ExtensionKind,
     Facts,
     count_days,
     decide_standing,
+    follow_extensions,
     plan_deletion,
 )
 from broker.contracts.terms.agreed import ArrearsTerms
@@ -104,6 +106,15 @@ def test_days_of_an_extension_do_not_count_and_are_no_worse_than_grace() -> None
         27: "retention",
     }
     assert decide_standing(extended, FIRST + DAY * 12).until == FIRST + DAY * 15
+
+
+def test_time_that_was_shortened_ends_earlier_and_can_be_given_again() -> None:
+    early, late = Extension(FIRST, FIRST + DAY * 9), Extension(FIRST + DAY * 7, FIRST + DAY * 20)
+    cut = Extension(FIRST + DAY * 4, FIRST + DAY * 5)
+    given = [(ExtensionKind.EXTENSION, early), (ExtensionKind.PROMISE_TO_PAY, late), (ExtensionKind.SHORTENED, cut)]
+    assert follow_extensions(given) == [Extension(FIRST, FIRST + DAY * 5)]
+    again = (ExtensionKind.EXTENSION, Extension(FIRST + DAY * 6, FIRST + DAY * 7))
+    assert follow_extensions([*given, again]) == [Extension(FIRST, FIRST + DAY * 5), again[1]]
 
 
 def test_extensions_that_overlap_count_once() -> None:

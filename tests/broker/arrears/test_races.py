@@ -241,6 +241,24 @@ async def test_time_that_finance_gives_puts_it_back_to_grace(api: Api, system: S
     assert await read_state(api, debtor.on_credit) == "suspended"
 
 
+async def test_time_that_was_given_is_shortened_with_a_reason(api: Api, system: System, clock: ManualClock) -> None:
+    debtor = await make_debtor(api, system, clock)
+    place = f"/contracts/{debtor.on_credit.contract['id']}/arrears"
+    await bring_to(system, clock, "suspended")
+    cut = {"until": "2026-12-04", "kind": "shortened", "reason": "The promise was broken"}
+    problem = await api.post(f"{place}/extensions", cut, expect=422)
+    assert [each["field"] for each in problem["errors"]] == ["kind"], "nothing was given"
+    given = {"until": "2026-12-08", "kind": "promise_to_pay", "reason": "Promised by phone"}
+    await api.post(f"{place}/extensions", given, expect=201)
+    problem = await api.post(f"{place}/extensions", cut | {"until": "2026-12-08"}, expect=422)
+    assert [each["field"] for each in problem["errors"]] == ["until"], "that is no earlier day"
+    shown = await api.post(f"{place}/extensions", cut, expect=201)
+    assert (shown["state"], shown["until"]) == ("grace", "2026-12-05")
+    assert {each["kind"] for each in shown["extensions"]} == {"promise_to_pay", "shortened"}
+    audit = (await api.get("/audit", object_id=debtor.on_credit.contract["id"]))["data"][0]
+    assert audit["sent"]["reason"] == "The promise was broken"
+
+
 async def test_money_below_zero_is_arrears_without_any_invoice(
     api: Api, system: System, clock: ManualClock, started: LentDatabase
 ) -> None:
