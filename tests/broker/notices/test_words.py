@@ -12,7 +12,7 @@ from broker.notices.words import TELLINGS, word
 ARREARS: dict[str, Any] = {"owed": "4200.00", "until": "2026-12-15", "deletion_on": None, "invoices": ["INV-2026-1"]}
 FACTS: dict[str, dict[str, Any]] = {
     "arrears_changed": ARREARS | {"state": "grace"},
-    "arrears_extended": {"until": "2026-12-20"},
+    "arrears_extended": {"until": "2026-12-20", "kind": "promise_to_pay"},
     "invoice_issued": {"number": "INV-2026-1", "total": "4200.00", "due_on": "2026-12-31", "reference": "RF18INV"},
     "money_ending": {"days_left": 3},
     "grant_expiring": {"days": 7, "grant_id": "gra_1", "expires_at": "2026-12-31T00:00:00+00:00"},

@@ -11,7 +11,7 @@ from tests.broker.factories import Api, make_ready_customer
 from tests.broker.rows import owner_connection
 from tests.broker.running_jobs import start_job
 
-BEFORE = "0097"
+BEFORE = "0102"
 
 
 def test_no_json_column_that_may_be_null_takes_a_null_of_json() -> None:

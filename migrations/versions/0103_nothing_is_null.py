@@ -6,8 +6,8 @@ the rows with something had to know both.
 
 from alembic import op
 
-revision = "0098"
-down_revision = "0097"
+revision = "0103"
+down_revision = "0102"
 branch_labels = None
 depends_on = None
 
