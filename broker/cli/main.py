@@ -41,12 +41,17 @@ COMMANDS = {
     "projects": Place("broker.cli.remote.projects:app", "Projects: list, create."),
     "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
-    "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, void, verify."),
-    "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, void, verify."),
+    "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, void, verify."),
+    "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, void, verify."),
     "close-month": Place(
         "broker.cli.remote.closing:close_month",
         "Close a month: all its drafts become final, then its books are locked for good. It can be run again.",
     ),
+    "vouchers": Place(
+        "broker.cli.remote.bookkeeping:export_vouchers",
+        "Export the vouchers (凭证) of a closed month by the chart of accounts (finance).",
+    ),
+    "chart": Place("broker.cli.remote.bookkeeping:chart", "The chart of accounts (科目表): show, set."),
     "arrears": Place("broker.cli.remote.arrears:app", "Arrears (欠费): who is behind with paying; give time."),
     "fapiao": Place(
         "broker.cli.remote.fapiao:app", "Fapiao (发票): list, show, request, issue, take back, upload, download."

@@ -1,11 +1,14 @@
-"""Payments: statements are imported, what matched nothing is claimed, taken back, or returned to its payer."""
+"""Payments: statements are imported, what matched nothing is claimed, taken back, or returned to its payer.
+
+A customer lists its own; what finance makes of a payment (what else it would fit, and why) stays with the house.
+"""
 
 from typing import Annotated
 
 from fastapi import File, Form, Query, UploadFile
 
 from broker.billing.dispute_schemas import DisputeOut
-from broker.http.edge import FinanceCaller, FinanceWork, feature_router
+from broker.http.edge import BillingReader, FinanceCaller, FinanceWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
 from broker.payments import chargebacks, claiming, refunds, service
@@ -31,7 +34,8 @@ router = feature_router("/payments", "billing")
 
 
 async def _in_detail(work: Work, row: Payment) -> PaymentDetailOut:
-    return PaymentDetailOut.with_allocations(row, await list_allocations(work, [row.id]))
+    allocations = await list_allocations(work, [row.id])
+    return PaymentDetailOut.with_allocations(row, allocations, to_payer=not _is_house(work))
 
 
 @router.post("", status_code=201)
@@ -59,7 +63,7 @@ async def import_statement(
 
 @router.get("")
 async def list_payments(
-    work: FinanceWork,
+    work: BillingReader,
     customer_id: OfCustomer = None,
     status: Annotated[PaymentStatus | None, Query(description="Only these.", examples=["unmatched"])] = None,
     source: Annotated[PaymentSource | None, Query(description="Only these.", examples=["bank_transfer"])] = None,
@@ -68,11 +72,15 @@ async def list_payments(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[PaymentOut]:
-    """List payments, newest first."""
+    """List payments, newest first; customers see those that are known to be theirs."""
     wanted = {"customer_id": customer_id, "source": source, "serial": serial, "id_prefix": id_prefix}
     query = service.select_payments(status=status, **wanted)
     rows, after = await fetch_page(work.session, query, Payment, limit=limit, cursor=cursor)
-    return Page(data=[PaymentOut.of(row) for row in rows], next_cursor=after)
+    return Page(data=[PaymentOut.of(row, to_payer=not _is_house(work)) for row in rows], next_cursor=after)
+
+
+def _is_house(work: Work) -> bool:
+    return work.confined_to is None
 
 
 @router.get("/unmatched")
@@ -83,7 +91,7 @@ async def list_unmatched(work: FinanceWork, limit: Limit = 20, cursor: Cursor = 
 
 
 @router.get("/{payment_id}")
-async def get_payment(work: FinanceWork, payment_id: str) -> PaymentDetailOut:
+async def get_payment(work: BillingReader, payment_id: str) -> PaymentDetailOut:
     return await _in_detail(work, await service.get_payment(work, payment_id))
 
 

@@ -164,14 +164,19 @@ class PaymentOut(BaseModel):
     payer_bank: str = Field(description="At which bank.", examples=["工商银行苏州分行"])
     remark: str = Field(description="What the payer wrote.", examples=["RF94INV2026000001"])
     outcome: Outcome = Field(description="What became of it when it was matched.", examples=["matched"])
-    reason: str = Field(description="Why.", examples=["100.00 CNY less than is due"])
-    candidates: list[str] = Field(description="Invoices that it would fit.", examples=[["inv_01k"]])
+    reason: str = Field(
+        description="Why, for finance; customers are not told.", examples=["100.00 CNY less than is due"]
+    )
+    candidates: list[str] = Field(
+        description="Invoices that it would fit, for finance: they may be anybody's.", examples=[["inv_01k"]]
+    )
     author: str = Field(description="Who imported it.", examples=["key_01k"])
     created_at: datetime = created_at_field()
 
     @classmethod
-    def of(cls, row: Payment) -> "PaymentOut":
-        own = read_fields(cls, row)
+    def of(cls, row: Payment, *, to_payer: bool = False) -> "PaymentOut":
+        """Show a payment; `to_payer` without what finance made of it, which may be about others."""
+        own = read_fields(cls, row) | ({"reason": "", "candidates": []} if to_payer else {})
         money = {
             "amount": MoneyOut.of(row.amount),
             "allocated": MoneyOut.of_micros(row.allocated_micros),
@@ -187,9 +192,11 @@ class PaymentDetailOut(PaymentOut):
     )
 
     @classmethod
-    def with_allocations(cls, row: Payment, allocations: Sequence[PaymentAllocation]) -> "PaymentDetailOut":
+    def with_allocations(
+        cls, row: Payment, allocations: Sequence[PaymentAllocation], *, to_payer: bool = False
+    ) -> "PaymentDetailOut":
         shown = [AllocationOut.of(each) for each in allocations]
-        return cls(**PaymentOut.of(row).model_dump(), allocations=shown)
+        return cls(**PaymentOut.of(row, to_payer=to_payer).model_dump(), allocations=shown)
 
 
 class FaultOut(BaseModel):

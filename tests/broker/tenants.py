@@ -59,6 +59,7 @@ class Tenant:
     invoice_id: str
     credited_invoice_id: str
     credit_note_id: str
+    payment_id: str
     adjustment_id: str
     dispute_id: str
     approval_id: str
@@ -153,14 +154,15 @@ async def keep_lost_work(system: System, run_id: str) -> None:
         work.session.add(RateCorrection(**own, **line, **months, contract_id=locked.job.contract_id))
 
 
-async def pay_and_refund(api: Api, customer_id: str, contract_id: str) -> None:
-    """Import a payment, keep a part of it as the customer's credit, and ask for that to be paid back."""
+async def pay_and_refund(api: Api, customer_id: str, contract_id: str) -> str:
+    """Import a payment, keep a part of it as the customer's credit, and ask for that to be paid back; its id."""
     line = {"serial": customer_id, "value_on": "2026-11-05", "amount": "3.00", "payer_name": "Tea"}
     (kept,) = (await api.post("/payments", {"lines": [line]}, expect=201))["lines"]
     claim = {"allocations": [{"contract_id": contract_id, "amount": "1.00"}]}
     await api.post(f"/payments/{kept['payment_id']}/claim", claim)
     way = {"taken_from": "credit", "method": "bank_transfer", "payee": {"name": "Tea", "account": "1"}}
     await api.post("/refunds", {"contract_id": contract_id, "amount": "0.50", "reason": "Test", **way}, expect=201)
+    return str(kept["payment_id"])
 
 
 async def keep_arrears(system: System, customer_id: str, contract_id: str, adapter_id: str) -> None:
@@ -255,7 +257,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await api.post(f"/invoices/{past['id']}/finalize")
     await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201)
     await keep_lost_work(system, run)
-    await pay_and_refund(api, customer, contract)
+    payment = await pay_and_refund(api, customer, contract)
     await keep_arrears(system, customer, contract, adapter)
     await keep_at_stripe(system, customer, past["id"])
     contact = await keep_notice(api, system, customer, contract)
@@ -275,6 +277,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         invoice_id=past["id"],
         credited_invoice_id=note["invoice_id"],
         credit_note_id=credit_note,
+        payment_id=payment,
         adjustment_id=adjustment,
         dispute_id=dispute_id,
         approval_id=approval,

@@ -17,7 +17,7 @@ from broker.client.typed import BrokerClient
 from pricing.evidence.verify import Verdict, verify_evidence
 from pricing.rate_card import RateCard, RateCardInvalid, load_rate_cards, parse_rate_card
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Invoices: list, show, download, void, verify.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Invoices: list, show, download, pay, void, verify.")
 
 InvoiceId = Annotated[
     str, typer.Argument(metavar="INVOICE", help="The invoice's number, its id, or the beginning of that.")
@@ -139,6 +139,29 @@ FILES = {
     "xlsx": ("/invoices/{id}?format=xlsx", ".xlsx"),
     "evidence": ("/invoices/{id}/evidence", ".evidence.json"),
 }
+
+
+@app.command("pay")
+def pay_invoice(
+    invoice_id: InvoiceId,
+    from_credit: Annotated[bool, typer.Option("--from-credit", help="By the customer's credit.")] = False,
+    this_first: Annotated[bool, typer.Option("--this-first", help="Before others that are overdue.")] = False,
+    yes: ConfirmAtOnce = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Mark an invoice as paid; others of its contract that are overdue are paid first (finance)."""
+    with connect(url, key) as client:
+        invoice = client.get(f"/invoices/{_resolve(client, invoice_id)}")
+        ask(f"Mark {invoice['number'] or invoice['id']} as paid: {describe_money(invoice['due'])}?", yes=yes)
+        wanted = {"from_credit": from_credit, "overdue_first": not this_first}
+        paid = client.post(f"/invoices/{invoice['id']}/pay", wanted)
+    settled = [
+        f"{describe_money(each['amount'])} of {each['number'] or each['invoice_id']}" for each in paid["settled"]
+    ]
+    told = f"Paid: {', '.join(settled) or 'nothing'}. {paid['number'] or paid['id']} is {paid['status']}."
+    write_answer(paid, told, as_json=as_json)
 
 
 @app.command("void")

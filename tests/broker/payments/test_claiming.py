@@ -164,12 +164,20 @@ async def test_without_an_account_nothing_can_be_sent_back(api: Api) -> None:
     assert refused["errors"][0]["field"] == "payee.account"
 
 
-async def test_a_customer_reads_no_payments(api: Api) -> None:
+async def test_a_customer_reads_its_own_payments_and_nothing_that_is_about_others(api: Api) -> None:
     debtor = await make_debtor(api)
     payment = await receive(api, "100.00", debtor.reference)
+    strangers = await receive(api, "77.00", payer_name="无名")
+    (for_finance,) = (await api.get("/payments", customer_id=debtor.customer_id))["data"]
+    assert for_finance["reason"]
     async with customer_api(api, debtor.customer_id) as own:
-        await own.get("/payments", expect=403)
-        await own.get(f"/payments/{payment}", expect=403)
+        (shown,) = (await own.get("/payments"))["data"]
+        assert shown == for_finance | {"reason": "", "candidates": []}
+        detail = await own.get(f"/payments/{payment}")
+        assert [each["invoice_id"] for each in detail["allocations"]]
+        assert (detail["reason"], detail["candidates"]) == ("", [])
+        await own.get(f"/payments/{strangers}", expect=404)
+        await own.get("/payments/unmatched", expect=403)
 
 
 async def test_what_needs_two_people_goes_back_to_nobody_but_its_payer(api: Api, system: System) -> None:

@@ -36,6 +36,17 @@ def test_invoice_is_made_void_once_it_is_confirmed(run: Run, admin: BrokerClient
     assert number in run("invoices", "list", "--status", "void").stdout
 
 
+def test_invoice_is_marked_as_paid_once_it_is_confirmed(run: Run, admin: BrokerClient) -> None:
+    customer = admin.post("/customers", {"name": "Paid by cheque"})
+    terms = {"plan": "prepaid", "committed_gpu_hours": 500, "ends_at": "2099-01-01T00:00:00Z"}
+    contract = admin.post("/contracts", {"customer_id": customer["id"], **terms})
+    number = admin.get(f"/invoices/{contract['advance_invoice_id']}")["number"]
+    assert run("invoices", "pay", number).exit_code == ExitCode.USAGE
+    told = run("invoices", "pay", number, "--yes").stdout.replace("\n", " ")
+    assert f"2600.00 CNY of {number}" in told
+    assert f"{number} is paid" in told
+
+
 def test_what_does_not_hold_is_named(run: Run, tmp_path: Path) -> None:
     document: Any = sealed()
     file = tmp_path / "evidence.json"
