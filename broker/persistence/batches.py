@@ -50,8 +50,8 @@ class Batches(Generic[Key, Call, Answer]):
 
     `decide` opens the transaction and commits it. It returns, call by call, the answer or the error of that call alone;
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
-    After a batch of several, `gather_seconds` pass before the next one is taken: those who were just answered send
-    again meanwhile, and what a batch costs by itself is shared by all of them instead of half.
+    After a batch of several the next one is taken once as many wait, or `gather_seconds` have passed: those who were
+    just answered send again, and what a batch costs by itself is shared by all of them instead of half.
     `refuse` says what a call gets whose turn has not come within `wait_seconds`.
     """
 
@@ -63,6 +63,7 @@ class Batches(Generic[Key, Call, Answer]):
     _queues: dict[Key, deque[Waiting[Call, Answer]]] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _last_size: int = field(default=0, init=False)
+    _gathering: dict[Key, asyncio.Future[None]] = field(default_factory=dict, init=False)
 
     async def ask(self, key: Key, call: Call) -> Answer:
         """Have a call decided in the next batch of its key.
@@ -78,6 +79,8 @@ class Batches(Generic[Key, Call, Answer]):
             queue = self._queues[key] = deque()
             self._start(key, queue)
         queue.append(waiting)
+        if key in self._gathering and len(queue) >= self._last_size:
+            _end_gathering(self._gathering[key])
         return await waiting.answer
 
     def is_busy(self, key: Key) -> bool:
@@ -94,8 +97,7 @@ class Batches(Generic[Key, Call, Answer]):
         """Decide batch after batch until nobody waits. A call that comes later starts anew."""
         try:
             while queue:
-                if self._last_size >= SEVERAL and self.gather_seconds:
-                    await asyncio.sleep(self.gather_seconds)
+                await self._gather(key, queue)
                 batch = self._take(queue)
                 self._last_size = len(batch)
                 await self._decide_batch(key, batch)
@@ -103,6 +105,18 @@ class Batches(Generic[Key, Call, Answer]):
             del self._queues[key]
             for waiting in queue:
                 waiting.answer.cancel()
+
+    async def _gather(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
+        """Wait for as many calls as the last batch had, if these were several, for a short time at most."""
+        if self.gather_seconds and SEVERAL <= self._last_size and len(queue) < self._last_size:
+            loop = asyncio.get_running_loop()
+            gathered = self._gathering[key] = loop.create_future()
+            timer = loop.call_later(self.gather_seconds, _end_gathering, gathered)
+            try:
+                await gathered
+            finally:
+                timer.cancel()
+                del self._gathering[key]
 
     def _take(self, queue: deque[Waiting[Call, Answer]]) -> list[Waiting[Call, Answer]]:
         """Take the next batch, without the calls that were given up."""
@@ -133,6 +147,11 @@ class Batches(Generic[Key, Call, Answer]):
 
     def _give_up(self, waiting: Waiting[Call, Answer]) -> None:
         _tell(waiting.answer, self.refuse(self.wait_seconds))
+
+
+def _end_gathering(gathered: asyncio.Future[None]) -> None:
+    if not gathered.done():
+        gathered.set_result(None)
 
 
 def _tell(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:

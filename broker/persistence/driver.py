@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableM
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, Generic, Self, TypeVar
 
 import psycopg
@@ -158,13 +159,13 @@ class RowFormat(Generic[Mapped]):
     """
 
     def __init__(self, mapped: type[Mapped]) -> None:
-        self.mapped = mapped
         columns = inspect(mapped).local_table.columns
         self.names = [column.key for column in columns]
         self.owner = self.names.index("customer_id") if "customer_id" in self.names else None
         self.defaults = [(column.key, column.default.arg) for column in columns if column.default is not None]
         self.values = [(column.key, column.type) for column in columns if isinstance(column.type, TypeDecorator)]
         self.unsaid = dict.fromkeys(self.names) | dict(self.defaults)
+        self.twin = make_twin(mapped)
 
     def read(self, values: Row) -> Mapped:
         """Read a row from the values of all its columns."""
@@ -179,7 +180,7 @@ class RowFormat(Generic[Mapped]):
         return self._assemble(self.unsaid | values)
 
     def _assemble(self, values: dict[str, Any]) -> Mapped:
-        row = self.mapped.__new__(self.mapped)
+        row = object.__new__(self.twin)
         row.__dict__.update(values)  # a session's bookkeeping of each attribute costs more than all the rest
         return row
 
@@ -195,10 +196,22 @@ class RowFormat(Generic[Mapped]):
         return written | {name: value for name, value in self.defaults if written[name] is None}
 
 
+def make_twin(mapped: type[Mapped]) -> type[Mapped]:
+    """Make a class with the properties and methods of a mapped one that no session knows of.
+
+    Its attributes are plain ones: a mapped class asks its bookkeeping for each, which is most of what a look takes.
+    """
+    own = {name: member for name, member in vars(mapped).items() if isinstance(member, property | FunctionType)}
+    return type(mapped.__name__, (), own)
+
+
 def pick_values(row: object, names: Iterable[str]) -> dict[str, Any]:
     """Pick values of a row by their names, past a session's bookkeeping where the row has them at hand."""
     known = row.__dict__
-    return {name: known[name] if name in known else getattr(row, name) for name in names}
+    try:
+        return {name: known[name] for name in names}
+    except KeyError:
+        return {name: getattr(row, name) for name in names}
 
 
 @dataclass(frozen=True)

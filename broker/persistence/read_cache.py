@@ -6,7 +6,7 @@ for what never changes, such as a published rate card. Only what it means is kep
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from cachetools import LRUCache
 
@@ -33,10 +33,11 @@ class ReadCache:
     def find(self, kind: type[Parsed], name: str, source: object = NEVER_CHANGES) -> Parsed | None:
         """Find what was read under a name from exactly this source."""
         read_from, parsed = self.entries.get((kind, name), (None, None))
-        assert parsed is None or isinstance(parsed, kind), "it was kept under its own type"
-        return parsed if read_from == source else None
+        return cast("Parsed | None", parsed) if read_from == source else None
 
-    def keep(self, name: str, parsed: Parsed, source: object = NEVER_CHANGES) -> Parsed:
-        """Keep a value in place of what was read under its name before."""
-        self.entries[type(parsed), name] = (source, parsed)
+    def keep(
+        self, name: str, parsed: Parsed, source: object = NEVER_CHANGES, *, kind: type[Parsed] | None = None
+    ) -> Parsed:
+        """Keep a value in place of what was read under its name before: under its type, or under what it stands for."""
+        self.entries[kind or type(parsed), name] = (source, parsed)
         return parsed

@@ -6,14 +6,13 @@ the command that its `Records` makes, and by nothing else.
 """
 
 from collections.abc import Iterable, Iterator, MutableMapping
-from types import FunctionType
 from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
 from sqlalchemy import Table, TypeDecorator, inspect
 
 from broker.persistence.database import Base
-from broker.persistence.driver import DIALECT, Command, Row
+from broker.persistence.driver import DIALECT, Command, Row, make_twin
 from broker.persistence.set_writes import command_inserts, command_updates
 
 Mapped = TypeVar("Mapped", bound=Base)
@@ -34,7 +33,7 @@ class RecordFormat(Generic[Mapped]):
         self.key = self.names.index(table.primary_key.columns[0].name)
         self.documents: MutableMapping[tuple[object, str], tuple[object, object]] = LRUCache(DOCUMENTS_KEPT)
         self.kinds = [(each.name, each.type) for each in self.columns if isinstance(each.type, TypeDecorator)]
-        self.twin: type[Mapped] = type(mapped.__name__, (), _list_own_members(mapped))
+        self.twin = make_twin(mapped)
 
     def read(self, rows: Iterable[Row]) -> "Records[Mapped]":
         """Read records from the values of the format's columns, as the driver fetched them."""
@@ -53,10 +52,6 @@ class RecordFormat(Generic[Mapped]):
             value = kind.process_result_value(written, DIALECT)
             self.documents[place] = (written, value)
         return value
-
-
-def _list_own_members(mapped: type[Base]) -> dict[str, Any]:
-    return {name: member for name, member in vars(mapped).items() if isinstance(member, property | FunctionType)}
 
 
 class Records(Generic[Mapped]):

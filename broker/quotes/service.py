@@ -125,7 +125,7 @@ async def create_quotes(
             answers.append(await _make_quote(work, inputs, configuration, terms))
         except REFUSALS as error:
             answers.append(error)
-    await work.run_together(keep_quotes([answer for answer in answers if isinstance(answer, Quote)]))
+    await work.run_together(keep_quotes([answer for answer in answers if not isinstance(answer, Exception)]))
     return answers
 
 
@@ -286,7 +286,7 @@ def list_known(services: Services, quote_ids: Collection[str]) -> dict[str, Quot
 
 def read_quotes(services: Services, rows: Sequence[Row]) -> dict[str, Quote]:
     """Read the quotes that were found, by their ids, and keep them as known."""
-    return {quote.id: services.quotes.keep(quote.id, quote) for quote in map(QUOTES.read, rows)}
+    return {quote.id: services.quotes.keep(quote.id, quote, kind=Quote) for quote in map(QUOTES.read, rows)}
 
 
 def require_acceptable(

@@ -61,8 +61,9 @@ def make_lock_of(contract_ids: Select[str]) -> tuple[Statement, Statement]:
 
 
 LOCK = make_lock(_are_candidates())
+# What is told by heart is confirmed by versions and balances: those who do so share the lock, and nobody else has it.
 LOCK_REMEMBERED = Statement(
-    select(Contract.id).where(_are_candidates()).order_by(Contract.id).with_for_update(key_share=True)
+    select(Contract.id).where(_are_candidates()).order_by(Contract.id).with_for_update(read=True)
 )
 REQUIRE_CARDS = require(
     cast(select_published_versions(), ARRAY(Text)).is_not_distinct_from(bindparam("cards", type_=ARRAY(Text)))

@@ -197,12 +197,17 @@ class ContractTerms(Agreement):
         return self._price(moment, gpu_type, as_overage=True)
 
     @cached_property
-    def _known_prices(self) -> dict[tuple[datetime, str | None, bool], UnitPrices]:
-        """Keep a few prices that were asked for: one charge asks for those of its moment a dozen times."""
+    def _known_prices(self) -> dict[tuple[datetime | None, str | None, bool], UnitPrices]:
+        """Keep a few prices that were asked for, of a moment or of all: one charge asks for its own a dozen times."""
         return {}
 
+    @cached_property
+    def _keeps_prices(self) -> bool:
+        """Tell whether what it costs is the same at every moment: it pins its card, and none of its terms change."""
+        return self.card_choice == CardChoice.PINNED and not self.changes
+
     def _price(self, moment: datetime, gpu_type: str | None, *, as_overage: bool) -> UnitPrices:
-        asked = (moment, gpu_type, as_overage)
+        asked = (None if self._keeps_prices else moment, gpu_type, as_overage)
         if asked not in self._known_prices:
             if len(self._known_prices) == PRICES_KEPT:
                 self._known_prices.clear()

@@ -101,7 +101,7 @@ async def read_admission_snapshots(
 
 
 def write_admissions(plans: Mapping[str, AdmissionPlan], services: Services) -> list[Command]:
-    """Make the commands that write all that was admitted."""
+    """Make the commands that write all that was admitted; the last of them moves the balances."""
     admitted = [each for plan in plans.values() for each in plan.admitted]
     if not admitted:
         return []
@@ -109,9 +109,9 @@ def write_admissions(plans: Mapping[str, AdmissionPlan], services: Services) -> 
     events = [write_event(each.job, SUBMITTED, tell_submitted(each.job), each.job.created_at) for each in admitted]
     return [
         *quotes.keep_quotes(made),
-        *ledger.write_holds(services, [planned for plan in plans.values() for planned in plan.list_holds()]),
         *_write_jobs(admitted),
         *command_inserts(JobEvent, events),
+        *ledger.write_holds(services, [planned for plan in plans.values() for planned in plan.list_holds()]),
     ]
 
 

@@ -93,8 +93,11 @@ class SubmissionAnswers:
         return Decided(Response(told.model_dump_json(), 201, media_type="application/json"), made)
 
     def write(self, services: Services) -> list[Command]:
-        """Make the commands that write what was admitted, and the answers that retries get."""
-        return [*write_admissions(self.plans, services), *keep_answers(self.kept, services.now)]
+        """Make the commands that write the answers that retries get, and what was admitted.
+
+        Balances are moved last: two processes that admit under one contract wait for each other there alone.
+        """
+        return [*keep_answers(self.kept, services.now), *write_admissions(self.plans, services)]
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,9 @@ from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
 from broker.work import Actor, Role
 
-# After a batch of several so long passes until the next one: answers are written and requests read meanwhile.
-GATHER_SECONDS = 0.002
+# After a batch of several so long, at most, the next one waits for as many: answers are written and requests read
+# meanwhile.
+GATHER_SECONDS = 0.004
 # What ends the message of a batch that was decided by heart where something is not as it was supposed to be: another
 # version, less of a balance, a key that was used before, a project that is gone.
 NOT_SO = (AssertFailure, CheckViolation, UniqueViolation, ForeignKeyViolation)

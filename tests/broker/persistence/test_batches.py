@@ -177,3 +177,13 @@ async def test_after_a_batch_of_several_those_who_send_again_share_the_next_one(
     purse.gate.set()
     await asyncio.gather(*clients)
     assert purse.batches == [[1, 2, 3], [4, 1, 2, 3]]
+
+
+async def test_the_next_batch_is_taken_as_soon_as_as_many_wait_as_the_last_one_had() -> None:
+    purse = Purse(100)
+    purse.gate.set()
+    batches = Batches(purse.spend, 600, gather_seconds=600)
+    await asyncio.gather(*(batches.ask("a", each) for each in (1, 2, 3)))
+    await asyncio.gather(*(batches.ask("a", each) for each in (4, 5, 6)))
+    assert purse.batches == [[1, 2, 3], [4, 5, 6]]
+    assert batches._gathering == {}

@@ -76,6 +76,21 @@ async def test_two_processes_that_remember_the_same_hours_never_sell_them_twice(
     assert await broken_rules(system) == {}
 
 
+async def test_batches_decided_by_heart_share_the_lock_of_a_contract_and_wait_for_those_that_change_it(
+    orderer: Orderer, customer: Customer, urls: DatabaseUrls
+) -> None:
+    await orderer.submit()
+    lock = "SELECT id FROM contracts WHERE id = %s FOR "
+    with psycopg.connect(urls.owner or "") as other:
+        other.execute(lock + "SHARE", [customer.contract["id"]])
+        assert await orderer.list_types(0, 1) == ["201"]
+        other.execute(lock + "NO KEY UPDATE", [customer.contract["id"]])
+        waiting = asyncio.create_task(orderer.submit())
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert (await waiting).status_code == 201
+
+
 async def test_what_another_process_has_taken_is_missed_at_the_end_and_not_before(
     orderer: Orderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
