@@ -1,5 +1,6 @@
 """Amounts of money: whole micro-units (10⁻⁶) of one currency, exact, never a float."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -10,6 +11,8 @@ MICROS_PER_FEN = 10_000
 FEN_PER_UNIT = 100
 LARGEST_EXPONENT = 18
 DEFAULT_CURRENCY = "CNY"
+# An exact number as dividend and divisor, not reduced: where it is rounded or compared next, a Fraction costs more.
+Quotient = tuple[int, int]
 
 
 class AmountInvalid(ValueError):
@@ -128,6 +131,17 @@ def round_to_fen(exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Money:
 def round_quotient_to_fen(dividend: int, divisor: int, currency: str = DEFAULT_CURRENCY) -> Money:
     """Round an exact quotient as `round_to_fen` does, without reducing it first. The divisor is above zero."""
     return Money(divide_half_even(dividend * FEN_PER_UNIT, divisor) * MICROS_PER_FEN, currency)
+
+
+def add_quotients(quotients: Iterable[Quotient]) -> Quotient:
+    """Add exact quotients up; nothing is nought. Divisors are above zero."""
+    dividend, divisor = 0, 1
+    for each, of in quotients:
+        if divisor % of:
+            dividend, divisor = dividend * of + each * divisor, divisor * of
+        else:
+            dividend += each * (divisor // of)
+    return dividend, divisor
 
 
 def divide_half_even(dividend: int, divisor: int) -> int:

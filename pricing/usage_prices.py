@@ -4,14 +4,13 @@ A quote, what a sum buys, a job's limit, and what a hold reserves are all comput
 which usage is charged.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from pricing.money import MICROS_PER_UNIT, Money, round_to_fen
+from pricing.money import MICROS_PER_UNIT, Money, Quotient, add_quotients, round_quotient_to_fen
 from pricing.rate_card import UnitPrices
 from pricing.rating import BASE_UNITS_PER_PRICED_UNIT, NegativeUsage
 from pricing.usage import Unit
@@ -56,11 +55,29 @@ class UsagePrices:
 
     def price(self, counts: Mapping[Unit, Count]) -> Fraction:
         """Price usage of both meters, exactly. Raises: NegativeUsage."""
+        return Fraction(*self.divide_price(counts))
+
+    def divide_price(self, counts: Mapping[Unit, Count]) -> Quotient:
+        """Price usage of both meters, exactly, as dividend and divisor. Raises: NegativeUsage."""
         return self._price_usage(counts).total
+
+    def price_up(self, counts: Mapping[Unit, Count]) -> int:
+        """Price usage of both meters, rounded up to the micro. Units: micros. Raises: NegativeUsage."""
+        dividend, divisor = self.divide_price(counts)
+        return -(-dividend * MICROS_PER_UNIT // divisor)
+
+    def cost_more_than(self, others: "UsagePrices", counts: Mapping[Unit, Count]) -> bool:
+        """Tell whether usage costs more by these prices than by others, exactly. Raises: NegativeUsage."""
+        (mine, of_mine), (theirs, of_theirs) = (each.divide_price(counts) for each in (self, others))
+        return mine * of_theirs > theirs * of_mine
 
     def price_meter(self, meter: Unit, count: Count) -> Money:
         """Price usage of one meter as an invoice does: each of its lines rounded to the fen. Raises: NegativeUsage."""
-        return self.round_lines(self.list_lines({meter: count}))
+        return self.price_lines({meter: count})
+
+    def price_lines(self, counts: Mapping[Unit, Count]) -> Money:
+        """Price usage as an invoice does: each of its lines rounded half-even to the fen. Raises: NegativeUsage."""
+        return self._round_lines(self._price_usage(counts).lines)
 
     def pay_for(self, money: Money, counts: Mapping[Unit, Count]) -> bool:
         """Tell whether a sum pays for usage: neither its exact price nor that of an invoice's lines goes beyond it.
@@ -68,24 +85,23 @@ class UsagePrices:
         Raises: NegativeUsage.
         """
         usage = self._price_usage(counts)
-        return usage.total <= Fraction(money.micros, MICROS_PER_UNIT) and self.round_lines(usage.lines) <= money
+        dividend, divisor = usage.total
+        return dividend * MICROS_PER_UNIT <= money.micros * divisor and self._round_lines(usage.lines) <= money
 
     def find_least(self, counts: Mapping[Unit, Count]) -> Money:
         """Find the least sum, to the micro, that pays for usage. Raises: NegativeUsage."""
-        usage = self._price_usage(counts)
-        exact = Money(math.ceil(usage.total * MICROS_PER_UNIT), self.currency)
-        return max(exact, self.round_lines(usage.lines))
-
-    def round_lines(self, lines: Iterable[Fraction]) -> Money:
-        """Round the lines of an invoice, each half-even to the fen, and add them up."""
-        return sum((round_to_fen(line, self.currency) for line in lines), Money.zero(self.currency))
+        return max(Money(self.price_up(counts), self.currency), self.price_lines(counts))
 
     def list_lines(self, counts: Mapping[Unit, Count]) -> Sequence[Fraction]:
         """List the exact prices of what becomes a line of an invoice each: a job's share of a rate segment.
 
         It is a meter's usage at one price, apart where an advance has paid it. Raises: NegativeUsage.
         """
-        return self._price_usage(counts).lines
+        return [Fraction(*line) for line in self._price_usage(counts).lines]
+
+    def _round_lines(self, lines: Sequence[Quotient]) -> Money:
+        rounded = (round_quotient_to_fen(dividend, divisor, self.currency) for dividend, divisor in lines)
+        return Money(sum(line.micros for line in rounded), self.currency)
 
     def _price_usage(self, counts: Mapping[Unit, Count]) -> "PricedUsage":
         """Price usage, line by line. What was asked before is known: a submission is held to its quote, given its
@@ -95,33 +111,33 @@ class UsagePrices:
         known = self._known.get(asked)
         if known is None:
             lines = [line for meter, count in asked for line in self._list_meter_lines(meter, count)]
-            known = self._known[asked] = PricedUsage(lines, sum(lines[1:], lines[0]) if lines else Fraction(0))
+            known = self._known[asked] = PricedUsage(lines, add_quotients(lines))
         return known
 
-    def _list_meter_lines(self, meter: Unit, count: Count) -> list[Fraction]:
+    def _list_meter_lines(self, meter: Unit, count: Count) -> list[Quotient]:
         if count < 0:
             raise NegativeUsage(meter, int(count))
+        own = self.per_gpu_hour if meter == Unit.GPU_SECONDS else self.per_token
         taken: dict[tuple[Decimal, bool], Count] = {}
-        for units in (*self.granted.get(meter, ()), self._beyond(meter)):
+        for units in self.granted.get(meter, ()):
             drawn = count if units.quantity is None else min(units.quantity, count)
             if drawn:
                 line = (units.unit_price, units.billable)
                 taken[line] = taken.get(line, 0) + drawn
                 count -= drawn
+        if count:
+            taken[own, True] = taken.get((own, True), 0) + count
         return [_price_line(meter, quantity, unit_price) for (unit_price, _billable), quantity in taken.items()]
-
-    def _beyond(self, meter: Unit) -> "PricedUnits":
-        return PricedUnits(None, self.per_gpu_hour if meter == Unit.GPU_SECONDS else self.per_token, billable=True)
 
 
 class PricedUsage(NamedTuple):
     """Usage with its price: of each line, and in all. Units: the currency, exact."""
 
-    lines: Sequence[Fraction]
-    total: Fraction
+    lines: Sequence[Quotient]
+    total: Quotient
 
 
-def _price_line(meter: Unit, count: Count, unit_price: Decimal) -> Fraction:
-    """Price units of a meter exactly: in whole numbers, reduced once."""
+def _price_line(meter: Unit, count: Count, unit_price: Decimal) -> Quotient:
+    """Price units of a meter exactly, as dividend and divisor."""
     dividend, divisor = unit_price.as_integer_ratio()
-    return Fraction(dividend * count.numerator, divisor * count.denominator * BASE_UNITS_PER_PRICED_UNIT[meter])
+    return dividend * count.numerator, divisor * count.denominator * BASE_UNITS_PER_PRICED_UNIT[meter]

@@ -108,7 +108,7 @@ class Batches(Generic[Key, Call, Answer]):
 
     async def _gather(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
         """Wait for as many calls as the last batch had, if these were several, for a short time at most."""
-        if self.gather_seconds and SEVERAL <= self._last_size and len(queue) < self._last_size:
+        if self.gather_seconds and self._last_size >= SEVERAL and len(queue) < self._last_size:
             loop = asyncio.get_running_loop()
             gathered = self._gathering[key] = loop.create_future()
             timer = loop.call_later(self.gather_seconds, _end_gathering, gathered)

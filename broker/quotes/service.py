@@ -340,8 +340,8 @@ def require_quoted_cover(quote: Quote, on: QuotedType, shown: PlanQuote, prices:
     Raises: QuoteStale.
     """
     need = {Unit.GPU_SECONDS: on.estimate.gpu_seconds.p90, Unit.TOKENS: on.estimate.tokens}
-    if prices.price(need) > shown.charged.of_usage.price(need):
-        now = prices.round_lines(prices.list_lines(need)).format_amount()
+    if prices.cost_more_than(shown.charged.of_usage, need):
+        now = prices.price_lines(need).format_amount()
         raise errors.QuoteStale(
             f"Quote {quote.id} shows {shown.total_p90.format_amount()} at p90; by what grants cover now, and at which "
             f"prices, the job comes to {now}. Ask for a new quote.",

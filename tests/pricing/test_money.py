@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.money import AmountInvalid, CurrencyMismatch, Money, divide_half_even, round_to_fen
+from pricing.money import AmountInvalid, CurrencyMismatch, Money, add_quotients, divide_half_even, round_to_fen
 
 MICROS = st.integers(-(10**18), 10**18)
 EXACT = st.fractions(min_value=-(10**12), max_value=10**12)
@@ -169,3 +169,8 @@ def test_rounding_once_is_not_rounding_twice():
     exact = Fraction("0.0149999999")
     assert round_to_fen(exact).format_amount() == "0.01"
     assert round_to_fen(Fraction(Money.from_exact(exact).to_decimal())).format_amount() == "0.02"
+
+
+@given(st.lists(st.tuples(st.integers(), st.integers(1, 10**9)), max_size=6))
+def test_quotients_add_up_as_their_fractions_do(quotients):
+    assert Fraction(*add_quotients(quotients)) == sum((Fraction(*each) for each in quotients), Fraction(0))

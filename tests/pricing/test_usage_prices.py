@@ -1,12 +1,15 @@
 """Prices of usage to come: lines as an invoice has them, in the currency of their card."""
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pricing.budget import JobNeed, buy_part
-from pricing.money import Money
+from pricing.money import Money, round_to_fen
 from pricing.rating import NegativeUsage
 from pricing.usage import Unit
 from pricing.usage_prices import PricedUnits, UsagePrices
@@ -42,3 +45,24 @@ def test_usage_below_zero_is_refused_by_its_meter_and_how_much_it_is() -> None:
     with pytest.raises(NegativeUsage) as caught:
         make_prices().price({Unit.TOKENS: -7})
     assert (caught.value.meter, caught.value.quantity) == (Unit.TOKENS, -7)
+
+
+@given(
+    gpu_seconds=st.integers(0, 10**7),
+    tokens=st.fractions(0, 10**9, max_denominator=1000),
+    granted=st.lists(st.integers(0, 10**5), max_size=3),
+    micros=st.integers(0, 10**12),
+)
+def test_what_is_told_in_whole_numbers_is_what_fractions_tell(
+    gpu_seconds: int, tokens: Fraction, granted: list[int], micros: int
+) -> None:
+    counts = {Unit.GPU_SECONDS: gpu_seconds, Unit.TOKENS: tokens}
+    prices = make_prices(*(PricedUnits(each, Decimal("5.2"), billable=True) for each in granted))
+    lines = prices.list_lines(counts)
+    exact = sum(lines, Fraction(0))
+    on_invoice = sum((round_to_fen(line) for line in lines), Money(0))
+    assert prices.price(counts) == exact
+    assert prices.price_up(counts) == math.ceil(exact * 10**6)
+    assert prices.price_lines(counts) == on_invoice
+    assert prices.pay_for(Money(micros), counts) == (exact * 10**6 <= micros and on_invoice.micros <= micros)
+    assert prices.cost_more_than(make_prices(), counts) == (exact > make_prices().price(counts))

@@ -23,7 +23,7 @@ from pricing.estimate.type_choice import (
     keep_timely,
     order_runs,
 )
-from pricing.money import MICROS_PER_UNIT, Money
+from pricing.money import Money
 from pricing.usage import Usage
 from pricing.usage_prices import UsagePrices
 
@@ -43,8 +43,8 @@ class TypeTerms:
     @cached_property
     def run(self) -> TypedRun:
         """The run as the planner weighs it."""
-        seconds, exact = self.quoted.estimate.gpu_seconds, self.prices.price(self.whole.usage.by_meter)
-        return TypedRun(self.quoted.sku, seconds.p50, seconds.p90, math.ceil(exact * MICROS_PER_UNIT))
+        seconds, micros = self.quoted.estimate.gpu_seconds, self.prices.price_up(self.whole.usage.by_meter)
+        return TypedRun(self.quoted.sku, seconds.p50, seconds.p90, micros)
 
     def price_one_step(self) -> Money:
         """Price one step of it: the least sum with which it runs at all."""

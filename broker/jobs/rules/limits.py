@@ -1,6 +1,5 @@
 """Where a job pauses and where its customer's charge ends, by its quote, its contract and `max_cost`. Pure."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from broker import errors
 from broker.contracts.terms.model import QuoteGuarantee
 from broker.ledger.service import Promise
 from pricing.budget import JobNeed, buy_usage, price_one_step
-from pricing.money import MICROS_PER_UNIT, Money
+from pricing.money import Money
 from pricing.usage import Usage
 from pricing.usage_prices import UsagePrices
 
@@ -56,8 +55,7 @@ def plan_limits(
         return Limits(QuoteGuarantee.CAP, most, None, quoted.total.micros)
     if not was_named:
         return Limits(None, most, None, None)
-    exact_micros = math.ceil(prices.price(quoted.usage.by_meter) * MICROS_PER_UNIT)
-    quoted_micros = max(exact_micros, quoted.total.micros)
+    quoted_micros = max(prices.price_up(quoted.usage.by_meter), quoted.total.micros)
     limit = quoted_micros if most is None else min(quoted_micros, most)
     return Limits(QuoteGuarantee.PAUSE, limit, quoted.usage.gpu_seconds, None)
 

@@ -1,17 +1,15 @@
 """The rules of the ledger: units, kinds of account, moves, and how usage is drawn from a hold's legs. Pure."""
 
-import math
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from fractions import Fraction
 from typing import Protocol
 
-from pricing.money import MICROS_PER_UNIT, Money
-from pricing.rating import price_usage
+from pricing.money import MICROS_PER_UNIT, Quotient, add_quotients, divide_half_even
+from pricing.rating import divide_price
 from pricing.usage import Unit, Usage
 
 
@@ -238,31 +236,32 @@ def compute_captured_micros(legs: Iterable[Leg], *, billable_only: bool = False,
 
     An interval is charged the difference of two such totals, so that roundings never add up in a job's sum.
     """
-    exact = sum(
-        (
-            _price(leg, leg.captured)
-            for leg in legs
-            if leg.unit_price is not None and leg.borne == borne and (leg.billable or not billable_only)
-        ),
-        Fraction(0),
+    dividend, divisor = add_quotients(
+        _divide_price(leg, leg.captured)
+        for leg in legs
+        if leg.unit_price is not None and leg.borne == borne and (leg.billable or not billable_only)
     )
-    return Money.from_exact(exact).micros
+    return divide_half_even(dividend * MICROS_PER_UNIT, divisor)
 
 
 def compute_hold_micros(legs: Iterable[Leg]) -> int:
     """Compute the price of what billable legs hold, rounded up to the micro-yuan: the money held always suffices."""
-    exact = sum((_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None), Fraction(0))
-    return math.ceil(exact * MICROS_PER_UNIT)
+    return _round_up(_divide_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None)
 
 
 def compute_money_needed(legs: Sequence[Leg]) -> int:
     """Compute the money to hold: the price of billable units, captured and open, rounded up, less what is captured."""
     captured = sum(leg.captured for leg in legs if leg.unit == Unit.MICRO_YUAN and not leg.borne)
     metered = [leg for leg in legs if leg.billable and leg.unit_price is not None]
-    exact = sum((_price(leg, leg.captured + leg.open_quantity) for leg in metered), Fraction(0))
-    return math.ceil(exact * MICROS_PER_UNIT) - captured
+    return _round_up(_divide_price(leg, leg.captured + leg.open_quantity) for leg in metered) - captured
 
 
-def _price(leg: Leg, quantity: int) -> Fraction:
+def _divide_price(leg: Leg, quantity: int) -> Quotient:
     assert leg.unit_price is not None
-    return price_usage(Unit(leg.unit), quantity, leg.unit_price)
+    return divide_price(Unit(leg.unit), quantity, leg.unit_price)
+
+
+def _round_up(prices: Iterable[Quotient]) -> int:
+    """Add exact prices up, and round once, up to the micro-yuan."""
+    dividend, divisor = add_quotients(prices)
+    return -(-dividend * MICROS_PER_UNIT // divisor)

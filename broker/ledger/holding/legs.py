@@ -102,6 +102,8 @@ def list_origins(
 def burn_grants(grants: OpenGrants, quantity: int, origin: UsageOrigin, moment: datetime) -> list[NewLeg]:
     """Plan the legs that grants pay of usage at a moment, in their order: as far as they reach."""
     active = [each for each in grants.terms.values() if each.status == GrantStatus.ACTIVE and each.unit == origin.meter]
+    if not active:
+        return []
     burnable = [grants.describe(grant) for grant in active]
     burnt = burn.burn_down(burnable, quantity, origin=origin, moment=moment)
     return [_grant_leg(grants.terms[draw.grant_id], draw.quantity) for draw in burnt.draws]

@@ -29,6 +29,8 @@ def find_usage_prices(
 
 def _list_held(grants: OpenGrants, held: Sequence[Leg], origin: UsageOrigin, moment: datetime) -> list[PricedUnits]:
     """List what a hold still has of grants that may pay for usage of a moment."""
+    if not held:
+        return []
     closed = grants.list_closed(origin, moment)
     return [
         PricedUnits(leg.open_quantity, leg.unit_price, leg.billable)
