@@ -140,6 +140,12 @@ class MoneyOut(BaseModel):
     def of_micros(cls, micros: int) -> "MoneyOut":
         return cls.of(Money(micros))
 
+    @staticmethod
+    def describe(micros: int) -> dict[str, str]:
+        """Describe an amount as its shape does, for an answer that is written without being made of shapes first."""
+        money = Money(micros)
+        return {"amount": money.format_amount(), "currency": money.currency}
+
 
 def as_hours(gpu_seconds: int) -> str:
     """Write GPU-hours to four places, for people; GPU-seconds stay the exact unit."""

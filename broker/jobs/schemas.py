@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from broker.http.shapes import MoneyOut, as_hours, created_at_field
 from broker.jobs.reading.expected_end import expect_end
@@ -27,11 +28,6 @@ class AcceptedTypeOut(BaseModel):
         description="What the whole job costs there at p90, under its contract as it was when it was submitted.",
         examples=[{"amount": "1.4202", "currency": "CNY"}],
     )
-
-    @classmethod
-    def of(cls, run: TypedRun) -> "AcceptedTypeOut":
-        seconds = SecondsRange(p50=run.p50_seconds, p90=run.p90_seconds)
-        return cls(sku=run.sku, gpu_seconds=seconds, price=MoneyOut.of_micros(run.price_micros))
 
 
 class CostRangeOut(BaseModel):
@@ -205,34 +201,49 @@ class JobOut(BaseModel):
 
     @classmethod
     def of(cls, job: Job, now: datetime) -> "JobOut":
-        estimate, remaining = keep_readable(job.estimate), keep_readable(job.remaining)
-        types = keep_readable(job.gpu_types)
-        end = None if estimate is None else expect_end(job, now)
-        own = pick_values(job, OWN_FIELDS)
-        charged = job.charged
-        derived = {
-            "estimate": None if estimate is None else EstimateOut.of(estimate),
-            "gpu_types": None if types is None else [AcceptedTypeOut.of(run) for run in types],
-            "remaining": None if remaining is None else RemainingOut.of(remaining),
-            "expected_end": None if end is None else ExpectedEndOut(p50=end.p50, p90=end.p90),
-            "adapter_id": job.adapter_id if job.status == JobStatus.SUCCEEDED else None,
-            "used_gpu_hours": as_hours(job.used_gpu_seconds),
-            "charged_gpu_seconds": charged.gpu_seconds,
-            "charged_tokens": charged.tokens,
-            "cost": MoneyOut.of_micros(job.cost_micros),
-            "borne": MoneyOut.of_micros(job.borne_micros),
-            "max_cost": _optional(job.max_cost_micros),
-            "limit": _optional(job.limit_micros),
-            "cap": _optional(job.cap_micros),
-        }
-        return cls.model_validate({**own, **derived})
+        return cls.model_validate(describe_job(job, now))
 
 
 OWN_FIELDS = [name for name in JobOut.model_fields if hasattr(Job, name)]
+UNSAID = dict.fromkeys(JobOut.model_fields) | {"object": "job"}
 
 
-def _optional(micros: int | None) -> MoneyOut | None:
-    return None if micros is None else MoneyOut.of_micros(micros)
+def describe_job(job: Job, now: datetime) -> dict[str, Any]:
+    """Describe a job by the names of the fields of `JobOut`, in their order."""
+    estimate, remaining = keep_readable(job.estimate), keep_readable(job.remaining)
+    types = keep_readable(job.gpu_types)
+    end = None if estimate is None else expect_end(job, now)
+    charged = job.charged
+    derived = {
+        "estimate": None if estimate is None else EstimateOut.describe(estimate),
+        "gpu_types": None if types is None else [_describe_type(run) for run in types],
+        "remaining": None if remaining is None else RemainingOut.of(remaining),
+        "expected_end": None if end is None else ExpectedEndOut(p50=end.p50, p90=end.p90),
+        "adapter_id": job.adapter_id if job.status == JobStatus.SUCCEEDED else None,
+        "used_gpu_hours": as_hours(job.used_gpu_seconds),
+        "charged_gpu_seconds": charged.gpu_seconds,
+        "charged_tokens": charged.tokens,
+        "cost": MoneyOut.describe(job.cost_micros),
+        "borne": MoneyOut.describe(job.borne_micros),
+        "max_cost": _describe_optional(job.max_cost_micros),
+        "limit": _describe_optional(job.limit_micros),
+        "cap": _describe_optional(job.cap_micros),
+    }
+    return {**UNSAID, **pick_values(job, OWN_FIELDS), **derived}
+
+
+def write_job(job: Job, now: datetime, *, is_new: bool) -> str | bytes:
+    """Write a job as `JobOut` does; a new one past the shape, since all that it would check has just been decided."""
+    return to_json(describe_job(job, now)) if is_new else JobOut.of(job, now).model_dump_json()
+
+
+def _describe_type(run: TypedRun) -> dict[str, Any]:
+    seconds = {"p50": run.p50_seconds, "p90": run.p90_seconds}
+    return {"sku": run.sku, "gpu_seconds": seconds, "price": MoneyOut.describe(run.price_micros)}
+
+
+def _describe_optional(micros: int | None) -> dict[str, str] | None:
+    return None if micros is None else MoneyOut.describe(micros)
 
 
 class JobEventOut(BaseModel):

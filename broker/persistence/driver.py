@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableM
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import FunctionType
 from typing import Any, Generic, Self, TypeVar
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
     CompoundSelect,
     Select,
     TypeDecorator,
+    and_,
     func,
     inspect,
     make_url,
@@ -91,12 +93,39 @@ class Statement:
         return {**parameters, **processed}
 
 
-def require(condition: ColumnElement[bool]) -> Statement:
-    """Make the statement that ends its message and its transaction where a condition does not hold.
+class Requirement(Statement):
+    """A statement that ends its message and its transaction where a condition does not hold.
 
     Raises, where it is run: AssertFailure.
     """
-    return Statement(select(func.require_supposed(condition)))
+
+    def __init__(self, condition: ColumnElement[bool]) -> None:
+        super().__init__(select(func.require_supposed(condition)))
+        self.condition = condition
+
+
+def require(condition: ColumnElement[bool]) -> Requirement:
+    """Make the statement that requires a condition."""
+    return Requirement(condition)
+
+
+def require_all(commands: Sequence["Command"]) -> "Command":
+    """Make one command of several that require something each: a statement costs as much as what most of them look at.
+
+    What they name alike has one value.
+    """
+    parameters: dict[str, object] = {}
+    for name, value in (told for each in commands for told in each.parameters.items()):
+        assert parameters.setdefault(name, value) == value, f"two requirements name {name}"
+    return Command(_compose_requirement(tuple(each.statement for each in commands)), parameters)
+
+
+@lru_cache(maxsize=64)
+def _compose_requirement(statements: tuple[Statement, ...]) -> Requirement:
+    """Compose the statement that requires what each of several does."""
+    conditions = [each.condition for each in statements if isinstance(each, Requirement)]
+    assert len(conditions) == len(statements), "each of them requires something"
+    return Requirement(and_(*conditions))
 
 
 class Query(Statement):

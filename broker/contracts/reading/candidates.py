@@ -89,15 +89,17 @@ def lock_candidates(places: Collection[Place], moment: datetime) -> list[Command
     return [Command(LOCK, asked), Command(THEIR_GRANTS, asked)]
 
 
-def lock_remembered(places: Collection[Place], moment: datetime, cards: Sequence[str] | None) -> list[Command]:
-    """Make the commands that lock contracts whose terms are remembered, and end their message where cards were added.
+def lock_remembered(places: Collection[Place], moment: datetime) -> Command:
+    """Make the command that locks contracts whose terms are remembered.
 
-    `cards` are the versions of the published cards. That the terms are as before is told by their reserves' versions.
+    That these are as before is told by their reserves' versions, and by the cards that are published.
     """
-    return [
-        Command(LOCK_REMEMBERED, identify_candidates(places, moment)),
-        Command(REQUIRE_CARDS, {"cards": None if cards is None else list(cards)}),
-    ]
+    return Command(LOCK_REMEMBERED, identify_candidates(places, moment))
+
+
+def require_cards(cards: Sequence[str] | None) -> Command:
+    """Make the command that ends its message where other cards are published than of these versions."""
+    return Command(REQUIRE_CARDS, {"cards": None if cards is None else list(cards)})
 
 
 CONTRACT = Statement(select(*CONTRACT_ROW).where(Contract.id == ONE, owns(Contract.customer_id)))

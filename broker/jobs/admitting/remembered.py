@@ -16,7 +16,7 @@ from cachetools import LRUCache
 
 from broker.base_models import service as base_models
 from broker.capacity import service as capacity
-from broker.contracts.reading.candidates import Place, list_candidates, lock_remembered
+from broker.contracts.reading.candidates import Place, list_candidates, lock_remembered, require_cards
 from broker.contracts.terms.model import ContractTerms, GrantTerms, QuoteGuarantee
 from broker.datasets import service as datasets
 from broker.datasets.service import KeptDataset
@@ -80,15 +80,19 @@ class Supposition:
     projects: Mapping[str, str]
     quotes: Mapping[str, Quote]
 
+    def lock(self) -> list[Command]:
+        """Make the commands that keep the data sets and lock the contracts."""
+        kept = datasets.require_kept(self.datasets, seen_by={place.customer_id for place in self.places})
+        return [kept, lock_remembered(self.places, self.moment)]
+
     def require(self, entries: Collection[capacity.Entry]) -> list[Command]:
-        """Make the commands that lock, and end their message where anything is not as supposed.
+        """Make the commands that end their message where anything is not as supposed; locks come before them.
 
         That these jobs have entered their queues is one of the things to be looked at.
         """
         books = {key: each.books for key, each in self.contracts.items()}
         return [
-            datasets.require_kept(self.datasets, seen_by={place.customer_id for place in self.places}),
-            *lock_remembered(self.places, self.moment, self.common.cards),
+            require_cards(self.common.cards),
             ledger.require_versions(self.places, self.moment, books),
             base_models.require_offer(self.common.offer_version),
             capacity.require_room(entries),

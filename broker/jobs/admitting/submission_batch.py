@@ -25,10 +25,10 @@ from broker.jobs.admitting.admission_batch import (
 )
 from broker.jobs.admitting.remembered import Remembered
 from broker.jobs.batch_schemas import JobBatchOut
-from broker.jobs.schemas import JobOut
+from broker.jobs.schemas import write_job
 from broker.jobs.tables import Job
 from broker.persistence.database import WAKE_FOR_SUBMITTED
-from broker.persistence.driver import COMMIT, Command, Row, run_together
+from broker.persistence.driver import COMMIT, Command, Row, require_all, run_together
 from broker.quotes.service import Quote
 from broker.work import STAFF, Actor, Services, Work
 
@@ -88,9 +88,12 @@ class SubmissionAnswers:
         plan = self.plans[submission.customer_id]
         admitted, moment = len(plan.admitted), plan.snapshot.moment
         jobs = plan.admit_all(submission.orders) if submission.is_batch else [plan.admit(submission.orders[0])]
-        told = JobBatchOut.of(jobs, moment) if submission.is_batch else JobOut.of(jobs[0], moment)
         made = [each.job for each in plan.admitted[admitted:]]
-        return Decided(Response(told.model_dump_json(), 201, media_type="application/json"), made)
+        if submission.is_batch:
+            told: str | bytes = JobBatchOut.of(jobs, moment).model_dump_json()
+        else:
+            told = write_job(jobs[0], moment, is_new=bool(made))
+        return Decided(Response(told, 201, media_type="application/json"), made)
 
     def write(self, services: Services) -> list[Command]:
         """Make the commands that write the answers that retries get, and what was admitted.
@@ -137,7 +140,7 @@ class Batch:
             return None
         jobs = [each.job for plan in plans.values() for each in plan.admitted]
         entries = {Entry(job.queue, job.contract_id, job.gpus) for job in jobs}
-        return SupposedBatch(plans, given, [*supposition.require(entries), *answers.write(services)])
+        return SupposedBatch(plans, given, supposition.lock(), supposition.require(entries), answers.write(services))
 
     async def decide(
         self, works: Mapping[str, Work], found: Sequence[Sequence[Row]], remembered: Remembered
@@ -178,7 +181,13 @@ class SupposedBatch:
 
     plans: Mapping[str, AdmissionPlan]
     given: Sequence[Decided | Exception]
-    commands: Sequence[Command]
+    locks: Sequence[Command]
+    required: Sequence[Command]
+    writes: Sequence[Command]
+
+    def confirm_and_write(self, also_required: Sequence[Command]) -> list[Command]:
+        """Make the commands of its message; whose requests these are may be required, too."""
+        return [*self.locks, require_all([*self.required, *also_required]), *self.writes]
 
 
 async def write_and_commit(work: Work, commands: Sequence[Command]) -> None:

@@ -112,7 +112,7 @@ class Submissions:
         """Write a batch in one message where all is as it was supposed to be; tells whether it was."""
         callers = [each.caller for each in batch.submissions]
         supposed = list_unconfirmed(callers)
-        commands = [*join_conditions(supposed, batch.moment), *by_heart.commands]
+        commands = by_heart.confirm_and_write(join_conditions(supposed, batch.moment))
         try:
             await write_together(callers, commands, limits, after=WAKE_FOR_SUBMITTED)
         except NOT_SO:

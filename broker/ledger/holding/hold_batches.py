@@ -55,7 +55,7 @@ REQUIRE_VERSIONS = require(
     )
     .where(ReserveVersion.contract_id.in_(select_candidate_ids()))
     .scalar_subquery()
-    == bindparam("told", type_=ARRAY(Text))
+    == bindparam("versions", type_=ARRAY(Text))
 )
 
 AccountKey = tuple[Unit, AccountKind, str | None, str | None]
@@ -127,8 +127,8 @@ def read_holds(places: Collection[Place], keys: Sequence[str], moment: datetime)
 
 def require_versions(places: Collection[Place], moment: datetime, books: Mapping[str, ContractBooks]) -> Command:
     """Make the command that ends its message where locked contracts are others than these, or had others' versions."""
-    told = [f"{contract_id} {books[contract_id].version}" for contract_id in sorted(books)]
-    return Command(REQUIRE_VERSIONS, {**identify_candidates(places, moment), "told": told})
+    versions = [f"{contract_id} {books[contract_id].version}" for contract_id in sorted(books)]
+    return Command(REQUIRE_VERSIONS, {**identify_candidates(places, moment), "versions": versions})
 
 
 async def read_snapshot(

@@ -1,6 +1,6 @@
 """API shapes of what a job is expected to need."""
 
-from dataclasses import fields
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -69,10 +69,14 @@ class EstimateOut(BaseModel):
 
     @classmethod
     def of(cls, estimate: JobEstimate) -> "EstimateOut":
-        own = {name: getattr(estimate, name) for name in OWN_FIELDS}
-        seconds = estimate.gpu_seconds
-        own["uncertain"] = name_uncertainties(estimate)
-        return cls(**{**own, "gpu_seconds": SecondsRange.of(seconds), "gpu_hours": HoursRange.of(seconds)})
+        return cls(**cls.describe(estimate))
 
-
-OWN_FIELDS = [each.name for each in fields(JobEstimate) if each.name in EstimateOut.model_fields]
+    @staticmethod
+    def describe(estimate: JobEstimate) -> dict[str, Any]:
+        """Describe an estimate by the names of these fields, in their order."""
+        known, seconds = vars(estimate), estimate.gpu_seconds
+        described = {name: known.get(name) for name in EstimateOut.model_fields}
+        described["gpu_hours"] = {"p50": as_hours(seconds.p50), "p90": as_hours(seconds.p90)}
+        described["gpu_seconds"] = {"p50": seconds.p50, "p90": seconds.p90}
+        described["uncertain"] = name_uncertainties(estimate)
+        return described

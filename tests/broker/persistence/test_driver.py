@@ -3,8 +3,8 @@
 from contextlib import suppress
 
 import pytest
-from psycopg.errors import UniqueViolation
-from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select, text
+from psycopg.errors import AssertFailure, UniqueViolation
+from sqlalchemy import ARRAY, BigInteger, Text, any_, bindparam, insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -18,6 +18,8 @@ from broker.persistence.driver import (
     Statement,
     execute_each,
     fetch_all,
+    require,
+    require_all,
     run_together,
 )
 from broker.persistence.set_writes import command_inserts
@@ -210,3 +212,27 @@ def test_a_row_made_past_the_session_has_its_defaults_and_is_written_whole() -> 
     assert RowFormat(Queue).write(made).keys() == {column.key for column in Queue.__table__.columns}
     with pytest.raises(AssertionError, match="own columns"):
         RowFormat(Queue).make(nobody="knows it")
+
+
+@pytest.mark.parametrize(("least", "most", "holds"), [(0, 5, True), (4, 5, False), (0, 2, False), (4, 2, False)])
+async def test_what_several_require_is_one_statement_that_ends_its_message_where_one_does_not_hold(
+    system: System, least: int, most: int, *, holds: bool
+) -> None:
+    number = bindparam("number", type_=BigInteger)
+    above, below = (
+        require(each)
+        for each in (number >= bindparam("least", type_=BigInteger), number <= bindparam("most", type_=BigInteger))
+    )
+    command = require_all([Command(above, {"number": 3, "least": least}), Command(below, {"number": 3, "most": most})])
+    async with system.database.transaction(Scope.ALL) as session:
+        if holds:
+            assert len(await run_together(connection_of(session), [command])) == 1
+        else:
+            with pytest.raises(AssertFailure):
+                await run_together(connection_of(session), [command])
+
+
+def test_two_that_require_something_call_nothing_alike_that_differs() -> None:
+    some = require(bindparam("number", type_=BigInteger) > 0)
+    with pytest.raises(AssertionError, match="name number"):
+        require_all([Command(some, {"number": 3}), Command(some, {"number": 4})])

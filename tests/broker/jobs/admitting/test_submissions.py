@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from broker.http.idempotency import IdempotencyKey
+from broker.jobs.schemas import JobOut
 from broker.jobs.tables import Job, JobEvent
 from broker.ledger.tables import Hold, Transfer
 from broker.processes.boot import DatabaseUrls
@@ -302,6 +303,27 @@ async def test_a_key_that_was_revoked_meanwhile_is_found_out_in_its_batch_and_le
         await first
     assert [answer.status_code for answer in answers] == [401, 201]
     assert await count_rows(system, Job, Hold) == [3, 3]
+
+
+async def test_an_answer_is_written_as_its_shape_writes_it(own: Api, buyer: Customer) -> None:
+    """It is written past the shape; so every field that an order may have is held against the shape here."""
+    order = await order_of(own, buyer)
+    project = await own.post("/projects", {"name": "tea"}, expect=201)
+    all_fields = {
+        **order,
+        "name": 'ink "wash" \u00e9\u58a8',
+        "labels": {"team": "search"},
+        "project_id": project["id"],
+        "contract_id": buyer.contract["id"],
+        "max_cost": "0.05",
+        "gpu_types": ["cpu"],
+        "prefer": "fastest",
+        "finish_by": "2199-01-01T00:00:00.5+08:00",
+        "gpus": 1,
+    }
+    for each in (order, all_fields, {**order, "quote_id": None}):
+        answer = await own.call("POST", "/jobs", json=each, expect=201)
+        assert JobOut.model_validate_json(answer.content).model_dump_json() == answer.text
 
 
 async def test_a_submission_is_one_message(api: Api, neighbour: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
