@@ -16,12 +16,12 @@ DOMAINS = ("frame", "customer", "finance", "ops")
 
 
 @cache
-def load_translations(language: Language) -> NullTranslations:
-    """Load what all domains say in a language; English is what the words themselves are."""
+def load_translations(language: Language, own: str) -> NullTranslations:
+    """Load what all domains say in a language, where they differ as `own` says; English is what the words are."""
     if language == "en":
         return NullTranslations()
     joined = Translations()
-    for domain in DOMAINS:
+    for domain in sorted(DOMAINS, key=own.__eq__):
         compiled = BytesIO()
         write_mo(compiled, read_catalogue(language, domain))
         compiled.seek(0)

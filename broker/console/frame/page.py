@@ -107,7 +107,8 @@ class Page:
 
         `is_over`: nothing of a live page will change any more, so that its stream ends.
         """
-        environment = load_environment(self.preferences.language, self.caller.services.settings.time_zone)
+        time_zone = self.caller.services.settings.time_zone
+        environment = load_environment(self.preferences.language, time_zone, template.partition("/")[0])
         told = {**list_told(self.request, self.preferences), **told, "page": self, "now": self.now, "is_over": is_over}
         parts = self.request.headers.get(PARTS_HEADER)
         if parts is not None:

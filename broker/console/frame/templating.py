@@ -1,4 +1,4 @@
-"""Templates, one environment for each language: its words and its way to write numbers are part of it."""
+"""Templates, an environment for each language and group of pages: it has their words and their way to write numbers."""
 
 from functools import cache
 from typing import Any
@@ -17,8 +17,11 @@ MACROS = ("page", "panel", "form", "table", "chart")
 
 
 @cache
-def load_environment(language: Language, time_zone: str) -> Environment:
-    """Load the environment of a language; a name that a page does not give is an error, never an empty place."""
+def load_environment(language: Language, time_zone: str, domain: str = "frame") -> Environment:
+    """Load the environment of a language; a name that a page does not give is an error, never an empty place.
+
+    `domain`: whose pages are shown, which have their own way to say some words.
+    """
     environment = Environment(
         loader=PackageLoader("broker.console"),
         autoescape=True,
@@ -27,7 +30,7 @@ def load_environment(language: Language, time_zone: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
     )
-    environment.install_gettext_translations(load_translations(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_translations(load_translations(language, domain), newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(Formats(language, time_zone).list_filters())
     environment.globals.update(static=link_file, DASH=DASH, language=language, is_open=is_open)
     for name in MACROS:
