@@ -1,7 +1,7 @@
 """What ops says of a pool: open or closed, its discipline, its machines, when it is worked on; kept for the record."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -12,15 +12,22 @@ from broker.capacity.tables import Pool, read_maintenance, write_maintenance
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 
+# What bounds stops of a pool's runs for others; the installation's own settings where ops has said nothing.
+STOP_SETTINGS = ("least_run_seconds", "stops_per_hour")
+
 
 @dataclass(frozen=True)
 class PoolChanges:
-    """What ops sets of a pool; None: as it is. `nodes`: by name, as each is to be. `maintenance`: all of it."""
+    """What ops sets of a pool; None: as it is. `nodes`: by name, as each is to be. `maintenance`: all of it.
+
+    `stops` has those of STOP_SETTINGS that are set; None: as the installation says.
+    """
 
     is_open: bool | None = None
     discipline: str | None = None
     nodes: Mapping[str, NodeState] = field(default_factory=dict)
     maintenance: Sequence[Maintenance] | None = None
+    stops: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,12 @@ class PoolWord:
     drained_nodes: list[str]
     down_nodes: list[str]
     maintenance_told: list[dict[str, Any]]
+    least_run_seconds: int | None
+    stops_per_hour: int | None
 
     @classmethod
     def of(cls, pool: Pool) -> "PoolWord":
-        return cls(pool.open, pool.discipline, pool.drained_nodes, pool.down_nodes, pool.maintenance_told)
+        return cls(**{each.name: getattr(pool, each.name) for each in fields(cls)})
 
 
 async def change_pool(work: Work, name: str, changes: PoolChanges) -> JudgedPool:
@@ -71,6 +80,8 @@ def _apply_changes(pool: Pool, changes: PoolChanges) -> None:
         pool.down_nodes = _put(pool.down_nodes, changes.nodes, NodeState.DOWN)
     if changes.maintenance is not None:
         pool.maintenance_told = write_maintenance(changes.maintenance)
+    for name, value in changes.stops.items():
+        setattr(pool, name, value)
 
 
 def _put(before: Iterable[str], said: Mapping[str, NodeState], state: NodeState) -> list[str]:
@@ -108,4 +119,5 @@ def read_changes_back(before: Mapping[str, Any], after: Mapping[str, Any], now: 
     nodes |= dict.fromkeys(before.get("down_nodes", ()), NodeState.DOWN)
     told = before.get("maintenance_told")
     planned = None if told is None else [each for each in map(read_maintenance, told) if each.ends_at > now]
-    return PoolChanges(before.get("open"), before.get("discipline"), nodes, planned)
+    stops = {name: before[name] for name in STOP_SETTINGS if name in before}
+    return PoolChanges(before.get("open"), before.get("discipline"), nodes, planned, stops)

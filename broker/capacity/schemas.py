@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.capacity.model import AgentState, Discipline, Maintenance, NodeState, QueueState, Readiness
-from broker.capacity.pool_changes import PoolChanges
+from broker.capacity.pool_changes import STOP_SETTINGS, PoolChanges
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.tables import Agent
 from broker.http.plain_text import PlainText
@@ -158,6 +158,15 @@ class PoolOut(BaseModel):
     maintenance: list[MaintenanceOut] = Field(
         description="When it is worked on: nothing starts that is expected to run into that.", examples=[[]]
     )
+    least_run_seconds: int | None = Field(
+        description="A run of it that has not run for so long makes room for nobody; null: as the installation says.",
+        examples=[None],
+    )
+    stops_per_hour: int | None = Field(
+        description="So many of its runs make room for others in an hour; 0: none ever does; null: as the installation"
+        " says.",
+        examples=[6],
+    )
     state: Readiness = Field(
         description="Whether it takes jobs now (`open`), or why not: `closed` by ops, `unserved` (no agent), `silent`"
         " or `draining` (its agent is), `resting` after failed starts, `nodes_closed`: none of its"
@@ -185,6 +194,8 @@ class PoolOut(BaseModel):
             open=pool.open,
             discipline=Discipline(pool.discipline),
             maintenance=[_show_maintenance(each, for_staff=for_staff) for each in pool.maintenance],
+            least_run_seconds=pool.least_run_seconds,
+            stops_per_hour=pool.stops_per_hour,
             state=judged.readiness,
             state_reason=judged.closure,
             rests_until=pool.rests_until if judged.readiness == Readiness.RESTING else None,
@@ -236,11 +247,28 @@ class PoolPatch(RequestBody):
     )
     reason: Reason | None = Field(default=None, description="Why, for the record.", examples=["a fan is broken"])
 
+    least_run_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="A run that has not run for so long makes room for nobody; null: as the installation says.",
+        examples=[1800],
+    )
+    stops_per_hour: int | None = Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="So many of its runs make room for others in an hour; 0: none ever does; null: as the installation"
+        " says.",
+        examples=[6],
+    )
+
     def read_changes(self) -> PoolChanges:
-        """Read what is to change."""
+        """Read what is to change; null takes back what was said of stops, and changes nothing else."""
         planned = None if self.maintenance is None else [_read_maintenance(each) for each in self.maintenance]
         discipline = None if self.discipline is None else self.discipline.value
-        return PoolChanges(self.open, discipline, self.nodes or {}, planned)
+        stops = {name: getattr(self, name) for name in STOP_SETTINGS if name in self.model_fields_set}
+        return PoolChanges(self.open, discipline, self.nodes or {}, planned, stops)
 
 
 def _read_maintenance(sent: MaintenanceIn) -> Maintenance:

@@ -127,7 +127,8 @@ class Pool(Base):
     `open` is what ops has said. After failed starts in a row it rests: until `rests_until`, or, where that is null and
     `rest_reason` is not, until ops opens it or its agent starts anew. `drained_nodes` are those that ops drains,
     `down_nodes` those that it says are down; the only node of a pool that is one machine has the pool's name.
-    `maintenance_told` is when ops works on which, as JSON; `maintenance` reads it.
+    `maintenance_told` is when ops works on which, as JSON; `maintenance` reads it. `least_run_seconds`: so long a run
+    of it runs before it makes room for another, `stops_per_hour`: so many do in an hour; null: as everywhere.
     """
 
     __tablename__ = "pools"
@@ -137,6 +138,7 @@ class Pool(Base):
             "discipline IN ('fair', 'first-come', 'shortest-remaining-service', 'least-attained-service')",
             name="discipline_known",
         ),
+        CheckConstraint("least_run_seconds >= 0 AND stops_per_hour >= 0", name="stops_not_negative"),
     )
 
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -148,6 +150,8 @@ class Pool(Base):
     drained_nodes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     down_nodes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     maintenance_told: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
+    least_run_seconds: Mapped[int | None]
+    stops_per_hour: Mapped[int | None]
     agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
     failed_starts: Mapped[int] = mapped_column(default=0)
     rests_until: Mapped[datetime | None] = moment_column(nullable=True)

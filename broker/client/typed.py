@@ -216,7 +216,7 @@ class BrokerClient(Client):
         return cast("Pool", self.get(f"/pools/{quote(name, safe='')}"))
 
     def change_pool(self, name: str, changes: Mapping[str, Any]) -> Pool:
-        """Change a pool: `open`, `discipline`, `nodes` by name, all its `maintenance`."""
+        """Change a pool: `open`, `discipline`, `nodes` by name, all its `maintenance`, what bounds stops of runs."""
         return cast("Pool", self.patch(f"/pools/{quote(name, safe='')}", changes))
 
     def announce(self, message: str, **more: str | None) -> Notice:

@@ -245,9 +245,11 @@ class PoolAgent:
             raise AgentLeaves(f"the agent of pool {self.pool} starts nothing more")
 
     async def _stop(self, run_id: str) -> None:
+        """Stop a run, which has its grace once: a process that goes on with the stop of an earlier one counts that."""
         async with self.system.work() as work:
-            grace_seconds = await find_grace(work, run_id)
-        await self.engine.stop(run_id, grace_seconds=grace_seconds)
+            used = work.now - await outbox.begin_stop(work.session, run_id, now=work.now)
+            grace_seconds = await find_grace(work, run_id) - used.total_seconds()
+        await self.engine.stop(run_id, grace_seconds=max(0.0, grace_seconds))
 
     async def _describe_launches(self, _pool: str, run_ids: Sequence[str]) -> list[LaunchSpec | None]:
         """Describe what the engine needs to launch runs; None: it has ended before its start, or is another's."""

@@ -93,7 +93,9 @@ async def _put_contract(work: Work, name: str, changes: dict[str, Any], reason: 
 
 
 async def _put_pool(work: Work, name: str, changes: dict[str, Any], _reason: str, applied: Applied) -> None:
-    words = pool_changes.PoolChanges(changes.get("open"), changes.get("discipline"), changes.get("nodes") or {})
+    stops = {name: changes[name] for name in pool_changes.STOP_SETTINGS if name in changes}
+    nodes = changes.get("nodes") or {}
+    words = pool_changes.PoolChanges(changes.get("open"), changes.get("discipline"), nodes, stops=stops)
     tuned, effects = await tuning.tune_pool(work, name, words)
     applied.lost_runs += tuned.lost_runs
     _take(applied, effects)

@@ -35,7 +35,11 @@ BATCH = 100
 
 
 class OutboxMessage(Base):
-    """A message for an engine. `recipient` is the agent whose run it is, or a pool where no agent has it yet."""
+    """A message for an engine. `recipient` is the agent whose run it is, or a pool where no agent has it yet.
+
+    `begun_at` is when a run was first asked to stop, by whichever process: its grace counts from there. Null: it was
+    not yet, or the call failed.
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (Index("ix_outbox_pending", "recipient", "id", postgresql_where=text("done_at IS NULL")),)
@@ -48,6 +52,7 @@ class OutboxMessage(Base):
     last_error: Mapped[str | None]
     not_before: Mapped[datetime] = moment_column()
     created_at: Mapped[datetime] = moment_column()
+    begun_at: Mapped[datetime | None] = moment_column(nullable=True)
     done_at: Mapped[datetime | None] = moment_column(nullable=True)
 
 
@@ -144,6 +149,18 @@ def command_done(message_ids: Collection[int], *, now: datetime) -> Command:
     return Command(MARK_DONE, {"ids": list(message_ids), "now": now})
 
 
+async def begin_stop(session: AsyncSession, run_id: str, *, now: datetime) -> datetime:
+    """Note that a run is asked to stop now; tells when it first was, where that is still under way."""
+    begun = (
+        update(OutboxMessage)
+        .where(OutboxMessage.run_id == run_id, OutboxMessage.kind == "stop", OutboxMessage.done_at.is_(None))
+        .values(begun_at=func.coalesce(OutboxMessage.begun_at, now))
+        .returning(OutboxMessage.begun_at)
+    )
+    moments = [moment for moment in await session.scalars(begun) if moment is not None]
+    return min(moments, default=now)
+
+
 async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now: datetime) -> None:
     """Count a failure and put the message off: by 1 s, 2 s, 4 s … at most a minute."""
     doubled = func.power(2, func.least(OutboxMessage.failures, MOST_DOUBLINGS))
@@ -151,7 +168,7 @@ async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now
     await session.execute(
         update(OutboxMessage)
         .where(OutboxMessage.id == message_id)
-        .values(failures=OutboxMessage.failures + 1, last_error=error[:2000], not_before=now + delay)
+        .values(failures=OutboxMessage.failures + 1, last_error=error[:2000], not_before=now + delay, begun_at=None)
     )
 
 

@@ -1,11 +1,12 @@
 """What of a proposal can be set, by the names that settings have: a machine that is not there cannot. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from broker import errors
 from broker.capacity.model import NodeState
+from broker.capacity.pool_changes import STOP_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -18,32 +19,23 @@ class Setting:
     value: Any
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-def _read_nodes(value: Mapping[str, str]) -> dict[str, NodeState]:
-    return {name: NodeState(state) for name, state in value.items()}
-
-
-# By part and field of a proposal: the field as it is set, and its value.
-FIELDS: Mapping[str, Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
-    "queues": {
-        **{
-            name: (name, _same)
-            for name in ("priority", "weight", "max_jobs", "max_gpus", "allowed_pools", "lending_limit")
-        },
-        "max_wait_seconds": ("max_wait_seconds", lambda value: None if value is None else int(value)),
-        "max_wait_s": ("max_wait_seconds", lambda value: None if value is None else int(value)),
-        "mode": ("state", _same),
-        "open": ("state", lambda is_open: "open" if is_open else "holding"),
-    },
-    "pools": {"open": ("open", _same), "discipline": ("discipline", _same), "nodes": ("nodes", _read_nodes)},
-    "contracts": {
-        "weight": ("weight", _same),
-        "most_gpus": ("max_gpus", _same),
-        "most_jobs": ("max_jobs", _same),
-    },
+# By part of a proposal: the fields that can be set. They have the names that settings have.
+SETTABLE = {
+    "queues": frozenset(
+        {
+            "priority",
+            "state",
+            "open",
+            "weight",
+            "max_wait_seconds",
+            "max_jobs",
+            "max_gpus",
+            "allowed_pools",
+            "lending_limit",
+        }
+    ),
+    "pools": frozenset({"open", "discipline", "nodes", *STOP_SETTINGS}),
+    "contracts": frozenset({"weight", "max_gpus", "max_jobs"}),
 }
 CURES = {
     "total_gpus": "is what its agent has: add machines, or drain nodes",
@@ -58,11 +50,23 @@ def read_proposed_settings(proposal: Mapping[str, Mapping[str, Mapping[str, Any]
     for kind, named in proposal.items():
         for name, changes in named.items():
             for field, value in changes.items():
-                if field not in FIELDS[kind]:
-                    raise errors.invalid_field(f"{kind}.{name}.{field}", CURES.get(field, "cannot be set here"))
-                own, read = FIELDS[kind][field]
-                wanted.append(Setting(kind, name, own, _check(f"{kind}.{name}.{field}", own, read(value))))
+                path = f"{kind}.{name}.{field}"
+                if field not in SETTABLE[kind]:
+                    raise errors.invalid_field(path, CURES.get(field, "cannot be set here"))
+                own, value_set = _read(kind, field, value)
+                wanted.append(Setting(kind, name, own, _check(path, own, value_set)))
     return wanted
+
+
+def _read(kind: str, field: str, value: Any) -> tuple[str, Any]:
+    """Read a field as the settings keep it: whether a queue is open is its state, and seconds are whole."""
+    if kind == "queues" and field == "open":
+        return "state", "open" if value else "holding"
+    if field == "nodes":
+        return field, {name: NodeState(state) for name, state in value.items()}
+    if field == "max_wait_seconds" and value is not None:
+        return field, int(value)
+    return field, value
 
 
 def _check(path: str, field: str, value: Any) -> Any:

@@ -111,6 +111,7 @@ class PaperEngine:
 
     launched: list[LaunchSpec] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    graces: list[float] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     alive: set[str] = field(default_factory=set)
     exit_codes: dict[str, int] = field(default_factory=dict)
@@ -136,7 +137,8 @@ class PaperEngine:
         self.alive.add(spec.run_id)
         return spec.run_id
 
-    async def stop(self, run_id: str, *, grace_seconds: float) -> None:  # noqa: ARG002
+    async def stop(self, run_id: str, *, grace_seconds: float) -> None:
+        self.graces.append(grace_seconds)
         if {"stop", run_id} & self.failing:
             raise EngineFault(f"cannot stop {run_id}")
         self.stopped.append(run_id)

@@ -63,6 +63,8 @@ class Pool(Effects):
     open: bool
     discipline: str
     maintenance: list[Maintenance]
+    least_run_seconds: int | None
+    stops_per_hour: int | None
     state: str
     state_reason: str | None
     lost_runs: NotRequired[list[str]]

@@ -145,6 +145,8 @@ def _pool_state(judged: JudgedPool, holders: Sequence[DeviceHolder]) -> PoolStat
         closure=judged.closure,
         nodes=describe_nodes(pool.name, pool.total_gpus, nodes, pool.maintenance),
         discipline=Discipline(pool.discipline),
+        own_stops_per_hour=pool.stops_per_hour,
+        own_least_run=None if pool.least_run_seconds is None else timedelta(seconds=pool.least_run_seconds),
     )
 
 

@@ -45,8 +45,8 @@ async def add_stops(work: Work, snapshot: ClusterSnapshot, waiting: Container[st
     return replace(
         snapshot,
         pools=tuple(
-            replace(pool, least_run=least_run, grace=grace)
-            for pool in bound_stops(snapshot.pools, late, work.now, settings.preemptions_per_hour)
+            replace(pool, grace=grace)
+            for pool in bound_stops(snapshot.pools, late, work.now, settings.preemptions_per_hour, least_run)
         ),
         running=tuple(weigh_run(run, facts) for run in snapshot.running),
         kept=tuple(kept.values()),
@@ -54,11 +54,11 @@ async def add_stops(work: Work, snapshot: ClusterSnapshot, waiting: Container[st
 
 
 def bound_stops(
-    pools: Iterable[PoolState], late: Iterable[LateEviction], now: datetime, most: int
+    pools: Iterable[PoolState], late: Iterable[LateEviction], now: datetime, most: int, least_run: timedelta
 ) -> tuple[PoolState, ...]:
-    """Bound how many runs of each pool may still be stopped in this hour. Pure."""
+    """Bound how many runs of each pool may still be stopped in this hour, each once it has run for so long. Pure."""
     stopped = Counter(each.pool for each in late if each.created_at > now - HOUR)
-    return tuple(replace(pool, preemptions_left=max(0, most - stopped[pool.name])) for pool in pools)
+    return tuple(pool.bound_stops(stopped[pool.name], most, least_run) for pool in pools)
 
 
 def weigh_run(run: RunningJob, facts: Mapping[str, StopFacts]) -> RunningJob:

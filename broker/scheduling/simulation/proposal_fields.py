@@ -1,4 +1,7 @@
-"""The fields of a proposal: how the value of each is read, and what it changes. Pure."""
+"""The fields of a proposal: how the value of each is read, and what it changes. Pure.
+
+They have the names that REST gives them, of queues, of pools and of a contract's quota.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -120,6 +123,10 @@ def _resize(pool: PoolState, total_gpus: int) -> PoolState:
     return replace(pool, total_gpus=total_gpus, free_gpus=max(pool.free_gpus + more, 0), nodes=())
 
 
+def _set_least_run(pool: PoolState, seconds: int | None) -> PoolState:
+    return replace(pool, own_least_run=None if seconds is None else timedelta(seconds=seconds))
+
+
 def _guarantee(share: ContractShare, gpus: Mapping[str, int]) -> ContractShare:
     lent = {each.sku: each.most_lent for each in share.guarantees}
     return replace(share, guarantees=tuple(Guarantee(sku, gpus[sku], lent.get(sku)) for sku in sorted(gpus)))
@@ -135,9 +142,8 @@ LENDING = "lending_limit"  # stands with the queue; what it changes is the guara
 QUEUE_FIELDS: Mapping[str, Field] = {
     "priority": Field(_read_whole(0), _set("priority")),
     "open": Field(_read_flag, _set("open")),
-    "mode": Field(_read_choice(QueueMode), _set("mode")),
+    "state": Field(_read_choice(QueueMode), _set("mode")),
     "max_wait_seconds": Field(_read_wait, _set("max_wait")),
-    "max_wait_s": Field(_read_wait, _set("max_wait")),  # as it was called before
     "weight": Field(_read_whole(1), _set("weight")),
     "max_jobs": Field(_or_none(_read_whole(1)), _set_limit("jobs")),
     "max_gpus": Field(_or_none(_read_whole(1)), _set_limit("gpus")),
@@ -150,11 +156,13 @@ POOL_FIELDS: Mapping[str, Field] = {
     "discipline": Field(_read_choice(Discipline), _set("discipline")),
     "nodes": Field(_read_by_name(_read_choice(NodeState)), _set_nodes),
     "sku": Field(_read_word, _set("sku")),
+    "least_run_seconds": Field(_or_none(_read_whole(0)), _set_least_run),
+    "stops_per_hour": Field(_or_none(_read_whole(0)), _set("own_stops_per_hour")),
 }
 CONTRACT_FIELDS: Mapping[str, Field] = {
     "weight": Field(_read_whole(1), _set("weight")),
-    "most_gpus": Field(_or_none(_read_whole(0)), _set("most_gpus")),
-    "most_jobs": Field(_or_none(_read_whole(0)), _set("most_jobs")),
+    "max_gpus": Field(_or_none(_read_whole(0)), _set("most_gpus")),
+    "max_jobs": Field(_or_none(_read_whole(0)), _set("most_jobs")),
     "guaranteed_gpus": Field(_read_by_name(_read_whole(0)), _guarantee),
 }
 PARTS = {"queues": QUEUE_FIELDS, "pools": POOL_FIELDS, "contracts": CONTRACT_FIELDS}

@@ -1,7 +1,7 @@
 """How many runs a pool may still stop for others, in a replay that stops other runs than were stopped. Pure."""
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from broker.scheduling.planning.values.pools import PoolState
@@ -44,5 +44,4 @@ class StopCount:
         """Bound what a pool may stop by what it has stopped."""
         if self.rules is None:
             return pool
-        left = max(0, self.rules.per_hour - len(self.stopped.get(pool.name, ())))
-        return replace(pool, preemptions_left=left, least_run=self.rules.least_run)
+        return pool.bound_stops(len(self.stopped.get(pool.name, ())), self.rules.per_hour, self.rules.least_run)

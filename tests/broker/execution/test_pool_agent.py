@@ -206,6 +206,29 @@ async def test_failing_stop_is_put_off_and_recovers(
     assert engine.stopped == [(await last_run(api, job_id))["id"]]
 
 
+async def test_a_stop_that_goes_on_after_a_restart_has_what_is_left_of_its_grace(
+    api: Api, system: System, agent: PoolAgent, engine: PaperEngine, customer: Customer, clock: ManualClock
+) -> None:
+    """Each restart gave a run that did not end its whole grace anew."""
+    job_id = await submit(api, customer)
+    await dispatch(system)
+    await agent.relay()
+    await api.post(f"/jobs/{job_id}/cancel")
+    run_id, whole = (await last_run(api, job_id))["id"], system.services.settings.stop_grace_seconds
+    for later in (0, 2, 10 * whole):
+        clock.advance(seconds=later)
+        await agent._stop(run_id)  # and here the broker is killed
+    assert engine.graces == [whole, whole - 2, 0]
+    engine.failing = {"stop"}
+    await agent.relay()
+    await settle_stops(agent)
+    engine.failing = set()
+    clock.advance(seconds=60)
+    await agent.relay()
+    await settle_stops(agent)
+    assert engine.graces[-1] == whole, "a call that failed may never have reached the run"
+
+
 async def test_vanished_process_is_lost_and_its_job_queued_again(
     api: Api, app: FastAPI, system: System, agent: PoolAgent, engine: PaperEngine, customer: Customer
 ) -> None:

@@ -42,7 +42,7 @@ async def test_all_of_a_proposal_is_applied_at_once_recorded_with_its_reason_and
 ) -> None:
     proposal = {
         "queues": {"standard": {"priority": 150, "weight": 200}},
-        "contracts": {"{}": {"most_gpus": 4}},
+        "contracts": {"{}": {"max_gpus": 4}},
         "pools": {"test": {"discipline": "first-come"}},
     }
     simulation_id, contract_id = await simulate(api, system, clock, proposal)
@@ -99,7 +99,7 @@ async def test_a_simulation_that_is_not_done_cannot_be_applied(api: Api, clock: 
 
 
 def test_fields_of_a_proposal_are_read_as_settings_are_named() -> None:
-    wanted = read_proposed_settings({"queues": {"standard": {"mode": "holding", "max_wait_s": 90.0}}})
+    wanted = read_proposed_settings({"queues": {"standard": {"state": "holding", "max_wait_seconds": 90.0}}})
     named = [("state", "holding"), ("max_wait_seconds", 90)]
     assert wanted == [Setting("queues", "standard", field, value) for field, value in named]
 

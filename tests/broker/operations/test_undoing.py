@@ -85,6 +85,19 @@ async def test_word_on_a_pool_is_taken_back_but_for_maintenance_that_is_over(
     assert [window["begins_at"] for window in pool["maintenance"]] == [later["begins_at"]]
 
 
+async def test_what_bounds_stops_of_a_pool_is_taken_back_to_what_was_set_or_to_what_holds_everywhere(
+    api: Api, system: System
+) -> None:
+    async with system.work() as work:
+        await register_pool(work, name="test", total_gpus=2)
+    first = await change(api, "/pools/test", stops_per_hour=3, least_run_seconds=60)
+    second = await change(api, "/pools/test", stops_per_hour=0)
+    for entry, per_hour, least_run in ((second, 3, 60), (first, None, None)):
+        await api.post(f"/audit/{entry}/undo")
+        pool = await api.get("/pools/test")
+        assert (pool["stops_per_hour"], pool["least_run_seconds"]) == (per_hour, least_run)
+
+
 @pytest.mark.parametrize("expect", [404, 409])
 async def test_what_is_not_there_or_has_nothing_to_put_back_is_refused(api: Api, expect: int) -> None:
     made = await api.post("/api-keys", {"name": "x", "role": "ops"}, expect=201)

@@ -12,7 +12,7 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
 
-CLOSED = {"queues": {"standard": {"mode": "holding"}}}
+CLOSED = {"queues": {"standard": {"state": "holding"}}}
 
 
 async def test_a_proposal_is_compared_with_the_recorded_window_by_contract_and_queue(

@@ -97,6 +97,30 @@ def plan_maintenance(
     write_changed(changed, _tell(changed), as_json=as_json)
 
 
+@app.command("stops")
+def bound_stops(
+    pool: PoolName,
+    least_run: Annotated[
+        int | None, typer.Option("--least-run", metavar="SECONDS", help="A run makes room for nobody before that.")
+    ] = None,
+    per_hour: Annotated[
+        int | None, typer.Option("--per-hour", metavar="N", help="So many make room in an hour; 0: none.")
+    ] = None,
+    as_everywhere: Annotated[
+        bool, typer.Option("--as-everywhere", help="Take back what was set for this pool alone.")
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Bound how many runs of a pool are stopped for others, and after how long at the earliest."""
+    said = {"least_run_seconds": least_run, "stops_per_hour": per_hour}
+    told = {name: value for name, value in said.items() if value is not None}
+    if as_everywhere == bool(told):
+        raise typer.BadParameter("say --least-run or --per-hour, or --as-everywhere", param_hint="--per-hour")
+    _change(pool, dict.fromkeys(said) if as_everywhere else told, as_json=as_json, url=url, key=key)
+
+
 def _copy(window: Any) -> dict[str, Any]:
     return {name: window[name] for name in ("begins_at", "ends_at", "nodes")}
 
@@ -119,7 +143,15 @@ def _tell(pool: Pool) -> str:
     lines = [pool["state_reason"] or f"Pool {pool['name']} is {pool['state']}."]
     lines += [f"  {each['name']} is {each['state']}" for each in pool["nodes"] or ()]
     lines += [f"  maintenance from {window['begins_at']} to {window['ends_at']}" for window in pool["maintenance"]]
+    lines += _tell_stops(pool)
     if pool["lost_runs"]:
         lost = describe_count(len(pool["lost_runs"]), "run")
         lines.append(f"  lost: {lost}; what they did goes on elsewhere, first in line")
     return "\n".join(lines)
+
+
+def _tell_stops(pool: Pool) -> list[str]:
+    """Tell what bounds stops of its runs, as far as that was set for it alone."""
+    least_run, per_hour = pool["least_run_seconds"], pool["stops_per_hour"]
+    told = [] if least_run is None else [f"  makes room for others after {least_run} s at the earliest"]
+    return told if per_hour is None else [*told, f"  makes room for others {describe_count(per_hour, 'time')} an hour"]

@@ -1,6 +1,6 @@
 """Where jobs run: pools of nodes, what state each is in, and by which discipline a pool takes jobs. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -52,7 +52,8 @@ class PoolState:
     `closure` says in a sentence why it is closed. `nodes` empty: one node with the pool's name. `free_gpus` is what a
     snapshot says is free; a planner that is told all runs counts itself. `spans_nodes`: a job larger than a node takes
     whole nodes. `preemptions_left`: so many of its runs may still be stopped for others in this hour, each once it has
-    run for `least_run`, and has `grace` to write a checkpoint.
+    run for `least_run`, and has `grace` to write a checkpoint. `own_stops_per_hour` and `own_least_run` are what ops
+    has set for this pool; None: it is as everywhere.
     """
 
     name: str
@@ -67,6 +68,14 @@ class PoolState:
     preemptions_left: int = 0
     least_run: timedelta = timedelta(minutes=10)
     grace: timedelta = timedelta(seconds=GRACE_SECONDS)
+    own_stops_per_hour: int | None = None
+    own_least_run: timedelta | None = None
+
+    def bound_stops(self, stopped: int, per_hour: int, least_run: timedelta) -> "PoolState":
+        """Bound what may be stopped of it after so many stops in this hour, by the rules for all pools or its own."""
+        most = per_hour if self.own_stops_per_hour is None else self.own_stops_per_hour
+        least = least_run if self.own_least_run is None else self.own_least_run
+        return replace(self, preemptions_left=max(0, most - stopped), least_run=least)
 
     @property
     def largest(self) -> int:

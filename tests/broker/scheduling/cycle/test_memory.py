@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from broker.jobs.reading.line import list_waiting, read_line, read_told
-from broker.jobs.service import lock_job
+from broker.jobs.service import Job, lock_job
 from broker.scheduling.cycle import live
 from broker.scheduling.cycle.leading import Lead, compute_lead, find_lead, give_up_lead, renew_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
@@ -57,6 +57,25 @@ async def test_a_change_that_is_committed_after_a_later_one_is_not_missed(api: A
     found = [memory.jobs[job_id].placement.finish_by for job_id in (early, late)]
     now = system.services.clock()
     assert found == [now + timedelta(days=1), now + timedelta(days=2)]
+
+
+async def test_late_usage_is_told_of_a_job_that_waits_and_of_no_other(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    for _number in range(2):
+        await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    await set_pool(system, 1)
+    assert (await cycle(system, CycleMemory())).started == 1
+    memory = CycleMemory()
+    (late,) = await catch_up(system, memory)
+    async with system.work() as work:
+        before = {job.id: job.changed_in for job in await work.session.scalars(select(Job))}
+        for job_id in before:
+            (await lock_job(work, job_id)).used_gpu_seconds += 7
+    async with system.work() as work:
+        after = {job.id: job.changed_in for job in await work.session.scalars(select(Job))}
+    assert {job_id for job_id in before if before[job_id] != after[job_id]} == {late}
+    assert await catch_up(system, memory) == {late}
+    assert memory.jobs[late].used_gpu_seconds == 7
 
 
 async def test_after_a_restore_the_line_is_read_anew_and_old_rows_are_not_read_by_each_cycle(

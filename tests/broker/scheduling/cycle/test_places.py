@@ -116,6 +116,8 @@ async def test_what_a_pool_cannot_be_is_refused_by_its_field_and_nothing_changes
         {"nodes": {"n9": "draining"}},
         {"nodes": {"n9": "down"}},
         {"nodes": {"n1": "gone"}},
+        {"stops_per_hour": -1},
+        {"least_run_seconds": 86_401},
         {"maintenance": [{"begins_at": later, "ends_at": later}]},
         {"maintenance": [{"begins_at": (clock.now - 2 * HOUR).isoformat(), "ends_at": (clock.now - HOUR).isoformat()}]},
         {"maintenance": [{"begins_at": later, "ends_at": (clock.now + 2 * HOUR).isoformat(), "nodes": ["n9"]}]},

@@ -31,6 +31,7 @@ from tests.broker.worker_calls import stop_at_a_checkpoint, worker_of
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
+LEAST_RUN = timedelta(minutes=10)
 
 
 def evicted(number: int, minutes_ago: int, ended: int | None = None, **fields: Any) -> LateEviction:
@@ -42,9 +43,16 @@ def evicted(number: int, minutes_ago: int, ended: int | None = None, **fields: A
 def test_stops_of_the_last_hour_count_against_the_rate_of_their_pool() -> None:
     pools = [PoolState(name, "a100", 4, 0) for name in ("one", "two")]
     late = [evicted(1, 61), evicted(2, 59), evicted(3, 1), evicted(4, 1)]
-    bounded = bound_stops(pools, late, NOW, 3)
+    bounded = bound_stops(pools, late, NOW, 3, LEAST_RUN)
     assert [pool.preemptions_left for pool in bounded] == [0, 3]
-    assert bound_stops(pools, late, NOW, 2)[0].preemptions_left == 0, "never below zero"
+    assert bound_stops(pools, late, NOW, 2, LEAST_RUN)[0].preemptions_left == 0, "never below zero"
+    assert {pool.least_run for pool in bounded} == {LEAST_RUN}
+
+
+def test_what_ops_has_set_for_a_pool_bounds_its_stops_in_the_place_of_what_holds_everywhere() -> None:
+    own = PoolState("one", "a100", 4, 0, own_stops_per_hour=2, own_least_run=timedelta(0))
+    bounded = bound_stops([own, PoolState("two", "a100", 4, 0)], [evicted(1, 1)], NOW, 12, LEAST_RUN)
+    assert [(pool.preemptions_left, pool.least_run) for pool in bounded] == [(1, timedelta(0)), (12, LEAST_RUN)]
 
 
 @pytest.mark.parametrize(
@@ -241,11 +249,15 @@ async def test_lending_limit_leaves_the_rest_of_a_guarantee_idle(api: Api, syste
     assert reasons == ["guaranteed_to_others"]
 
 
-async def test_pool_by_remaining_service_stops_who_needs_twice_as_much_and_tells_both(
-    api: Api, system: System, clock: ManualClock
+@pytest.mark.parametrize(
+    ("bounds", "reason"),
+    [({}, None), ({"stops_per_hour": 0}, "waiting_for_gpus"), ({"least_run_seconds": 701}, "waiting_for_gpus")],
+)
+async def test_pool_by_remaining_service_stops_who_needs_twice_as_much_and_tells_both_unless_ops_bounds_it(
+    api: Api, system: System, clock: ManualClock, bounds: dict[str, int], reason: str | None
 ) -> None:
     await serve_pool(system)
-    await api.call("PATCH", "/pools/test", expect=200, json={"discipline": "shortest-remaining-service"})
+    await api.call("PATCH", "/pools/test", expect=200, json={"discipline": "shortest-remaining-service", **bounds})
     customer = await make_ready_customer(api)
 
     async def submit_epochs(epochs: int) -> str:
@@ -258,5 +270,6 @@ async def test_pool_by_remaining_service_stops_who_needs_twice_as_much_and_tells
     short = await submit_epochs(1)
     await cycle(system)
     stopping = [job for job in [await api.get(f"/jobs/{job_id}") for job_id in long] if job["stop_requested"]]
-    assert [(job["stop_requested"], job["evictions"][0]["reason"]) for job in stopping] == [("preempt", "discipline")]
-    assert (await api.get(f"/jobs/{short}"))["pending_reason"]["code"] == "making_room"
+    told = [(job["stop_requested"], job["evictions"][0]["reason"]) for job in stopping]
+    assert told == ([] if bounds else [("preempt", "discipline")])
+    assert (await api.get(f"/jobs/{short}"))["pending_reason"]["code"] == (reason or "making_room")

@@ -18,7 +18,7 @@ def change(document):
 
 
 def test_what_is_named_changes_and_all_else_stays():
-    queue = {"priority": 300, "mode": "holding", "max_wait_seconds": 3600, "weight": 250, "open": False}
+    queue = {"priority": 300, "state": "holding", "max_wait_seconds": 3600, "weight": 250, "open": False}
     changed = change({"queues": {"standard": queue}})
     assert changed.queues[0] == QueueState(
         "standard", 300, open=False, mode=QueueMode.HOLDING, max_wait=timedelta(hours=1), weight=250
@@ -34,7 +34,7 @@ def test_a_pool_of_another_size_is_one_node_on_which_others_hold_as_much_as_befo
 
 
 def test_a_contract_has_another_weight():
-    proposal = read_proposal({"contracts": {"con_a": {"weight": 300, "most_gpus": 2}}}).as_proposal()
+    proposal = read_proposal({"contracts": {"con_a": {"weight": 300, "max_gpus": 2}}}).as_proposal()
     assert proposal.change_share(ContractShare("con_a", usage=7)) == ContractShare("con_a", 300, 7, most_gpus=2)
     assert proposal.change_share(ContractShare("con_b")) == ContractShare("con_b")
 
@@ -55,7 +55,7 @@ def test_a_contract_has_another_weight():
         ({"queues": {"standard": {"priority": -1}}}, "queues.standard.priority must be a whole number of at least 0"),
         ({"queues": {"standard": {"priority": True}}}, "queues.standard.priority must be a whole number"),
         ({"queues": {"standard": {"weight": 0}}}, "queues.standard.weight must be a whole number of at least 1"),
-        ({"queues": {"standard": {"mode": "shut"}}}, "queues.standard.mode must be one of open, holding, draining"),
+        ({"queues": {"standard": {"state": "shut"}}}, "queues.standard.state must be one of open, holding, draining"),
         (
             {"queues": {"standard": {"max_wait_seconds": float("nan")}}},
             "max_wait_seconds must be a number",

@@ -38,6 +38,8 @@ def test_queue_is_set_listed_and_put_back(run: Run, customer_run: Run) -> None:
         (["pools", "drain", "local", "--node", "n9"], ExitCode.REFUSED, "there is no node n9; there are: local"),
         (["pools", "down", "local"], ExitCode.USAGE, "--yes"),
         (["pools", "maintenance", "local"], ExitCode.USAGE, "--from and --until"),
+        (["pools", "stops", "local"], ExitCode.USAGE, "--least-run or --per-hour"),
+        (["pools", "stops", "local", "--per-hour", "-1"], ExitCode.REFUSED, "stops_per_hour"),
         (["jobs", "set", "job_x", "--priority", "high", "--reason", "x"], ExitCode.USAGE, "--priority"),
         (["jobs", "set", "job_x", "--priority", "7"], ExitCode.USAGE, "--reason"),
         (["jobs", "set", "job_x"], ExitCode.USAGE, "--gpu-type"),
@@ -74,6 +76,12 @@ def test_pool_is_drained_worked_on_and_resumed(run: Run) -> None:
     node = json.loads(run("pools", "drain", "local", "--node", "local", "--json").stdout)
     assert (node["state"], node["nodes"][0]["state"]) == ("nodes_closed", "draining")
     run("pools", "resume", "local", "--node", "local")
+    told = run("pools", "stops", "local", "--per-hour", "2", "--least-run", "1800").stdout
+    assert told.splitlines()[1:] == [
+        "  makes room for others after 1800 s at the earliest",
+        "  makes room for others 2 times an hour",
+    ]
+    assert run("pools", "stops", "local", "--as-everywhere").stdout == "Pool local is open.\n"
     first = run("pools", "maintenance", "local", "--from", "2190-01-01T00:00:00Z", "--until", "2190-01-01T02:00:00Z")
     assert first.exit_code == 0, first.output
     window = ("--from", "2191-01-01T00:00:00Z", "--until", "2191-01-01T02:00:00Z", "--json")

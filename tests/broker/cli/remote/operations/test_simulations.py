@@ -69,10 +69,10 @@ class PoolsOnly:
 def test_changes_are_of_contracts_pools_or_queues_by_their_names() -> None:
     client = PoolsOnly()
     changes = ["a100.total_gpus=16", "dedicated:con_a.lending_limit=null", 'con_a.guaranteed_gpus={"a100": 2}']
-    changes += ["standard.mode=holding", "pools.x.y.sku=l40s", "a100.open=false"]
+    changes += ["standard.state=holding", "pools.x.y.sku=l40s", "a100.open=false"]
     assert read_changes(changes, cast("BrokerClient", client)) == {
         "pools": {"a100": {"total_gpus": 16, "open": False}, "x.y": {"sku": "l40s"}},
-        "queues": {"dedicated:con_a": {"lending_limit": None}, "standard": {"mode": "holding"}},
+        "queues": {"dedicated:con_a": {"lending_limit": None}, "standard": {"state": "holding"}},
         "contracts": {"con_a": {"guaranteed_gpus": {"a100": 2}}},
     }
     assert client.asked == 1
