@@ -6,9 +6,7 @@ from fastapi import Query
 
 from broker.audit import service
 from broker.audit.schemas import AuditEntryOut
-from broker.audit.tables import AuditEntry
 from broker.http.edge import OpsWork, feature_router
-from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, Moment, Page
 
 router = feature_router("/audit", "operations")
@@ -26,8 +24,8 @@ async def list_audit_entries(
     cursor: Cursor = None,
 ) -> Page[AuditEntryOut]:
     """List what staff decided, the newest first."""
-    query = service.select_entries(service.AuditFilter(action, object_id, actor_id, since=since, until=until))
-    rows, after = await fetch_page(work.session, query, AuditEntry, limit=limit, cursor=cursor)
+    wanted = service.AuditFilter(action, object_id, actor_id, since=since, until=until)
+    rows, after = await service.read_page(work, wanted, limit=limit, cursor=cursor)
     return Page(data=[AuditEntryOut.model_validate(row) for row in rows], next_cursor=after)
 
 

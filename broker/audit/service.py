@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, or_, select
 from broker import errors
 from broker.audit.tables import AuditEntry
 from broker.http.decision import Decision
+from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
 from broker.work import Change, Work
 
@@ -76,6 +77,13 @@ def select_entries(wanted: AuditFilter) -> Select[AuditEntry]:
     if wanted.since is not None:
         query = query.where(AuditEntry.created_at >= wanted.since)
     return query if wanted.until is None else query.where(AuditEntry.created_at < wanted.until)
+
+
+async def read_page(
+    work: Work, wanted: AuditFilter, *, limit: int, cursor: str | None
+) -> tuple[list[AuditEntry], str | None]:
+    """Read a page of the decisions that are wanted, the newest first, and the cursor of the next."""
+    return await fetch_page(work.session, select_entries(wanted), AuditEntry, limit=limit, cursor=cursor)
 
 
 async def list_undone(work: Work, entry_ids: Collection[str]) -> dict[str, str]:

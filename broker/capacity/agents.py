@@ -8,14 +8,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 import broker
 from broker import errors
 from broker.capacity.model import AGENT_PROTOCOL, CLUSTERS, PRESENT, AgentState, Discipline, NodeCapacity, judge_agent
 from broker.capacity.tables import Agent, Pool, write_nodes
-from broker.persistence.database import wake_dispatcher
+from broker.http.paging import fetch_page
+from broker.persistence.database import narrow, wake_dispatcher
 from broker.work import Work
 
 
@@ -135,6 +136,23 @@ def find_site(agent: Agent) -> str:
 
 def select_agents() -> Select[Agent]:
     return select(Agent)
+
+
+@dataclass(frozen=True)
+class AgentPage:
+    """A page of agents, the newest first, with how many there are in all."""
+
+    agents: list[Agent]
+    total: int
+    next_cursor: str | None
+
+
+async def read_page(work: Work, pool: str | None, *, limit: int, cursor: str | None) -> AgentPage:
+    """Read a page of the agents that have served a pool, or any."""
+    query = narrow(select_agents(), pool=pool)
+    total = await work.session.scalar(select(func.count()).select_from(query.subquery()))
+    rows, after = await fetch_page(work.session, query, Agent, limit=limit, cursor=cursor)
+    return AgentPage(rows, total or 0, after)
 
 
 async def get_agent(work: Work, agent_id: str) -> Agent:

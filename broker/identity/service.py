@@ -81,6 +81,12 @@ async def list_names(work: Work, customer_ids: Collection[str]) -> dict[str, str
     return dict((await work.session.execute(query)).all())
 
 
+async def list_key_names(work: Work, key_ids: Collection[str]) -> dict[str, str]:
+    """List the names of API keys, by their ids."""
+    query = select(ApiKey.id, ApiKey.name).where(is_one_of(ApiKey.id, key_ids))
+    return dict((await work.session.execute(query)).all())
+
+
 async def list_named(work: Work, names: Collection[str]) -> dict[str, str]:
     """List the customers with these very names, by their ids."""
     query = select(Customer.id, Customer.name).where(Customer.name.in_(names))

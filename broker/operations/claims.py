@@ -81,7 +81,7 @@ def list_heads(facts: Facts, claims: Mapping[str, Sequence[Claim]]) -> dict[str,
     heads: dict[str, dict[str, Head]] = {}
     for each in facts.waiting:
         sku = find_type(facts, each)
-        head = _make_head(facts, each, known[each.contract_id, sku])
+        head = make_head(facts, each, known[each.contract_id, sku])
         first = heads.setdefault(sku, {}).get(each.contract_id)
         if first is None or head.key < first.key:
             heads[sku][each.contract_id] = head
@@ -93,7 +93,9 @@ def find_type(facts: Facts, waiting: WaitingSum) -> str:
     return waiting.sku or next(iter(facts.capacity), "")
 
 
-def _make_head(facts: Facts, each: WaitingSum, claim: Claim) -> Head:
+def make_head(facts: Facts, each: WaitingSum, claim: Claim | None) -> Head:
+    """Make the head of jobs that wait; without a claim their contract holds nothing of the type."""
+    claim = claim or Claim(each.contract_id, 0, 0, 0, each.gpus, 1)
     queue = facts.queues.get(each.queue)
     priority = each.priority if each.priority is not None else 0 if queue is None else queue.priority
     weight, used = _weigh(facts, each.contract_id, each.queue), facts.used.get(each.contract_id, 0)
