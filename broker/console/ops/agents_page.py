@@ -12,6 +12,7 @@ from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, page_router
 from broker.console.frame.panels import Panel
+from broker.console.ops.reading import open_work
 
 router = page_router("/ops")
 PAGE_ROWS = 50
@@ -37,7 +38,7 @@ async def show_agents(
     cursor: Annotated[str | None, Query(max_length=100)] = None,
 ) -> HTMLResponse:
     """Show the agents that have ever served a pool, the newest first."""
-    work = await page.begin()
+    work = await open_work(page)
     found = await agents.read_page(work, pool, limit=PAGE_ROWS, cursor=cursor)
     rows = [(agent, agents.judge(work, agent)) for agent in found.agents]
     return page.show(

@@ -15,6 +15,7 @@ from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem
 from broker.console.ops.audit_view import list_decisions
+from broker.console.ops.reading import open_work
 from broker.identity import service as identity
 
 router = page_router("/ops")
@@ -69,7 +70,7 @@ async def _show(
     *,
     problem: Problem | None = None,
 ) -> HTMLResponse:
-    work = await page.begin()
+    work = await open_work(page)
     entries, after = await audit.read_page(work, wanted, limit=PAGE_ROWS, cursor=cursor)
     total = await audit.count_entries(work, wanted)
     undone = await audit.list_undone(work, [entry.id for entry in entries])

@@ -7,6 +7,7 @@ from typing import Any
 from broker.audit import service as audit
 from broker.console.frame.page import Page
 from broker.console.frame.problem import Problem
+from broker.console.ops.reading import open_work
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def read_outcome(body: Mapping[str, Any]) -> Outcome:
 
 async def tell_outcome(page: Page, body: Mapping[str, Any], object_id: str | None) -> Outcome:
     """Tell what came of a change that this person has just made of an object; None: whatever it was."""
-    entry = await audit.find_last_of(await page.begin(), page.caller.actor.id, object_id)
+    entry = await audit.find_last_of(await open_work(page), page.caller.actor.id, object_id)
     undoable = entry is not None and entry.changed is not None
     return replace(read_outcome(body), entry_id=entry.id if entry is not None and undoable else None)
 

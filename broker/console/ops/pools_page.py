@@ -23,7 +23,7 @@ from broker.console.ops.pools_view import (
     find_tile,
     list_running_on,
 )
-from broker.operations.overview import Overview, OverviewReading
+from broker.console.ops.reading import read_overview
 
 router = page_router("/ops")
 NODE_ACTS = {"drain": "draining", "down": "down", "up": "open"}
@@ -44,12 +44,6 @@ BAR_COLUMNS = (
     Column(N_("Limit"), is_number=True),
     Column(""),
 )
-
-
-async def read_overview(page: Page) -> Overview:
-    """Read what there is to see, or what was seen less than half a second ago."""
-    reading: OverviewReading = page.request.app.state.overview
-    return await reading.read()
 
 
 @router.get("/pools")

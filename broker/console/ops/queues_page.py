@@ -14,8 +14,8 @@ from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.ops.outcome import Outcome, tell_outcome
-from broker.console.ops.pools_page import read_overview
 from broker.console.ops.queues_view import list_queue_rows, list_reasons, list_waiting_rows
+from broker.console.ops.reading import open_work, read_overview
 from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.reading.waiting_page import LineFilter, read_line_page
@@ -89,7 +89,7 @@ async def _show(
 
 
 async def _read_line(page: Page, wanted: LineFilter, offset: int) -> tuple[Panel[Any], Listing]:
-    work = await page.begin()
+    work = await open_work(page)
     found = await read_line_page(work, wanted, limit=PAGE_ROWS, offset=offset)
     queues = {queue.name: queue for queue in await capacity.list_queues(work)}
     names = await identity.list_names(work, {row.customer_id for row in found.rows})
@@ -109,7 +109,7 @@ async def confirm_priorities(page: OpsPage) -> Response:
     job_ids = list(dict.fromkeys(form.lists.get("job_ids", [])))
     if not job_ids:
         raise errors.invalid_field("job_ids", "choose the jobs first: tick them in the line")
-    work = await page.begin()
+    work = await open_work(page)
     found = sorted(await jobs.load_jobs(work, job_ids), key=lambda job: job_ids.index(job.id))
     names = await identity.list_names(work, {job.customer_id for job in found})
     return page.show("ops/priorities.html", jobs=found, names=names, form=Form(form.values), job_ids=job_ids)
@@ -129,7 +129,7 @@ async def change_priorities(page: OpsPage) -> Response:
     answer = await page.ask("POST", "/v1/jobs/priorities", body, key=form.key)
     if answer.problem is None:
         return await _show(page, LineFilter(), 0, outcome=await tell_outcome(page, answer.body, None))
-    work = await page.begin()
+    work = await open_work(page)
     found = sorted(await jobs.load_jobs(work, job_ids), key=lambda job: job_ids.index(job.id))
     names = await identity.list_names(work, {job.customer_id for job in found})
     refused = form.refused(answer.problem)
@@ -167,7 +167,7 @@ async def _show_queue(
     page: Page, name: str, offset: int, *, form: Form | None = None, outcome: Outcome | None = None
 ) -> HTMLResponse:
     line, listing = await _read_line(page, LineFilter(queue=name), offset)
-    queue = await capacity.get_queue(await page.begin(), name)
+    queue = await capacity.get_queue(await open_work(page), name)
     seen = await read_overview(page)
     row = next((each for each in list_queue_rows(seen) if each.queue.name == name), None)
     return page.show(

@@ -12,8 +12,8 @@ from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.ops.outcome import Outcome, tell_outcome
-from broker.console.ops.pools_page import read_overview
 from broker.console.ops.queues_page import read_number
+from broker.console.ops.reading import open_work, read_overview
 from broker.operations.views import show_overview
 from broker.reports.start_accuracy import judge_starts
 
@@ -73,7 +73,7 @@ async def _show(
 ) -> HTMLResponse:
     seen = await read_overview(page)
     told = show_overview(seen)
-    work = await page.begin()
+    work = await open_work(page)
     weeks = await judge_starts(work, WEEKS)
     quota = None if contract_id is None else await quotas.get_quota(work, contract_id)
     standings = [each for each in told.contracts if contract_id in {None, each.contract_id}]

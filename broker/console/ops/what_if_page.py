@@ -12,7 +12,8 @@ from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.ops.outcome import tell_outcome
-from broker.console.ops.pools_page import DISCIPLINES, read_overview
+from broker.console.ops.pools_page import DISCIPLINES
+from broker.console.ops.reading import open_work, read_overview
 from broker.console.ops.what_if_view import MOST_ROWS, add_up, list_moved, place_gantt, read_draft
 from broker.operations.applying import FRESH_FOR
 from broker.scheduling import simulations
@@ -74,7 +75,7 @@ async def _list_contracts(page: Page) -> list[str]:
 async def _show_draft(page: Page, form: Form) -> HTMLResponse:
     contract_ids = await _list_contracts(page)
     seen = await read_overview(page)
-    work = await page.begin()
+    work = await open_work(page)
     now = await read_settings(work, contract_ids)
     past = await simulations.list_simulations(work, limit=MOST_LISTED)
     return page.show(
@@ -109,7 +110,7 @@ async def apply_simulation(page: OpsPage, simulation_id: str) -> Response:
 
 
 async def _show_result(page: Page, simulation_id: str, form: Form, **more: Any) -> HTMLResponse:
-    work = await page.begin()
+    work = await open_work(page)
     row = await simulations.get_simulation(work, simulation_id)
     told: dict[str, Any] = {"outcome": None, **more}
     if row.status == simulations.DONE and row.result is not None:

@@ -7,9 +7,9 @@ from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, page_router
 from broker.console.frame.panels import Panel
-from broker.console.ops.pools_page import read_overview
 from broker.console.ops.queues_page import LINE_COLUMNS
 from broker.console.ops.queues_view import list_waiting_rows, tell_reason
+from broker.console.ops.reading import open_work, read_overview
 from broker.console.ops.why_view import draw_wait, list_room, sum_wait, tell_rank
 from broker.identity import service as identity
 from broker.jobs import service as jobs
@@ -41,7 +41,7 @@ CYCLE_COLUMNS = (
 async def show_why(page: OpsPage, job_id: str) -> HTMLResponse:
     """Show why a job waits, or waited."""
     seen = await read_overview(page)
-    work = await page.begin()
+    work = await open_work(page)
     job = await jobs.get_job(work, job_id)
     job.require_readable()
     language = page.preferences.language
