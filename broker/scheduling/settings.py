@@ -31,7 +31,11 @@ async def read_settings(work: Work, contract_ids: Collection[str]) -> Settings:
         for queue in await capacity.list_queues(work)
     }
     pools = {
-        judged.pool.name: {**vars(PoolWord.of(judged.pool)), "sku": judged.pool.sku, "gpus": judged.pool.total_gpus}
+        judged.pool.name: {
+            **vars(PoolWord.of(judged.pool)),
+            "sku": judged.pool.sku,
+            "total_gpus": judged.pool.total_gpus,
+        }
         for judged in await readiness.list_pools(work)
     }
     set_of = await quotas.list_quotas(work, contract_ids)

@@ -1,6 +1,6 @@
 """Moments as browsers send them: a day and a time of day without a zone, which is that of the house. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 
@@ -10,9 +10,5 @@ def read_moment(text: str, time_zone: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))).isoformat()
-
-
-def write_moment(moment: datetime, time_zone: str) -> str:
-    """Write a moment as a field of day and time takes it."""
-    return f"{moment.astimezone(ZoneInfo(time_zone)):%Y-%m-%dT%H:%M}"
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))
+    return aware.astimezone(UTC).isoformat()

@@ -79,6 +79,30 @@
     }, 1000);
   }
 
+  // Tiles are walked by arrow keys.
+  document.addEventListener("keydown", (event) => {
+    const tiles = [...(event.target.closest("[data-grid]")?.querySelectorAll("a.tile") ?? [])];
+    const wide = Math.max(0, tiles.findIndex((tile) => tile.offsetTop > tiles[0].offsetTop));
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -wide, ArrowDown: wide }[event.key];
+    if (step) { event.preventDefault(); tiles[tiles.indexOf(event.target) + step]?.focus(); }
+  });
+
+  // Rows are ordered by dragging or by buttons: the priorities stay where they are.
+  const list = find("[data-sortable]");
+  const rank = () => {
+    const fields = [...list.querySelectorAll("[name$='|priority']")];
+    const values = fields.map((each) => +each.value).sort((one, other) => other - one);
+    fields.forEach((each, at) => { each.value = values[at]; });
+  };
+  if (list) {
+    window.Sortable?.create(list, { onEnd: rank, handle: "td:nth-child(2)" });
+    list.addEventListener("click", ({ target }) => {
+      const row = target.closest("tr"), up = target.dataset.move < 0;
+      const other = target.dataset.move && (up ? row.previousElementSibling : row.nextElementSibling);
+      if (other) { other[up ? "before" : "after"](row); rank(); target.focus(); }
+    });
+  }
+
   if (!location.hash && !find("[autofocus]")) find("h1")?.focus({ preventScroll: true });
   const help = find("[data-help]");
   if (help && find("#keys")) help.hidden = false;

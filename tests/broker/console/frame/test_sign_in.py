@@ -15,7 +15,7 @@ async def test_each_role_sees_its_home_and_its_menu(api: Api) -> None:
     customer = await make_customer(api)
     async with sign_in_customer(api, customer["id"]) as person:
         assert (await person.open("/console/")).find("h1") == customer["name"]
-    for role, home in (("finance", "/console/finance/month"), ("ops", "/console/ops/pools")):
+    for role, home in (("finance", "/console/finance/month"), ("ops", "/console/ops/home")):
         async with sign_in_staff(api, role) as person:
             led = await person.open("/console/", expect=303)
             assert led.response.headers["location"] == home
@@ -37,7 +37,7 @@ async def test_without_a_session_each_page_leads_to_the_sign_in_and_back(app: Fa
 @pytest.mark.parametrize(
     ("wanted", "where"),
     [
-        ("/console/ops/pools", "/console/ops/pools"),
+        ("/console/ops/home", "/console/ops/pools"),
         ("https://elsewhere.example/", "/console/"),
         ("//elsewhere.example/console/", "/console/"),
         ("/console//elsewhere.example", "/console/"),
@@ -88,28 +88,28 @@ async def test_what_is_no_key_of_a_person_is_refused_in_words(api: Api, system: 
 
 async def test_a_session_ends_by_signing_out(api: Api) -> None:
     async with sign_in_staff(api, "ops") as person:
-        shown = await person.open("/console/ops/pools")
+        shown = await person.open("/console/ops/home")
         token = person.http.cookies["broker_session"]
         await person.send("/console/sign-out", {}, of=shown, form="form[action='/console/sign-out']")
         assert "broker_session" not in person.http.cookies
         person.http.cookies.set("broker_session", token, domain="localhost.local", path="/console")
-        await person.open("/console/ops/pools", expect=303)
+        await person.open("/console/ops/home", expect=303)
 
 
 async def test_a_session_ends_with_its_key(api: Api) -> None:
     made = await api.post("/api-keys", {"name": "ops", "role": "ops"}, expect=201)
     async with sign_in(api.app, made["key"]) as person:
-        await person.open("/console/ops/pools")
+        await person.open("/console/ops/home")
         await api.call("DELETE", f"/api-keys/{made['id']}", expect=200)
-        await person.open("/console/ops/pools", expect=303)
+        await person.open("/console/ops/home", expect=303)
 
 
 async def test_a_session_ends_after_its_time(api: Api, clock: ManualClock, settings: Settings) -> None:
     async with sign_in_staff(api, "ops") as person:
         clock.advance(seconds=settings.session_seconds - 1)
-        await person.open("/console/ops/pools")
+        await person.open("/console/ops/home")
         clock.advance(seconds=1)
-        await person.open("/console/ops/pools", expect=303)
+        await person.open("/console/ops/home", expect=303)
 
 
 async def test_the_token_of_a_session_is_a_bearer_of_the_api_and_no_more(api: Api) -> None:
