@@ -2,7 +2,8 @@
 "use strict";
 (() => {
   const find = (selector, within = document) => within.querySelector(selector);
-  const rows = () => [...document.querySelectorAll("table.rows tbody tr")].filter((row) => find("a", row));
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const rows = () => all("table.rows tbody tr").filter((row) => find("a", row));
   const say = (words) => { find("#said").textContent = words; };
   let going = false;
 
@@ -47,12 +48,12 @@
     event.target.dataset.sent = "1";
   });
   window.addEventListener("pageshow", () => {
-    document.querySelectorAll("[data-sent]").forEach((form) => delete form.dataset.sent);
+    all("[data-sent]").forEach((form) => delete form.dataset.sent);
   });
 
   // The same words are told once, with how often.
   function toast(words) {
-    const told = [...document.querySelectorAll("#toasts > p")].find((each) => each.dataset.words === words);
+    const told = all("#toasts > p").find((each) => each.dataset.words === words);
     const line = told ?? find("#toasts").appendChild(Object.assign(document.createElement("p"), { className: "toast" }));
     line.dataset.words = words;
     line.dataset.times = Number(line.dataset.times ?? 0) + 1;
@@ -81,27 +82,25 @@
 
   // Tiles are walked by arrow keys.
   document.addEventListener("keydown", (event) => {
-    const tiles = [...(event.target.closest("[data-grid]")?.querySelectorAll("a.tile") ?? [])];
-    const wide = Math.max(0, tiles.findIndex((tile) => tile.offsetTop > tiles[0].offsetTop));
+    const tiles = all("a.tile"), at = tiles.indexOf(event.target);
+    const wide = Math.max(0, tiles.findIndex((each) => each.offsetTop > tiles[0].offsetTop));
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -wide, ArrowDown: wide }[event.key];
-    if (step) { event.preventDefault(); tiles[tiles.indexOf(event.target) + step]?.focus(); }
+    if (at >= 0 && step) { event.preventDefault(); tiles[at + step]?.focus(); }
   });
 
-  // Rows are ordered by dragging or by buttons: the priorities stay where they are.
+  // Rows are dragged or moved by buttons; priorities stay in place.
   const list = find("[data-sortable]");
-  const rank = () => {
-    const fields = [...list.querySelectorAll("[name$='|priority']")];
-    const values = fields.map((each) => +each.value).sort((one, other) => other - one);
+  function rank() {
+    const fields = all("[name$=priority]", list);
+    const values = fields.map((each) => +each.value).sort((a, b) => b - a);
     fields.forEach((each, at) => { each.value = values[at]; });
-  };
-  if (list) {
-    window.Sortable?.create(list, { onEnd: rank, handle: "td:nth-child(2)" });
-    list.addEventListener("click", ({ target }) => {
-      const row = target.closest("tr"), up = target.dataset.move < 0;
-      const other = target.dataset.move && (up ? row.previousElementSibling : row.nextElementSibling);
-      if (other) { other[up ? "before" : "after"](row); rank(); target.focus(); }
-    });
   }
+  list?.addEventListener("click", ({ target }) => {
+    const up = target.dataset.move < 0, row = target.closest("tr");
+    const other = target.dataset.move && row[up ? "previousElementSibling" : "nextElementSibling"];
+    if (other) { other[up ? "before" : "after"](row); rank(); target.focus(); }
+  });
+  if (list) Sortable.create(list, { onEnd: rank, handle: "td:nth-child(2)" });
 
   if (!location.hash && !find("[autofocus]")) find("h1")?.focus({ preventScroll: true });
   const help = find("[data-help]");
