@@ -90,7 +90,8 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
                 if missing is not None:
                     log.warning(missing)
                 async with daemon.system.work() as work:
-                    log.info("API at %s/docs; %s", settings.worker_url, await describe_key(work))
+                    url, key = settings.worker_url, await describe_key(work)
+                    log.info("API at %s/docs, console at %s/console/; %s", url, url, key)
                 async with further_processes(settings.workers - 1, order):
                     await server.serve(sockets=[listener])
         finally:

@@ -32,10 +32,11 @@ KILL_AT_STEP = 8
 
 @dataclass(frozen=True)
 class Cast:
-    """Who plays: the three customers and finance."""
+    """Who plays: the three customers and finance; ops looks on."""
 
     customers: dict[str, DemoCustomer]
     finance: BrokerClient
+    ops: BrokerClient
 
 
 def run_demo(settings: Settings, *, serve_on: bool) -> int:
@@ -47,9 +48,9 @@ def run_demo(settings: Settings, *, serve_on: bool) -> int:
     started = time.monotonic()
     try:
         with served_broker(stage):
-            play(stage)
+            cast = play(stage)
             stage.heading(f"All {stage.checks} checks held, in {time.monotonic() - started:.0f} s")
-            _say_what_next(stage)
+            _say_what_next(stage, cast)
             if serve_on:
                 _serve_on(stage)
     except StepFailed as error:
@@ -64,7 +65,7 @@ def run_demo(settings: Settings, *, serve_on: bool) -> int:
     return 0
 
 
-def _say_what_next(stage: Stage) -> None:
+def _say_what_next(stage: Stage, cast: Cast) -> None:
     """Say what to type now: the command line has found the demo's broker and its customer's key by then."""
     folder = stage.settings.data_dir
     elsewhere = "" if folder in DATA_DIRS else f"BROKER_DATA_DIR={folder} "
@@ -75,6 +76,9 @@ def _say_what_next(stage: Stage) -> None:
         f"  As the administrator: BROKER_API_KEY=$(cat {stage.settings.admin_key_path}) {BROKER} whoami"
     )
     stage.console.print(f"  API documentation: {stage.url}/docs")
+    stage.console.print(f"  Console: {stage.url}/console/ (docs/console.md); sign in with the key of")
+    for role, client in (("customer", cast.customers["prepaid"].client), ("finance", cast.finance), ("ops", cast.ops)):
+        stage.console.print(f"    {role:<9} {client.api_key}")
 
 
 def _serve_on(stage: Stage) -> None:
@@ -85,8 +89,8 @@ def _serve_on(stage: Stage) -> None:
         stage.console.print("Ended; the data stays, and the next demo goes on from it.")
 
 
-def play(stage: Stage) -> None:
-    """Play every step of the scenario, in order. Raises: StepFailed, ClientError."""
+def play(stage: Stage) -> Cast:
+    """Play every step of the scenario, in order; returns who played. Raises: StepFailed, ClientError."""
     admin = BrokerClient(stage.url, stage.admin_key)
     cast = sign_customers(stage, admin)
     compare_worked_month(stage, cast)
@@ -96,6 +100,7 @@ def play(stage: Stage) -> None:
     first = train_and_try(stage, customer)
     second = train_through_a_crash(stage, customer)
     close_books(stage, cast, [first, second])
+    return cast
 
 
 def sign_customers(stage: Stage, admin: BrokerClient) -> Cast:
@@ -120,7 +125,7 @@ def sign_customers(stage: Stage, admin: BrokerClient) -> Cast:
     stage.check(own["queue"] == dedicated, f"the long-term contract has a queue of its own: {dedicated}")
     granted = training.read_balance(customers["prepaid"])["granted_gpu_hours"]
     stage.check(granted == "500.0000", "paying the advance invoice credited 500 GPU-hours")
-    return Cast(customers, finance)
+    return Cast(customers, finance, make_staff_client(stage, admin, "ops"))
 
 
 def compare_worked_month(stage: Stage, cast: Cast) -> None:

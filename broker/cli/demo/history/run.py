@@ -20,6 +20,7 @@ from broker.cli.demo.history.scene import Scene, Span
 from broker.cli.demo.history.story import Tell, live
 from broker.cli.demo.history.timeline import VirtualClock
 from broker.cli.demo.history.voices import HistoryFailed
+from broker.client_file import local_url
 from broker.clock import local_day, month_start, previous_month, system_clock
 from broker.config import Settings
 from broker.errors import OperatorError
@@ -171,3 +172,4 @@ def _say_what_next(settings: Settings, console: Console, seconds: float) -> None
     console.print(f"  BROKER_DATA_DIR={folder} broker serve")
     console.print(f"  export BROKER_DATA_DIR={folder} BROKER_API_KEY=$(cat {settings.admin_key_path})")
     console.print("  broker invoices list; broker reports monthly-cost; broker ledger verify; broker queues list")
+    console.print(f"  console: {local_url(settings.host, settings.port)}/console/, signed in with that key")
