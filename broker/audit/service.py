@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 
 from broker import errors
 from broker.audit.tables import AuditEntry
@@ -16,6 +16,9 @@ from broker.persistence.database import narrow
 from broker.work import Change, Work
 
 log = logging.getLogger(__name__)
+
+# A change of several jobs has them by their ids; one of a single object has its fields: a queue is called `priority`.
+SEVERAL_JOBS = "jobs"
 
 
 async def record_decision(work: Work, decision: Decision) -> None:
@@ -72,7 +75,8 @@ def select_entries(wanted: AuditFilter) -> Select[AuditEntry]:
     columns = ("action", "actor_id", "actor_role", "customer_id")
     query = narrow(select(AuditEntry), **{name: getattr(wanted, name) for name in columns})
     if wanted.object_id is not None:
-        of_several = AuditEntry.changed["after"].has_key(wanted.object_id)
+        is_of_several = AuditEntry.changed["kind"].as_string() == SEVERAL_JOBS
+        of_several = and_(is_of_several, AuditEntry.changed["after"].has_key(wanted.object_id))
         query = query.where(or_(AuditEntry.object_id == wanted.object_id, of_several))
     if wanted.since is not None:
         query = query.where(AuditEntry.created_at >= wanted.since)

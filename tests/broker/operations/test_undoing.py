@@ -34,6 +34,12 @@ async def test_change_of_a_queue_is_put_back_once_and_undoing_that_has_it_again(
     assert (await api.get("/queues/standard"))["weight"] == 300
 
 
+async def test_a_queue_whose_name_is_that_of_a_field_is_found_by_what_was_decided_of_itself(api: Api) -> None:
+    own = await change(api, "/queues/priority", weight=300)
+    await change(api, "/queues/standard", priority=120)
+    assert [entry["id"] for entry in (await api.get("/audit", object_id="priority"))["data"]] == [own]
+
+
 async def test_of_two_who_undo_the_same_at_one_time_the_second_finds_it_undone(api: Api) -> None:
     entry = await change(api, "/queues/standard", weight=300)
     both = await asyncio.gather(*(api.http.post(f"/v1/audit/{entry}/undo") for _ in range(2)))
