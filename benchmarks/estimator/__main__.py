@@ -1,7 +1,7 @@
 """`make bench-estimator`: the estimator on published figures, each program held out in turn, peers beside.
 
-Sources that serve to judge are kept apart: nothing is fitted to them. `--write` fits the constants to all rows that
-serve to fit, and ships them in the catalogue.
+Sources that serve to judge, where the tables have any, are kept apart: nothing is fitted to them. `--write` fits the
+constants to all rows that serve to fit, and ships them in the catalogue.
 """
 
 import argparse
@@ -52,12 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = read_tables(chosen.data, console)
     fitted, kept = ([row for row in rows if row.row.conditions.serves == use] for use in ("fit", "judge"))
     held_out = hold_out_each(rows)
-    apart = hold_apart(fitted, kept)
+    apart = hold_apart(fitted, kept) if kept else HeldOut([], [], [])
     console.print(build_group_table("Each program held out in turn: median absolute error", rows, held_out))
-    console.print(build_group_table("Sources kept apart: median absolute error", kept, apart))
+    if kept:
+        console.print(build_group_table("Sources kept apart: median absolute error", kept, apart))
     if chosen.rows:
         console.print(build_row_table(held_out))
-    judged = [*judge_held_out(rows, held_out, measure_calibrated_errors(rows)), *judge_apart(kept, apart)]
+    judged = judge_held_out(rows, held_out, measure_calibrated_errors(rows))
+    if kept:
+        judged += judge_apart(kept, apart)
     console.print(build_table(judged, describe_machine()))
     write_results(RESULTS, judged, describe_machine())
     if chosen.write:

@@ -16,6 +16,9 @@ from pricing.resources.shipped_constants import Kind, Measured
 MEAN_OF_LOG_SIZE, SPREAD_OF_LOG_SIZE = -0.635, 1.11
 # Figures are rounded: an error of less says no more than one of as much.
 LEAST_ERROR = 0.02
+# A quantile of nine tenths of fewer programs than this is that of one of them.
+FEWEST_PROGRAMS = 9
+KINDS: tuple[Kind, ...] = ("text", "pictures")
 
 OF_KIND = "errors of the kind, where nothing is doubtful"
 IN_HALF = Prior(1.15, 0.2, "half as much variance again, of what is known to differ between programs")
@@ -48,13 +51,26 @@ class DoubtfulError:
 def fit_doubts(errors: Sequence[DoubtfulError], measured: Measured) -> dict[str, float]:
     """Fit the spread of each kind and the factor of each doubt; nine tenths of the errors lie within p90.
 
+    A factor is at least one: that rows which are doubtful lay closer by chance makes no run more certain.
     Raises: ValueError without errors.
     """
     if not errors:
         raise ValueError("without errors there is no width")
-    factors = _fit_factors(errors, PRIORS[measured])
-    scale = _find_quantile(errors, factors) / Z_90
-    return factors | {"text": factors["text"] * scale, "pictures": factors["pictures"] * scale}
+    fitted = _fit_factors(errors, PRIORS[measured])
+    factors = {name: value if name in KINDS else max(1.0, value) for name, value in fitted.items()}
+    scales = {kind: factors[kind] * _find_scale(errors, factors, kind) / Z_90 for kind in KINDS}
+    return factors | scales
+
+
+def _find_scale(errors: Sequence[DoubtfulError], factors: Mapping[str, float], kind: Kind) -> float:
+    """Find how many spreads cover nine tenths of the rows of a kind, for a program that was never seen.
+
+    A kind of which few programs were seen takes the errors of all; either way it is the wider the fewer they are.
+    """
+    own = [error for error in errors if error.kind == kind]
+    programs = len({error.program for error in own})
+    spreads = _find_quantile(own if programs >= FEWEST_PROGRAMS else errors, factors)
+    return spreads * widen_for_few(max(1, programs))
 
 
 def _fit_factors(errors: Sequence[DoubtfulError], priors: Mapping[str, Prior]) -> dict[str, float]:
@@ -73,7 +89,7 @@ def _fit_factors(errors: Sequence[DoubtfulError], priors: Mapping[str, Prior]) -
 
 
 def _find_quantile(errors: Sequence[DoubtfulError], factors: Mapping[str, float]) -> float:
-    """Find how many spreads cover nine tenths of the rows, of both kinds; a program counts as its rows, four at most.
+    """Find how many spreads cover nine tenths of the rows; a program counts as its rows, four at most.
 
     Source: conformal prediction over groups with scores that are normalised by their difficulty (Dunn, Wasserman,
     Ramdas 2022, "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models"; Lei et al. 2018,
@@ -85,5 +101,5 @@ def _find_quantile(errors: Sequence[DoubtfulError], factors: Mapping[str, float]
     for score, program in scores:
         covered += min(1.0, INDEPENDENT_ROWS / counts[program])
         if covered >= wanted - 1e-9:
-            return max(0.0, score) * widen_for_few(len(counts))
+            return max(0.0, score)
     return math.inf

@@ -45,6 +45,7 @@ class PublicRun(BaseModel):
     loss: Literal["half", "chunked", "fused"] | None = None
     unpacked_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     weight_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
+    head_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     autocast: bool | None = None
     grouped: bool | None = None
     offloaded: bool | None = None
@@ -124,6 +125,7 @@ class PublicRun(BaseModel):
             loss=None if self.loss == "fused" else self.loss,
             unpacked_bits=self.unpacked_bits,
             weight_bits=self.weight_bits,
+            head_bits=self.head_bits,
             autocast=self.autocast,
             grouped=self.grouped,
             offloaded=self.offloaded,

@@ -1,11 +1,12 @@
 """The tables of `make bench-estimator`: errors and coverage by kind of job, class of card and program, peers beside."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import median
 
 from rich.table import Table
 
-from benchmarks.estimator.fit import PreparedRow
+from benchmarks.estimator.fit import INDEPENDENT_ROWS, PreparedRow
 from benchmarks.estimator.held_out import Error, HeldOut, measure_peer_errors, summarize
 from benchmarks.estimator.peers import estimate_by_fitcheck, estimate_by_kavier, estimate_by_rule
 
@@ -88,6 +89,14 @@ def _coverage(errors: Sequence[Error]) -> str:
 def measure_coverage(errors: Sequence[Error]) -> float:
     """Measure the share of rows at or below the p90 that was estimated for them."""
     return sum(error.is_covered for error in errors) / len(errors)
+
+
+def measure_coverage_of_programs(errors: Sequence[Error]) -> float:
+    """Measure it with the rows of a program counted as four at most: they share code and machine."""
+    counts = Counter(error.row.row.program for error in errors)
+    weights = [min(1.0, INDEPENDENT_ROWS / counts[error.row.row.program]) for error in errors]
+    covered = sum(weight for error, weight in zip(errors, weights, strict=True) if error.is_covered)
+    return covered / sum(weights)
 
 
 def _share(errors: Sequence[Error]) -> str:

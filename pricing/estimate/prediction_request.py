@@ -98,6 +98,11 @@ class PredictionRequest(BaseModel):
         description="Bits in which weights are kept that are not quantized: 32 where they are cast for each pass, "
         "by autocast or as masters; null: not known.",
     )
+    head_bits: Literal[16, 32] | None = Field(
+        default=None,
+        description="Bits in which the head that makes a text model's logits multiplies, where all else is in 16: 32 "
+        "where a program wants them exact; null: 16.",
+    )
     autocast: bool | None = Field(
         default=None,
         description="Whether autocast alone casts weights kept in 32 bit, so that layers pass 32 bit on; null: no.",

@@ -30,6 +30,7 @@ class Method:
     32 bit, and with it all that passes from module to module and the logits; so it is where autocast alone casts wide
     weights, as embeddings and norms have wide answers. `has_wide_weights`: weights that are not
     quantized are kept in 32 bit and cast for each pass, by autocast or as the masters of a sharded run.
+    `has_wide_head`: the head's product is taken in 32 bit, also where all others are in 16.
     `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
     until the backward pass has ended, each with its gradient.
     """
@@ -50,6 +51,7 @@ class Method:
     has_wide_weights: bool = False
     offloads: bool = False
     retains_checkpoints: bool = False
+    has_wide_head: bool = False
 
     @property
     def bytes_per_number(self) -> int:

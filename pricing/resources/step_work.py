@@ -13,7 +13,7 @@ from pricing.resources.tiles import Widths
 ATTENTION_BACKWARD = 2.5
 CAUSAL_SHARE = 0.5
 FLOPS_PER_ADAPTER_PARAMETER = 6
-LOGIT_PASSES = 6
+LOGIT_PASSES = 10
 LAUNCHES_PER_ADAPTED_MODULE = 13
 # How often what goes into or comes out of an adapted module passes through memory for the adapter's sake: dropout, two
 # narrow products, a scaling and an addition, forward, and about twice that backward. Source: peft, `Linear.forward`.
@@ -33,7 +33,7 @@ class StepWork:
     (`unpacked_bytes`), and that arrive from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through
     VAE and text encoders in the step. `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows`
     are those of a matrix product, and `product_widths` the columns that products have; a network of convolutions has
-    none.
+    none. `wide_flops` are those of a head whose product is taken in 32 bit, which `matmul_flops` leave out.
     """
 
     launches: float
@@ -52,6 +52,7 @@ class StepWork:
     product_rows: float = 0.0
     product_widths: Widths = ()
     logit_bytes: float = 0.0
+    wide_flops: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Write its fields."""
@@ -86,11 +87,12 @@ def count_step_work(
     passes = 3 if recomputes else 2
     is_convolutional = profile.family == "stable_diffusion"
     logit_bytes, seen = _count_logit_bytes(profile, positions), _count_seen_positions(profile, positions)
+    narrow_head, wide_head = _count_head_flops(profile, method, positions)
     return StepWork(
         launches=costs.launches.at(positions),
         recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
         adapter_launches=LAUNCHES_PER_ADAPTED_MODULE * _count_further_modules(profile, method),
-        matmul_flops=samples * _count_matmul_flops(profile, method, positions, encodes=encodes),
+        matmul_flops=samples * (_count_matmul_flops(profile, method, positions, encodes=encodes) - narrow_head),
         attention_flops=samples * _count_attention_flops(profile, method, positions),
         traffic_bytes=samples * (_count_traffic_bytes(profile, method, positions) + logit_bytes),
         is_convolutional=is_convolutional,
@@ -105,6 +107,7 @@ def count_step_work(
         product_rows=samples * seen,
         product_widths=() if is_convolutional else profile.product_widths,
         logit_bytes=samples * logit_bytes,
+        wide_flops=samples * wide_head,
     )
 
 
@@ -128,6 +131,18 @@ def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: fl
     return base + adapter + encoder
 
 
+def _count_head_flops(profile: BaseModelProfile, method: Method, positions: float) -> tuple[float, float]:
+    """Count what a head in 32 bit takes from the narrow products of one sample, and what it does itself.
+
+    It multiplies forward and backward, and once more where a loss in pieces computes its logits again.
+    Source: prime-rl, `_SequenceChunkedLogProbEntropyFn`.
+    """
+    if not method.has_wide_head:
+        return 0.0, 0.0
+    product = profile.costs.forward_flops.linear * positions - 2 * profile.linear_weights * positions
+    return 2 * product, product * (3 if method.loss == "chunked" else 2)
+
+
 def _count_attention_flops(profile: BaseModelProfile, method: Method, positions: float) -> float:
     forward = profile.costs.forward_flops.quadratic * positions**2 * (CAUSAL_SHARE if profile.is_text else 1.0)
     return forward * (1 + ATTENTION_BACKWARD + (1 if method.checkpointing else 0))
@@ -140,7 +155,7 @@ def _count_traffic_bytes(profile: BaseModelProfile, method: Method, positions: f
 
 
 def _count_logit_bytes(profile: BaseModelProfile, positions: float) -> float:
-    """Count six passes over the logits, in 32 bit, in loss and gradient."""
+    """Count ten passes over the logits, in 32 bit: their copy, the logarithms of the shares, the gradient, and casts."""
     return LOGIT_PASSES * 4 * profile.vocabulary * positions if profile.is_text else 0.0
 
 

@@ -152,7 +152,10 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     if gpu.multiprocessors is not None and step.products is not None:
         efficiency *= step.products.compute_utilization(gpu.multiprocessors)
     peak = gpu.peak_flops(precision) * _find_power_share(gpu, step.constants)
-    return (step.work.matmul_flops / efficiency + step.attention_flops) / peak
+    seconds = (step.work.matmul_flops / efficiency + step.attention_flops) / peak
+    if step.work.wide_flops and precision != "fp32":
+        seconds += step.work.wide_flops / (efficiency * gpu.peak_flops("fp32"))
+    return seconds
 
 
 def _find_power_share(gpu: GpuProfile, constants: TimeConstants) -> float:
@@ -166,10 +169,12 @@ def _count_waited_bytes(step: WeighedStep, gpu: GpuProfile) -> float:
     """Count the bytes that kernels move, each at what it reaches of the bandwidth."""
     work, constants = step.work, step.constants
     between_layers = step.traffic_bytes * find_share_of_memory(step.written_bytes, gpu)
-    traffic = (between_layers + work.logit_bytes) * constants.traffic
+    traffic = between_layers * constants.traffic
+    logits = work.logit_bytes / constants.moving_efficiency
     if work.is_compiled:
         traffic *= constants.compiled_share
-    return traffic + step.moved_bytes
+        logits *= constants.compiled_share
+    return traffic + logits + step.moved_bytes
 
 
 def count_written_bytes(work: StepWork) -> float:

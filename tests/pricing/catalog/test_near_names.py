@@ -12,6 +12,7 @@ KNOWN = ("lora", "qlora-nf4", "lora-int8", "rtx-4090", "RTX-3090")
         ("LORA-int", "lora-int8"),
         ("rtx-409", "rtx-4090"),
         ("rtx3090", "RTX-3090"),
+        ("RTX 409", "rtx-4090"),
         ("tpu", None),
         ("", None),
         ("q", None),

@@ -293,6 +293,24 @@ def test_autocast_over_weights_in_32_bit_passes_32_bit_on():
     assert answer(wide, autocast=False) == masters
 
 
+def test_a_head_that_multiplies_in_32_bit_takes_as_long_as_the_card_needs_for_its_products():
+    long = LLAMA | {"gpu": "h100-80g", "method": "lora", "sequence_length": 8192, "micro_batch": 1}
+    narrow, wide = answer(long), answer(long, head_bits=32)
+    product = 2 * 8192 * 32_000 * 4096
+    least = 2 * product * (1 / 66.9e12 - 1 / 400e12)
+    assert wide.seconds_per_step.p50 > narrow.seconds_per_step.p50 + least
+    pieces = answer(long, head_bits=32, loss="chunked").seconds_per_step.p50
+    assert pieces > wide.seconds_per_step.p50 + product / 66.9e12
+    assert answer(long, head_bits=16) == narrow
+
+
+def test_a_head_is_no_wider_than_a_run_in_32_bit_and_pictures_have_none():
+    whole = LLAMA | {"method": "lora", "precision": "fp32"}
+    assert answer(whole, head_bits=32) == answer(whole)
+    flux = {"base_model": "flux.1-dev", "gpu": "h100-80g", "resolution": 512}
+    assert answer(flux, head_bits=32) == answer(flux)
+
+
 @pytest.mark.parametrize(
     ("said", "named"),
     [({"sharded": False, "sharded_by": "zero"}, "sharded_by"), ({"autocast": True, "weight_bits": None}, "autocast")],
