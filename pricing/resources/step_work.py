@@ -155,7 +155,7 @@ def _count_traffic_bytes(profile: BaseModelProfile, method: Method, positions: f
 
 
 def _count_logit_bytes(profile: BaseModelProfile, positions: float) -> float:
-    """Count ten passes over the logits, in 32 bit: their copy, the logarithms of the shares, the gradient, and casts."""
+    """Count ten passes over the logits, in 32 bit: a copy, the logarithms of the shares, the gradient, and casts."""
     return LOGIT_PASSES * 4 * profile.vocabulary * positions if profile.is_text else 0.0
 
 
