@@ -63,7 +63,9 @@ async def get_customer(work: AnyKey, customer_id: str) -> CustomerOut:
 
 
 @router.post("/customers/{customer_id}/api-keys", status_code=201)
-async def create_customer_key(work: AdminWork, customer_id: str, body: ApiKeyIn) -> NewApiKeyOut:
+async def create_customer_key(work: CustomerWork, customer_id: str, body: ApiKeyIn) -> NewApiKeyOut:
+    """Make a key for a customer: its own, or any for an administrator. It is shown this once."""
+    service.resolve_customer(work, customer_id)
     key, new = await service.create_api_key(
         work, role=Role.CUSTOMER, name=body.name, customer_id=customer_id, expires_at=body.expires_at
     )
@@ -99,7 +101,8 @@ async def list_api_keys(
 
 
 @router.delete("/api-keys/{key_id}")
-async def revoke_api_key(work: AdminWork, key_id: str) -> ApiKeyOut:
+async def revoke_api_key(work: CustomerWork, key_id: str) -> ApiKeyOut:
+    """Revoke a key; a customer revokes its own ones. Its sessions end with it."""
     return ApiKeyOut.model_validate(await service.revoke_api_key(work, key_id))
 
 

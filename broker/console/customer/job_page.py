@@ -17,6 +17,7 @@ from broker.console.customer.job_view import (
     WaitingShown,
     compare_with_quote,
     group_samples,
+    join_waits,
     list_on_us,
     make_head,
     place_waits,
@@ -36,6 +37,7 @@ from broker.jobs.reading.evictions import list_evictions
 from broker.jobs.reading.expected_end import expect_end
 from broker.jobs.reading.loss_curve import read_loss_curve
 from broker.jobs.reading.sooner import list_sooner
+from broker.jobs.reading.wait_causes import add_up_causes, read_wait
 from broker.jobs.rules.model import HOLDS_DEVICES, JobStatus
 from broker.jobs.running.checkpoints import find_last_checkpoint
 from broker.jobs.running.lost_work import read_who_pays
@@ -91,7 +93,8 @@ async def _read_head(work: Work, job: Job) -> JobHead:
 
 
 async def _read_overview(work: Work, job: Job, head: JobHead) -> JobOverview:
-    waits, who = await read_time_to_start(work, job), await read_who_pays(work, job)
+    told, who = await read_time_to_start(work, job), await read_who_pays(work, job)
+    waits = join_waits(add_up_causes(await read_wait(work, job)), told)
     runs = (
         await work.session.scalars(jobs.select_runs(job.id).order_by(jobs.Run.attempt.desc()).limit(MOST_RUNS))
     ).all()
@@ -102,7 +105,7 @@ async def _read_overview(work: Work, job: Job, head: JobHead) -> JobOverview:
     return JobOverview(
         waiting=await _read_waiting(work, job),
         waits=place_waits(waits),
-        wait_seconds=waits.seconds,
+        wait_seconds=sum(waits.values()),
         has_started=job.started_at is not None,
         compared=compare_with_quote(job, await _read_quoted(work, job), keep_readable(job.estimate)),
         on_us=list_on_us(who.borne),

@@ -16,25 +16,44 @@ from broker.ledger.books.causes import Cause
 from pricing.money import Money
 
 BAR_WIDTH = 600.0
+COLOURS = 4
 
 
 @dataclass(frozen=True)
 class WaitPart:
-    """A part of the bar: what it is, how long it took, and where it lies. Units: seconds; the bar's own width."""
+    """A part of the bar: what it is, how long it took, where it lies, and its colour. Units: seconds; the bar's own."""
 
-    cause: WaitCause
+    cause: str
     name: str
     seconds: float
     x: float
     width: float
+    colour: str
 
 
-def place_waits(told: TimeToStart) -> list[WaitPart]:
+def join_waits(by_cause: Mapping[str, float], told: TimeToStart) -> dict[str, float]:
+    """Join the causes for which a job waited in its queue with what came after: its start, and its queue again. Pure.
+
+    Where no cause was kept, it is told that it was in its queue; what nothing accounts for stands last.
+    """
+    after = {each.cause: each.seconds for each in told.segments}
+    queued: Mapping[str, float] = by_cause
+    if not by_cause:
+        queued = {cause: after[cause] for cause in (WaitCause.QUEUED, WaitCause.PAUSED) if cause in after}
+    joined = {cause: seconds for cause, seconds in queued.items() if cause != WaitCause.UNACCOUNTED and seconds}
+    joined |= {each: after[each] for each in (WaitCause.STARTING, WaitCause.QUEUED_AGAIN) if each in after}
+    rest = (queued if by_cause else after).get(WaitCause.UNACCOUNTED, 0)
+    return joined | ({WaitCause.UNACCOUNTED: rest} if rest else {})
+
+
+def place_waits(waits: Mapping[str, float]) -> list[WaitPart]:
     """Place the time to a job's start on a bar: each cause as wide as its share."""
-    whole, x, parts = told.seconds, 0.0, []
-    for each in told.segments:
-        width = BAR_WIDTH * each.seconds / whole if whole else 0.0
-        parts.append(WaitPart(each.cause, WAIT_NAMES[each.cause], each.seconds, round(x, 2), round(width, 2)))
+    whole, x, parts = sum(waits.values()), 0.0, []
+    for place, (cause, seconds) in enumerate(waits.items()):
+        width = BAR_WIDTH * seconds / whole if whole else 0.0
+        colour = "u" if cause == WaitCause.UNACCOUNTED else str(place % COLOURS)
+        name = WAIT_NAMES.get(cause, cause.replace("_", " "))
+        parts.append(WaitPart(cause, name, seconds, round(x, 2), round(width, 2), colour))
         x += width
     return parts
 

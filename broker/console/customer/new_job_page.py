@@ -44,6 +44,13 @@ class Choices:
         found = [each for each in self.models if base_model in {each.profile.name, *each.profile.aliases}]
         return found[0].profile.is_text if found else True
 
+    def choose_model(self, dataset_id: str) -> str:
+        """Choose the model to begin with: one that learns from the data set, or from the newest one there is."""
+        learnt = [each for each in self.data if dataset_id in {"", each.id}]
+        is_text = not learnt or learnt[0].kind == "text"
+        fitting = [each for each in self.models if each.profile.is_text == is_text] or self.models
+        return fitting[0].profile.name if fitting else ""
+
     def list_data(self, *, is_text: bool) -> list[Dataset]:
         """List the data sets that a base model of this kind learns from."""
         kind = "text" if is_text else "images"
@@ -142,8 +149,7 @@ async def _show(
 ) -> HTMLResponse:
     choices = await _read_choices(work)
     values: dict[str, Any] = dict(form.values)
-    if not values.get("base_model") and choices.models:
-        values["base_model"] = choices.models[0].profile.name
+    values["base_model"] = values.get("base_model") or choices.choose_model(values.get("dataset_id", ""))
     is_text = choices.is_text(values.get("base_model", ""))
     view = NewJobView(
         choices=choices,

@@ -139,10 +139,10 @@ WHO_MAY = {
     "GET /v1/whoami": {"admin", "customer", "finance", "ops"},
     "GET /v1/customers": {"admin", "customer", "finance", "ops"},
     "GET /v1/customers/{customer_id}": {"admin", "customer", "finance", "ops"},
-    "POST /v1/customers/{customer_id}/api-keys": {"admin"},
+    "POST /v1/customers/{customer_id}/api-keys": {"admin", "customer"},
     "POST /v1/api-keys": {"admin"},
     "GET /v1/api-keys": {"admin", "customer"},
-    "DELETE /v1/api-keys/{key_id}": {"admin"},
+    "DELETE /v1/api-keys/{key_id}": {"admin", "customer"},
     "POST /v1/projects": {"admin", "customer"},
     "GET /v1/projects": {"admin", "customer", "finance", "ops"},
     "GET /v1/projects/{project_id}": {"admin", "customer", "finance", "ops"},
@@ -360,6 +360,20 @@ async def test_each_role_may_what_it_is_for_and_no_more(api: Api) -> None:
                 if (status != 403) != (role in roles):
                     faults.append((role, route, status))
     assert faults == []
+
+
+async def test_a_customer_replaces_its_own_keys_and_nobody_elses(api: Api) -> None:
+    mine, other = await make_customer(api), await make_customer(api)
+    foreign = await api.post(f"/customers/{other['id']}/api-keys", {"name": "theirs"}, expect=201)
+    async with customer_api(api, mine["id"]) as own:
+        made = await own.post(f"/customers/{mine['id']}/api-keys", {"name": "next"}, expect=201)
+        assert made["role"] == "customer"
+        await own.post(f"/customers/{other['id']}/api-keys", {"name": "x"}, expect=404)
+        await own.call("DELETE", f"/api-keys/{foreign['id']}", expect=404)
+        async with Api.connect(api.app, made["key"]) as replaced:
+            (old,) = [each["id"] for each in (await replaced.get("/api-keys"))["data"] if each["id"] != made["id"]]
+            await replaced.call("DELETE", f"/api-keys/{old}", expect=200)
+        await own.get("/api-keys", expect=401)
 
 
 async def test_name_is_given_once(api: Api) -> None:
