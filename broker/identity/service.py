@@ -164,6 +164,8 @@ async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
     Raises: NotFound; IllegalTransition, for the last administrator's key that lasts.
     """
     key = await get_api_key(work, key_id)
+    if work.confined_to not in {None, key.customer_id}:
+        raise errors.NotFound("API key", key_id)
     if key.revoked_at is None:
         await _keep_one_administrator(work, key)
         key.revoked_at = work.now

@@ -21,6 +21,7 @@ from broker.console.customer.job_view import (
     list_on_us,
     make_head,
     place_waits,
+    tell_facts,
 )
 from broker.console.customer.job_words import describe_silence, describe_status
 from broker.console.customer.loss_chart import draw_losses, list_rows, write_csv
@@ -82,7 +83,8 @@ async def _show(
     }[tab]
     panel = Panel.ready(await read(), page.now)
     form = Form({}, problem)
-    return page.show("customer/job.html", status=status, head=head, tab=tab, box=panel, form=form)
+    told = {"head": head, "tab": tab, "box": panel, "form": form, "tell_facts": tell_facts}
+    return page.show("customer/job.html", status=status, **told)
 
 
 async def _read_head(work: Work, job: Job) -> JobHead:

@@ -69,7 +69,8 @@ def draw_losses(curve: LossCurve, *, is_log: bool = False) -> LossChart | None:
     """Draw a curve; on a logarithmic scale what is not above zero lies on its lower border. None: nothing to draw."""
     if curve.is_empty:
         return None
-    held = [(each.step, each.loss) for each in curve.validation if each.loss is not None]
+    told = {each.step: each.loss for each in curve.validation if each.loss is not None}
+    held = sorted(told.items())
     losses = [value for each in curve.training for value in (each.low, each.high)] + [loss for _step, loss in held]
     if not losses:
         return None

@@ -37,6 +37,16 @@ def test_nothing_told_is_nothing_drawn_and_a_flat_curve_is_drawn() -> None:
     assert TOP <= float(flat.mean.split(",")[1]) <= HEIGHT
 
 
+def test_a_step_that_was_validated_twice_has_its_last_loss_and_its_line_goes_forward() -> None:
+    twice = [ValidationLoss(10, 2.0), ValidationLoss(20, 1.5), ValidationLoss(10, 1.9), ValidationLoss(20, 1.4)]
+    chart = draw_losses(LossCurve([], twice, []))
+    assert chart is not None
+    places = [x for x, _y in chart.validation_dots]
+    assert places == sorted(places)
+    assert len(places) == 2
+    assert chart.last_validation == 1.4
+
+
 def test_smoothing_begins_at_the_first_value_and_stays_between_all() -> None:
     assert smooth([3.0, 3.0, 3.0]) == pytest.approx([3.0] * 3)
     assert smooth([4.0, 0.0])[1] == pytest.approx(1.5)
