@@ -39,7 +39,7 @@ from broker.jobs.reading.expected_end import expect_end
 from broker.jobs.reading.loss_curve import read_loss_curve
 from broker.jobs.reading.sooner import list_sooner
 from broker.jobs.reading.wait_causes import add_up_causes, read_wait
-from broker.jobs.rules.model import HOLDS_DEVICES, JobStatus
+from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL, JobStatus
 from broker.jobs.running.checkpoints import find_last_checkpoint
 from broker.jobs.running.lost_work import read_who_pays
 from broker.jobs.service import Job
@@ -53,6 +53,13 @@ router = page_router("/jobs")
 Tab = Literal["overview", "training", "log", "settings"]
 MOST_RUNS = 50
 LONGEST_WORDS = 200
+# The panels that follow a live job; what tells an age is not among them. Their moment is told to the minute.
+LIVE: dict[Tab, tuple[str, ...]] = {
+    "overview": ("waiting", "cost", "runs"),
+    "training": ("losses", "samples"),
+    "log": (),
+    "settings": (),
+}
 
 
 @router.get("/{job_id}")
@@ -81,10 +88,17 @@ async def _show(
         "log": lambda: _read_log(work, job_id, asked),
         "settings": lambda: _read_settings(job),
     }[tab]
-    panel = Panel.ready(await read(), page.now)
-    form = Form({}, problem)
-    told = {"head": head, "tab": tab, "box": panel, "form": form, "tell_facts": tell_facts}
-    return page.show("customer/job.html", status=status, **told)
+    return page.show(
+        "customer/job.html",
+        status=status,
+        is_over=job.status in TERMINAL,
+        live_parts=("head", *LIVE[tab]),
+        head=head,
+        tab=tab,
+        box=Panel.ready(await read(), page.now.replace(second=0, microsecond=0)),
+        form=Form({}, problem),
+        tell_facts=tell_facts,
+    )
 
 
 async def _read_head(work: Work, job: Job) -> JobHead:

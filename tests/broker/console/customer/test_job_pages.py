@@ -104,3 +104,17 @@ async def test_pages_take_as_many_statements_for_many_jobs_as_for_one(api: Api, 
             counted.append(told)
     assert counted[0] == counted[1]
     assert max(number for _path, number in counted[0]) <= 40, counted
+
+
+async def test_a_live_job_is_followed_and_one_that_is_over_is_not(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    job_id = (await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"]
+    async with sign_in_customer(api, customer.id) as person:
+        shown = await person.open(f"/console/jobs/{job_id}")
+        assert shown.tree.css("#live")
+        followed = {"X-Console-Parts": "head,waiting,cost,runs"}
+        first, second = [await person.http.get(f"/console/jobs/{job_id}", headers=followed) for _ in range(2)]
+        assert first.json() == second.json(), "what stays as it is is not sent again"
+        assert 'id="waiting"' in first.json()["waiting"]
+        await api.post(f"/jobs/{job_id}/cancel")
+        assert not (await person.open(f"/console/jobs/{job_id}")).tree.css("#live")
