@@ -1,6 +1,7 @@
 """What there is to see at one moment: queues, pools, how contracts stand; read by so many statements, whoever looks."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,9 +20,14 @@ from broker.scheduling.cycle.usage import UsageReading
 from broker.system import System
 from broker.work import Work
 
+log = logging.getLogger(__name__)
+
 # Who looks again sooner sees the same: many pages that redraw themselves cost one reading.
 KEPT = timedelta(seconds=0.5)
 MOST_PAIRS = 20
+# Where more jobs wait, a reading takes a good part of a second: a page shows an older one, as of its moment, while the
+# next is read behind it; one that is older than this is read first.
+LONG_LINE, OLDEST_SHOWN = 5_000, timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,10 @@ class Overview:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairs", list_pairs(self.standings, MOST_PAIRS))
 
+    @property
+    def waiting_jobs(self) -> int:
+        return sum(each.jobs for each in self.facts.waiting)
+
 
 @dataclass
 class OverviewReading:
@@ -48,6 +58,7 @@ class OverviewReading:
     usage: UsageReading = field(default_factory=UsageReading)
     last: Overview | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    next: asyncio.Task[Overview] | None = None
 
     async def read(self) -> Overview:
         """Read what there is to see, or tell the last reading while it is young."""
@@ -57,6 +68,21 @@ class OverviewReading:
                 async with self.system.work() as work:
                     self.last = await read_overview(work, self.usage)
             return self.last
+
+    async def read_for_page(self) -> Overview:
+        """Read what there is to see; of a long line tell the last reading, and have the next one made meanwhile."""
+        last, now = self.last, self.system.services.clock()
+        if last is None or last.waiting_jobs < LONG_LINE or now - last.facts.now > OLDEST_SHOWN:
+            return await self.read()
+        if now - last.facts.now >= KEPT and (self.next is None or self.next.done()):
+            self.next = asyncio.create_task(self.read())
+            self.next.add_done_callback(_log_failure)
+        return last
+
+
+def _log_failure(reading: asyncio.Task[Overview]) -> None:
+    if not reading.cancelled() and reading.exception() is not None:
+        log.error("what there is to see could not be read", exc_info=reading.exception())
 
 
 async def read_overview(work: Work, usage: UsageReading) -> Overview:

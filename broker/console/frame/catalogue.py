@@ -25,7 +25,9 @@ def load_translations(language: Language, own: str) -> NullTranslations:
         compiled = BytesIO()
         write_mo(compiled, read_catalogue(language, domain))
         compiled.seek(0)
-        joined.merge(Translations(compiled, domain))
+        read = Translations(compiled, domain)
+        joined.merge(read)
+        joined.plural = read.plural  # else two of a thing are told in English
     return joined
 
 

@@ -14,14 +14,15 @@ from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.ops.outcome import Outcome, tell_outcome
-from broker.console.ops.queues_view import list_queue_rows, list_reasons, list_waiting_rows
+from broker.console.ops.queues_view import count_waiting, list_queue_rows, list_reasons, list_waiting_rows
 from broker.console.ops.reading import open_work, read_overview
 from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.reading.waiting_page import LineFilter, read_line_page
+from broker.operations.overview import LONG_LINE, Overview
 
 router = page_router("/ops")
-PAGE_ROWS = 50
+PAGE_ROWS = 30
 PATH = "/console/ops/queues"
 LINE_COLUMNS = (
     Column(""),
@@ -31,7 +32,7 @@ LINE_COLUMNS = (
     Column(N_("Queue")),
     Column(N_("Priority"), is_number=True),
     Column(N_("GPUs"), is_number=True),
-    Column(N_("Waits since")),
+    Column(N_("Has waited"), is_number=True),
     Column(N_("Expected start"), is_number=True),
     Column(N_("Why")),
 )
@@ -69,7 +70,7 @@ async def _show(
     page: Page, wanted: LineFilter, offset: int, *, outcome: Outcome | None = None, form: Form | None = None
 ) -> HTMLResponse:
     seen = await read_overview(page)
-    line, listing = await _read_line(page, wanted, offset)
+    line, listing = await _read_line(page, wanted, offset, seen)
     rows = list_queue_rows(seen)
     return page.show(
         "ops/queues.html",
@@ -88,9 +89,10 @@ async def _show(
     )
 
 
-async def _read_line(page: Page, wanted: LineFilter, offset: int) -> tuple[Panel[Any], Listing]:
+async def _read_line(page: Page, wanted: LineFilter, offset: int, seen: Overview) -> tuple[Panel[Any], Listing]:
     work = await open_work(page)
-    found = await read_line_page(work, wanted, limit=PAGE_ROWS, offset=offset)
+    total = count_waiting(seen, wanted) if seen.waiting_jobs >= LONG_LINE else None
+    found = await read_line_page(work, wanted, limit=PAGE_ROWS, offset=offset, total=total)
     queues = {queue.name: queue for queue in await capacity.list_queues(work)}
     names = await identity.list_names(work, {row.customer_id for row in found.rows})
     rows = list_waiting_rows(found.rows, queues, names, page.preferences.language)
@@ -166,9 +168,9 @@ def read_number(text: str) -> int | str | None:
 async def _show_queue(
     page: Page, name: str, offset: int, *, form: Form | None = None, outcome: Outcome | None = None
 ) -> HTMLResponse:
-    line, listing = await _read_line(page, LineFilter(queue=name), offset)
-    queue = await capacity.get_queue(await open_work(page), name)
     seen = await read_overview(page)
+    queue = await capacity.get_queue(await open_work(page), name)
+    line, listing = await _read_line(page, LineFilter(queue=name), offset, seen)
     row = next((each for each in list_queue_rows(seen) if each.queue.name == name), None)
     return page.show(
         "ops/queue.html",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from broker.capacity.service import Queue
-from broker.jobs.reading.waiting_page import LineRow
+from broker.jobs.reading.waiting_page import LineFilter, LineRow
 from broker.operations.claims import sum_jobs
 from broker.operations.overview import Overview
 
@@ -46,6 +46,13 @@ def _make_row(seen: Overview, queue: Queue) -> QueueRow:
         running_jobs=len(holders),
         held_gpus=sum(each.gpus for each in holders),
     )
+
+
+def count_waiting(seen: Overview, wanted: LineFilter) -> int:
+    """Count the jobs that wait and are wanted, by the sums that were read of all: a long line takes long to count."""
+    names = ("queue", "reason", "customer_id", "contract_id", "sku")
+    told = [(name, value) for name in names if (value := getattr(wanted, name)) is not None]
+    return sum(each.jobs for each in seen.facts.waiting if all(getattr(each, name) == value for name, value in told))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from broker.work import Work
 
 
 async def read_overview(page: Page) -> Overview:
-    """Read what there is to see, or what was seen less than half a second ago."""
+    """Read what there is to see, or what was seen shortly before: the panels say as of when."""
     reading: OverviewReading = page.request.app.state.overview
-    return await reading.read()
+    return await reading.read_for_page()
 
 
 async def open_work(page: Page) -> Work:

@@ -88,10 +88,13 @@ COLUMNS = (
 )
 
 
-async def read_line_page(work: Work, wanted: LineFilter, *, limit: int, offset: int = 0) -> LinePage:
-    """Read a page of those that are wanted, and count them all: two statements."""
+async def read_line_page(
+    work: Work, wanted: LineFilter, *, limit: int, offset: int = 0, total: int | None = None
+) -> LinePage:
+    """Read a page of those that are wanted, and count them all, unless `total` tells how many there are."""
     condition = _match(wanted)
-    total = await work.session.scalar(select(func.count()).select_from(Job).where(condition))
+    if total is None:
+        total = await work.session.scalar(select(func.count()).select_from(Job).where(condition))
     query = select(*COLUMNS).where(condition).order_by(*IN_ORDER).limit(limit).offset(offset)
     return LinePage([LineRow(*row) for row in await work.session.execute(query)], total or 0)
 

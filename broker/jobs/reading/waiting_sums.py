@@ -5,14 +5,16 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, Numeric, case, cast, func, select
 
-from broker.jobs.reading.queueing import EXPECTED_GPU_SECONDS, NOT_PLANNED
+from broker.jobs.reading.queueing import NOT_PLANNED
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job
 from broker.work import Work
 
-MOST_SUM = 2**62
-# The p50 of what is left of a job; what cannot be read counts as nothing. Units: GPU-seconds.
-LEFT_SECONDS = case((EXPECTED_GPU_SECONDS.regexp_match("^[0-9]{1,18}$"), cast(EXPECTED_GPU_SECONDS, Numeric)), else_=0)
+MOST_SECONDS = 2**40
+# The p50 of what is left of a job, on the type that it would rather have; what cannot be read counts as nothing. It is
+# read of the narrowest column that has it: of an estimate, 100,000 jobs take seconds. Units: GPU-seconds.
+LEFT = func.coalesce(Job.remaining["gpu_seconds"]["p50"], Job.gpu_types[0]["p50_seconds"])
+LEFT_SECONDS = case((func.jsonb_typeof(LEFT) == "number", func.least(cast(LEFT, Numeric), MOST_SECONDS)), else_=0)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,6 @@ async def add_up_waiting(work: Work) -> list[WaitingSum]:
         func.coalesce(Job.pending_reason["code"].as_string(), NOT_PLANNED).label("reason"),
     )
     sums = (func.count(), cast(func.sum(Job.gpus), BigInteger), func.min(Job.created_at))
-    query = select(*groups, *sums, cast(func.least(func.sum(LEFT_SECONDS), MOST_SUM), BigInteger))
+    query = select(*groups, *sums, cast(func.sum(LEFT_SECONDS), BigInteger))
     query = query.where(Job.status == JobStatus.QUEUED.value).group_by(*groups)
     return [WaitingSum(*row) for row in await work.session.execute(query)]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from broker.operations.overview import KEPT
+from broker.operations import overview
+from broker.operations.overview import KEPT, OverviewReading
 from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
 from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, submit_job
@@ -76,3 +77,24 @@ async def test_looking_costs_as_many_statements_however_many_jobs_wait_and_none_
         clock.now += KEPT - timedelta(milliseconds=1)
         await api.get("/operations/overview")
     assert counts[0] == counts[1] > len(again)
+
+
+async def test_a_page_shows_the_last_reading_of_a_long_line_while_the_next_is_made(
+    api: Api, system: System, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await make_ready_customer(api)
+    await submit(api, customer, clock)
+    reading = OverviewReading(system)
+    first = await reading.read_for_page()
+    await submit(api, customer, clock)
+    assert (await reading.read_for_page()).waiting_jobs == 2, "a short line is read anew"
+    monkeypatch.setattr(overview, "LONG_LINE", 2)
+    await submit(api, customer, clock)
+    assert (await reading.read_for_page()).waiting_jobs == 2
+    assert reading.next is not None
+    await reading.next
+    assert (await reading.read_for_page()).waiting_jobs == 3
+    await submit(api, customer, clock)
+    clock.now += overview.OLDEST_SHOWN + timedelta(seconds=1)
+    assert (await reading.read_for_page()).waiting_jobs == 4, "what is too old is not shown"
+    assert first.waiting_jobs == 1
