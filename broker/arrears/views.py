@@ -13,6 +13,7 @@ from broker.contracts.terms.model import ContractTerms
 from broker.identity import service as identity
 from broker.work import Work
 
+__all__ = ["ArrearsRecord", "ArrearsView", "find_worst", "select_deletions", "view_contract", "view_customer"]
 # From paying in time to closed: a customer stands as the worst of its contracts.
 ORDER = list(ArrearsState)
 

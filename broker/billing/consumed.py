@@ -17,13 +17,8 @@ async def read_consumed(work: Work, customer_id: str) -> Money:
     final = (InvoiceStatus.OPEN, InvoiceStatus.PAID, InvoiceStatus.WRITTEN_OFF)
     query = select(Invoice).where(Invoice.customer_id == customer_id, Invoice.status.in_(final))
     invoices = (await work.session.scalars(query)).all()
-    return sum([await _count(work, invoice) for invoice in invoices], Money.zero())
-
-
-async def _count(work: Work, invoice: Invoice) -> Money:
-    if invoice.kind == InvoiceKind.USAGE:
-        return invoice.total - Money(invoice.credited_micros)
-    if invoice.status != InvoiceStatus.PAID:
-        return Money.zero()
-    refunded = await read_refunded(work, invoice)
-    return invoice.total - Money(invoice.credited_micros) - refunded.net - refunded.tax
+    billed = [each for each in invoices if each.kind == InvoiceKind.USAGE]
+    paid_ahead = [each for each in invoices if each.kind != InvoiceKind.USAGE and each.status == InvoiceStatus.PAID]
+    asked = sum((each.total - Money(each.credited_micros) for each in [*billed, *paid_ahead]), Money.zero())
+    refunded = await read_refunded(work, paid_ahead)
+    return asked - refunded.net - refunded.tax

@@ -92,7 +92,7 @@ async def _read_billed(work: Work, invoice: Invoice, lines: Sequence[InvoiceLine
         line.position: BilledLine(LineKind(line.kind), Money(line.amount_micros), Money(credited.get(line.id, 0)))
         for line in lines
     }
-    refunded, tax_mode = await read_refunded(work, invoice), TaxMode(invoice.tax_mode)
+    refunded, tax_mode = await read_refunded(work, [invoice]), TaxMode(invoice.tax_mode)
     in_lines = refunded.net if tax_mode == TaxMode.ON_TOP else refunded.net + refunded.tax
     return BilledInvoice(billed, tax_mode, invoice.tax, in_lines)
 

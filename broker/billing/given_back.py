@@ -4,6 +4,8 @@ Together they never come to more than was paid. Units that were carried on into 
 while a note is issued here, under another contract's lock: both take the invoice's, after it.
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import func, select
 
 from broker.billing.tables import CreditNote, Invoice
@@ -21,14 +23,15 @@ async def lock_advance(work: Work, invoice_id: str) -> Invoice:
     return await work.session.get_one(Invoice, invoice_id, with_for_update=True, populate_existing=True)
 
 
-async def read_refunded(work: Work, invoice: Invoice) -> ledger.Worth:
-    """Read what was refunded of all grants that an invoice has paid for, those that were made of others among them."""
-    return await ledger.read_refunded(work, await contracts.list_paid_by(work, invoice.id))
+async def read_refunded(work: Work, invoices: Collection[Invoice]) -> ledger.Worth:
+    """Read what was refunded of all grants that invoices have paid for, those that were made of others among them."""
+    paid = await contracts.list_paid_by(work, [invoice.id for invoice in invoices])
+    return await ledger.read_refunded(work, paid)
 
 
 async def find_left(work: Work, invoice: Invoice) -> ledger.Worth:
     """Find what of an advance neither credit notes nor refunds have given back, without tax, and the tax on that."""
-    refunded = await read_refunded(work, invoice)
+    refunded = await read_refunded(work, [invoice])
     taxes = select(func.coalesce(func.sum(CreditNote.tax_micros), 0)).where(CreditNote.invoice_id == invoice.id)
     credited_tax = Money(int(await work.session.scalar(taxes) or 0))
     credited = Money(invoice.credited_micros) - credited_tax

@@ -22,9 +22,10 @@ from broker.payments.stripe.client import open_access
 from broker.payments.stripe.relay import StripeRelay
 from broker.persistence.database import FREED, SUBMITTED, WAKE_CHANNEL
 from broker.persistence.faults import find_fault
-from broker.persistence.marks import PLANNED, VERIFIED, note_mark, read_marks
+from broker.persistence.marks import PLANNED, RECONCILED, VERIFIED, note_mark, read_marks
 from broker.persistence.pool import without_driver
 from broker.quotes.counts.token_counter import TokenCounter
+from broker.reports.reconciliation import reconcile_books
 from broker.reports.verify import verify_ledger
 from broker.scheduling.cycle.leading import Lead, find_lead, give_up_lead
 from broker.scheduling.cycle.live import CycleResult, has_free_devices, run_cycle
@@ -321,7 +322,10 @@ class Daemon:
             await self.stripe.reconcile()
 
     async def verify_books(self) -> None:
-        """Verify the books for alarms, where no other process has within the hour; the log names what is broken."""
+        """Verify the books for alarms, where no other process has within the hour; the log names what is broken.
+
+        They are reconciled with it: finance's pages show what that found, and when.
+        """
         async with self.system.work() as work:
             last = (await read_marks(work.session)).get(VERIFIED)
             if last is not None and timedelta() <= work.now - last.noted_at < VERIFIED_EVERY:
@@ -329,5 +333,7 @@ class Daemon:
             broken = [result for result in await verify_ledger(work.session) if result.broken]
             rows = sum(len(result.broken) for result in broken)
             await note_mark(work.session, VERIFIED, by=self.name, now=work.now, value=rows)
+            differences = sum(len(link.differences) for link in await reconcile_books(work))
+            await note_mark(work.session, RECONCILED, by=self.name, now=work.now, value=differences)
         for result in broken:
             log.error("the books break a rule, run `broker ledger verify`: %s (%s)", result.rule, result.broken[0])

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
 
-PLANNED, VERIFIED = "planned", "verified"
+PLANNED, VERIFIED, RECONCILED = "planned", "verified", "reconciled"
 
 
 class ServiceMark(Base):

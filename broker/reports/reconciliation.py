@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 
 from broker.billing.checks import IS_FINAL, SIDES
+from broker.persistence.marks import RECONCILED, read_marks
 from broker.work import Work
 
 
@@ -79,6 +81,20 @@ LINKS = (
         RECEIVED,
     ),
 )
+
+
+@dataclass(frozen=True)
+class LastReconciled:
+    """What the daemon's last reconciliation found: for how many contracts the sides of a link differ, and when."""
+
+    differences: int
+    at: datetime
+
+
+async def find_last_reconciled(work: Work) -> LastReconciled | None:
+    """Find what the daemon's last reconciliation found; None: there was none yet."""
+    mark = (await read_marks(work.session)).get(RECONCILED)
+    return None if mark is None else LastReconciled(mark.value, mark.noted_at)
 
 
 async def reconcile_books(work: Work) -> list[Reconciled]:

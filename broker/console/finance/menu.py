@@ -6,5 +6,16 @@ from broker.work import Role
 MENU = MenuGroup(
     N_("Finance"),
     frozenset({Role.FINANCE, Role.ADMIN}),
-    (MenuItem("/console/finance/month", N_("Month"), "m"),),
+    (
+        MenuItem("/console/finance/today", N_("Today"), "t"),
+        MenuItem("/console/finance/month", N_("Month"), "m"),
+        MenuItem("/console/finance/invoices", N_("Invoices"), "i"),
+        MenuItem("/console/finance/closing", N_("Closing"), "c"),
+        MenuItem("/console/finance/receivables", N_("Receivables"), "r"),
+        MenuItem("/console/finance/payments", N_("Payments"), "p"),
+        MenuItem("/console/finance/commitments", N_("Commitments"), "o"),
+        MenuItem("/console/finance/plan-advice", N_("Plan advice"), "a"),
+        MenuItem("/console/finance/reconciliation", N_("Reconciliation"), "l"),
+        MenuItem("/console/finance/customers", N_("Customers"), "u"),
+    ),
 )

@@ -13,7 +13,7 @@ from broker.console.frame.menu import is_open
 
 # Macros that every template calls by name, without an import: the parts of pages that are sent alone see them, too.
 # A macro finds those of the files before its own.
-MACROS = ("page", "panel", "form", "table", "chart", "ops")
+MACROS = ("page", "panel", "form", "table", "chart", "ops", "finance")
 
 
 @cache

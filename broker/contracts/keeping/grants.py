@@ -141,9 +141,9 @@ async def load_grants(work: Work, grant_ids: Collection[str]) -> dict[str, Grant
     return {row.id: _to_terms(row) for row in rows}
 
 
-async def list_paid_by(work: Work, invoice_id: str) -> list[str]:
-    """List the grants that an invoice has paid for: its own, and those that were carried on or came back of it."""
-    return list(await work.session.scalars(select(Grant.id).where(Grant.invoice_id == invoice_id)))
+async def list_paid_by(work: Work, invoice_ids: Collection[str]) -> list[str]:
+    """List the grants that invoices have paid for: their own, and those that were carried on or came back of them."""
+    return list(await work.session.scalars(select(Grant.id).where(Grant.invoice_id.in_(invoice_ids))))
 
 
 async def list_expired_grants(work: Work) -> list[str]:

@@ -81,7 +81,7 @@ async def report_monthly_cost(work: Work, question: CostQuestion) -> CostReport:
         earlier = question.ask(previous_month(question.month))
         before = group_facts(await list_facts(work, earlier), columns, question.filters)
     rows = make_rows(groups, columns, before)
-    names = await _read_names(work, rows)
+    names = await read_names(work, rows)
     return CostReport(question, sorted(rows, key=lambda row: _order(row, names)), names)
 
 
@@ -94,7 +94,8 @@ async def list_facts(work: Work, asked: Asked) -> list[Fact]:
     return [fact._replace(final=fact.place.contract_id not in open_contracts) for fact in facts]
 
 
-async def _read_names(work: Work, rows: Sequence[CostRow]) -> Names:
+async def read_names(work: Work, rows: Sequence[CostRow]) -> Names:
+    """Read the names of the customers and projects of rows."""
     customers = {customer_id for row in rows if (customer_id := row.place.get("customer_id"))}
     projects = {project_id for row in rows if (project_id := row.place.get("project_id"))}
     return Names(

@@ -1,0 +1,113 @@
+"""What waits for somebody in finance: counts and sums, each in one statement, however much there is of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from broker.approvals.model import ApprovalStatus
+from broker.approvals.tables import Approval
+from broker.billing.dispute_model import STANDING
+from broker.billing.model import InvoiceStatus
+from broker.billing.tables import Dispute, Invoice
+from broker.clock import local_day
+from broker.fapiao.model import FapiaoStatus
+from broker.fapiao.tables import Fapiao
+from broker.identity.tables import Customer
+from broker.payments.model import RefundStatus
+from broker.payments.tables import Refund
+from broker.reports.receipts import DUE, ReceiptSums, sum_unmatched
+from broker.work import Work
+from pricing.money import Money
+
+LISTED = 20
+
+
+@dataclass(frozen=True)
+class Sums:
+    """How many there are of something, and what they come to."""
+
+    count: int
+    amount: Money
+
+
+@dataclass(frozen=True)
+class WaitingProposal:
+    """A proposal that waits for another person, with whose money it is about."""
+
+    approval: Approval
+    customer: str
+
+
+@dataclass(frozen=True)
+class StandingDispute:
+    """A dispute that nobody has ended, with whose it is and the number of its invoice."""
+
+    dispute: Dispute
+    customer: str
+    number: str
+
+
+@dataclass(frozen=True)
+class FinanceNeeds:
+    """What waits for finance. `proposals` and `disputes` are the oldest of their kind."""
+
+    unmatched: ReceiptSums
+    overdue: Sums
+    oldest_due: date | None
+    drafts: Sums
+    refunds: Sums
+    fapiao: Sums
+    proposals: Sequence[WaitingProposal]
+    disputes: Sequence[StandingDispute]
+
+
+async def read_needs(work: Work) -> FinanceNeeds:
+    """Read what waits for finance."""
+    today = local_day(work.now, work.settings.time_zone)
+    overdue = select(func.count(), func.coalesce(func.sum(DUE), 0), func.min(Invoice.due_on)).where(
+        Invoice.status == InvoiceStatus.OPEN.value, DUE > 0, Invoice.due_on < today
+    )
+    count, micros, oldest = (await work.session.execute(overdue)).one()
+    return FinanceNeeds(
+        unmatched=await sum_unmatched(work),
+        overdue=Sums(count, Money(int(micros))),
+        oldest_due=oldest,
+        drafts=await _sum(work, Invoice.total_micros, Invoice.status == InvoiceStatus.DRAFT.value),
+        refunds=await _sum(work, Refund.amount_micros, Refund.status == RefundStatus.REQUESTED.value),
+        fapiao=await _sum(work, Fapiao.amount_micros, Fapiao.status == FapiaoStatus.REQUESTED.value),
+        proposals=await _list_proposals(work),
+        disputes=await _list_disputes(work),
+    )
+
+
+async def _sum(work: Work, amount: InstrumentedAttribute[int], condition: ColumnElement[bool]) -> Sums:
+    query = select(func.count(), func.coalesce(func.sum(amount), 0)).where(condition)
+    count, micros = (await work.session.execute(query)).one()
+    return Sums(count, Money(int(micros)))
+
+
+async def _list_proposals(work: Work) -> list[WaitingProposal]:
+    query = (
+        select(Approval, Customer.name)
+        .join(Customer, Customer.id == Approval.customer_id)
+        .where(Approval.status == ApprovalStatus.PROPOSED.value, Approval.expires_at > work.now)
+        .order_by(Approval.id)
+        .limit(LISTED)
+    )
+    return [WaitingProposal(*row) for row in await work.session.execute(query)]
+
+
+async def _list_disputes(work: Work) -> list[StandingDispute]:
+    query = (
+        select(Dispute, Customer.name, Invoice.number)
+        .join(Customer, Customer.id == Dispute.customer_id)
+        .join(Invoice, Invoice.id == Dispute.invoice_id)
+        .where(Dispute.status.in_([each.value for each in STANDING]))
+        .order_by(Dispute.id)
+        .limit(LISTED)
+    )
+    rows = await work.session.execute(query)
+    return [StandingDispute(dispute, customer, number or dispute.invoice_id) for dispute, customer, number in rows]
