@@ -33,7 +33,7 @@ from broker.metering.reading.listing import UsagePage, list_usage
 from broker.reports.commitments.report import report_commitments
 from broker.reports.costs.grouping import CostRow, Dimension
 from broker.reports.costs.job_costs import JobsAsked, list_job_costs
-from broker.reports.costs.month import MonthReading, read_month
+from broker.reports.costs.month import MonthReading, is_long, read_month
 from broker.reports.costs.report import read_names
 from broker.reports.pool_margin import report_pool_margin
 from broker.reports.reconciliation import find_last_reconciled
@@ -41,6 +41,8 @@ from broker.reports.routes import GROUPS_PATTERN
 from broker.work import Work
 
 JOBS_SHOWN, INTERVALS_SHOWN = 50, 100
+# A month of more lines than this is read once its page is there.
+LONG = 4000
 NO_PROJECT = "none"
 
 router = page_router("/finance")
@@ -65,6 +67,8 @@ async def show_month(
         told = JobsAsked(choice.month, customer.id, True, _read_project(project_id), JOBS_SHOWN, offset)
         listed = await _read_jobs(page, work, told)
         return page.show("finance/month_jobs.html", choice=choice, jobs=listed, offset=offset, job_columns=JOB_COLUMNS)
+    if customer is None and page.part != "month" and show != "month" and await is_long(work, choice.month, LONG):
+        return page.show("finance/month_later.html", choice=choice)
     groups = read_groups(by, Dimension.CUSTOMER if customer is None else Dimension.PROJECT)
     if page.part == "pools" or show == "pools":
         pools = await read_panel(page.request, work, partial(_read_pools, month=choice.month))

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import func, literal, select
+
 from broker.clock import previous_month
+from broker.ledger.tables import LineTotal
 from broker.reports.costs.changes import MonthChange, explain_change
 from broker.reports.costs.costs import Fact
 from broker.reports.costs.grouping import CostRow, Dimension, Filters, find_columns, group_facts, make_rows
@@ -34,6 +37,12 @@ class MonthReading:
         before = group_facts(self.facts_before, columns, kept)
         rows = make_rows(group_facts(self.facts, columns, kept), columns, before)
         return sorted(rows, key=lambda row: (-row.costs.due, *(value or "" for value in row.place.values())))
+
+
+async def is_long(work: Work, month: str, most: int) -> bool:
+    """Tell whether a month has more lines than this, without counting them all: reading it would keep a page waiting."""
+    lines = select(literal(1)).where(LineTotal.month == month).limit(most + 1).subquery()
+    return int(await work.session.scalar(select(func.count()).select_from(lines)) or 0) > most
 
 
 async def read_month(work: Work, month: str, *, customer_id: str | None = None) -> MonthReading:

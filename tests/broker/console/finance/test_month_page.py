@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.console.finance import month_page
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.console.people import sign_in_customer, sign_in_staff
@@ -100,3 +101,16 @@ async def test_a_final_month_says_so_and_statements_do_not_grow_with_rows(
     async with sign_in_staff(api, "finance") as finance:
         shown = await finance.open(MONTH, month="2026-11")
     assert "final: as invoices say" in shown.text
+
+
+async def test_a_long_month_is_read_once_its_page_is_there(
+    api: Api, world: FinanceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(month_page, "LONG", 2)
+    async with sign_in_staff(api, "finance") as finance:
+        shown = await finance.open(MONTH, month="2026-11")
+        assert (shown.attributes("#month", "hx-trigger"), shown.words_of(".figure")) == (["load"], [])
+        part = await finance.open(MONTH, month="2026-11", show="month", part="month")
+        assert part.words_of("h1") == []
+        assert len(part.words_of("#month .figure")) == 4
+        assert (await finance.open(shown.attributes("#month a", "href")[0])).state_of("costs") == "ready"
