@@ -40,7 +40,7 @@ class MonthReading:
 
 
 async def is_long(work: Work, month: str, most: int) -> bool:
-    """Tell whether a month has more lines than this, without counting them all: reading it would keep a page waiting."""
+    """Tell whether a month has more lines than this, without counting them all: a page would wait for it."""
     lines = select(literal(1)).where(LineTotal.month == month).limit(most + 1).subquery()
     return int(await work.session.scalar(select(func.count()).select_from(lines)) or 0) > most
 
