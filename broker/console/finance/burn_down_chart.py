@@ -62,7 +62,7 @@ def place_burn_down(trace: BurnDownTrace) -> BurnDownChart:
         actual=write(trace.actual),
         even=write(trace.even),
         usual=write(trace.usual),
-        band=write([*trace.fast, *reversed(trace.slow)]) if trace.fast else "",
+        band=write([*trace.fast, Point(end, trace.fast[-1].left), *reversed(trace.slow)]) if trace.fast else "",
         now_x=x_of(trace.actual[-1].moment),
         heights=heights,
         moments=[Tick(x_of(moment), None, moment) for moment in moments],

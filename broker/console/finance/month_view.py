@@ -34,7 +34,7 @@ STEPS = {
     "price": N_("Price"),
     "mix": N_("Mix"),
     "grants": N_("Paid by grants"),
-    "parts": N_("Tiers, guarantees, true-ups"),
+    "parts": N_("Contract terms"),
     "tax": N_("Tax"),
     "credits": N_("Credit notes"),
     "after": N_("This month"),
@@ -209,14 +209,22 @@ def share_projects(rows: Sequence[CostRow], names: Names, month: str) -> Sequenc
     """Place what projects cost as bars."""
     return place_shares(
         (
-            names.projects.get(row.place.get("project_id") or ""),
+            _name_project(row, names),
             Money(row.costs.cost),
             link_month(
                 month, customer_id=row.place.get("customer_id"), project_id=row.place.get("project_id") or "none"
             ),
         )
         for row in rows
+        if row.costs.cost
     )
+
+
+def _name_project(row: CostRow, names: Names) -> str:
+    """Name a project with its customer: several have projects of one name, and usage of none."""
+    customer = names.customers.get(row.place.get("customer_id") or "", "")
+    project = names.projects.get(row.place.get("project_id") or "")
+    return customer if project is None else f"{customer} · {project}"
 
 
 def share_pools(rows: Sequence[PoolMargin]) -> Sequence[ShareBar]:

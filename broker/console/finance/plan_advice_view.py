@@ -16,7 +16,7 @@ WIDTH, HEIGHT, LEFT, TOP, BOTTOM, RIGHT = 640, 220, 64, 10, 22, 16
 OPTION_COLUMNS = (
     Column(N_("Plan")),
     Column(N_("Commits to, h a year"), is_number=True),
-    Column(N_("Saving"), is_number=True),
+    Column(N_("Saves"), is_number=True),
     Column(N_("Worst case"), is_number=True),
     Column(N_("Cost"), is_number=True),
     Column(N_("If the quietest month"), is_number=True),

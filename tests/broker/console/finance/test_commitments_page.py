@@ -76,7 +76,7 @@ async def test_advice_puts_saving_and_worst_case_first(api: Api, system: System,
     async with sign_in_staff(api, "finance") as finance:
         shown = await finance.open(ADVICE, customer=name)
         figures = shown.words_of("#advice .figure")
-        assert [each.split()[0] for each in figures[:2]] == ["Saving", "Worst"]
+        assert [each.split()[0] for each in figures[:2]] == ["Saves", "Worst"]
         report = await api.get("/reports/plan-advice", customer_id=customer.id)
         assert len(shown.tree.css("#advice svg circle")) == len(report["data"])
         assert report["data"][0]["saving"]["amount"].replace(".", "") in figures[0].replace(",", "").replace(".", "")
