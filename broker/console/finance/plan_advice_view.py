@@ -56,11 +56,19 @@ class Dot:
 
 
 @dataclass(frozen=True)
+class CostTick:
+    """A gridline at a height, with the cost that it stands for."""
+
+    y: float
+    cost: Money
+
+
+@dataclass(frozen=True)
 class AdviceChart:
     """Cost against commitment: dots with the range from the quietest to the busiest month, and ticks at the axes."""
 
     dots: Sequence[Dot]
-    costs: Sequence[tuple[float, Money]]
+    costs: Sequence[CostTick]
     hours: Sequence[tuple[float, Fraction]]
     width: int = WIDTH
     height: int = HEIGHT
@@ -146,5 +154,7 @@ def place_options(lines: Sequence[OptionLine]) -> AdviceChart:
     parts = [Fraction(part, 4) for part in range(5)]
     costs = [Money(int(top_cost * part * MICROS_PER_UNIT)) for part in parts]
     return AdviceChart(
-        dots, [(y_of(cost), cost) for cost in costs], [(x_of(top_hours * part), top_hours * part) for part in parts]
+        dots,
+        [CostTick(y_of(cost), cost) for cost in costs],
+        [(x_of(top_hours * part), top_hours * part) for part in parts],
     )

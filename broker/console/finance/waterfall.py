@@ -43,7 +43,8 @@ def place_waterfall(before: Money, steps: Mapping[str, Money], after: Money) -> 
     slot = (WIDTH - 2 * LEFT) / len(spans)
 
     def height_of(micros: int) -> float:
-        return round(TOP + (HEIGHT - TOP - BOTTOM) * float(Fraction(highest - micros, highest - lowest)), 2)
+        share = Fraction(highest - micros, highest - lowest)
+        return round(TOP + (HEIGHT - TOP - BOTTOM) * float(share), 2)
 
     bars = []
     for place, (name, begin, end) in enumerate(spans):
