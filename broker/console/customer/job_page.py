@@ -1,6 +1,7 @@
 """A job's page: where it stands, why it waits, its curve, samples, log and parameters; and how it is stopped."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
@@ -53,6 +54,7 @@ router = page_router("/jobs")
 Tab = Literal["overview", "training", "log", "settings"]
 MOST_RUNS = 50
 LONGEST_WORDS = 200
+MOST_STEP = 10**12
 # The panels that follow a live job; what tells an age is not among them. Their moment is told to the minute.
 LIVE: dict[Tab, tuple[str, ...]] = {
     "overview": ("waiting", "cost", "runs"),
@@ -60,6 +62,18 @@ LIVE: dict[Tab, tuple[str, ...]] = {
     "log": (),
     "settings": (),
 }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the URL asks of a tab: of the curve its scale and its steps, of the log its words and where to go on."""
+
+    is_log: bool = False
+    words: str = ""
+    before: int | None = None
+    follows: bool = False
+    first: int = 1
+    last: int | None = None
 
 
 @router.get("/{job_id}")
@@ -71,20 +85,28 @@ async def show_job(
     words: Annotated[str, Query(max_length=LONGEST_WORDS)] = "",
     before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
     follow: bool = False,
+    first: Annotated[int | None, Query(ge=1, le=MOST_STEP)] = None,
+    last: Annotated[int | None, Query(ge=1, le=MOST_STEP)] = None,
 ) -> HTMLResponse:
-    """Show a job, under the tab that the URL names."""
-    return await _show(page, job_id, tab, scale=scale, words=words, before=before, follow=follow)
+    """Show a job, under the tab that the URL names; of its curve the steps from `first` to `last`."""
+    return await _show(page, job_id, tab, Asked(scale == "log", words, before, follow, first or 1, last))
 
 
 async def _show(
-    page: Page, job_id: str, tab: Tab = "overview", *, problem: Problem | None = None, status: int = 200, **asked: Any
+    page: Page,
+    job_id: str,
+    tab: Tab = "overview",
+    asked: Asked = Asked(),
+    *,
+    problem: Problem | None = None,
+    status: int = 200,
 ) -> HTMLResponse:
     work = await page.begin()
     job = await jobs.get_job(work, job_id)
     head = await _read_head(work, job)
     read: Callable[[], Awaitable[Any]] = {
         "overview": lambda: _read_overview(work, job, head),
-        "training": lambda: _read_training(work, job_id, is_log=asked.get("scale") == "log"),
+        "training": lambda: _read_training(work, job_id, asked),
         "log": lambda: _read_log(work, job_id, asked),
         "settings": lambda: _read_settings(job),
     }[tab]
@@ -163,22 +185,23 @@ def _show_eviction(card: EvictionOut) -> EvictionShown:
     )
 
 
-async def _read_training(work: Work, job_id: str, *, is_log: bool) -> JobTraining:
-    curve = await read_loss_curve(work, job_id)
+async def _read_training(work: Work, job_id: str, asked: Asked) -> JobTraining:
+    last = None if asked.last is None else max(asked.first, asked.last)
+    curve = await read_loss_curve(work, job_id, first=asked.first, last=last)
     return JobTraining(
-        chart=draw_losses(curve, is_log=is_log),
+        chart=draw_losses(curve, is_log=asked.is_log),
         rows=list_rows(curve),
         steps_in_bucket=curve.steps_in_bucket,
-        is_log=is_log,
+        is_log=asked.is_log,
+        first=asked.first,
+        last=last,
         samples=group_samples(await list_samples(work, job_id)),
     )
 
 
-async def _read_log(work: Work, job_id: str, asked: dict[str, Any]) -> JobLog:
-    words = asked.get("words") or ""
-    return JobLog(
-        await read_log(work, job_id, words=words, before=asked.get("before")), words, bool(asked.get("follow"))
-    )
+async def _read_log(work: Work, job_id: str, asked: Asked) -> JobLog:
+    lines = await read_log(work, job_id, words=asked.words, before=asked.before)
+    return JobLog(lines, asked.words, asked.follows)
 
 
 async def _read_settings(job: Job) -> list[tuple[str, str]]:

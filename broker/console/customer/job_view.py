@@ -213,6 +213,8 @@ class JobTraining:
     rows: Sequence[tuple[int, float | None, float | None, float | None, float | None]]
     steps_in_bucket: int
     is_log: bool
+    first: int
+    last: int | None
     samples: Sequence[tuple[int, Sequence[SampleAt]]]
 
 

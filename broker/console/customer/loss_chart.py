@@ -75,7 +75,8 @@ def draw_losses(curve: LossCurve, *, is_log: bool = False) -> LossChart | None:
     if not losses:
         return None
     last = max([each.step for each in curve.training] + [step for step, _loss in held])
-    x, y, y_ticks = _scale_steps(last), *_scale_losses(losses, is_log=is_log)
+    first = 0 if curve.first <= 1 else min(curve.first, last - 1)
+    x, y, y_ticks = _scale_steps(first, last), *_scale_losses(losses, is_log=is_log)
     train = curve.training
     band = [(x(each.step), y(each.high)) for each in train] + [(x(each.step), y(each.low)) for each in reversed(train)]
     dots = [(x(step), y(loss)) for step, loss in held]
@@ -87,19 +88,23 @@ def draw_losses(curve: LossCurve, *, is_log: bool = False) -> LossChart | None:
         validation=_write_points(dots),
         validation_dots=dots,
         marks=[Mark(x(mark.step), mark.step, mark.kind) for mark in curve.marks if mark.step is not None],
-        x_ticks=[Tick(x(step), f"{step:,}") for step in _choose_steps(last)],
+        x_ticks=[Tick(x(step), f"{step:,}") for step in _choose_steps(first, last)],
         y_ticks=y_ticks,
         last_loss=train[-1].mean if train else None,
         last_validation=held[-1][1] if held else None,
     )
 
 
-def _scale_steps(last: int) -> Callable[[float], float]:
-    return lambda step: round(LEFT + (WIDTH - LEFT - RIGHT) * min(1.0, step / max(1, last)), 1)
+def _scale_steps(first: int, last: int) -> Callable[[float], float]:
+    def place(step: float) -> float:
+        share = (step - first) / max(1, last - first)
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * min(1.0, max(0.0, share)), 1)
+
+    return place
 
 
-def _choose_steps(last: int) -> list[int]:
-    return sorted({last * part // TICKS for part in range(TICKS + 1)})
+def _choose_steps(first: int, last: int) -> list[int]:
+    return sorted({first + (last - first) * part // TICKS for part in range(TICKS + 1)})
 
 
 def _scale_losses(losses: Sequence[float], *, is_log: bool) -> tuple[Callable[[float], float], list[Tick]]:

@@ -45,12 +45,17 @@ class CurveMark:
 
 @dataclass(frozen=True)
 class LossCurve:
-    """All that a job's curve is drawn of; `steps_in_bucket` is 1 where nothing was thinned out by the reading."""
+    """All that a job's curve is drawn of; `steps_in_bucket` is 1 where nothing was thinned out by the reading.
+
+    `first` and `last` are the steps that were asked for.
+    """
 
     training: Sequence[LossBucket]
     validation: Sequence[ValidationLoss]
     marks: Sequence[CurveMark]
     steps_in_bucket: int = 1
+    first: int = 1
+    last: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -62,25 +67,41 @@ def compute_bucket_steps(steps: int, buckets: int = MOST_BUCKETS) -> int:
     return max(1, -(-steps // buckets))
 
 
-async def read_loss_curve(work: Work, job_id: str, *, buckets: int = MOST_BUCKETS) -> LossCurve:
-    """Read the curve of a job that the actor sees, of all its runs, in three statements.
+async def read_loss_curve(
+    work: Work, job_id: str, *, buckets: int = MOST_BUCKETS, first: int = 1, last: int | None = None
+) -> LossCurve:
+    """Read the curve of a job that the actor sees, of all its runs, in three statements; or from one step to another.
 
-    Steps that were done twice are in one bucket: its mean is that of both, its lowest and highest those of any.
+    Steps that were done twice are in one bucket: its mean is that of both, its lowest and highest those of any. So the
+    fewer steps are asked for, the finer they are told.
     """
-    last = await work.session.scalar(select(func.max(LossPoint.step)).where(LossPoint.job_id == job_id)) or 0
-    width = compute_bucket_steps(last, buckets)
-    training = await _read_training(work, job_id, width) if last else []
+    reached = await work.session.scalar(select(func.max(LossPoint.step)).where(LossPoint.job_id == job_id)) or 0
+    until = reached if last is None else min(last, reached)
+    width = compute_bucket_steps(max(1, until - first + 1), buckets)
+    training = await _read_training(work, job_id, width, first, until) if reached else []
     validation, marks = await _read_events(work, job_id)
-    return LossCurve(training, validation, marks, width)
+    most = until if last is None or not reached else last
+    return LossCurve(
+        training,
+        [each for each in validation if _is_within(each.step, first, last)],
+        [each for each in marks if each.step is None or _is_within(each.step, first, last)],
+        width,
+        first,
+        most,
+    )
 
 
-async def _read_training(work: Work, job_id: str, width: int) -> list[LossBucket]:
+def _is_within(step: int, first: int, last: int | None) -> bool:
+    return first <= step and (last is None or step <= last)
+
+
+async def _read_training(work: Work, job_id: str, width: int, first: int, last: int) -> list[LossBucket]:
     bucket = (LossPoint.step - 1) // literal(width, BigInteger)
     steps = cast(LossPoint.step - LossPoint.first_step + 1, Float)
     mean = func.sum(LossPoint.mean * steps) / func.sum(steps)
     query = (
         select(func.max(LossPoint.step), mean, func.min(LossPoint.low), func.max(LossPoint.high))
-        .where(LossPoint.job_id == job_id)
+        .where(LossPoint.job_id == job_id, LossPoint.step >= first, LossPoint.first_step <= last)
         .group_by(bucket)
         .order_by(bucket)
     )

@@ -45,6 +45,8 @@ async def test_a_running_job_shows_its_curve_samples_spend_and_log(api: Api, app
             assert training.tree.css("svg.losses polygon.band")
             assert "7.5000" in training.text
             assert training.words_of("blockquote") == ["<b>calm</b>"], "what a model says is no markup"
+            none = await person.open(f"/console/jobs/{job_id}", tab="training", first="7")
+            assert "Nothing was told of these steps." in none.find("#losses")
             log = await person.open(f"/console/jobs/{job_id}", part="log", tab="log", words="validated")
             assert log.words_of("ol.log b") == ["validated"]
             csv = await person.http.get(f"/console/jobs/{job_id}/losses.csv")

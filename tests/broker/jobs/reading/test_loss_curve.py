@@ -50,8 +50,12 @@ async def test_a_spike_survives_thinning_out_and_told_again_changes_nothing(
         curve = await read_loss_curve(work, job_id)
         assert [(each.step, each.mean) for each in curve.training] == [(4, 2.0), (6, 3.0), (10, 1.5), (11, 1.25)]
         thin = await read_loss_curve(work, job_id, buckets=1)
+        part = await read_loss_curve(work, job_id, first=5, last=7)
     assert [(each.low, each.high) for each in thin.training] == [(1.0, 9.5)]
     assert thin.training[0].mean == pytest.approx((4 * 2.0 + 2 * 3.0 + 4 * 1.5 + 1.25) / 11)
+    assert [each.step for each in part.training] == [6, 10]
+    assert (part.first, part.last) == (5, 7)
+    assert part.marks == []
     assert [(each.step, each.loss) for each in curve.validation] == [(6, 2.5)]
     assert [(mark.kind, mark.step) for mark in curve.marks] == [("checkpoint_saved", 8), ("run_preempted", 8)]
 
