@@ -12,6 +12,7 @@ import httpx2 as httpx
 import psycopg
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from broker.app import create_app
@@ -43,6 +44,7 @@ class House:
     api: Api
     keys: dict[Role, str]
     tenant: Tenant | None
+    database_name: str
 
     async def begin_session(self, role: Role) -> str:
         """Sign in without a browser; returns the token of the session, which is its cookie."""
@@ -100,7 +102,7 @@ async def open_house(server: EmbeddedServer, folder: Path, *, furnished: bool) -
             made = await api.post(f"/customers/{customer}/api-keys", {"name": "console"}, expect=201)
             keys = {role: await staff_key(api, role) for role in STAFF}
             keys |= {"customer": made["key"], "admin": settings.admin_key_path.read_text().strip()}
-            yield House(url, app, system, clock, api, keys, tenant)
+            yield House(url, app, system, clock, api, keys, tenant, str(make_url(urls.app).database))
 
 
 @asynccontextmanager

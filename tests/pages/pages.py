@@ -12,6 +12,9 @@ from tests.broker.tenants import Tenant
 ROLES = ("customer", "finance", "ops")
 # What stands for a parameter of a path where the tenant's own attribute of that name is not meant.
 PARAMETERS = {"job_id": "live_job_id", "name": "queue"}
+# What is no page, though nothing in its address says so; and pages of what the house has none of.
+NO_PAGES = frozenset({"/console/datasets/{dataset_id}/pictures/{number}"})
+OF_WHAT_IS_NOT_THERE = frozenset({"/console/ops/what-if/{simulation_id}"})
 # What a page needs in its query to be whole, with attributes of the tenant.
 QUERIES = {
     "/console/jobs/compare": "ids={job_id},{live_job_id}",
@@ -29,9 +32,14 @@ class ConsolePage:
     role: str
     parameters: frozenset[str]
 
+    @property
+    def needs_something(self) -> bool:
+        """Tell whether its address names something that a tenant has."""
+        return "{" in f"{self.path}{QUERIES.get(self.path, '')}"
+
     def find_address(self, tenant: Tenant | None) -> str | None:
         """Find where the page is in the house of a tenant; None where it is of something that is not there."""
-        if "{" in f"{self.path}{QUERIES.get(self.path, '')}" and tenant is None:
+        if self.path in OF_WHAT_IS_NOT_THERE or (self.needs_something and tenant is None):
             return None
         own = {} if tenant is None else dict(vars(tenant))
         own |= {name: own[attribute] for name, attribute in PARAMETERS.items() if attribute in own}
@@ -57,7 +65,7 @@ def list_pages() -> Iterator[ConsolePage]:
             if not isinstance(route, ConsoleRoute) or "GET" not in route.methods:
                 continue
             is_file = "." in route.path.rpartition("/")[2] or route.endpoint.__name__.startswith("download")
-            if route.path == LIVE or ":path}" in route.path or is_file:
+            if route.path in {LIVE, *NO_PAGES} or ":path}" in route.path or is_file:
                 continue
             names = frozenset(field.alias for field in route.dependant.query_params)
             yield from (

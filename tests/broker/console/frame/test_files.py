@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from broker.console.frame.files import link_file, load_files
 from tests.broker.console.people import visit
 
-MOST_STYLE_BYTES, MOST_SCRIPT_BYTES = 12_000, 5_000
+MOST_STYLE_BYTES, MOST_SCRIPT_BYTES = 12 * 1024, 5 * 1024
 # SHA-256 of the files as their packages have them: htmx.org 4.0.1, uplot 1.6.32, sortablejs 1.15.7.
 VENDORED = {
     "htmx-4.0.1.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
