@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.contracts.tables import ContractEvent
-from broker.contracts.terms.agreed import DEFAULT_ARREARS, ContractStatus, GuaranteedGpus, TrueUpRule
+from broker.contracts.terms.agreed import DEFAULT_ARREARS, ContractStatus, Finalizing, GuaranteedGpus, TrueUpRule
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from broker.http.shapes import MoneyOut, RequestBody, created_at_field
 from pricing.plans import PlanName
@@ -80,6 +80,12 @@ class ContractOut(BaseModel):
     purchase_order: str | None = Field(description="The customer's purchase order.", examples=["PO-4711"])
     committed_tokens: int = Field(description="Contracted volume in tokens.", examples=[0])
     payment_days: int = Field(description="Invoices are due so many days after they are issued.", examples=[30])
+    draft_working_days: int | None = Field(
+        description="Working days after its month that a draft stays open; null: the installation's.", examples=[None]
+    )
+    finalizes: Finalizing | None = Field(
+        description="Who makes its drafts final after that; null: as the installation has it.", examples=["automatic"]
+    )
     arrears: ArrearsShape = Field(
         description="Days that each state of arrears lasts.", examples=[DEFAULT_ARREARS_EXAMPLE]
     )
@@ -124,6 +130,8 @@ class ContractOut(BaseModel):
             purchase_order=terms.purchase_order,
             committed_tokens=terms.committed_tokens,
             payment_days=terms.payment_days,
+            draft_working_days=terms.draft_working_days,
+            finalizes=terms.finalizes,
             arrears=ArrearsShape(**vars(terms.arrears)),
             auto_renew=terms.auto_renew,
             true_up=terms.true_up,

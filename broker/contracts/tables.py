@@ -67,6 +67,8 @@ class Contract(Base):
     purchase_order: Mapped[str | None]
     committed_tokens: Mapped[int]
     payment_days: Mapped[int]
+    draft_working_days: Mapped[int | None]
+    finalizes: Mapped[str | None]
     budget_hard_stop: Mapped[bool]
     credit_limit_micros: Mapped[int | None]
     arrears_grace_days: Mapped[int]

@@ -13,19 +13,21 @@ from broker.contracts.amendment.amendable import NAMES
 from broker.contracts.amendment.new_amendment import NewAmendment, UnusedGrants
 from broker.contracts.amendment_schemas import CHANGES_EXAMPLE, ChangeOut
 from broker.contracts.schemas import MOST_DAYS
-from broker.contracts.terms.agreed import TrueUpRule
+from broker.contracts.terms.agreed import Finalizing, TrueUpRule
 from broker.contracts.terms.model import CardChoice, QuoteGuarantee
 from broker.http.plain_text import PlainText
 from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours
 from broker.signing.amendments import AmendmentPreview
-from broker.signing.schemas import CommittedHours, Guarantees, OverageWord, Reference, Yuan, read_guarantees
+from broker.signing.schemas import CommittedHours, DraftDays, Guarantees, OverageWord, Reference, Yuan, read_guarantees
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.tax import TaxMode
 
 Days = Annotated[int, Field(ge=0, le=MOST_DAYS)]
 # What may be given up, by null, is in these; of all others null means nothing.
-MAY_BE_NULL = frozenset({"ends_at", "monthly_budget", "credit_limit", "purchase_order"})
+MAY_BE_NULL = frozenset(
+    {"ends_at", "monthly_budget", "credit_limit", "purchase_order", "draft_working_days", "finalizes"}
+)
 # What the terms are called inside, and those of which parts are sent.
 TERMS = {name: term for term, name in NAMES.items()}
 PARTS = {"tax_mode": ("tax", "mode"), "tax_rate": ("tax", "rate")}
@@ -71,6 +73,16 @@ class AmendmentIn(RequestBody):
     )
     payment_days: int | None = Field(
         default=None, ge=0, le=MOST_DAYS, description="Other days to pay, of invoices from then on.", examples=[60]
+    )
+    draft_working_days: DraftDays | None = Field(
+        default=None,
+        description="Other working days that a draft stays open; null: the installation's.",
+        examples=[3],
+    )
+    finalizes: Finalizing | None = Field(
+        default=None,
+        description="Who makes drafts final from then on; null: as the installation has it.",
+        examples=["automatic"],
     )
     monthly_budget: Annotated[Yuan, Field(gt=0)] | None = Field(
         default=None, description="Another budget, in yuan; null: none.", examples=["8000.00"]

@@ -10,7 +10,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from broker import errors
 from broker.clock import check_time_zone
 from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
-from broker.contracts.terms.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, GuaranteedGpus, TrueUpRule, make_tax
+from broker.contracts.terms.agreed import (
+    DEFAULT_PAYMENT_DAYS,
+    ArrearsTerms,
+    Finalizing,
+    GuaranteedGpus,
+    TrueUpRule,
+    make_tax,
+)
 from broker.contracts.terms.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
 from broker.http.plain_text import PlainText, check_line
 from broker.http.shapes import Moment, RequestBody, Whole
@@ -34,6 +41,7 @@ Reference = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(check_line)
 ]
 
+DraftDays = Annotated[int, Field(ge=0, le=60)]
 CommittedHours = Annotated[int, Field(ge=0, le=100_000_000)]
 OverageWord = Annotated[Overage, BeforeValidator(_name_new_word)]
 Yuan = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=6)]
@@ -136,6 +144,17 @@ class ContractIn(RequestBody):
         description="Invoices are due so many days after they are issued.",
         examples=[30],
     )
+    draft_working_days: DraftDays | None = Field(
+        default=None,
+        description="Working days after its month that a draft stays open; null: the installation's.",
+        examples=[3],
+    )
+    finalizes: Finalizing | None = Field(
+        default=None,
+        description="Who makes its drafts final after that: finance (`by_hand`), or the broker by itself "
+        "(`automatic`); null: as the installation has it.",
+        examples=["automatic"],
+    )
     tax_mode: TaxMode = Field(
         default=TaxMode.NONE,
         description="Tax of the issuing entity: `none`, `on_top` of the prices, or `included` in them.",
@@ -207,6 +226,8 @@ class ContractIn(RequestBody):
             contract_number=self.contract_number,
             purchase_order=self.purchase_order,
             payment_days=self.payment_days,
+            draft_working_days=self.draft_working_days,
+            finalizes=self.finalizes,
             auto_renew=self.auto_renew,
             true_up=self.true_up,
             guaranteed_gpus=read_guarantees(self.guaranteed_gpus),

@@ -1,4 +1,7 @@
-"""Making drafts final without anybody: once they were open for as many working days as the settings give to check."""
+"""Making drafts final without anybody, once they were open for as many working days as there are to check them.
+
+A contract may agree on who does so and on the days; else the installation's settings say it.
+"""
 
 from datetime import date
 
@@ -9,11 +12,10 @@ from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.tables import Invoice
 from broker.clock import local_day
 from broker.contracts import service as contracts
+from broker.contracts.terms.agreed import Finalizing
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.work import Work
-
-AUTOMATIC = "automatic"
 
 
 def find_final_day(terms: ContractTerms, month: str, working_days: int, country: str) -> date:
@@ -22,10 +24,7 @@ def find_final_day(terms: ContractTerms, month: str, working_days: int, country:
 
 
 async def list_due_drafts(work: Work) -> list[str]:
-    """List the ids of drafts that are to become final by themselves now; none where finance makes them so."""
-    settings = work.settings
-    if settings.finalizes != AUTOMATIC:
-        return []
+    """List the ids of drafts that are to become final by themselves now, and not by finance."""
     query = select(Invoice.id, Invoice.contract_id, Invoice.month).where(
         Invoice.kind == InvoiceKind.USAGE.value, Invoice.status == InvoiceStatus.DRAFT.value
     )
@@ -36,5 +35,9 @@ async def list_due_drafts(work: Work) -> list[str]:
 
 def _is_due(work: Work, terms: ContractTerms, month: str) -> bool:
     settings = work.settings
-    opens = find_final_day(terms, month, settings.draft_working_days, settings.holidays)
+    if Finalizing(terms.finalizes or settings.finalizes) != Finalizing.AUTOMATIC:
+        return False
+    agreed = terms.draft_working_days
+    working_days = settings.draft_working_days if agreed is None else agreed
+    opens = find_final_day(terms, month, working_days, settings.holidays)
     return local_day(work.now, terms.time_zone) > opens and work.now >= terms.month_end(month)

@@ -21,7 +21,9 @@ def demo(
             help="Write three months of twelve made-up customers into an empty database instead, and end.",
         ),
     ] = False,
-    jobs: Annotated[int, typer.Option(min=24, max=20_000, help="With --history: so many jobs.")] = 1000,
+    jobs: Annotated[
+        int, typer.Option(min=24, max=20_000, help="With --history: so many jobs, of which contracts refuse some.")
+    ] = 1250,
     seed: Annotated[int, typer.Option(min=0, help="With --history: another one writes another history.")] = 1,
     until: Annotated[
         datetime | None,

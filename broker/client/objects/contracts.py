@@ -137,6 +137,8 @@ class Contract(TypedDict):
     contract_number: str
     purchase_order: str | None
     payment_days: int
+    draft_working_days: int | None
+    finalizes: Literal["by_hand", "automatic"] | None
     auto_renew: bool
     true_up: Literal["at_end", "yearly"]
     guaranteed_gpus: list[GuaranteedGpus]

@@ -51,6 +51,8 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
         purchase_order=new.purchase_order,
         committed_tokens=new.committed_tokens,
         payment_days=new.payment_days,
+        draft_working_days=new.draft_working_days,
+        finalizes=None if new.finalizes is None else new.finalizes.value,
         budget_hard_stop=new.budget_hard_stop,
         credit_limit_micros=new.credit_limit_micros,
         arrears_grace_days=new.arrears.grace_days,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from broker.contracts.tables import Contract
-from broker.contracts.terms.agreed import ArrearsTerms, GuaranteedGpus, TrueUpRule
+from broker.contracts.terms.agreed import ArrearsTerms, Finalizing, GuaranteedGpus, TrueUpRule
 from broker.contracts.terms.arrears import ArrearsState
 from broker.contracts.terms.changes import TermsChange, read_changes
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
@@ -29,6 +29,10 @@ def _read_guaranteed(written: Iterable[Mapping[str, Any]]) -> tuple[GuaranteedGp
     return tuple(GuaranteedGpus(**each) for each in written)
 
 
+def _read_finalizing(written: str | None) -> Finalizing | None:
+    return None if written is None else Finalizing(written)
+
+
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "plan": PlanName,
     "overage": Overage,
@@ -37,6 +41,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "arrears": _read_arrears,
     "tax": _read_tax,
     "true_up": TrueUpRule,
+    "finalizes": _read_finalizing,
     "guaranteed_gpus": _read_guaranteed,
 }
 CHANGING = (
@@ -47,6 +52,8 @@ CHANGING = (
     "budget_hard_stop",
     "purchase_order",
     "payment_days",
+    "draft_working_days",
+    "finalizes",
     "credit_limit_micros",
     "quote_guarantee",
     "contract_number",
@@ -89,6 +96,8 @@ def _read_signed(row: Contract, cards: tuple[RateCard, ...]) -> ContractTerms:
         purchase_order=row.purchase_order,
         committed_tokens=row.committed_tokens,
         payment_days=row.payment_days,
+        draft_working_days=row.draft_working_days,
+        finalizes=_read_finalizing(row.finalizes),
         tax=Tax(TaxMode(row.tax_mode), row.tax_rate or Decimal(0)),
         budget_hard_stop=row.budget_hard_stop,
         credit_limit_micros=row.credit_limit_micros,

@@ -29,6 +29,13 @@ class GuaranteedGpus:
     price_micros: int
 
 
+class Finalizing(StrEnum):
+    """Who makes drafts final once they were open long enough to be checked: finance, or the broker by itself."""
+
+    BY_HAND = "by_hand"
+    AUTOMATIC = "automatic"
+
+
 class TrueUpRule(StrEnum):
     """When hours that were committed to and not used are charged: at the end of the term, or of each of its years."""
 

@@ -13,6 +13,7 @@ from broker.contracts.terms.agreed import (
     DEFAULT_PAYMENT_DAYS,
     ArrearsTerms,
     ContractStatus,
+    Finalizing,
     GuaranteedGpus,
     TrueUpRule,
 )
@@ -81,7 +82,10 @@ NO_ROLLOVER = Rollover()
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """What a contract agrees on, whether it is about to be signed or signed. Units: GPU-hours, tokens, micro-yuan."""
+    """What a contract agrees on, whether it is about to be signed or signed. Units: GPU-hours, tokens, micro-yuan.
+
+    `draft_working_days` and `finalizes` None: as the installation's settings have it.
+    """
 
     customer_id: str
     plan: PlanName
@@ -101,6 +105,8 @@ class Agreement:
     contract_number: str | None = None
     purchase_order: str | None = None
     payment_days: int = DEFAULT_PAYMENT_DAYS
+    draft_working_days: int | None = None
+    finalizes: Finalizing | None = None
     arrears: ArrearsTerms = DEFAULT_ARREARS
     auto_renew: bool = False
     renewed_from_id: str | None = None

@@ -159,6 +159,8 @@ def contract(**fields: Any) -> Contract:
         "contract_number": CONTRACT_ID,
         "purchase_order": None,
         "payment_days": 30,
+        "draft_working_days": None,
+        "finalizes": None,
         "true_up": "at_end",
         "guaranteed_gpus": [],
         "auto_renew": False,

@@ -153,12 +153,15 @@ async def _credit(scene: Scene, invoice: Any, why: str, share: int) -> None:
 
 async def write_off(scene: Scene) -> None:
     """Give up a part of what a customer will not pay: one person proposes it, another approves it."""
-    filters = {"customer_id": scene.players["duskline"].id, "status": "open"}
-    invoice = await _find_invoice(scene, "duskline")
-    if invoice is not None and len(await scene.finance.list_all("/invoices", **filters)) > 1:
+    for key in ("duskline", "orchard", "tidewater"):
+        filters = {"customer_id": scene.players[key].id, "status": "open"}
+        invoice = await _find_invoice(scene, key)
+        if invoice is None or len(await scene.finance.list_all("/invoices", **filters)) == 1:
+            continue  # it would be in arrears no more
         debt = {"kind": "bad_debt", "invoice_id": invoice["id"], "reason": f"one branch of it is dissolved {WHY}"}
         proposed = await scene.finance.post("/approvals", {"act": "adjustment", "body": debt})
         await scene.house.staff[FINANCE_LEAD].post(f"/approvals/{proposed['id']}/approve")
+        return
 
 
 async def leave_open(scene: Scene) -> None:

@@ -20,6 +20,7 @@ from broker.cli.demo.history.reporting import Reporting
 from broker.cli.demo.history.timeline import Act, find_tick
 from broker.cli.demo.history.voices import Refused
 from broker.execution.engine import LaunchSpec
+from broker.jobs.rules.model import StopReason
 from broker.workers.model import Instruction
 
 # Runs report at the same full hours: so one transaction takes what all of them have to tell.
@@ -112,14 +113,17 @@ class PlayedRun:
             if instruction.stop_reason is None:
                 await go_on()
             else:
-                self.floor.house.timeline.at(self.floor.now + STOPPING, self.stop)
+                reason = instruction.stop_reason
+                self.floor.house.timeline.at(self.floor.now + STOPPING, lambda: self.stop(reason))
 
         return hear
 
-    async def stop(self) -> None:
-        """Save and end, as the broker asks."""
-        event = self.measure(self.floor.now, saves=True)
-        self.save()
+    async def stop(self, reason: StopReason) -> None:
+        """Save and end, as the broker asks; of those that leave for others some do not get to save in time."""
+        saves = reason != StopReason.PREEMPT or self.lot.random() < 0.5
+        event = self.measure(self.floor.now, saves=saves)
+        if saves:
+            self.save()
         self.finish("stopped", event)
 
     async def end(self, moment: datetime) -> None:

@@ -15,7 +15,7 @@ from broker import errors
 from broker.contracts.amendment.amendments import PlannedAmendment, plan_amendment
 from broker.contracts.amendment.new_amendment import NewAmendment
 from broker.contracts.keeping.rows import CHANGING, READERS
-from broker.contracts.terms.agreed import ArrearsTerms
+from broker.contracts.terms.agreed import ArrearsTerms, Finalizing
 from broker.contracts.terms.changes import TermsChange, find_values, read_changes
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from pricing.plans import PlanName
@@ -167,6 +167,8 @@ def test_what_does_not_bear_on_a_planned_amendment_comes_before_it() -> None:
         ("time_zone", "America/New_York", "America/New_York", [("time_zone", "UTC", "America/New_York")]),
         ("billing_day", 15, 15, [("billing_day", 1, 15)]),
         ("payment_days", 60, 60, [("payment_days", 30, 60)]),
+        ("draft_working_days", 2, 2, [("draft_working_days", None, 2)]),
+        ("finalizes", Finalizing.BY_HAND, Finalizing.BY_HAND, [("finalizes", None, "by_hand")]),
         ("credit_limit_micros", 7_000_000, 7_000_000, [("credit_limit", None, "7.00")]),
         ("quote_guarantee", QuoteGuarantee.CAP, QuoteGuarantee.CAP, [("quote_guarantee", "pause", "cap")]),
         ("contract_number", "HT-2", "HT-2", [("contract_number", "HT-1", "HT-2")]),

@@ -14,6 +14,8 @@ AGREED = {
     "contract_number": "HT-2026-0117",
     "purchase_order": "PO-4711",
     "payment_days": 45,
+    "draft_working_days": 3,
+    "finalizes": "automatic",
     "tax_mode": "on_top",
     "tax_rate": "0.06",
     "budget_hard_stop": False,
