@@ -101,6 +101,79 @@ def test_a_slip_of_the_pen_is_left_though_the_payer_is_known() -> None:
     assert match(slipped, [A], payers="cus_a").outcome == Outcome.UNMATCHED
 
 
+REASONS: dict[str, tuple[NamedReceipt, str]] = {
+    "less": (receipt(99, [A]), f"{fen(1)} less than is due"),
+    "a fee": (receipt(98, [A]), f"{fen(2)} less than is due: the bank's fee"),
+    "more": (receipt(110, [A]), f"{fen(10)} more than is due: the customer's credit"),
+    "too late": (receipt(30, [LATE]), f"{fen(30)} came too late for an order: the customer's credit"),
+    "two customers": (
+        receipt(160, [A, OTHER]),
+        "names invoices of several customers (INV-a, INV-o), and is not what is due of them",
+    ),
+    "slips": (
+        NamedReceipt(receipt(1).receipt, (), ("RF0X is no reference", "RF1X is none")),
+        "RF0X is no reference; RF1X is none",
+    ),
+    "nobody known": (
+        receipt(100),
+        "names no invoice, and nobody has paid from this account or under this name before",
+    ),
+    "by payer": (receipt(100, account="62"), "by payer and amount"),
+    "none fits": (receipt(99, account="62"), "the payer is known (cus_a, cus_b), but exactly this is due of none"),
+}
+
+
+@pytest.mark.parametrize("case", REASONS.values(), ids=REASONS)
+def test_each_answer_says_why(case: tuple[NamedReceipt, str]) -> None:
+    each, reason = case
+    tolerance = 2 if "fee" in reason else 0
+    assert match(each, [A, OTHER, LATE], tolerance=tolerance, payers="cus_a cus_b").reason == reason
+
+
+def test_what_is_left_names_what_it_would_fit() -> None:
+    left = match(receipt(160, [A, OTHER]), [A, OTHER])
+    assert left.candidates == ("inv_a", "inv_o")
+    assert (
+        match(receipt(100, account="62"), [A, TWIN], payers="cus_a").reason
+        == "fits INV-a and INV-twin; claim one of them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("each", "owners"),
+    [
+        (receipt(100, [A]), [("cus_a", "con_a")]),
+        (receipt(110, [A]), [("cus_a", "con_a")] * 2),
+        (receipt(100, account="62"), [("cus_a", "con_a")]),
+        (receipt(170, [A, OTHER]), [("cus_a", "con_a"), ("cus_b", "con_b")]),
+    ],
+)
+def test_each_share_says_whose_it_is(each: NamedReceipt, owners: list[tuple[str, str]]) -> None:
+    found = match(each, [A, OTHER], payers="cus_a")
+    assert [(share.customer_id, share.contract_id) for share in found.shares] == owners
+    assert [share.kind.value for share in found.shares if share.invoice_id is None] == []
+
+
+def test_payer_without_an_account_is_known_by_its_name_and_by_no_other() -> None:
+    payers = KnownPayers()
+    payers.learn(Payer(name="Tea"), "cus_a")
+    payers.learn(Payer(name="Tea", account="62"), "cus_b")
+    assert payers.find(Payer(name="Tea")) == {"cus_a", "cus_b"}
+    assert payers.find(Payer(name="Tea", account="62")) == {"cus_b"}, "its account says more"
+    assert payers.find(Payer(name="Tea", account="63")) == {"cus_a", "cus_b"}
+    assert payers.find(Payer(name="Ink")) == payers.find(Payer()) == set()
+
+
+def test_what_names_invoices_goes_first_and_says_who_pays_from_then_on() -> None:
+    by_amount = receipt(50, account="62", serial="1")
+    naming = receipt(98, [A], account="62", serial="2")
+    slipped = NamedReceipt(receipt(50, account="62", serial="3").receipt, (), ("RF00X",))
+    book = OpenBook({each.invoice_id: each for each in (A, B)}, KnownPayers())
+    found = plan_matches([by_amount, naming, slipped], book, fen(2))
+    assert [each.outcome for each in found] == [Outcome.MATCHED, Outcome.UNDER, Outcome.UNMATCHED]
+    assert book.dues == {"inv_a": Money.zero(), "inv_b": Money.zero()}, "the fee settles, too"
+
+
 DUES = st.lists(st.integers(0, 30), min_size=1, max_size=4)
 
 
