@@ -412,7 +412,6 @@ def fill(value: Any, own: Tenant, other: Tenant) -> Any:
         **{
             **vars(other),
             "pool": "test",
-            "payment_id": "pay_test",
             "refund_id": "ref_test",
             "agent_id": "agt_test",
             "simulation_id": "sim_test",

@@ -35,7 +35,7 @@ def make_focus_rows(found: FocusLines) -> Iterator[Row]:
     for note in found.notes:
         yield _make_note(note, found.terms[note["contract_id"]], found.month)
     for order in found.cancelled:
-        yield _make_cancelled(order, found.terms[order["contract_id"]], found.month)
+        yield from _make_cancelled(order, found.terms[order["contract_id"]], found.month)
 
 
 def _make_row(line: Mapping[str, Any], terms: ContractTerms, found: FocusLines) -> Row:
@@ -229,21 +229,30 @@ def _make_note(note: Mapping[str, Any], terms: ContractTerms, month: str) -> Row
     }
 
 
-def _make_cancelled(order: Mapping[str, Any], terms: ContractTerms, month: str) -> Row:
-    """Make the row of an order that is void: it takes back the rows of its invoice, of which only tax was a cost."""
-    amount, effective = _write(-Money(order["total_micros"])), _write(-Money(order["tax_on_top_micros"]))
-    return {
+def _make_cancelled(order: Mapping[str, Any], terms: ContractTerms, month: str) -> Iterator[Row]:
+    """Make the rows of an order that is void: each takes back one of its invoice, of which only tax was a cost."""
+    tax = Money(order["tax_on_top_micros"])
+    begun = {
         **_begin(order, terms, month),
-        **dict.fromkeys(("BilledCost", "ContractedCost", "ListCost"), amount),
-        **dict.fromkeys(("EffectiveCost", "PricingCurrencyEffectiveCost"), effective),
-        "ChargeCategory": "Purchase",
         "ChargeClass": "Correction",
-        "ChargeFrequency": "One-Time",
         "ChargeDescription": f"Order cancelled, or not paid in time: {order['number']}",
         "ResourceId": order["grant_id"],
         "ResourceType": "Grant",
         **_describe_moment(order["booked_at"]),
     }
+    yield {
+        **begun,
+        **_write_costs(tax - Money(order["total_micros"]), Money.zero()),
+        "ChargeCategory": "Purchase",
+        "ChargeFrequency": "One-Time",
+    }
+    if tax.micros:
+        yield {**begun, **_write_costs(-tax, -tax), "ChargeCategory": "Tax", "ChargeFrequency": "Usage-Based"}
+
+
+def _write_costs(amount: Money, effective: Money) -> Row:
+    billed = dict.fromkeys(("BilledCost", "ContractedCost", "ListCost"), _write(amount))
+    return billed | dict.fromkeys(("EffectiveCost", "PricingCurrencyEffectiveCost"), _write(effective))
 
 
 def write_moment(moment: datetime) -> str:
