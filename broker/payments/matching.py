@@ -58,8 +58,7 @@ class KnownPayers:
             self.by_name[payer.name].add(customer_id)
 
     def find(self, payer: Payer) -> set[str]:
-        known = self.by_account.get(payer.account) if payer.account else None
-        return known or self.by_name.get(payer.name, set())
+        return self.by_account.get(payer.account) or self.by_name.get(payer.name, set())
 
 
 @dataclass
