@@ -251,8 +251,10 @@ def _make_cancelled(order: Mapping[str, Any], terms: ContractTerms, month: str) 
 
 
 def _write_costs(amount: Money, effective: Money) -> Row:
-    billed = dict.fromkeys(("BilledCost", "ContractedCost", "ListCost"), _write(amount))
-    return billed | dict.fromkeys(("EffectiveCost", "PricingCurrencyEffectiveCost"), _write(effective))
+    return {
+        **dict.fromkeys(("BilledCost", "ContractedCost", "ListCost"), _write(amount)),
+        **dict.fromkeys(("EffectiveCost", "PricingCurrencyEffectiveCost"), _write(effective)),
+    }
 
 
 def write_moment(moment: datetime) -> str:
