@@ -10,9 +10,11 @@ from broker.billing import adjustments, credit_notes, voiding
 from broker.billing.adjustment_schemas import AdjustmentIn
 from broker.billing.adjustments import CreditAdjustment, GrantAdjustment
 from broker.billing.credit_note_schemas import CreditNoteIn
+from broker.billing.dispute_model import Remedy
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import GrantTerms
 from broker.http.shapes import Reason, RequestBody
+from broker.payments import chargebacks
 from broker.payments import refunds as payments
 from broker.payments.refund_schemas import RefundIn
 from broker.signing import grants, refunds
@@ -39,6 +41,14 @@ class Act:
 
     shape: type[RequestBody]
     carry_out: Callable[[Work, Any], Awaitable[Outcome]]
+
+
+class DisputeLossIn(RequestBody):
+    """Which dispute is ended against the house, and what follows, as `POST /v1/disputes/{id}/lose` does."""
+
+    dispute_id: str = Field(description="The dispute.", examples=["dsp_01k"])
+    remedy: Remedy | None = Field(default=None, description="As the route has it.", examples=["credit_note"])
+    reason: Reason
 
 
 class GrantRefundIn(RequestBody):
@@ -111,9 +121,15 @@ async def _void_grant(work: Work, body: GrantToVoidIn) -> Outcome:
     return Outcome(grant.id, grant.customer_id, grant.id, worth)
 
 
+async def _lose(work: Work, body: DisputeLossIn) -> Outcome:
+    row = await chargebacks.lose_dispute(work, body.dispute_id, body.remedy)
+    return Outcome(row.remedy_id or row.id, row.customer_id, row.id, row.gross)
+
+
 ACTS = {
     "adjustment": Act(AdjustmentIn, _adjust),
     "credit_note": Act(CreditNoteIn, _credit),
+    "dispute_loss": Act(DisputeLossIn, _lose),
     "grant": Act(GrantIn, _give),
     "grant_refund": Act(GrantRefundIn, _refund),
     "grant_void": Act(GrantToVoidIn, _void_grant),

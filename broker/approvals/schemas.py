@@ -10,7 +10,7 @@ from broker.approvals.service import Proposal
 from broker.approvals.tables import Approval
 from broker.http.shapes import MoneyOut, Reason, RequestBody, created_at_field, read_fields
 
-ActName = Literal["adjustment", "credit_note", "grant", "grant_refund", "grant_void", "refund", "void"]
+ActName = Literal["adjustment", "credit_note", "dispute_loss", "grant", "grant_refund", "grant_void", "refund", "void"]
 BODY_EXAMPLE = {"kind": "bad_debt", "invoice_id": "inv_01k", "reason": "The company is dissolved"}
 
 

@@ -81,7 +81,10 @@ def _tell(row: dict[str, Any]) -> list[tuple[str, str]]:
 def propose_act(
     act: Annotated[
         str,
-        typer.Argument(metavar="ACT", help="adjustment, credit_note, grant, refund, grant_refund, grant_void or void."),
+        typer.Argument(
+            metavar="ACT",
+            help="adjustment, credit_note, dispute_loss, grant, grant_refund, grant_void, refund or void.",
+        ),
     ],
     body: Annotated[
         str, typer.Option("--body", metavar="JSON|FILE|-", help="What the route of the act takes, as JSON.")

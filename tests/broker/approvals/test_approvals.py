@@ -109,6 +109,25 @@ async def test_each_way_of_giving_has_a_bound_of_its_own_and_needs_two_above_it(
     assert await broken_rules(system) == {}
 
 
+async def test_dispute_above_the_bound_of_credit_notes_is_lost_by_two_people(
+    api: Api, system: System, settled: tuple[Customer, Any]
+) -> None:
+    _customer, invoice = settled
+    disputed = {"invoice_id": invoice["id"], "position": 1, "reason": "Not ours"}
+    dispute = await api.post("/disputes", disputed, expect=201)
+    refusal = await api.post(f"/disputes/{dispute['id']}/lose", expect=409)
+    assert (refusal["type"], refusal["giving"]) == ("/problems/approval-needed", "credit_note")
+    proposed = await propose(api, "dispute_loss", dispute_id=dispute["id"])
+    assert (proposed["amount"]["amount"], proposed["subject_id"]) == ("68.00", dispute["id"])
+    assert (await api.get(f"/disputes/{dispute['id']}"))["status"] == "opened", "nothing ends before"
+    async with other_person(api) as other:
+        approved = await other.post(f"/approvals/{proposed['id']}/approve")
+    ended = await api.get(f"/disputes/{dispute['id']}")
+    assert (ended["status"], ended["remedy"], ended["remedy_id"]) == ("lost", "credit_note", approved["result_id"])
+    assert (await api.get(f"/invoices/{invoice['id']}"))["due"]["amount"] == "0.00"
+    assert await broken_rules(system) == {}
+
+
 async def test_void_of_a_grant_above_the_bound_needs_two_people(
     api: Api, system: System, settled: tuple[Customer, Any]
 ) -> None:
