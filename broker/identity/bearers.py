@@ -3,7 +3,7 @@
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from cachetools import LRUCache
 from sqlalchemy import ARRAY, DateTime, Text, bindparam, func, text
@@ -42,6 +42,20 @@ class FoundKey(NamedTuple):
     revoked_at: datetime | None
 
 
+class RememberedBearer(NamedTuple):
+    """Whose a key was when it was last looked up, and the commands by which that is asked, or required, again."""
+
+    actor: Actor
+    question: Command
+    condition: Command
+
+    @classmethod
+    def of(cls, key_hash: str, actor: Actor) -> Self:
+        named = {"key_hashes": [key_hash]}
+        told = " ".join([key_hash, actor.id, actor.role.value, *([actor.customer_id] if actor.customer_id else [])])
+        return cls(actor, Command(FIND_KEYS, named), Command(CONFIRM_KEYS, {**named, "told": [told]}))
+
+
 class Bearers:
     """Finds who bears a token: asked anew each time, so that a key ends at once.
 
@@ -51,7 +65,7 @@ class Bearers:
 
     def __init__(self, database: Database, services: Services) -> None:
         self.database, self.services = database, services
-        self.remembered: MutableMapping[str, Actor] = LRUCache(REMEMBERED)
+        self.remembered: MutableMapping[str, RememberedBearer] = LRUCache(REMEMBERED)
         self.looks = Batches[None, str, FoundKey | None](self._look, services.settings.turn_seconds, refuse=refuse_busy)
 
     async def authenticate(self, token: str) -> Actor:
@@ -67,12 +81,8 @@ class Bearers:
         known = self.remembered.get(key_hash := hash_key(token))
         if known is None:
             return None
-        named = {"key_hashes": [key_hash]}
-        told = " ".join([key_hash, known.id, known.role.value, *([known.customer_id] if known.customer_id else [])])
-        question, condition = Command(FIND_KEYS, named), Command(CONFIRM_KEYS, {**named, "told": [told]})
-        return Supposed(
-            known, question, condition, partial(self._judge_rows, key_hash), partial(self.authenticate, token)
-        )
+        judge, look = partial(self._judge_rows, key_hash), partial(self.authenticate, token)
+        return Supposed(known.actor, known.question, known.condition, judge, look)
 
     def _judge_rows(self, key_hash: str, rows: Sequence[Row]) -> Actor:
         return self._judge(key_hash, _read_keys(rows).get(key_hash))
@@ -84,7 +94,8 @@ class Bearers:
             raise errors.Unauthenticated("This API key, or this session, is unknown or has ended.")
         if key.expires_at is not None and key.expires_at <= self.services.clock():
             raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
-        actor = self.remembered[key_hash] = Actor(Role(key.role), key.id, key.customer_id)
+        actor = Actor(Role(key.role), key.id, key.customer_id)
+        self.remembered[key_hash] = RememberedBearer.of(key_hash, actor)
         return actor
 
     async def _look(self, _key: None, hashes: Sequence[str]) -> list[FoundKey | None]:

@@ -118,13 +118,22 @@ def net_moves(moves: Sequence[Move]) -> list[Move]:
 
     What leaves is paired with what arrives, in the order in which the accounts were named; every amount is above zero.
     """
-    if len(moves) == 1 and moves[0].amount > 0 and moves[0].source_id != moves[0].target_id:
-        return [*moves]
-    sums: defaultdict[Unit, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    by_unit: dict[Unit, list[Move]] = {}
     for each in moves:
-        sums[each.unit][each.source_id] -= each.amount
-        sums[each.unit][each.target_id] += each.amount
-    return [pair for unit, changes in sums.items() for pair in _pair(unit, changes)]
+        by_unit.setdefault(each.unit, []).append(each)
+    return [net for own in by_unit.values() for net in _net_unit(own)]
+
+
+def _net_unit(moves: Sequence[Move]) -> Sequence[Move]:
+    """Net what is moved of one unit; most transfers move each unit once, so there is nothing to net."""
+    first = moves[0]
+    if len(moves) == 1 and first.amount > 0 and first.source_id != first.target_id:
+        return moves
+    changes: defaultdict[str, int] = defaultdict(int)
+    for each in moves:
+        changes[each.source_id] -= each.amount
+        changes[each.target_id] += each.amount
+    return list(_pair(first.unit, changes))
 
 
 def _pair(unit: Unit, changes: Mapping[str, int]) -> Iterator[Move]:
