@@ -59,6 +59,7 @@ class Job(Base):
             "ix_jobs_waiting_place",
             text("((pending_reason ->> 'position')::bigint)"),
             "queue",
+            text("(pending_reason ->> 'code')"),
             postgresql_where=text("status = 'queued'"),
         ),
         Index("ix_jobs_paused", "pause_reason", postgresql_where=text("status = 'paused'")),

@@ -28,6 +28,7 @@ MOST_PAIRS = 20
 # Where more jobs wait, a reading takes a good part of a second: a page shows an older one, as of its moment, while the
 # next is read behind it; one that is older than this is read first.
 LONG_LINE, OLDEST_SHOWN = 5_000, timedelta(seconds=30)
+KEPT_OF_LONG = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class OverviewReading:
         last, now = self.last, self.system.services.clock()
         if last is None or last.waiting_jobs < LONG_LINE or now - last.facts.now > OLDEST_SHOWN:
             return await self.read()
-        if now - last.facts.now >= KEPT and (self.next is None or self.next.done()):
+        if now - last.facts.now >= KEPT_OF_LONG and (self.next is None or self.next.done()):
             self.next = asyncio.create_task(self.read())
             self.next.add_done_callback(_log_failure)
         return last

@@ -68,6 +68,7 @@ class Tenant:
     grant_id: str
     purchase_id: str
     amendment_id: str
+    simulation_id: str
     queue: str
 
     def marks(self) -> set[str]:
@@ -261,6 +262,8 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await keep_arrears(system, customer, contract, adapter)
     await keep_at_stripe(system, customer, past["id"])
     contact = await keep_notice(api, system, customer, contract)
+    what_if = {"proposal": {"queues": {"standard": {"weight": 200}}}, "begins_at": "2026-11-01T00:00:00Z"}
+    simulation = (await api.post("/queues/simulations", what_if, expect=202))["id"]
     return Tenant(
         customer_id=customer,
         key=made_key["key"],
@@ -286,5 +289,6 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         grant_id=grant,
         purchase_id=purchase,
         amendment_id=amendment,
+        simulation_id=simulation,
         queue=f"dedicated:{contract}",
     )

@@ -23,7 +23,7 @@ from broker.console.ops.pools_view import (
     find_tile,
     list_running_on,
 )
-from broker.console.ops.reading import read_overview
+from broker.console.ops.reading import open_work, read_overview
 
 router = page_router("/ops")
 NODE_ACTS = {"drain": "draining", "down": "down", "up": "open"}
@@ -97,6 +97,7 @@ async def _list_planned(page: Page, name: str) -> list[dict[str, Any]]:
 async def _show(
     page: Page, place: str | None, form: Form, *, status: int = 200, outcome: Outcome | None = None
 ) -> HTMLResponse:
+    await open_work(page)
     seen = await read_overview(page)
     floor = draw_floor(seen)
     now = seen.facts.now

@@ -127,6 +127,7 @@ async def _show_result(page: Page, simulation_id: str, form: Form, **more: Any) 
     return page.show(
         "ops/simulation.html",
         status=200 if form.problem is None else form.problem.status,
+        is_over=row.status in {simulations.DONE, simulations.FAILED},
         simulation=row,
         state=Panel.ready(row, page.now),
         is_stale=page.now - row.ends_at > FRESH_FOR,

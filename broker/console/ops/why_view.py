@@ -108,7 +108,7 @@ class CauseBar:
     shade: str
 
 
-SHADES = 5
+SHADES = 4
 
 
 def draw_wait(segments: Sequence[Segment]) -> list[CauseBar]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Text, and_, cast, func, literal_column, select
 
 from broker.jobs.reading.queueing import NOT_PLANNED
 from broker.jobs.reading.waiting_sums import LEFT_SECONDS
@@ -17,9 +17,10 @@ from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job
 from broker.work import Work
 
-IS_WAITING = Job.status == JobStatus.QUEUED.value
-PLACE = cast(Job.pending_reason["position"].as_string(), BigInteger)
-CODE = func.coalesce(Job.pending_reason["code"].as_string(), NOT_PLANNED)
+# As the index has them, with their values in the statement: of a parameter PostgreSQL does not know what it will be.
+IS_WAITING = Job.status == literal_column(f"'{JobStatus.QUEUED.value}'")
+PLACE: ColumnElement[int] = literal_column("CAST((jobs.pending_reason ->> 'position') AS bigint)", BigInteger)
+CODE: ColumnElement[str] = literal_column("(jobs.pending_reason ->> 'code')", Text)
 IN_ORDER = (PLACE.asc().nulls_last(), Job.created_at, Job.id)
 
 
@@ -95,23 +96,32 @@ async def read_line_page(
     condition = _match(wanted)
     if total is None:
         total = await work.session.scalar(select(func.count()).select_from(Job).where(condition))
-    query = select(*COLUMNS).where(condition).order_by(*IN_ORDER).limit(limit).offset(offset)
+    query = select(*COLUMNS).where(condition).order_by(*IN_ORDER).limit(_write(limit)).offset(_write(offset))
     return LinePage([LineRow(*row) for row in await work.session.execute(query)], total or 0)
 
 
 async def list_ahead(work: Work, position: int, *, limit: int) -> list[LineRow]:
     """List those whose place is before this one, the nearest first."""
-    query = select(*COLUMNS).where(IS_WAITING, position > PLACE).order_by(PLACE.desc(), Job.id.desc()).limit(limit)
+    query = select(*COLUMNS).where(IS_WAITING, position > PLACE).order_by(PLACE.desc(), Job.id.desc())
+    query = query.limit(_write(limit))
     return [LineRow(*row) for row in await work.session.execute(query)]
+
+
+def _write(number: int) -> ColumnElement[int]:
+    """Write a number into the statement: how few rows are wanted decides for the index."""
+    return literal_column(str(int(number)), BigInteger)
 
 
 def _match(wanted: LineFilter) -> ColumnElement[bool]:
     conditions: list[ColumnElement[bool]] = [IS_WAITING]
-    columns = {"queue": Job.queue, "customer_id": Job.customer_id, "contract_id": Job.contract_id, "reason": CODE}
+    columns = {"queue": Job.queue, "customer_id": Job.customer_id, "contract_id": Job.contract_id}
     for name, column in columns.items():
         value = getattr(wanted, name)
         if value is not None:
             conditions.append(column == value)
+    if wanted.reason is not None:
+        is_untold = wanted.reason == NOT_PLANNED
+        conditions.append(CODE.is_(None) if is_untold else CODE.in_([wanted.reason]))
     if wanted.sku is not None:
         conditions.append(Job.gpu_types[0]["sku"].as_string() == wanted.sku)
     return and_(*conditions)

@@ -91,6 +91,9 @@ async def test_a_page_shows_the_last_reading_of_a_long_line_while_the_next_is_ma
     monkeypatch.setattr(overview, "LONG_LINE", 2)
     await submit(api, customer, clock)
     assert (await reading.read_for_page()).waiting_jobs == 2
+    assert reading.next is None
+    clock.now += overview.KEPT_OF_LONG
+    assert (await reading.read_for_page()).waiting_jobs == 2
     assert reading.next is not None
     await reading.next
     assert (await reading.read_for_page()).waiting_jobs == 3
