@@ -46,6 +46,7 @@ class PublicRun(BaseModel):
     unpacked_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     weight_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     head_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
+    adapter_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     autocast: bool | None = None
     grouped: bool | None = None
     offloaded: bool | None = None
@@ -126,6 +127,7 @@ class PublicRun(BaseModel):
             unpacked_bits=self.unpacked_bits,
             weight_bits=self.weight_bits,
             head_bits=self.head_bits,
+            adapter_bits=self.adapter_bits,
             autocast=self.autocast,
             grouped=self.grouped,
             offloaded=self.offloaded,

@@ -17,16 +17,16 @@ from pricing.resources.shipped_constants import (
 )
 from pricing.resources.time import weigh_step
 
-# No row that a constant was fitted to is longer, in tokens: an estimate of a longer one is an extrapolation.
-LONGEST_FITTED = 8192
+# Rows of more tokens are of two or three programs: an estimate of one is less sure.
+LONGEST_USUAL = 8192
 
 
 def list_time_doubts(run: RequestedRun) -> dict[str, float]:
     """List what makes its time uncertain.
 
-    Units: octaves beyond the longest row (`long`), the share of a step that waits for launches (`bound`: it depends on
-    the host); the others are 1 or left out: a card whose power limit decides, one that no figure is of, rows of
-    different lengths, several devices, pictures that are encoded in every step.
+    Units: octaves beyond the longest usual row (`long`), the share of a step that waits for launches (`bound`: it
+    depends on the host); the others are 1 or left out: a card whose power limit decides, one that no figure is of, rows
+    of different lengths, several devices, pictures that are encoded in every step.
     """
     step = weigh_step(run.likeliest.work, load_device_constants().steps)
     seconds = step.compute_seconds(run.gpu, run.likeliest.method.precision)
@@ -67,7 +67,7 @@ def widen(factors: Mapping[str, float], kind: Kind, doubts: Mapping[str, float])
 
 
 def _count_octaves(run: RequestedRun, positions: float) -> float:
-    return math.log2(positions / LONGEST_FITTED) if run.profile.is_text and positions > LONGEST_FITTED else 0.0
+    return math.log2(positions / LONGEST_USUAL) if run.profile.is_text and positions > LONGEST_USUAL else 0.0
 
 
 def _drop_none(**doubts: float) -> dict[str, float]:

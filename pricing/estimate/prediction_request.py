@@ -103,6 +103,11 @@ class PredictionRequest(BaseModel):
         description="Bits in which the head that makes a text model's logits multiplies, where all else is in 16: 32 "
         "where a program wants them exact; null: 16.",
     )
+    adapter_bits: Literal[16, 32] | None = Field(
+        default=None,
+        description="Bits in which adapters multiply: 32 where peft keeps them so and no autocast narrows them; "
+        "null: as the precision.",
+    )
     autocast: bool | None = Field(
         default=None,
         description="Whether autocast alone casts weights kept in 32 bit, so that layers pass 32 bit on; null: no.",

@@ -149,6 +149,7 @@ def _describe_method(
         is_compiled=request.compiled is True,
         has_wide_weights=request.weight_bits == WIDE and request.precision != "fp32",
         has_wide_head=profile.is_text and request.head_bits == WIDE and request.precision != "fp32",
+        has_wide_adapters=request.adapter_bits == WIDE and request.precision != "fp32",
         offloads=request.offloaded is True,
         retains_checkpoints=request.retains_checkpoints is True,
         upcasts=request.autocast is True

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pricing.estimate.doubt import LONGEST_FITTED
+from pricing.estimate.doubt import LONGEST_USUAL
 from pricing.estimate.requested_run import RequestedRun
 from pricing.resources.memory import estimate_peak
 from pricing.resources.method import Method
@@ -26,8 +26,8 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
         yield f"{gpu.name} has no bf16: it computes in 32 bit, for which the time is; fp16 would be faster"
     if request.measured_seconds_per_step is None and calibration_runs < FEW_RUNS:
         yield f"card without runs: no run on {gpu.name} was measured here; `trainer probe` would narrow the time"
-    if run.profile.is_text and run.mean_length > LONGEST_FITTED:
-        yield f"length: no row of more than {LONGEST_FITTED} tokens was learnt from; time and memory are extrapolated"
+    if run.profile.is_text and run.mean_length > LONGEST_USUAL:
+        yield f"length: rows of more than {LONGEST_USUAL} tokens were learnt from few programs"
     if run.request.gpus > 1:
         yield "several devices: few figures are of them, and none tells how they are linked"
     if run.request.measured_seconds_per_step is None and gpu.estimate_only:

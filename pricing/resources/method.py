@@ -31,6 +31,7 @@ class Method:
     weights, as embeddings and norms have wide answers. `has_wide_weights`: weights that are not
     quantized are kept in 32 bit and cast for each pass, by autocast or as the masters of a sharded run.
     `has_wide_head`: the head's product is taken in 32 bit, also where all others are in 16.
+    `has_wide_adapters`: adapters multiply in 32 bit, as those of peft do where no autocast narrows them.
     `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
     until the backward pass has ended, each with its gradient.
     """
@@ -52,6 +53,7 @@ class Method:
     offloads: bool = False
     retains_checkpoints: bool = False
     has_wide_head: bool = False
+    has_wide_adapters: bool = False
 
     @property
     def bytes_per_number(self) -> int:
@@ -61,6 +63,11 @@ class Method:
     def bytes_of_weights(self) -> int:
         """The bytes in which a weight that is not quantized is kept."""
         return 4 if self.has_wide_weights else self.bytes_per_number
+
+    @property
+    def bytes_in_adapters(self) -> int:
+        """The bytes of a number that an adapter reads and writes."""
+        return 4 if self.has_wide_adapters else self.bytes_per_number
 
     @property
     def may_have_wide_weights(self) -> bool:

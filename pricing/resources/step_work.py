@@ -33,7 +33,8 @@ class StepWork:
     (`unpacked_bytes`), and that arrive from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through
     VAE and text encoders in the step. `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows`
     are those of a matrix product, and `product_widths` the columns that products have; a network of convolutions has
-    none. `wide_flops` are those of a head whose product is taken in 32 bit, which `matmul_flops` leave out.
+    none. `wide_flops` are those of a head and of adapters that multiply in 32 bit, which `matmul_flops` leave
+    out.
     """
 
     launches: float
@@ -87,12 +88,12 @@ def count_step_work(
     passes = 3 if recomputes else 2
     is_convolutional = profile.family == "stable_diffusion"
     logit_bytes, seen = _count_logit_bytes(profile, positions), _count_seen_positions(profile, positions)
-    narrow_head, wide_head = _count_head_flops(profile, method, positions)
+    narrow, wide = _count_wide_flops(profile, method, positions)
     return StepWork(
         launches=costs.launches.at(positions),
         recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
         adapter_launches=LAUNCHES_PER_ADAPTED_MODULE * _count_further_modules(profile, method),
-        matmul_flops=samples * (_count_matmul_flops(profile, method, positions, encodes=encodes) - narrow_head),
+        matmul_flops=samples * (_count_matmul_flops(profile, method, positions, encodes=encodes) - narrow),
         attention_flops=samples * _count_attention_flops(profile, method, positions),
         traffic_bytes=samples * (_count_traffic_bytes(profile, method, positions) + logit_bytes),
         is_convolutional=is_convolutional,
@@ -107,7 +108,7 @@ def count_step_work(
         product_rows=samples * seen,
         product_widths=() if is_convolutional else profile.product_widths,
         logit_bytes=samples * logit_bytes,
-        wide_flops=samples * wide_head,
+        wide_flops=samples * wide,
     )
 
 
@@ -126,21 +127,30 @@ def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: fl
     costs = profile.costs
     curves = [costs.forward_flops, costs.backward_flops, *([costs.recomputed_flops] if method.checkpointing else [])]
     base = sum(curve.constant + curve.linear * positions for curve in curves)
-    adapter = FLOPS_PER_ADAPTER_PARAMETER * method.adapter_parameters * positions
+    adapter = _count_adapter_flops(method, positions)
     encoder = costs.encode_flops.at(positions) + costs.text_flops if encodes else 0.0
     return base + adapter + encoder
 
 
-def _count_head_flops(profile: BaseModelProfile, method: Method, positions: float) -> tuple[float, float]:
-    """Count what a head in 32 bit takes from the narrow products of one sample, and what it does itself.
+def _count_wide_flops(profile: BaseModelProfile, method: Method, positions: float) -> tuple[float, float]:
+    """Count what products in 32 bit take from the narrow ones of one sample, and what they do themselves."""
+    head = _count_head_flops(profile, method, positions) if method.has_wide_head else (0.0, 0.0)
+    adapters = _count_adapter_flops(method, positions) if method.has_wide_adapters else 0.0
+    return head[0] + adapters, head[1] + adapters
 
-    It multiplies forward and backward, and once more where a loss in pieces computes its logits again.
+
+def _count_head_flops(profile: BaseModelProfile, method: Method, positions: float) -> tuple[float, float]:
+    """Count the products of the head, forward and backward, once more where a loss in pieces makes its logits again.
+
     Source: prime-rl, `_SequenceChunkedLogProbEntropyFn`.
     """
-    if not method.has_wide_head:
-        return 0.0, 0.0
     product = profile.costs.forward_flops.linear * positions - 2 * profile.linear_weights * positions
     return 2 * product, product * (3 if method.loss == "chunked" else 2)
+
+
+def _count_adapter_flops(method: Method, positions: float) -> float:
+    """Count the products of the adapters of one sample: two forward, four backward."""
+    return FLOPS_PER_ADAPTER_PARAMETER * method.adapter_parameters * positions
 
 
 def _count_attention_flops(profile: BaseModelProfile, method: Method, positions: float) -> float:
@@ -179,7 +189,7 @@ def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
 def _count_adapter_bytes(method: Method, seen: float) -> float:
     """Count what adapters read and write for one sample, of which they see so many positions, forward and backward."""
     width = method.adapted_width + 2 * method.inner_width  # written by one product and read by the next
-    return PASSES_OF_AN_ADAPTER * width * seen * method.bytes_per_number
+    return PASSES_OF_AN_ADAPTER * width * seen * method.bytes_in_adapters
 
 
 def _count_seen_positions(profile: BaseModelProfile, positions: float) -> float:

@@ -304,6 +304,16 @@ def test_a_head_that_multiplies_in_32_bit_takes_as_long_as_the_card_needs_for_it
     assert answer(long, head_bits=16) == narrow
 
 
+def test_adapters_in_32_bit_multiply_and_move_as_such():
+    many = LLAMA | {"method": "lora", "precision": "fp16", "rank": 32, "target_modules": "all", "compiled": False}
+    narrow, wide = answer(many), answer(many, adapter_bits=32)
+    flops = 6 * wide.adapter_parameters * 4 * 2048
+    assert wide.seconds_per_step.p50 > narrow.seconds_per_step.p50 + flops / 19.5e12
+    assert answer(many, adapter_bits=16) == narrow
+    whole = many | {"precision": "fp32"}
+    assert answer(whole, adapter_bits=32) == answer(whole)
+
+
 def test_a_head_is_no_wider_than_a_run_in_32_bit_and_pictures_have_none():
     whole = LLAMA | {"method": "lora", "precision": "fp32"}
     assert answer(whole, head_bits=32) == answer(whole)
