@@ -40,6 +40,7 @@ class PublicRun(BaseModel):
     sequence_length: int | None = Field(default=None, ge=1)
     mean_tokens: float | None = Field(default=None, gt=0)
     resolution: int | None = Field(default=None, ge=64)
+    caption_tokens: int | None = Field(default=None, ge=1)
     gradient_checkpointing: Literal["yes", "no", "unknown"]
     kernels: Literal["usual", "fused", "compiled"]
     loss: Literal["half", "chunked", "fused"] | None = None
@@ -121,6 +122,7 @@ class PublicRun(BaseModel):
             sequence_length=self.sequence_length,
             mean_tokens=self.mean_tokens,
             resolution=self.resolution,
+            caption_tokens=self.caption_tokens,
             gradient_checkpointing=CHECKPOINTING[self.gradient_checkpointing],
             cached_latents=self.encodes != "yes",
             loss=None if self.loss == "fused" else self.loss,

@@ -10,6 +10,7 @@ from pricing.training.config import ALL_LINEAR
 
 ShardedBy = Literal["zero", "fsdp", "fsdp2"]
 LATENT_PIXELS = 8
+POSITIONS_OF_A_TOKEN = 4
 BITS_IN_16 = 16
 
 
@@ -74,6 +75,12 @@ class PredictionRequest(BaseModel):
     )
     resolution: WholeNumber | None = Field(
         default=None, ge=64, le=16384, description="Pixels of a side of the square pictures; for image models."
+    )
+    caption_tokens: WholeNumber | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens that a caption is filled or cut to, for a transformer that reads them beside the picture "
+        "(FLUX); null: as many as its longest text encoder takes.",
     )
     mean_tokens: Number | None = Field(
         default=None, ge=1, description="Tokens of the mean row; null: every row is as long as the longest."
@@ -150,6 +157,8 @@ class PredictionRequest(BaseModel):
             raise ValueError("give sequence_length for a text model, or resolution for an image model")
         if self.mean_tokens is not None and self.mean_tokens > (self.sequence_length or 0):
             raise ValueError("mean_tokens is at most sequence_length")
+        if self.caption_tokens is not None and self.resolution is None:
+            raise ValueError("caption_tokens is of pictures: leave it out for a text model")
         if self.sharded is False and self.sharded_by is not None:
             raise ValueError("sharded_by is of weights that lie spread over the GPUs: leave it out, or sharded")
         if self.weight_bits is not None and self.method != "lora":
@@ -183,5 +192,20 @@ def read_sizes(request: PredictionRequest, profile: BaseModelProfile) -> tuple[f
         return request.sequence_length, request.mean_tokens or request.sequence_length
     if request.resolution is None:
         raise PredictionRefused(f"{profile.name} draws pictures: give resolution instead of sequence_length")
-    positions = (request.resolution / LATENT_PIXELS) ** 2
+    positions = max(1.0, (request.resolution / LATENT_PIXELS) ** 2 - _count_saved_positions(request, profile))
     return positions, positions
+
+
+def _count_saved_positions(request: PredictionRequest, profile: BaseModelProfile) -> float:
+    """Count the latent positions that weigh as much as the caption tokens that are left out of a profile's count.
+
+    A transformer that reads captions beside the picture takes four latent positions for a token.
+    Raises: PredictionRefused.
+    """
+    if request.caption_tokens is None:
+        return 0.0
+    if profile.family != "flux":
+        raise PredictionRefused(f"{profile.name} reads no caption beside the picture: leave caption_tokens out")
+    if request.caption_tokens > profile.context_length:
+        raise PredictionRefused(f"caption_tokens is at most {profile.context_length} for {profile.name}")
+    return POSITIONS_OF_A_TOKEN * (profile.context_length - request.caption_tokens)

@@ -304,6 +304,29 @@ def test_a_head_that_multiplies_in_32_bit_takes_as_long_as_the_card_needs_for_it
     assert answer(long, head_bits=16) == narrow
 
 
+def test_shorter_captions_are_fewer_tokens_for_a_transformer_that_reads_them_beside_the_picture():
+    many = FLUX | {"gpu": "H200", "method": "lora", "micro_batch": 8}
+    full, short = answer(many), answer(many, caption_tokens=77)
+    assert answer(many, caption_tokens=512) == full
+    tokens = 512 + 32 * 32
+    share = (tokens - 435) / tokens
+    assert short.seconds_per_step.p50 == pytest.approx(share * full.seconds_per_step.p50, rel=0.1)
+    assert short.peak_vram_gib < full.peak_vram_gib
+
+
+@pytest.mark.parametrize(
+    ("request_", "said", "named"),
+    [
+        (FLUX | {"base_model": "sdxl-1.0", "method": "lora"}, 77, "reads no caption beside the picture"),
+        (FLUX, 513, "at most 512"),
+        (LLAMA, 77, "caption_tokens is of pictures"),
+    ],
+)
+def test_captions_that_no_transformer_reads_are_refused(request_, said, named):
+    with pytest.raises(ValueError, match=named):
+        answer(request_, caption_tokens=said)
+
+
 def test_adapters_in_32_bit_multiply_and_move_as_such():
     many = LLAMA | {"method": "lora", "precision": "fp16", "rank": 32, "target_modules": "all", "compiled": False}
     narrow, wide = answer(many), answer(many, adapter_bits=32)
