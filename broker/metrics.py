@@ -17,6 +17,7 @@ from broker.estimator.watch import AccuracyReading
 from broker.metering.reading.metrics import QuarantineCollector, QuarantineReading
 from broker.notices.metrics import NoticeCollector, NoticeReading
 from broker.operations.metrics import ServiceCollector, ServiceReading
+from broker.payments.stripe.metrics import StripeCollector, StripeReading
 from broker.persistence.faults import find_fault
 from broker.retention.metrics import SweepCollector, SweepReading
 from broker.scheduling.cycle.metrics import QueueCollector, QueueReading
@@ -45,6 +46,7 @@ class Metrics:
     service: ServiceReading = field(default_factory=ServiceReading)
     arrears: ArrearsReading = field(default_factory=ArrearsReading)
     notices: NoticeReading = field(default_factory=NoticeReading)
+    stripe: StripeReading = field(default_factory=StripeReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -58,6 +60,7 @@ class Metrics:
         self.registry.register(ServiceCollector(self.service))
         self.registry.register(ArrearsCollector(self.arrears))
         self.registry.register(NoticeCollector(self.notices))
+        self.registry.register(StripeCollector(self.stripe))
 
     async def refresh(self) -> None:
         """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
@@ -72,6 +75,7 @@ class Metrics:
                 await self._read("cycles, books and outbox", self.service)
                 await self._read("contracts in arrears", self.arrears)
                 await self._read("notices", self.notices)
+                await self._read("what waits at Stripe", self.stripe)
                 self.read_at = now
 
     async def _read(self, name: str, reading: Reading) -> None:
