@@ -196,7 +196,7 @@ class Capture(Base):
         CheckConstraint("first_sequence <= last_sequence", name="sequences_in_order"),
         CheckConstraint("borne = (cause IS NOT NULL)", name="borne_for_a_cause"),
         CheckConstraint("quantity > 0 OR corrects_id IS NOT NULL", name="only_a_correction_takes_back"),
-        Index("ix_captures_contract_month", "contract_id", "month"),
+        Index("ix_captures_contract_month", "contract_id", "month", "created_at"),
         Index("ix_captures_grant", "grant_id", "id", postgresql_where=text("grant_id IS NOT NULL")),
         Index("ix_captures_borne", "month", postgresql_where=text("borne")),
         Index("ix_captures_corrects", "corrects_id", postgresql_where=text("corrects_id IS NOT NULL")),

@@ -97,8 +97,8 @@ async def _show_one(page: Page, dataset_id: str, form: Form, *, first: int = 0, 
 
 
 @router.get("/{dataset_id}/pictures/{number}")
-async def show_picture(page: CustomerPage, dataset_id: str, number: int) -> Response:
-    """Show a small copy of a picture, made anew as JPEG: nothing that was uploaded reaches a browser as it is."""
+async def download_picture(page: CustomerPage, dataset_id: str, number: int) -> Response:
+    """Hand over a small copy of a picture, made anew as JPEG: nothing that was uploaded reaches a browser as it is."""
     work = await page.begin()
     content = await make_thumbnail(work, await datasets.get_dataset(work, dataset_id), number)
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": KEPT_PRIVATELY})

@@ -23,7 +23,7 @@ from broker.contracts import service as contracts
 from broker.identity import service as identity
 from broker.jobs.reading.job_list import JobLine, list_active, list_needing
 from broker.ledger.reading.account_overview import AccountOverview, read_account_overview
-from broker.ledger.reading.spend import read_spend
+from broker.ledger.reading.spend import add_up_spend, read_spend_by_contract
 from broker.work import Work
 
 FAILED_SINCE = timedelta(days=7)
@@ -74,12 +74,13 @@ def _make_list(lines: Sequence[JobLine], page: Page) -> Panel[Sequence[JobLine]]
 async def _read_money(work: Work, customer_id: str) -> Panel[Money30]:
     in_force = (await contracts.list_in_force(work, customer_id))[:MOST_CONTRACTS]
     zone = work.settings.time_zone
+    days = await read_spend_by_contract(work, [terms.id for terms in in_force], days=PACE_DAYS, time_zone=zone)
     accounts, alerts = list[AccountShown](), list[Alert]()
     for terms in in_force:
         overview = await read_account_overview(work, terms.id)
-        own = show_spend(await read_spend(work, [terms.id], days=PACE_DAYS, time_zone=zone))
+        own = show_spend(days[terms.id])
         shown = AccountShown(overview, compute_days_left(overview.available, own.a_day))
         accounts.append(shown)
         alerts += list_account_alerts(overview, shown.days_left)
-    spend = show_spend(await read_spend(work, [terms.id for terms in in_force], days=PACE_DAYS, time_zone=zone))
+    spend = show_spend(add_up_spend(list(days.values()), work.now, days=PACE_DAYS, time_zone=zone))
     return Panel.of(Money30(accounts, spend, alerts), work.now, shown=len(in_force), is_filtered=False)

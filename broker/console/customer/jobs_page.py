@@ -58,14 +58,14 @@ class JobsView:
 @router.get("")
 async def show_jobs(
     page: CustomerPage,
-    words: Annotated[str | None, Query(max_length=200)] = None,
+    search: Annotated[str | None, Query(max_length=200)] = None,
     status: JobStatus | None = None,
     project_id: Annotated[str | None, Query(max_length=64)] = None,
     order: JobOrder = JobOrder.NEWEST,
     cursor: Annotated[int, Query(ge=1, le=2000, description="The page.")] = 1,
 ) -> HTMLResponse:
     """Show one page of jobs."""
-    return await _show(page, JobSearch(words, status, project_id, order, cursor))
+    return await _show(page, JobSearch(search, status, project_id, order, cursor))
 
 
 async def _show(

@@ -68,9 +68,9 @@ async def test_jobs_are_chosen_compared_and_stopped_with_one_question(api: Api) 
             (await submit_job(own, customer.dataset["id"], name="two", config=config))["id"],
         ]
     async with sign_in_customer(api, customer.id) as person:
-        listed = await person.open("/console/jobs", words="ONE")
+        listed = await person.open("/console/jobs", search="ONE")
         assert listed.words_of("table.rows tbody td:nth-child(2)") == ["one"]
-        assert (await person.open("/console/jobs", words="three")).state_of("jobs") == "none_match"
+        assert (await person.open("/console/jobs", search="three")).state_of("jobs") == "none_match"
         chosen = await person.open(f"/console/jobs/chosen?act=stop&id={ids[0]}&id={ids[1]}", expect=303)
         asked = await person.open(chosen.response.headers["location"])
         compared = await person.open("/console/jobs/compare", ids=",".join(ids))
