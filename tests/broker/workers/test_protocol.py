@@ -57,7 +57,7 @@ async def test_an_agent_of_another_release_starts_nothing_and_what_it_runs_ends_
             "outdated",
             True,
         )
-        assert (await api.get(f"/jobs/{waits}"))["pending_reason"]["code"] == "pool_closed"
+        assert (await api.get(f"/jobs/{waits}"))["pending_reason"]["code"] == "no_open_pool"
         assert (await worker.beat(1))["command"] == "continue"
         await worker.finish("failed", error={"code": "bad_input", "message": "no"})
     async with system.work() as work:
