@@ -41,8 +41,7 @@ class Visit:
         results = await Axe().run(self.tab, options={"runOnly": {"type": "tag", "values": TAGS}})
         serious = [each for each in results.response["violations"] if each["impact"] in SERIOUS]
         told = [f"{each['id']}: {node['html'][:200]}" for each in serious for node in each["nodes"]]
-        assert told == [], self.tab.url
-        assert self.faults == [], self.tab.url
+        assert not told + self.faults, "\n".join([self.tab.url, *told, *self.faults])
 
     async def shoot(self, name: str) -> None:
         """Keep a picture of the whole page, to be looked at."""

@@ -32,8 +32,8 @@ async def test_a_page_is_whole(browser: Browser, house: House, empty_house: Hous
         return  # there is no such state of this page
     async with visit(browser, place, page.role, language=str(case["language"]), theme=str(case["theme"])) as made:
         await show(made, address, state)
-        await made.check()
         await made.shoot(name_case(case))
+        await made.check()
 
 
 async def show(made: Visit, address: str, state: str) -> None:
