@@ -11,7 +11,8 @@ from tests.broker.tenants import Tenant
 
 ROLES = ("customer", "finance", "ops")
 # What stands for a parameter of a path where the tenant's own attribute of that name is not meant.
-PARAMETERS = {"job_id": "live_job_id", "name": "queue"}
+PARAMETERS = {"job_id": "live_job_id", "name": "queue", "invoice_id": "credited_invoice_id"}
+FIXED = {"position": 1}
 # What is no page, though nothing in its address says so; and pages of what the house has none of.
 NO_PAGES = frozenset({"/console/datasets/{dataset_id}/pictures/{number}"})
 OF_WHAT_IS_NOT_THERE = frozenset({"/console/ops/what-if/{simulation_id}"})
@@ -42,7 +43,7 @@ class ConsolePage:
         if self.path in OF_WHAT_IS_NOT_THERE or (self.needs_something and tenant is None):
             return None
         own = {} if tenant is None else dict(vars(tenant))
-        own |= {name: own[attribute] for name, attribute in PARAMETERS.items() if attribute in own}
+        own |= FIXED | {name: own[attribute] for name, attribute in PARAMETERS.items() if attribute in own}
         query = QUERIES.get(self.path)
         return (f"{self.path}?{query}" if query else self.path).format_map(own)
 

@@ -51,9 +51,16 @@ def place_bars(values: Sequence[tuple[str, Exact]], write: Callable[[Exact], str
         height = float(Fraction(value) / top) * depth
         x, y = round(LEFT + place * step + step * 0.15, 2), round(TOP + depth - height, 2)
         bars.append(Bar(x, y, round(step * 0.7, 2), round(height, 2), label, write(value), place % every == 0))
-    shares = [Fraction(part, 4) for part in range(5)]
+    parts = count_parts(top)
+    shares = [Fraction(part, parts) for part in range(parts + 1)]
     lines = [Line(round(TOP + depth * float(1 - share), 2), write(top * share)) for share in shares]
     return Bars(bars, lines)
+
+
+def count_parts(top: Fraction) -> int:
+    """Count the parts of a scale that ends at a round number, so that each gridline stands at one, too."""
+    digits = str(top.numerator * 10 ** len(str(top.denominator)) // top.denominator).rstrip("0")
+    return 5 if digits in {"1", "5"} else 4
 
 
 def round_up(value: Exact) -> Fraction:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from broker.console.frame.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, place_bars, round_up
+from broker.console.frame.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, count_parts, place_bars, round_up
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,14 @@ def test_bars_stand_on_the_ground_within_the_picture() -> None:
     assert [bar.height for bar in bars.bars] == pytest.approx([0, ground - TOP, (ground - TOP) / 2])
     assert all(LEFT <= bar.x <= bar.x + bar.width <= WIDTH for bar in bars.bars)
     assert [line.label for line in bars.lines] == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("top", "parts"),
+    [(1, 5), (2, 4), (4, 4), (5, 5), (8, 4), (50, 5), (20, 4), (Fraction(1, 20), 5), (Fraction(1, 50), 4)],
+)
+def test_each_gridline_stands_at_a_round_number(top: int | Fraction, parts: int) -> None:
+    assert count_parts(Fraction(top)) == parts
 
 
 def test_only_some_of_many_bars_are_labelled_and_all_are_told() -> None:
