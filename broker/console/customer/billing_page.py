@@ -14,6 +14,7 @@ from broker.billing import service as billing
 from broker.billing.debts import list_due_invoices
 from broker.billing.model import sum_lines
 from broker.billing.upcoming import list_upcoming
+from broker.clock import local_day
 from broker.console.customer.account_view import ARREARS_WORDS, PACE_DAYS, compute_days_left, show_spend
 from broker.console.customer.billing_views import (
     BillsShown,
@@ -167,7 +168,8 @@ async def _read_overview(work: Work, chosen: ContractTerms | None, asked: Asked)
 
 
 async def _read_earlier(work: Work, chosen: ContractTerms, day: date) -> tuple[date, Balance]:
-    """Read the balance as it was when a day was over in the contract's time zone; of today, as it is now."""
+    """Read the balance as it was when a day was over in the contract's time zone; of today and later, as it is now."""
+    day = min(day, local_day(work.now, chosen.time_zone))
     end = datetime.combine(day, time(), ZoneInfo(chosen.time_zone)) + timedelta(days=1)
     return day, await read_contract_balance_at(work, chosen.id, min(end.astimezone(UTC), work.now))
 

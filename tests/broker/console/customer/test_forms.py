@@ -1,0 +1,116 @@
+"""Forms of customers from end to end: what is ordered, asked for, uploaded, made or taken back goes by the API."""
+
+import io
+import zipfile
+
+from tests.broker.console.people import Person, Shown, sign_in_customer
+from tests.broker.factories import Api, make_ready_customer
+from tests.broker.picture_files import draw_picture
+
+BILLING = "/console/billing"
+
+
+async def test_an_order_has_an_invoice_with_its_documents_and_can_be_cancelled(api: Api) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    own = {"contract_id": customer.contract["id"]}
+    async with sign_in_customer(api, customer.id) as person:
+        shown = await person.open(BILLING, tab="grants")
+        bad = {**own, "gpu_hours": "0.0001"}
+        wrong = await person.send(f"{BILLING}/purchases", bad, of=shown, form="#form", expect=422)
+        assert "0.0025" in wrong.text
+        sent = await person.send(f"{BILLING}/purchases", {**own, "gpu_hours": "50"}, of=shown, form="#form")
+        invoice = await person.open(sent.response.headers["location"])
+        assert "¥" in invoice.find("#invoice")
+        path = invoice.attributes("#invoice a.button", "href")
+        assert len(path) == 4
+        for each in path[1:]:
+            answer = await person.http.get(each)
+            assert answer.status_code == 200, each
+            assert answer.headers["content-disposition"].startswith("attachment")
+        listed = await person.open(BILLING, tab="grants")
+        (cancel,) = [each for each in listed.attributes("form", "action") if each.endswith("/cancel")]
+        await person.send(cancel, {}, of=listed, form=f"form[action='{cancel}']")
+        assert "cancelled" in (await person.open(BILLING, tab="grants")).find("#orders")
+
+
+async def test_hours_are_ordered_by_themselves_below_a_threshold(api: Api) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    fields = {"contract_id": customer.contract["id"], "threshold_gpu_hours": "20", "purchase_gpu_hours": "50"}
+    async with sign_in_customer(api, customer.id) as person:
+        shown = await person.open(BILLING, tab="budgets")
+        bad = {**fields, "threshold_gpu_hours": "many"}
+        wrong = await person.send(f"{BILLING}/top-up", bad, of=shown, form="#top-up-form", expect=422)
+        assert wrong.attributes("#f-threshold_gpu_hours", "value") == ["many"]
+        await person.send(f"{BILLING}/top-up", fields, of=shown, form="#top-up-form")
+        assert "Below 20 free GPU-hours, 50 are ordered" in (await person.open(BILLING, tab="budgets")).find("#top-up")
+
+
+async def test_a_fapiao_that_cannot_be_asked_for_is_refused_at_its_field(api: Api) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    async with sign_in_customer(api, customer.id) as person:
+        shown = await person.open(BILLING, tab="fapiao")
+        assert "¥2,600.00" in shown.find("#invoiceable")
+        fields = {"kind": "normal", "title.name": "青茶", "amount": "9999999"}
+        wrong = await person.send(f"{BILLING}/fapiao", fields, of=shown, form="#fapiao-form", expect=422)
+        assert wrong.attributes("#f-title\\.name", "value") == ["青茶"]
+        assert wrong.tree.css("[role=alert]")
+
+
+async def upload(person: Person, shown: Shown, name: str, content: bytes, expect: int) -> Shown:
+    fields = {**shown.hidden("#upload-form"), "name": "my data"}
+    response = await person.http.post("/console/datasets", data=fields, files={"files": (name, content)})
+    assert response.status_code == expect, response.text
+    return Shown(response)
+
+
+async def test_a_zip_of_pictures_is_uploaded_looked_at_and_deleted(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("10_style/a.png", draw_picture((640, 600)))
+        archive.writestr("10_style/a.txt", "a round tea house by the sea at dusk")
+    async with sign_in_customer(api, customer.id) as person:
+        shown = await person.open("/console/datasets")
+        refused = await upload(person, shown, "x.zip", b"no zip", 422)
+        assert refused.tree.css("[role=alert]")
+        sent = await upload(person, shown, "style.zip", packed.getvalue(), 303)
+        path = sent.response.headers["location"]
+        dataset = await person.open(path)
+        (picture,) = dataset.attributes("#pictures img", "src")
+        answer = await person.http.get(picture)
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"].startswith("private")
+        assert answer.content.startswith(b"\xff\xd8")
+        assert (await person.http.get(picture.replace("pictures/0", "pictures/1"))).status_code == 404
+        await person.send(f"{path}/delete", {}, of=dataset, form=f"form[action='{path}/delete']")
+        await person.open(path, expect=404)
+
+
+async def test_a_key_is_shown_once_and_replaced(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    async with sign_in_customer(api, customer.id) as person:
+        shown = await person.open("/console/keys")
+        made = await person.send("/console/keys", {"name": "laptop"}, of=shown, form="#key-form", expect=201)
+        key = made.find(".made code")
+        async with Api.connect(api.app, key) as own:
+            assert (await own.get("/whoami"))["api_key"]["name"] == "laptop"
+        again = await person.send("/console/keys", {"name": "laptop"}, of=shown, form="#key-form", expect=201)
+        assert not again.tree.css(".made code"), "a double click shows it no second time"
+        listed = await person.open("/console/keys")
+        assert key not in listed.text
+        row = next(row for row in listed.tree.css("table.rows tbody tr") if "laptop" in row.text())
+        (action,) = [each.attributes["action"] or "" for each in row.css("form")]
+        await person.send(action, {}, of=listed, form=f"form[action='{action}']")
+        async with Api.connect(api.app, key) as own:
+            await own.get("/whoami", expect=401)
+
+
+async def test_another_month_of_a_budget_and_a_day_of_before_are_told(api: Api) -> None:
+    customer = await make_ready_customer(api, monthly_budget="100.00")
+    async with sign_in_customer(api, customer.id) as person:
+        assert "¥100.00" in (await person.open(BILLING, tab="budgets")).find("#budget")
+        then = await person.open(BILLING, tab="overview", as_of="2026-11-05")
+        assert "Free hours on 2026-11-05" in then.find("#settled")
+        future = await person.open(BILLING, tab="overview", as_of="2027-11-05")
+        assert "Free hours on 2026-11-10" in future.find("#settled"), "no day is told that is still to come"
