@@ -21,17 +21,17 @@ FAPIAO_CHECKS = (
                OR bool_or(r.customer_id <> f.customer_id)""",
     ),
     Check(
-        "a customer's fapiao are of no more than its final invoices have ever asked for",
-        """WITH asked AS (
-               SELECT customer_id, sum(total_micros) AS micros FROM invoices
-               WHERE total_micros > 0 AND status <> 'draft' AND (status <> 'void' OR kind = 'usage')
-               GROUP BY 1
-           ), invoiced AS (
-               SELECT customer_id, sum(amount_micros) AS micros FROM fapiao
-               WHERE status IN ('requested', 'issued') GROUP BY 1
-           )
-           SELECT i.customer_id AS id, i.micros AS invoiced, coalesce(a.micros, 0) AS asked
-           FROM invoiced i LEFT JOIN asked a USING (customer_id)
-           WHERE i.micros > coalesce(a.micros, 0)""",
+        "a customer's fapiao are of no more than its final invoices had asked for when each was requested",
+        """SELECT f.id, invoiced.micros AS invoiced, asked.micros AS asked
+           FROM fapiao f CROSS JOIN LATERAL (
+               SELECT sum(o.amount_micros) AS micros FROM fapiao o
+               WHERE o.customer_id = f.customer_id AND o.created_at <= f.created_at
+                 AND (o.status <> 'cancelled' OR o.ended_at > f.created_at)
+           ) invoiced CROSS JOIN LATERAL (
+               SELECT coalesce(sum(i.total_micros), 0) AS micros FROM invoices i
+               WHERE i.customer_id = f.customer_id AND i.total_micros > 0 AND i.finalized_at <= f.created_at
+                 AND (i.status <> 'void' OR i.kind = 'usage')
+           ) asked
+           WHERE f.red_of_id IS NULL AND f.status IN ('requested', 'issued') AND invoiced.micros > asked.micros""",
     ),
 )

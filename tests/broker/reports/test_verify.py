@@ -351,8 +351,8 @@ DAMAGES = (
         (ADD_FAPIAO.format_map(BLUE), ADD_FAPIAO.format_map(RED)),
     ),
     Damage(
-        "a customer's fapiao are of no more than its final invoices have ever asked for",
-        (ADD_FAPIAO.format_map(BLUE | {"customer": "'cus_x'"}),),
+        "a customer's fapiao are of no more than its final invoices had asked for when each was requested",
+        (ADD_FAPIAO.format_map(BLUE), "UPDATE fapiao SET created_at = '2000-01-01'"),
     ),
     Damage(
         "a payment is booked once and whole, as money of which nobody knows yet whose it is",
