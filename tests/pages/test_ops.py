@@ -7,7 +7,6 @@ from playwright.async_api import expect
 
 from broker.capacity.agents import register_agent
 from broker.capacity.model import NodeCapacity
-from broker.scheduling.cycle.live import run_cycle
 from tests.broker.factories import submit_job
 from tests.broker.pools import make_card
 from tests.pages.browsing import Visit
@@ -55,10 +54,9 @@ async def test_queues_are_put_in_another_order_by_their_buttons_and_simulated(op
 async def test_chosen_jobs_get_a_priority_after_one_confirmation(open_tab: OpenTab, house: House) -> None:
     assert house.tenant is not None
     tenant = house.tenant
+    await house.api.call("PATCH", f"/queues/{tenant.queue}", json={"state": "holding"}, expect=200)
     place = {"customer_id": tenant.customer_id, "contract_id": tenant.contract_id}
     jobs = [(await submit_job(house.api, tenant.dataset_id, key=f"bulk-{n}", **place))["id"] for n in range(2)]
-    async with house.system.work() as work:
-        await run_cycle(work)
     async with open_tab("ops") as visit:
         await visit.open("/console/ops/queues")
         for job in jobs:
