@@ -22,10 +22,8 @@ QUERIES = {
     "/console/adapters/compare": "ids={adapter_id}",
     "/console/finance/plan-advice": "customer={customer_id}",
 }
-# What stands for a parameter that is no object of the tenant.
-FIXED = {"position": "1"}
 # What no row of a list matches, by the parameter that narrows it.
-NOTHING = dict.fromkeys(("q", "search", "name", "number", "serial"), "zzz-no-such-thing")
+NOTHING = dict.fromkeys(("q", "search", "name", "serial"), "zzz-no-such-thing")
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,8 @@ class ConsolePage:
         """Find where the page is in the house of a tenant; None where it is of something that is not there."""
         if self.path in OF_WHAT_IS_NOT_THERE or (self.needs_something and tenant is None):
             return None
-<<<<<<< HEAD
         own = {} if tenant is None else dict(vars(tenant))
         own |= FIXED | {name: own[attribute] for name, attribute in PARAMETERS.items() if attribute in own}
-=======
-        own = FIXED | ({} if tenant is None else dict(vars(tenant)))
-        own |= {name: own[attribute] for name, attribute in PARAMETERS.items() if attribute in own}
->>>>>>> f0510cab (The documents tell what finance does in the console; every page of finance is looked at in a browser)
         query = QUERIES.get(self.path)
         return (f"{self.path}?{query}" if query else self.path).format_map(own)
 
