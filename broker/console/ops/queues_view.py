@@ -1,11 +1,14 @@
 """The queues with what waits and runs in them, and rows of the line as a page shows them. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from broker.capacity.service import Queue
+from broker.jobs.reading.queueing import DeviceHolder
 from broker.jobs.reading.waiting_page import LineFilter, LineRow
+from broker.jobs.reading.waiting_sums import WaitingSum
 from broker.operations.claims import sum_jobs
 from broker.operations.overview import Overview
 
@@ -28,15 +31,18 @@ MOST_QUEUES = 100
 
 def list_queue_rows(seen: Overview) -> list[QueueRow]:
     """List the queues in the planner's order; of more than a hundred, those first in which something is."""
-    rows = [_make_row(seen, queue) for queue in seen.facts.queues.values()]
+    waiting, holders = defaultdict(list), defaultdict(list)
+    for each in seen.facts.waiting:
+        waiting[each.queue].append(each)
+    for holder in seen.facts.holders:
+        holders[holder.queue].append(holder)
+    rows = [_make_row(queue, waiting[queue.name], holders[queue.name]) for queue in seen.facts.queues.values()]
     if len(rows) > MOST_QUEUES:
         rows = sorted(rows, key=lambda row: not (row.waiting_jobs or row.running_jobs))[:MOST_QUEUES]
     return rows
 
 
-def _make_row(seen: Overview, queue: Queue) -> QueueRow:
-    waiting = [each for each in seen.facts.waiting if each.queue == queue.name]
-    holders = [each for each in seen.facts.holders if each.queue == queue.name]
+def _make_row(queue: Queue, waiting: Sequence[WaitingSum], holders: Sequence[DeviceHolder]) -> QueueRow:
     return QueueRow(
         queue=queue,
         waiting_jobs=sum(each.jobs for each in waiting),
