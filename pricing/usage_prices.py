@@ -21,13 +21,13 @@ Count = int | Fraction
 
 @dataclass(frozen=True)
 class PricedUnits:
-    """Units at one price, such as those that a grant pays for; without a `quantity` there is no end to them.
+    """Units at one price that a grant pays for.
 
     Units: those of their meter; `unit_price` is of a GPU-hour or a token. `billable`: an invoice asks for their usage,
     which no advance has paid.
     """
 
-    quantity: int | None
+    quantity: int
     unit_price: Decimal
     billable: bool
 
@@ -100,8 +100,7 @@ class UsagePrices:
         return [Fraction(*line) for line in self._price_usage(counts).lines]
 
     def _round_lines(self, lines: Sequence[Quotient]) -> Money:
-        rounded = (round_quotient_to_fen(dividend, divisor, self.currency) for dividend, divisor in lines)
-        return Money(sum(line.micros for line in rounded), self.currency)
+        return Money(sum(round_quotient_to_fen(*line).micros for line in lines), self.currency)
 
     def _price_usage(self, counts: Mapping[Unit, Count]) -> "PricedUsage":
         """Price usage, line by line. What was asked before is known: a submission is held to its quote, given its
@@ -120,7 +119,7 @@ class UsagePrices:
         own = self.per_gpu_hour if meter == Unit.GPU_SECONDS else self.per_token
         taken: dict[tuple[Decimal, bool], Count] = {}
         for units in self.granted.get(meter, ()):
-            drawn = count if units.quantity is None else min(units.quantity, count)
+            drawn = min(units.quantity, count)
             if drawn:
                 line = (units.unit_price, units.billable)
                 taken[line] = taken.get(line, 0) + drawn

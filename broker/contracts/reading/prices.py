@@ -36,7 +36,7 @@ class BeyondGrants:
 
     @property
     def covered_gpu_seconds(self) -> int:
-        return sum(units.quantity or 0 for units in self.granted.get(Unit.GPU_SECONDS, ()))
+        return sum(units.quantity for units in self.granted.get(Unit.GPU_SECONDS, ()))
 
 
 @dataclass(frozen=True)
