@@ -97,8 +97,10 @@ async def read_line_page(
     condition = _match(wanted)
     if total is None:
         total = await work.session.scalar(select(func.count()).select_from(Job).where(condition))
+    if not total:  # a long line is not looked through for nobody
+        return LinePage([], 0)
     query = select(*COLUMNS).where(condition).order_by(*IN_ORDER).limit(_write(limit)).offset(_write(offset))
-    return LinePage([LineRow(*row) for row in await work.session.execute(query)], total or 0)
+    return LinePage([LineRow(*row) for row in await work.session.execute(query)], total)
 
 
 async def list_ahead(work: Work, position: int, *, limit: int) -> list[LineRow]:
