@@ -12,10 +12,10 @@ MENU = MenuGroup(
         MenuItem("/console/finance/invoices", N_("Invoices"), "i"),
         MenuItem("/console/finance/closing", N_("Closing"), "c"),
         MenuItem("/console/finance/receivables", N_("Receivables"), "r"),
-        MenuItem("/console/finance/payments", N_("Payments"), "p"),
+        MenuItem("/console/finance/payments", N_("Payments"), "y"),
         MenuItem("/console/finance/commitments", N_("Commitments"), "o"),
-        MenuItem("/console/finance/plan-advice", N_("Plan advice"), "a"),
+        MenuItem("/console/finance/plan-advice", N_("Plan advice"), "v"),
         MenuItem("/console/finance/reconciliation", N_("Reconciliation"), "l"),
-        MenuItem("/console/finance/customers", N_("Customers"), "u"),
+        MenuItem("/console/finance/customers", N_("Customers"), "e"),
     ),
 )

@@ -37,23 +37,23 @@ signed_in = page_router()
 @router.get("/sign-in")
 async def show_sign_in(request: Request) -> Response:
     """Show the page that asks for an API key."""
-    return secure(_show_form(request, None))
+    return secure(_show_form(request, None, request.query_params.get("next", "")))
 
 
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
     """Begin a session for the bearer of a key, and go to where the person wanted to."""
-    request = limit_body(request, request.app.state.services)
+    request, wanted = limit_body(request, request.app.state.services), ""
     try:
         await read_body(request)
         require_same_origin(request)
         form = await request.form()
         key, wanted = str(form.get("key", "")).strip(), str(form.get("next", ""))
         if not is_private_line(request):
-            return secure(_show_form(request, None, status=HTTPStatus.FORBIDDEN))
+            return secure(_show_form(request, None, wanted, status=HTTPStatus.FORBIDDEN))
         session = await _begin_session(request, key)
     except errors.Unauthenticated as error:
-        return secure(_show_form(request, error, status=HTTPStatus.UNAUTHORIZED))
+        return secure(_show_form(request, error, wanted, status=HTTPStatus.UNAUTHORIZED))
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told as a page)
         return secure(await show_error(request, error))
     response = RedirectResponse(wanted if is_own_page(wanted) else f"{PREFIX}/", HTTPStatus.SEE_OTHER)
@@ -97,11 +97,13 @@ def is_own_page(address: str) -> bool:
     return address.startswith(f"{PREFIX}/") and "\\" not in address and "//" not in address.partition("?")[0]
 
 
-def _show_form(request: Request, error: errors.Unauthenticated | None, *, status: int = 200) -> HTMLResponse:
+def _show_form(
+    request: Request, error: errors.Unauthenticated | None, wanted: str, *, status: int = 200
+) -> HTMLResponse:
     preferences, services = read_preferences(request), request.app.state.services
     told: dict[str, Any] = {
         **list_told(request, preferences),
-        "next": request.query_params.get("next", ""),
+        "next": wanted,
         "refusal": None if error is None else error.detail,
         "is_private": is_private_line(request),
         "host": request.url.netloc,

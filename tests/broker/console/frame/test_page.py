@@ -2,6 +2,9 @@
 
 import pytest
 
+from broker.console.frame.menu import list_groups
+from broker.console.routes import MENU
+from broker.work import Role
 from tests.broker.console.people import Person, sign_in_customer, sign_in_staff
 from tests.broker.factories import Api, make_customer
 
@@ -81,3 +84,10 @@ async def test_the_language_is_the_browsers_until_one_is_chosen(api: Api, accept
         response = await person.http.post("/console/preferences", data=back)
         assert response.headers["location"] == "/console/ops/pools"
         assert (await person.open("/console/ops/pools")).attributes("html", "lang") != [tag]
+
+
+@pytest.mark.parametrize("role", [Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN])
+def test_each_page_of_a_menu_has_a_letter_of_its_own(role: Role) -> None:
+    letters = [item.letter for group in list_groups(MENU, role) for item in group.items]
+    assert len(letters) == len(set(letters)) > 1
+    assert not {"g", "/", "?"} & set(letters)

@@ -15,7 +15,7 @@ async def test_each_role_sees_its_home_and_its_menu(api: Api) -> None:
     customer = await make_customer(api)
     async with sign_in_customer(api, customer["id"]) as person:
         assert (await person.open("/console/")).find("h1") == customer["name"]
-    for role, home in (("finance", "/console/finance/month"), ("ops", "/console/ops/home")):
+    for role, home in (("finance", "/console/finance/today"), ("ops", "/console/ops/home")):
         async with sign_in_staff(api, role) as person:
             led = await person.open("/console/", expect=303)
             assert led.response.headers["location"] == home
@@ -37,7 +37,7 @@ async def test_without_a_session_each_page_leads_to_the_sign_in_and_back(app: Fa
 @pytest.mark.parametrize(
     ("wanted", "where"),
     [
-        ("/console/ops/home", "/console/ops/pools"),
+        ("/console/ops/pools", "/console/ops/pools"),
         ("https://elsewhere.example/", "/console/"),
         ("//elsewhere.example/console/", "/console/"),
         ("/console//elsewhere.example", "/console/"),
@@ -80,8 +80,9 @@ async def test_what_is_no_key_of_a_person_is_refused_in_words(api: Api, system: 
     token = sign_run_token(system.services.secret, RunBearer("run_1", customer["id"]))
     for key in ("lbk_nothing", token, "lbs_nothing", "", await staff_key(api, "meter")):
         async with visit(api.app) as person:
-            response = await person.http.post("/console/sign-in", data={"key": key})
+            response = await person.http.post("/console/sign-in", data={"key": key, "next": "/console/ops/pools"})
             assert response.status_code == 401, key
+            assert 'name="next" value="/console/ops/pools"' in response.text
             assert "This key does not open the console." in response.text
             assert key == "" or key not in response.text
 
