@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from broker import errors
 from broker.capacity.model import NodeState
 from broker.capacity.pool_changes import STOP_SETTINGS
+from broker.capacity.schemas import ContractQuotaPatch, PoolPatch, QueuePatch
+from broker.http.shapes import RequestBody
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ SETTABLE = {
     "pools": frozenset({"open", "discipline", "nodes", *STOP_SETTINGS}),
     "contracts": frozenset({"weight", "max_gpus", "max_jobs"}),
 }
+# By part of a proposal: the request by which ops sets the same. What can be simulated may be beyond what can be set.
+REQUESTS: Mapping[str, type[RequestBody]] = {"queues": QueuePatch, "pools": PoolPatch, "contracts": ContractQuotaPatch}
 CURES = {
     "total_gpus": "is what its agent has: add machines, or drain nodes",
     "sku": "is what its agent has: a pool comes with the agent that serves it",
@@ -53,8 +59,9 @@ def read_proposed_settings(proposal: Mapping[str, Mapping[str, Mapping[str, Any]
                 path = f"{kind}.{name}.{field}"
                 if field not in SETTABLE[kind]:
                     raise errors.invalid_field(path, CURES.get(field, "cannot be set here"))
-                own, value_set = _read(kind, field, value)
-                wanted.append(Setting(kind, name, own, _check(path, own, value_set)))
+                setting = Setting(kind, name, *_read(kind, field, value))
+                _check(path, setting)
+                wanted.append(setting)
     return wanted
 
 
@@ -69,7 +76,11 @@ def _read(kind: str, field: str, value: Any) -> tuple[str, Any]:
     return field, value
 
 
-def _check(path: str, field: str, value: Any) -> Any:
-    if field in {"max_gpus", "max_jobs"} and value == 0:
+def _check(path: str, setting: Setting) -> None:
+    """Check a value as the request does that sets it. Raises: InvalidRequest."""
+    if setting.field in {"max_gpus", "max_jobs"} and setting.value == 0:
         raise errors.invalid_field(path, "must be at least 1; to start nothing, hold the queue")
-    return value
+    try:
+        REQUESTS[setting.kind].model_validate({setting.field: setting.value, "reason": "It was simulated."})
+    except ValidationError as error:
+        raise errors.invalid_field(path, error.errors()[0]["msg"]) from error

@@ -105,11 +105,21 @@ def test_fields_of_a_proposal_are_read_as_settings_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "proposal", [{"contracts": {"c": {"guaranteed_gpus": {"a": 1}}}}, {"queues": {"q": {"max_gpus": 0}}}]
+    ("proposal", "field"),
+    [
+        ({"contracts": {"c": {"guaranteed_gpus": {"a": 1}}}}, "contracts.c.guaranteed_gpus"),
+        ({"queues": {"q": {"max_gpus": 0}}}, "queues.q.max_gpus"),
+        ({"queues": {"q": {"weight": 10**9}}}, "queues.q.weight"),
+        ({"queues": {"q": {"max_wait_seconds": 0.5}}}, "queues.q.max_wait_seconds"),
+        ({"pools": {"p": {"least_run_seconds": 10**9}}}, "pools.p.least_run_seconds"),
+        ({"contracts": {"c": {"max_jobs": 10**7}}}, "contracts.c.max_jobs"),
+    ],
 )
-def test_what_is_decided_elsewhere_is_refused(proposal: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequest):
+def test_what_is_decided_elsewhere_or_beyond_what_can_be_set_is_refused(proposal: dict[str, Any], field: str) -> None:
+    """A wait of half a second was simulated, and a failure of the server when it was applied."""
+    with pytest.raises(InvalidRequest) as refused:
         read_proposed_settings(proposal)
+    assert [each.field for each in refused.value.errors] == [field]
 
 
 def test_differences_are_told_by_path_and_what_came_or_went_as_a_whole() -> None:
