@@ -15,5 +15,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Go back to the settings alone; refused where a contract agreed on its own: an older release would break that."""
+    op.execute("SELECT set_config('broker.scope', 'all', true)")
+    op.execute(
+        """DO $$ BEGIN IF EXISTS (SELECT FROM contracts
+                                     WHERE draft_working_days IS NOT NULL OR finalizes IS NOT NULL
+                                        OR jsonb_path_exists(changes, '$[*].values.draft_working_days')
+                                        OR jsonb_path_exists(changes, '$[*].values.finalizes')) THEN
+               RAISE EXCEPTION 'contracts agreed on their drafts, which an older release does not know';
+           END IF; END $$"""
+    )
     op.drop_column("contracts", "finalizes")
     op.drop_column("contracts", "draft_working_days")

@@ -2,7 +2,12 @@
 
 from datetime import UTC, datetime
 
+import pytest
+from alembic import command
+
 from broker.billing.closing.automatic import list_due_drafts
+from broker.persistence.migrate import alembic_config
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, amend_contract, make_ready_customer
@@ -33,3 +38,11 @@ async def test_contract_agrees_on_who_finalizes_and_after_how_many_days(
     assert await list_due_at(system, clock, drafts, 20) == [0, 1, 3], "one agreed that finance does"
     await amend_contract(api, customers[1].contract["id"], finalizes=None, draft_working_days=30)
     assert await list_due_at(system, clock, drafts, 20) == [0, 3]
+
+
+async def test_way_down_is_refused_where_a_contract_agreed_on_its_drafts(api: Api, urls: DatabaseUrls) -> None:
+    """An older release would make final by itself what finance is to look at, and cannot read the amendment."""
+    customer = await make_ready_customer(api)
+    await amend_contract(api, customer.contract["id"], finalizes="by_hand")
+    with pytest.raises(Exception, match="agreed on their drafts"):
+        command.downgrade(alembic_config(urls.owner or ""), "0104")
