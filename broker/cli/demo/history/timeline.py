@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from broker.ids import write_ulid
+from ulid import ULID
 
 Act = Callable[[], Awaitable[None]]
 MILLISECONDS = 1000
@@ -42,9 +42,9 @@ class SeededIds:
     made: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def __call__(self, prefix: str) -> str:
-        moment = int(self.clock.now.timestamp() * MILLISECONDS)
+        moment = int(self.clock.now.timestamp() * MILLISECONDS).to_bytes(6, "big")
         tail = next(self.made).to_bytes(4, "big") + self.random.randbytes(6)
-        return f"{prefix}_{write_ulid(moment, int.from_bytes(tail))}"
+        return f"{prefix}_{str(ULID.from_bytes(moment + tail)).lower()}"
 
 
 @dataclass
