@@ -72,14 +72,15 @@ def find_type(request: Request) -> str:
     return find_header(request.scope, b"content-type") or ""
 
 
-def limit_body(request: Request, services: Services) -> Request:
-    """Limit the body of a request: reading more of it than this broker takes raises UploadTooLarge.
+def limit_body(request: Request, services: Services, *, most_bytes: int | None = None) -> Request:
+    """Limit the body of a request: reading more of it than this broker takes, or `most_bytes`, raises UploadTooLarge.
 
     Raises: UploadTooLarge at once, before a byte is read, where the header announces too much.
     """
     if has_no_body(request):
         return request
-    limit = services.settings.max_dataset_bytes + FORM_SLACK_BYTES if is_form(request) else MAX_JSON_BYTES
+    usual = services.settings.max_dataset_bytes + FORM_SLACK_BYTES if is_form(request) else MAX_JSON_BYTES
+    limit = usual if most_bytes is None else most_bytes
     announced = find_header(request.scope, b"content-length") or "0"
     if not re.fullmatch("[0-9]{1,18}", announced) or int(announced) > limit:
         raise _too_large(limit)

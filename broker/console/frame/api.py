@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx2 as httpx
 from fastapi import Request
@@ -38,15 +39,18 @@ async def ask_api(
 ) -> Answer:
     """Ask the API as the bearer of a token. It opens transactions of its own: the page must have none open.
 
-    The lines that it logs carry the id of the page's request.
+    The lines that it logs carry the id of the page's request. What a form or an address names is quoted: it cannot end
+    the path, and a key of any letters goes into a header.
     """
     headers = {"Authorization": f"Bearer {token}"}
     if key is not None:
-        headers[KEY_HEADER] = key
+        headers[KEY_HEADER] = quote(key)
     if (request_id := find_request_id()) is not None:
         headers[REQUEST_ID_HEADER] = request_id
     async with open_client(request, headers) as client:
-        answered = await client.request(method, path, json=json, params=params, files=files, data=data)
+        answered = await client.request(
+            method, quote(path, safe="/%"), json=json, params=params, files=files, data=data
+        )
     return _read_answer(answered)
 
 

@@ -7,25 +7,27 @@ panels, and who comes back with it as `Last-Event-ID` gets those that are not as
 
 import asyncio
 import hashlib
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Header, Response
+from fastapi import Header, Query, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 from markupsafe import Markup
 
 from broker import errors
 from broker.console.frame.api import open_client
-from broker.console.frame.page import OVER_HEADER, PARTS_HEADER, PREFIX, AnyPage, Page, page_router
+from broker.console.frame.page import OVER_HEADER, PARTS_HEADER, PREFIX, AnyPage, Page, is_passing, page_router
 
 LOOK_SECONDS = 2.0
 LONGEST_SECONDS = 900.0
 MOST_OF_ONE, MOST_OF_ALL = 12, 200
 MOST_PARTS = 8
+LONGEST_ADDRESS = 4096
+PART = re.compile("[a-z0-9_-]{1,64}")
 DIGEST_LENGTH = 8
 
 ADDRESS = f"{PREFIX}/live"
@@ -70,12 +72,17 @@ class Streams:
 
 @router.get("/live")
 async def stream_page(
-    page: AnyPage, of: str, parts: str, last: Annotated[str, Header(alias="Last-Event-ID")] = ""
+    page: AnyPage,
+    of: Annotated[str, Query(max_length=LONGEST_ADDRESS)],
+    parts: str,
+    last: Annotated[str, Header(alias="Last-Event-ID")] = "",
 ) -> Response:
     """Stream some panels of a page. Raises: InvalidRequest, Busy, TooManyAtOnce."""
     wanted = parts.split(",")
-    if not of.startswith(f"{PREFIX}/") or of.startswith(ADDRESS):
+    if not of.startswith(f"{PREFIX}/") or of.startswith(ADDRESS) or not of.isprintable():
         raise errors.invalid_field("of", "is no page of the console")
+    if not all(PART.fullmatch(each) for each in wanted):
+        raise errors.invalid_field("parts", "are ids of panels, between commas")
     if len(wanted) > MOST_PARTS:
         raise errors.invalid_field("parts", f"has more than {MOST_PARTS}")
     streams: Streams = page.request.app.state.console_streams
@@ -96,9 +103,9 @@ async def look_at(page: Page, address: str, parts: Sequence[str]) -> Look:
     headers["Accept-Language"] = page.preferences.tag
     async with open_client(page.request, headers) as client:
         answered = await client.get(address)
-    if answered.status_code == HTTPStatus.OK:
+    if PARTS_HEADER in answered.headers:
         return Look(answered.json(), is_over=OVER_HEADER in answered.headers)
-    if answered.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if is_passing(answered.status_code):
         return Look(None)
     return Look({}, is_over=True)  # it is not this person's any more, or nobody is signed in
 

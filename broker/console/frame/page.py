@@ -34,12 +34,14 @@ from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
 from broker.http.parameters import Parameters, refuse_unknown
 from broker.http.problems import answer_error
+from broker.identity.model import SESSION_MARK
 from broker.work import Role, Work
 
 PREFIX = "/console"
 SIGN_IN = f"{PREFIX}/sign-in"
 SESSION_COOKIE = "broker_session"
-# Which panels of a page a stream asks for, and whether none of them will change any more (`frame/live.py`).
+# Which panels of a page a stream asks for, said back with them, and whether none of them will change any more
+# (`frame/live.py`).
 PARTS_HEADER, OVER_HEADER = "X-Console-Parts", "X-Console-Over"
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -113,7 +115,7 @@ class Page:
         parts = self.request.headers.get(PARTS_HEADER)
         if parts is not None:
             rendered = {each: render(environment, template, each, told) for each in parts.split(",")}
-            headers = {OVER_HEADER: "1"} if is_over else {}
+            headers = {PARTS_HEADER: parts, **({OVER_HEADER: "1"} if is_over else {})}
             return HTMLResponse(json.dumps(rendered), 200, headers, "application/json")
         return HTMLResponse(render(environment, template, self.part, told), status)
 
@@ -180,13 +182,20 @@ class ConsoleRoute(APIRoute):
             if request.method in WRITING:
                 require_same_origin(request)
                 await require_csrf_token(request, page.csrf_token)
-            return await usual(request)
+            return refuse_file(request, await usual(request))
+
+
+def refuse_file(request: Request, answer: Response) -> Response:
+    """Refuse to hand a file, or a stream, to who asks for panels: it is not even begun. Raises: NotFound."""
+    if PARTS_HEADER in request.headers and answer.status_code == HTTPStatus.OK and PARTS_HEADER not in answer.headers:
+        raise errors.NotFound("panel", request.url.path)
+    return answer
 
 
 async def open_page(request: Request, stack: AsyncExitStack) -> Page:
     """Find whose session it is. Raises: Unauthenticated, Busy."""
     state, token = request.app.state, request.cookies.get(SESSION_COOKIE)
-    if not token:
+    if not token or not token.startswith(SESSION_MARK):
         raise errors.Unauthenticated("Sign in first.")
     actor = await state.bearers.authenticate(token)
     bind_caller(request, actor)

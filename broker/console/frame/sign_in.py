@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.datastructures import FormData
 
 from broker import errors
 from broker.console.frame.csrf import require_same_origin
@@ -28,6 +29,8 @@ from broker.identity.sessions import NewSession, begin_session, end_session
 from broker.work import Role, Work
 
 A_YEAR = 31_536_000
+# Nobody is known yet who sends these forms: they have a few words in them.
+MOST_FORM_BYTES = 16 * 1024
 PEOPLE = frozenset({Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN})
 
 router = APIRouter(prefix=PREFIX, include_in_schema=False)
@@ -43,11 +46,9 @@ async def show_sign_in(request: Request) -> Response:
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
     """Begin a session for the bearer of a key, and go to where the person wanted to."""
-    request, wanted = limit_body(request, request.app.state.services), ""
+    wanted = ""
     try:
-        await read_body(request)
-        require_same_origin(request)
-        form = await request.form()
+        form = await _read_form(request)
         key, wanted = str(form.get("key", "")).strip(), str(form.get("next", ""))
         if not is_private_line(request):
             return secure(_show_form(request, None, wanted, status=HTTPStatus.FORBIDDEN))
@@ -59,6 +60,14 @@ async def sign_in(request: Request) -> Response:
     response = RedirectResponse(wanted if is_own_page(wanted) else f"{PREFIX}/", HTTPStatus.SEE_OTHER)
     _set_session(request, response, session)
     return secure(response)
+
+
+async def _read_form(request: Request) -> FormData:
+    """Read a form of this console that anybody may send. Raises: Forbidden, UploadTooLarge, InvalidRequest."""
+    require_same_origin(request)
+    limited = limit_body(request, request.app.state.services, most_bytes=MOST_FORM_BYTES)
+    await read_body(limited)
+    return await limited.form()
 
 
 async def _begin_session(request: Request, key: str) -> NewSession:
@@ -116,12 +125,9 @@ def _show_form(
 @router.post("/preferences")
 async def choose_preferences(request: Request) -> Response:
     """Keep the language and the theme that a person has chosen, and go back to where it was."""
-    request = limit_body(request, request.app.state.services)
     try:
-        await read_body(request)
-        require_same_origin(request)
-        form = await request.form()
-    except errors.DomainError as error:
+        form = await _read_form(request)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is told as a page)
         return secure(await show_error(request, error))
     back = str(form.get("back", ""))
     response = RedirectResponse(back if is_own_page(back) else f"{PREFIX}/", HTTPStatus.SEE_OTHER)

@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 
 import pytest
+from fastapi import Request
 
 from broker import errors
-from broker.console.frame.live import MOST_OF_ONE, Look, Streams, digest, follow
+from broker.console.frame.files import link_file
+from broker.console.frame.live import MOST_OF_ONE, Look, Streams, digest, follow, look_at
+from broker.console.frame.page import Page, open_page
 from tests.broker.console.people import sign_in_staff
 from tests.broker.factories import Api
 
@@ -81,4 +85,45 @@ async def test_what_is_no_page_of_the_console_is_not_followed(api: Api) -> None:
         for of in ("/v1/jobs", "https://elsewhere.example/console/", "/console/live?of=x&parts=y"):
             shown = await person.open("/console/live", of=of, parts="a", expect=422)
             assert "is no page of the console" in shown.text
-        await person.open("/console/live", of="/console/ops/pools", parts=",".join("abcdefghi"), expect=422)
+        for of, parts in (
+            ("pools", ",".join("abcdefghi")),
+            ("pools", "map,"),
+            ("pools", "训练"),
+            ("x" * 5000, "map"),
+            ("\n", "map"),
+        ):
+            await person.open("/console/live", of=f"/console/ops/{of}", parts=parts, expect=422)
+
+
+@pytest.mark.parametrize(
+    "of", ["/console/sign-in", link_file("console.js"), "/console/%6cive?of=/console/ops/pools&parts=map"]
+)
+async def test_a_stream_of_what_has_no_panels_ends_and_reads_nothing_of_it(api: Api, of: str) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        shown = await person.open("/console/live", of=of, parts="map")
+        assert shown.response.text == "event: alive\ndata: \n\nevent: over\ndata: \n\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "look"),
+    [
+        (errors.TooManyAtOnce("Busy."), Look(None)),
+        (errors.Busy("Busy."), Look(None)),
+        (errors.NotFound("page", "x"), Look({}, is_over=True)),
+    ],
+)
+async def test_a_look_that_had_no_turn_is_tried_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch, error: errors.DomainError, look: Look
+) -> None:
+    async def refuse(_page: Page) -> None:
+        raise error
+
+    async with sign_in_staff(api, "ops") as person:
+        await person.open("/console/ops/pools")
+        cookie = "; ".join(f"{name}={value}" for name, value in person.http.cookies.items())
+        scope = {"type": "http", "app": api.app, "method": "GET", "path": "/", "query_string": b"", "scheme": "http"}
+        request = Request({**scope, "headers": [(b"host", b"localhost"), (b"cookie", cookie.encode())]})
+        async with AsyncExitStack() as stack:
+            page = await open_page(request, stack)
+        monkeypatch.setattr(Page, "begin", refuse)
+        assert await look_at(page, "/console/ops/pools", ["map"]) == look

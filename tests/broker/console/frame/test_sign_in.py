@@ -122,3 +122,24 @@ async def test_the_token_of_a_session_is_a_bearer_of_the_api_and_no_more(api: Ap
             await own.call("POST", "/customers", json={"name": "x"}, expect=403)
         refused = await person.http.post("/console/sign-in", data={"key": person.http.cookies["broker_session"]})
         assert refused.status_code == 401
+
+
+async def test_the_cookie_of_a_session_takes_no_other_bearer(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    token = sign_run_token(system.services.secret, RunBearer("run_1", customer["id"]))
+    for bearer in (token, await staff_key(api, "meter"), await staff_key(api, "ops")):
+        async with visit(api.app) as person:
+            response = await person.http.get("/console/ops/home", headers={"Cookie": f"broker_session={bearer}"})
+            assert (response.status_code, response.headers["location"][:16]) == (303, "/console/sign-in")
+
+
+@pytest.mark.parametrize("path", ["/console/sign-in", "/console/preferences"])
+async def test_who_is_nobody_yet_sends_a_few_words_from_here(app: FastAPI, path: str) -> None:
+    async with visit(app) as nobody:
+        for origin in ("http://[", "null", "", "http://localhost:81", "https://localhost.elsewhere.example"):
+            response = await nobody.http.post(path, data={"key": "x"}, headers={"Origin": origin})
+            assert response.status_code == 403, origin
+        for sent in ({"data": {"key": "x" * 20_000}}, {"files": {"key": b"x" * 20_000}}):
+            response = await nobody.http.post(path, **sent)
+            assert response.status_code == 413
+            assert "16384 bytes" in response.text
