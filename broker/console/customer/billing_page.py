@@ -28,6 +28,7 @@ from broker.console.customer.billing_views import (
     make_grant_rows,
 )
 from broker.console.customer.newest import fetch_newest
+from broker.console.frame.days import DayAsked
 from broker.console.frame.forms import Form
 from broker.console.frame.menu import N_
 from broker.console.frame.page import CustomerPage, Page, page_router
@@ -89,7 +90,7 @@ async def show_billing(
     contract_id: Annotated[str | None, Query(max_length=64)] = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     grant_id: Annotated[str | None, Query(max_length=64)] = None,
-    as_of: date | None = None,
+    as_of: DayAsked = None,
     plan: PlanName | None = None,
     hours: Annotated[int | None, Query(ge=1, le=100_000_000)] = None,
     number: Annotated[int, Query(ge=1, le=10_000)] = 1,

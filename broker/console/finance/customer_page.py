@@ -28,6 +28,7 @@ from broker.console.finance.customer_view import (
 )
 from broker.console.finance.invoices_view import KINDS, LIST_COLUMNS, STATUSES
 from broker.console.finance.receivables_view import STATES as ARREARS
+from broker.console.frame.days import DayAsked
 from broker.console.frame.forms import Form
 from broker.console.frame.page import FinancePage, Page, page_router
 from broker.console.frame.panels import Panel, read_panel
@@ -72,7 +73,7 @@ async def show_customer(
     page: FinancePage,
     customer_id: str,
     contract_id: str | None = None,
-    as_of: date | None = None,
+    as_of: DayAsked = None,
     done: str | None = None,
 ) -> HTMLResponse:
     """Show a customer, with the balance of one of its contracts now or as of a day."""

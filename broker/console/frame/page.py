@@ -148,6 +148,7 @@ def list_told(request: Request, preferences: Preferences) -> dict[str, Any]:
         "path": request.url.path,
         "time_zone": request.app.state.services.settings.time_zone,
         "page": None,
+        "is_part": find_part(request) is not None,
     }
 
 
@@ -242,7 +243,6 @@ async def show_error(request: Request, error: Exception) -> Response:
         "page": page,
         "problem": problem,
         "now": services.now,
-        "is_part": find_part(request) is not None,
         "retry": str(request.url) if request.method == "GET" and is_passing(answer.status_code) else None,
     }
     html = render(environment, "frame/problem.html", "problem" if told["is_part"] else None, told)

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from broker.audit import service as audit
 from broker.audit.service import AuditFilter
+from broker.console.frame.days import DayAsked
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
@@ -38,8 +39,8 @@ async def show_audit(
     actor_id: Text = None,
     action: Text = None,
     object_id: Text = None,
-    since: date | None = None,
-    until: date | None = None,
+    since: DayAsked = None,
+    until: DayAsked = None,
     cursor: Text = None,
 ) -> HTMLResponse:
     """Show the record, narrowed to what the URL says."""

@@ -91,3 +91,22 @@ def test_each_page_of_a_menu_has_a_letter_of_its_own(role: Role) -> None:
     letters = [item.letter for group in list_groups(MENU, role) for item in group.items]
     assert len(letters) == len(set(letters)) > 1
     assert not {"g", "/", "?"} & set(letters)
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2200-01-01"])
+async def test_a_day_of_no_year_of_ours_is_refused_at_its_field(api: Api, day: str) -> None:
+    customer = (await make_customer(api))["id"]
+    async with sign_in_customer(api, customer) as person:
+        assert "as_of" in (await person.open("/console/billing", expect=422, as_of=day)).text
+    async with sign_in_staff(api, "admin") as person:
+        pages = [("ops/audit", "until"), ("ops/audit", "since"), (f"finance/customers/{customer}", "as_of")]
+        for path, name in pages:
+            assert name in (await person.open(f"/console/{path}", expect=422, **{name: day})).text
+
+
+async def test_a_file_that_the_api_refuses_says_why_in_its_place(api: Api) -> None:
+    async with sign_in_staff(api, "finance") as person:
+        for name in ("language", "month", "table"):
+            path = "/console/finance/files/reports/monthly-cost"
+            shown = await person.open(path, expect=422, format="csv", **{name: "nothing"})
+            assert name in shown.find(".problem")
