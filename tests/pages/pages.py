@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from broker.console.frame.live import ADDRESS as LIVE
-from broker.console.frame.page import ConsoleRoute
+from broker.console.frame.page import LIVE, ConsoleRoute
 from broker.console.routes import ROUTERS
 from broker.http.edge import find_roles
 from tests.broker.tenants import Tenant

@@ -20,17 +20,18 @@ from markupsafe import Markup
 
 from broker import errors
 from broker.console.frame.api import open_client
-from broker.console.frame.page import OVER_HEADER, PARTS_HEADER, PREFIX, AnyPage, Page, is_passing, page_router
+from broker.console.frame.page import LIVE, OVER_HEADER, PARTS_HEADER, PREFIX, AnyPage, Page, is_passing, page_router
 
 LOOK_SECONDS = 2.0
+# A look costs as much as the page: where many are followed, each is looked at less often, but before it is called
+# paused (console.js).
+MOST_LOOKS_PER_SECOND = 30
 LONGEST_SECONDS = 900.0
 MOST_OF_ONE, MOST_OF_ALL = 12, 200
 MOST_PARTS = 8
 LONGEST_ADDRESS = 4096
 PART = re.compile("[a-z0-9_-]{1,64}")
 DIGEST_LENGTH = 8
-
-ADDRESS = f"{PREFIX}/live"
 
 router = page_router()
 
@@ -39,11 +40,12 @@ router = page_router()
 class Look:
     """What a look has found: the panels as they are; whether nothing will change any more; or that nobody may look.
 
-    `parts` is None where the page could not be read at the moment.
+    `parts` is None where the page could not be read at the moment, or is not this person's any more (`is_lost`).
     """
 
     parts: Mapping[str, str] | None
     is_over: bool = False
+    is_lost: bool = False
 
 
 @dataclass
@@ -58,6 +60,10 @@ class Streams:
             raise errors.TooManyAtOnce(f"{MOST_OF_ONE} live pages of yours are open already.", retry_after_seconds=10)
         if self.open.total() >= MOST_OF_ALL:
             raise errors.Busy("As many live pages are open as this process serves.", retry_after_seconds=10)
+
+    def find_pause(self) -> float:
+        """Find how many seconds a stream rests between two looks."""
+        return max(LOOK_SECONDS, self.open.total() / MOST_LOOKS_PER_SECOND)
 
     @contextmanager
     def count(self, owner: str) -> Iterator[None]:
@@ -79,7 +85,7 @@ async def stream_page(
 ) -> Response:
     """Stream some panels of a page. Raises: InvalidRequest, Busy, TooManyAtOnce."""
     wanted = parts.split(",")
-    if not of.startswith(f"{PREFIX}/") or of.startswith(ADDRESS) or not of.isprintable():
+    if not of.startswith(f"{PREFIX}/") or of.startswith(LIVE) or not of.isprintable():
         raise errors.invalid_field("of", "is no page of the console")
     if not all(PART.fullmatch(each) for each in wanted):
         raise errors.invalid_field("parts", "are ids of panels, between commas")
@@ -91,7 +97,7 @@ async def stream_page(
 
     async def stream() -> AsyncIterator[bytes]:
         with streams.count(owner):
-            async for event in follow(lambda: look_at(page, of, wanted), wanted, last):
+            async for event in follow(lambda: look_at(page, of, wanted), wanted, last, streams.find_pause):
                 yield event
 
     return EventSourceResponse(stream(), headers={"X-Accel-Buffering": "no"})
@@ -107,15 +113,16 @@ async def look_at(page: Page, address: str, parts: Sequence[str]) -> Look:
         return Look(answered.json(), is_over=OVER_HEADER in answered.headers)
     if is_passing(answered.status_code):
         return Look(None)
-    return Look({}, is_over=True)  # it is not this person's any more, or nobody is signed in
+    return Look(None, is_lost=True)
 
 
 async def follow(
-    look: Callable[[], Awaitable[Look]], parts: Sequence[str], last: str, *, seconds: float = LOOK_SECONDS
+    look: Callable[[], Awaitable[Look]], parts: Sequence[str], last: str, find_pause: Callable[[], float]
 ) -> AsyncIterator[bytes]:
     """Send the panels that change, a heartbeat with each look that has succeeded, and in the end that it is over.
 
-    It ends after a while, too, without saying that it is over: then the browser comes back.
+    Where it is lost, the page must not be taken for one that is as it will stay: it says that it is paused, and how old
+    it is. It ends after a while, too, without saying that it is over: then the browser comes back.
     """
     known = dict(zip(parts, last.split("."), strict=False))
     ends_at = asyncio.get_running_loop().time() + LONGEST_SECONDS
@@ -129,10 +136,10 @@ async def follow(
                     data_str=write_parts(changed), id=".".join(known.get(each, "") for each in parts)
                 )
             yield format_sse_event(event="alive", data_str="")
-        if found.is_over:
-            yield format_sse_event(event="over", data_str="")
+        if found.is_over or found.is_lost:
+            yield format_sse_event(event="over", data_str="lost" if found.is_lost else "")
             return
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(find_pause())
 
 
 def write_parts(parts: Mapping[str, str]) -> str:

@@ -38,7 +38,7 @@ from broker.identity.model import SESSION_MARK
 from broker.work import Role, Work
 
 PREFIX = "/console"
-SIGN_IN = f"{PREFIX}/sign-in"
+SIGN_IN, LIVE = f"{PREFIX}/sign-in", f"{PREFIX}/live"
 SESSION_COOKIE = "broker_session"
 # Which panels of a page a stream asks for, said back with them, and whether none of them will change any more
 # (`frame/live.py`).
@@ -221,7 +221,12 @@ def drop_empty_parameters(request: Request) -> Request:
 
 
 def ask_to_sign_in(request: Request) -> Response:
-    """Send to the sign-in page, which leads back here; a script of a page has the browser go there."""
+    """Send to the sign-in page, which leads back here; a script of a page has the browser go there.
+
+    A stream is refused: nobody is led to one, and its script tries again less and less often.
+    """
+    if request.url.path == LIVE:
+        return Response(status_code=HTTPStatus.UNAUTHORIZED)
     back = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
     address = SIGN_IN if request.method in WRITING else f"{SIGN_IN}?next={quote(back, safe='')}"
     if "HX-Request" in request.headers:

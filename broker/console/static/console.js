@@ -69,7 +69,7 @@
   if (live) {
     let last = Date.now(), seen = last, over = false;
     live.addEventListener("alive", () => { last = Date.now(); });
-    live.addEventListener("over", () => { over = true; });
+    live.addEventListener("over", (event) => { over = !event.detail?.data; });
     document.addEventListener("visibilitychange", () => { seen = Date.now(); });
     setInterval(() => {
       const age = Math.round((Date.now() - last) / 1000);

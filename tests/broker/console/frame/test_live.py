@@ -9,9 +9,9 @@ from fastapi import Request
 
 from broker import errors
 from broker.console.frame.files import link_file
-from broker.console.frame.live import MOST_OF_ONE, Look, Streams, digest, follow, look_at
+from broker.console.frame.live import MOST_OF_ALL, MOST_OF_ONE, Look, Streams, digest, follow, look_at
 from broker.console.frame.page import Page, open_page
-from tests.broker.console.people import sign_in_staff
+from tests.broker.console.people import sign_in_staff, visit
 from tests.broker.factories import Api
 
 PARTS = ("a", "b")
@@ -24,7 +24,7 @@ async def listen(looks: Sequence[Look], last: str = "") -> list[str]:
     async def look() -> Look:
         return next(waiting)
 
-    return [" | ".join(event.decode().split("\n")).strip(" |") async for event in follow(look, PARTS, last, seconds=0)]
+    return [" | ".join(event.decode().split("\n")).strip(" |") async for event in follow(look, PARTS, last, lambda: 0)]
 
 
 def sent_parts(events: Iterable[str]) -> list[list[str]]:
@@ -73,11 +73,25 @@ def test_one_person_has_so_many_streams_and_no_more() -> None:
     assert streams.open == {}
 
 
+def test_where_many_pages_are_followed_each_is_looked_at_less_often_but_before_it_is_called_paused() -> None:
+    streams = Streams()
+    assert streams.find_pause() == 2.0
+    streams.open["key_1"] = MOST_OF_ALL
+    assert 6.0 < streams.find_pause() < 7.0
+
+
+async def test_a_stream_without_a_session_is_refused_and_leads_nowhere(api: Api) -> None:
+    async with visit(api.app) as nobody:
+        for part in (None, "live"):
+            shown = await nobody.open("/console/live", of="/console/ops/pools", parts="map", part=part, expect=401)
+            assert not {"location", "hx-redirect"} & set(shown.response.headers)
+
+
 async def test_a_stream_ends_where_its_page_is_not_this_persons(api: Api) -> None:
     async with sign_in_staff(api, "ops") as person:
         shown = await person.open("/console/live", of="/console/finance/month", parts="main")
         assert shown.response.headers["content-type"].startswith("text/event-stream")
-        assert shown.response.text == "event: alive\ndata: \n\nevent: over\ndata: \n\n"
+        assert shown.response.text == "event: over\ndata: lost\n\n"
 
 
 async def test_what_is_no_page_of_the_console_is_not_followed(api: Api) -> None:
@@ -101,7 +115,7 @@ async def test_what_is_no_page_of_the_console_is_not_followed(api: Api) -> None:
 async def test_a_stream_of_what_has_no_panels_ends_and_reads_nothing_of_it(api: Api, of: str) -> None:
     async with sign_in_staff(api, "ops") as person:
         shown = await person.open("/console/live", of=of, parts="map")
-        assert shown.response.text == "event: alive\ndata: \n\nevent: over\ndata: \n\n"
+        assert shown.response.text == "event: over\ndata: lost\n\n"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +123,7 @@ async def test_a_stream_of_what_has_no_panels_ends_and_reads_nothing_of_it(api: 
     [
         (errors.TooManyAtOnce("Busy."), Look(None)),
         (errors.Busy("Busy."), Look(None)),
-        (errors.NotFound("page", "x"), Look({}, is_over=True)),
+        (errors.NotFound("page", "x"), Look(None, is_lost=True)),
     ],
 )
 async def test_a_look_that_had_no_turn_is_tried_again(
