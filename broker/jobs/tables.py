@@ -43,14 +43,23 @@ class Job(Base):
     `remaining` estimates what is left. `labels` are those that its usage is told apart by.
     `expedited_at`: since when it goes first, since it lost its machine by our doing; until it runs again, or pauses.
     `adapter_id` is what it has made; null again once that adapter is deleted. `changed_in` is the transaction that
-    changed last what the planner reads of it, written by the database; null in jobs of before.
+    changed last what the planner reads of it, written by the database; null in jobs of before. `ended_cost_micros` is
+    the cost of a job that has ended, written by the database, too: unlike the cost it may stand in an index, which what
+    is written at every heartbeat must not.
     """
 
     __tablename__ = "jobs"
     __table_args__ = (
         ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"]),
         CheckConstraint("gpus > 0", name="gpus_positive"),
-        Index("ix_jobs_customer_status", "customer_id", "status", "id"),
+        # Lists of a customer's jobs are counted, searched and put in order by it alone: a row is a page of its own.
+        Index(
+            "ix_jobs_customer_status",
+            "customer_id",
+            "status",
+            "id",
+            postgresql_include=["name", "project_id", "ended_cost_micros"],
+        ),
         Index("ix_jobs_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_jobs_waiting", "queue", "created_at", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_waiting_contract", "contract_id", postgresql_where=text("status = 'queued'")),
@@ -112,6 +121,7 @@ class Job(Base):
     started_at: Mapped[datetime | None] = moment_column(nullable=True)
     finished_at: Mapped[datetime | None] = moment_column(nullable=True)
     changed_in: Mapped[int | None] = mapped_column(index=True)
+    ended_cost_micros: Mapped[int | None]
     created_at: Mapped[datetime] = moment_column()
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, union_all
 
-from broker.jobs.rules.model import JobStatus
+from broker.jobs.rules.model import TERMINAL, JobStatus
 from broker.jobs.tables import Job
 from broker.work import Work
 
@@ -103,8 +103,10 @@ COLUMNS = (
 
 
 async def list_jobs(work: Work, customer_id: str, search: JobSearch) -> JobList:
-    """List one page of a customer's jobs, in two statements, however many there are."""
+    """List one page of a customer's jobs, in two statements, however many there are; where there is none, in one."""
     counts = await count_by_status(work, customer_id, search)
+    if not JobList([], counts, search).total:
+        return JobList([], counts, search)
     ids = _select_ids(customer_id, search).subquery()
     query = _in_order(select(*COLUMNS).join(ids, ids.c.id == Job.id), search.order)
     return JobList([_to_line(*row) for row in await work.session.execute(query)], counts, search)
@@ -149,23 +151,32 @@ def _of_status(customer_id: str, status: JobStatus) -> Select[Any]:
 
 def _select_ids(customer_id: str, search: JobSearch) -> Select[Any]:
     """Select the ids of one page: each status by itself, as the index has them, and the first of all of these."""
-    most = search.page_size
-    offset = min(MOST_OFFSET, (search.page - 1) * most)
-    if search.order == JobOrder.COST:
-        own = select(Job.id).where(Job.customer_id == customer_id)
-        if search.status is not None:
-            own = own.where(Job.status == search.status.value)
-        return _in_order(own.where(*_list_conditions(search)), search.order).limit(most).offset(offset)
+    offset = min(MOST_OFFSET, (search.page - 1) * search.page_size)
     wanted = [search.status] if search.status is not None else list(JobStatus)
     parts = [
-        _in_order(_of_status(customer_id, status).where(*_list_conditions(search)), search.order)
-        .limit(offset + most)
+        select(Job.id.label("id"), _find_cost(status).label("cost"))
+        .where(Job.customer_id == customer_id, Job.status == status.value, *_list_conditions(search))
+        .order_by(*_find_keys(search.order, Job.id, _find_cost(status)))
+        .limit(offset + search.page_size)
         .subquery()
         for status in wanted
     ]
-    ids = union_all(*(select(part.c.id) for part in parts)).subquery()
-    key = ids.c.id.asc() if search.order == JobOrder.OLDEST else ids.c.id.desc()
-    return select(ids.c.id).order_by(key).limit(most).offset(offset)
+    ids = union_all(*(select(part.c.id, part.c.cost) for part in parts)).subquery()
+    first = select(ids.c.id).order_by(*_find_keys(search.order, ids.c.id, ids.c.cost))
+    return first.limit(search.page_size).offset(offset)
+
+
+def _find_cost(status: JobStatus) -> ColumnElement[Any]:
+    """Find where the cost of jobs in a status is read: of those that have ended it stands in the index."""
+    return Job.ended_cost_micros.expression if status in TERMINAL else Job.cost_micros.expression
+
+
+def _find_keys(
+    order: JobOrder, job_id: ColumnElement[Any] | Any, cost: ColumnElement[Any] | Any
+) -> list[ColumnElement[Any]]:
+    if order == JobOrder.COST:
+        return [cost.desc(), job_id.desc()]
+    return [job_id.asc() if order == JobOrder.OLDEST else job_id.desc()]
 
 
 def _list_conditions(search: JobSearch) -> list[ColumnElement[bool]]:
@@ -180,9 +191,7 @@ def _list_conditions(search: JobSearch) -> list[ColumnElement[bool]]:
 
 
 def _in_order(query: Select[Any], order: JobOrder) -> Select[Any]:
-    if order == JobOrder.COST:
-        return query.order_by(Job.cost_micros.desc(), Job.id.desc())
-    return query.order_by(Job.id.asc() if order == JobOrder.OLDEST else Job.id.desc())
+    return query.order_by(*_find_keys(order, Job.id, Job.cost_micros))
 
 
 def _to_line(job_id: str, name: str | None, status: str, *rest: Any) -> JobLine:

@@ -1,13 +1,16 @@
 """A customer's jobs as a list: found, counted and paged by the database, and nobody else's."""
 
 from fastapi import FastAPI
+from sqlalchemy import update
 
 from broker.jobs.reading.course import list_samples, read_log, read_time_to_start
 from broker.jobs.reading.job_list import JobOrder, JobSearch, count_by_status, list_active, list_jobs, list_needing
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.service import get_job
+from broker.jobs.tables import Job
 from broker.system import System
 from tests.broker.factories import Api, customer_api, make_ready_customer, submit_job
+from tests.broker.http.test_paging import counted
 from tests.broker.worker_calls import dispatched_worker
 
 
@@ -35,6 +38,33 @@ async def test_jobs_are_found_counted_and_paged(api: Api, app: FastAPI, system: 
         assert await count_by_status(work, mine.id) == {JobStatus.QUEUED: 2, JobStatus.CANCELLED: 1}
         assert [line.id for line in await list_active(work, mine.id)] == [ids[2], ids[0]]
         assert await list_needing(work, mine.id, since=work.now) == []
+
+
+async def test_the_dearest_come_first_whether_they_have_ended_or_not(api: Api, system: System) -> None:
+    mine = await make_ready_customer(api)
+    async with customer_api(api, mine.id) as own:
+        ids = [(await submit_job(own, mine.dataset["id"], name=f"tone {n}"))["id"] for n in range(4)]
+        for ended in ids[:2]:
+            await own.post(f"/jobs/{ended}/cancel")
+    dearest = [ids[0], ids[3], ids[1], ids[2]]
+    async with system.work() as work:
+        for cost, job_id in zip((10**18, 10**17, 3, 3), (ids[0], ids[3], ids[2], ids[1]), strict=True):
+            await work.session.execute(update(Job).where(Job.id == job_id).values(cost_micros=cost))
+        await work.session.execute(update(Job).where(Job.id == ids[1]).values(cost_micros=4))  # corrected afterwards
+        found = await list_jobs(work, mine.id, JobSearch(order=JobOrder.COST))
+        assert [line.id for line in found.lines] == dearest
+        second = await list_jobs(work, mine.id, JobSearch(order=JobOrder.COST, page=2, page_size=3))
+        assert [line.id for line in second.lines] == dearest[3:]
+        ended = await list_jobs(work, mine.id, JobSearch(order=JobOrder.COST, status=JobStatus.CANCELLED))
+        assert [line.id for line in ended.lines] == [ids[0], ids[1]]
+
+
+async def test_what_nobody_named_is_looked_for_once(api: Api, system: System) -> None:
+    mine = await make_ready_customer(api)
+    async with system.work() as work:
+        with counted(system) as statements:
+            found = await list_jobs(work, mine.id, JobSearch(words="no such tone"))
+        assert (found.total, found.lines, len(statements)) == (0, [], 1)
 
 
 async def test_a_jobs_course_is_told_by_its_events(api: Api, app: FastAPI, system: System) -> None:
