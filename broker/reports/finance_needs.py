@@ -23,6 +23,7 @@ from broker.work import Work
 from pricing.money import Money
 
 LISTED = 20
+STANDS = Dispute.status.in_([each.value for each in STANDING])
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class StandingDispute:
 
 @dataclass(frozen=True)
 class FinanceNeeds:
-    """What waits for finance. `proposals` and `disputes` are the oldest of their kind."""
+    """What waits for finance. `proposals` and `disputes` are the oldest of their kind, their counts are of all."""
 
     unmatched: ReceiptSums
     overdue: Sums
@@ -62,6 +63,8 @@ class FinanceNeeds:
     fapiao: Sums
     proposals: Sequence[WaitingProposal]
     disputes: Sequence[StandingDispute]
+    proposals_count: int
+    disputes_count: int
 
 
 async def read_needs(work: Work) -> FinanceNeeds:
@@ -80,6 +83,8 @@ async def read_needs(work: Work) -> FinanceNeeds:
         fapiao=await _sum(work, Fapiao.amount_micros, Fapiao.status == FapiaoStatus.REQUESTED.value),
         proposals=await _list_proposals(work),
         disputes=await _list_disputes(work),
+        proposals_count=await _count(work, *_list_proposed(work)),
+        disputes_count=await _count(work, STANDS),
     )
 
 
@@ -89,11 +94,19 @@ async def _sum(work: Work, amount: InstrumentedAttribute[int], condition: Column
     return Sums(count, Money(int(micros)))
 
 
+async def _count(work: Work, *conditions: ColumnElement[bool]) -> int:
+    return (await work.session.execute(select(func.count()).where(*conditions))).scalar_one()
+
+
+def _list_proposed(work: Work) -> list[ColumnElement[bool]]:
+    return [Approval.status == ApprovalStatus.PROPOSED.value, Approval.expires_at > work.now]
+
+
 async def _list_proposals(work: Work) -> list[WaitingProposal]:
     query = (
         select(Approval, Customer.name)
         .join(Customer, Customer.id == Approval.customer_id)
-        .where(Approval.status == ApprovalStatus.PROPOSED.value, Approval.expires_at > work.now)
+        .where(*_list_proposed(work))
         .order_by(Approval.id)
         .limit(LISTED)
     )
@@ -105,7 +118,7 @@ async def _list_disputes(work: Work) -> list[StandingDispute]:
         select(Dispute, Customer.name, Invoice.number)
         .join(Customer, Customer.id == Dispute.customer_id)
         .join(Invoice, Invoice.id == Dispute.invoice_id)
-        .where(Dispute.status.in_([each.value for each in STANDING]))
+        .where(STANDS)
         .order_by(Dispute.id)
         .limit(LISTED)
     )

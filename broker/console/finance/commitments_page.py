@@ -14,7 +14,6 @@ from broker.console.finance.commitments_view import (
     GRANT_KINDS,
     ORDER_COLUMNS,
     PLANS,
-    SHOWN,
     CommitmentsView,
     GrantsView,
     expect_true_up,
@@ -66,7 +65,7 @@ async def _read_contracts(work: Work, *, report: CommitmentsReport, contract_id:
     chosen = next((row for row in rows if row.terms.id == contract_id), rows[0] if rows else None)
     trace = None if chosen is None else (await read_traces(work, [chosen]))[chosen.terms.id]
     chart = None if trace is None else place_burn_down(trace)
-    view = CommitmentsView(rows[:SHOWN], len(rows), chosen, trace, chart)
+    view = CommitmentsView(rows, chosen, trace, chart)
     return Panel.of(view, work.now, shown=len(rows), is_filtered=False)
 
 

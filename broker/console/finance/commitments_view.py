@@ -46,22 +46,32 @@ SHOWN = 200
 
 @dataclass(frozen=True)
 class CommitmentsView:
-    """The contracts with a commitment, those that will be short first; `chosen` is the one that is drawn."""
+    """The contracts with a commitment, those that will be short first; `chosen` is the one that is drawn.
 
-    rows: Sequence[CommitmentRow]
-    count: int
+    The sums and the count are of all, `rows` those that are shown.
+    """
+
+    every: Sequence[CommitmentRow]
     chosen: CommitmentRow | None
     trace: BurnDownTrace | None
     chart: BurnDownChart | None
 
     @property
+    def rows(self) -> Sequence[CommitmentRow]:
+        return self.every[:SHOWN]
+
+    @property
+    def count(self) -> int:
+        return len(self.every)
+
+    @property
     def used(self) -> Fraction | None:
-        committed = sum(row.commitment.attained.committed for row in self.rows)
-        return Fraction(sum(row.commitment.attained.used for row in self.rows), committed) if committed else None
+        committed = sum(row.commitment.attained.committed for row in self.every)
+        return Fraction(sum(row.commitment.attained.used for row in self.every), committed) if committed else None
 
     @property
     def expected_true_up(self) -> Money:
-        return sum((expect_true_up(row) for row in self.rows), Money.zero())
+        return sum((expect_true_up(row) for row in self.every), Money.zero())
 
 
 @dataclass(frozen=True)

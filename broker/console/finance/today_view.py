@@ -43,7 +43,6 @@ class TodayView:
 def list_needs(needs: FinanceNeeds, closing: ClosingView, last: LastReconciled | None) -> list[Need]:
     """List what there is any of, what is pressing first."""
     differences = 0 if last is None else last.differences
-    proposals, disputes = len(needs.proposals), len(needs.disputes)
     found = [
         Need(N_("differences from usage to payments"), differences, None, "/console/finance/reconciliation", True),
         Need(
@@ -66,8 +65,8 @@ def list_needs(needs: FinanceNeeds, closing: ClosingView, last: LastReconciled |
             None,
             f"/console/finance/closing?month={closing.month}",
         ),
-        Need(N_("proposals wait for another person"), proposals, None, "#approvals"),
-        Need(N_("disputes stand"), disputes, None, "#disputes"),
+        Need(N_("proposals wait for another person"), needs.proposals_count, None, "#approvals"),
+        Need(N_("disputes stand"), needs.disputes_count, None, "#disputes"),
         Need(
             N_("invoices are drafts"),
             needs.drafts.count,

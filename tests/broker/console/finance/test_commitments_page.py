@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.console.finance import commitments_view
 from broker.console.finance.burn_down_chart import place_burn_down
 from broker.console.finance.waterfall import place_waterfall
 from broker.reports.commitments.trace import BurnDownTrace, Point
@@ -27,7 +28,9 @@ async def test_nobody_has_committed_to_anything(api: Api) -> None:
         assert (await finance.open(COMMITMENTS, days="30")).state_of("grants") == "none_match"
 
 
-async def test_a_commitment_is_drawn_with_its_range_of_days(api: Api, system: System, clock: ManualClock) -> None:
+async def test_a_commitment_is_drawn_with_its_range_of_days(
+    api: Api, system: System, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepaid = await make_ready_customer(api, plan="prepaid", overage="contract", contract_number="HT-9")
     await make_ready_customer(api, plan="long_term", committed_gpu_hours=2000)
     for hours in (20, 30, 40):
@@ -39,6 +42,11 @@ async def test_a_commitment_is_drawn_with_its_range_of_days(api: Api, system: Sy
         assert len(shown.tree.css("#contracts svg polygon.band")) == 1
         assert len(shown.tree.css("#contracts svg polyline")) == 3
         assert len(shown.words_of("#contracts table.rows tbody tr")) == 2
+        with monkeypatch.context() as fewer:
+            fewer.setattr(commitments_view, "SHOWN", 1)
+            short = await finance.open(COMMITMENTS, contract_id=prepaid.contract["id"])
+        assert len(short.words_of("#contracts table.rows tbody tr")) == 1
+        assert short.words_of("#contracts .figure") == shown.words_of("#contracts .figure"), "sums are of all"
         csv = await finance.open(shown.attributes("#contracts .files a", "href")[0])
         assert "410.0000" in csv.response.text
 

@@ -1,6 +1,9 @@
 """Finance's home: what needs it, and what two people decide."""
 
+import pytest
+
 from broker.config import Settings
+from broker.reports import finance_needs
 from broker.system import System
 from tests.broker.billing.invoicing import bill_ten_hours
 from tests.broker.conftest import ManualClock
@@ -21,7 +24,7 @@ async def test_an_empty_house_has_one_thing_to_do(api: Api) -> None:
 
 
 async def test_what_needs_finance_is_told_with_what_it_comes_to(
-    api: Api, system: System, clock: ManualClock, settings: Settings
+    api: Api, system: System, clock: ManualClock, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.approval_credit_note = 5
     _customer, invoice = await bill_ten_hours(api, system, clock)
@@ -37,6 +40,11 @@ async def test_what_needs_finance_is_told_with_what_it_comes_to(
         assert told[:2] == ["1 invoices are overdue · ¥68.00", "1 receipts are matched to nobody · ¥12.50"]
         assert {"1 proposals wait for another person", "1 disputes stand"} <= set(told)
         assert len(statements) < 25
+        with monkeypatch.context() as fewer:
+            fewer.setattr(finance_needs, "LISTED", 0)
+            short = await finance.open(PAGE)
+            assert short.words_of("#needs li") == told, "counts are of all, however few are listed"
+            assert "0 of 1" in short.find("#approvals + table + p")
         refused = await finance.send(f"{PAGE}/reject", {"reason": ""}, of=shown, form="form[id^=reject]", expect=422)
         assert refused.words_of(".problem")
         await finance.send(f"{PAGE}/approve", {}, of=shown, form="form[id^=approve]")
