@@ -1,7 +1,7 @@
-"""Lists of a customer's jobs are read off an index alone: it has the name, the project and what a job has cost in the end.
+"""Lists of a customer's jobs are read off an index alone: it has the name, the project and what a job cost in the end.
 
-A job is a row of thousands of bytes, and there are as many as a customer has ever submitted. Its cost is written at every
-heartbeat, which would have to write to each index then; what it was at the end is written once, and by the database.
+A job is a row of thousands of bytes, and there are as many as a customer has ever submitted. Its cost is written at
+every heartbeat, which would have to write to each index then; what it was at the end is written once, by the database.
 """
 
 import sqlalchemy as sa
