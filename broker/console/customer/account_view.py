@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -26,26 +27,33 @@ ARREARS_WORDS = {
 
 @dataclass(frozen=True)
 class SpendShown:
-    """The spend of the last days: its chart, whose last bar is today, its rows, its sum, and the money a day."""
+    """The spend of the last days: its chart, whose last bar is today, its rows, its sum, and the money a day.
+
+    `pace_days` are the days over which that is: fewer than are shown where the contract has begun since.
+    """
 
     bars: Bars
     days: Sequence[DaySpend]
     total: Money
     a_day: Money
+    pace_days: int
 
 
-def show_spend(days: Sequence[DaySpend]) -> SpendShown:
-    """Show spend by day."""
+def show_spend(days: Sequence[DaySpend], begun_on: date | None = None) -> SpendShown:
+    """Show spend by day; what began on one of the days has had a pace since then alone."""
+    pace_days = max(1, sum(begun_on is None or each.day >= begun_on for each in days))
     total = sum((each.total for each in days), Money.zero())
     values: list[tuple[str, Exact]] = [
         (each.day.strftime("%m-%d"), Fraction(each.total.micros, MICROS_PER_UNIT)) for each in days
     ]
-    return SpendShown(place_bars(values, _write_yuan), days, total, Money(total.micros // max(1, len(days))))
+    return SpendShown(place_bars(values, _write_yuan), days, total, Money(total.micros // pace_days), pace_days)
 
 
 def _write_yuan(amount: Exact) -> str:
     value = Fraction(amount)
-    return f"¥{value.numerator // value.denominator:,}" if value.denominator == 1 else f"¥{float(value):,.2f}"
+    if value.denominator == 1:
+        return f"¥{value.numerator:,}"
+    return f"¥{Money.from_exact(value).to_decimal():,f}"
 
 
 def compute_days_left(available: Money, a_day: Money) -> Decimal | None:

@@ -157,7 +157,8 @@ def _choose(own: Sequence[ContractTerms], contract_id: str | None, now: datetime
 async def _read_overview(work: Work, chosen: ContractTerms | None, asked: Asked) -> OverviewShown:
     assert chosen is not None
     overview = await read_account_overview(work, chosen.id)
-    spend = show_spend(await read_spend(work, [chosen.id], days=PACE_DAYS, time_zone=chosen.time_zone))
+    days = await read_spend(work, [chosen.id], days=PACE_DAYS, time_zone=chosen.time_zone)
+    spend = show_spend(days, local_day(chosen.starts_at, chosen.time_zone))
     return OverviewShown(
         overview=overview,
         spend=spend,
@@ -312,12 +313,16 @@ async def _refuse(page: Page, tab: Tab, form: Any, problem: Problem) -> HTMLResp
 
 
 @router.get("/spend.csv")
-async def download_spend(page: CustomerPage) -> Response:
-    """Download the spend of the last 30 days, day by day, of all contracts."""
+async def download_spend(
+    page: CustomerPage, contract_id: Annotated[str | None, Query(max_length=64)] = None
+) -> Response:
+    """Download the spend of the last 30 days, day by day, of all contracts, or of one on the days of its time zone."""
     work = await page.begin()
     own = await _list_contracts(work)
-    zone = work.settings.time_zone
-    days = await read_spend(work, [each.id for each in own], days=PACE_DAYS, time_zone=zone)
+    chosen = None if contract_id is None else _choose(own, contract_id, work.now)
+    zone = work.settings.time_zone if chosen is None else chosen.time_zone
+    wanted = [each.id for each in own] if chosen is None else [chosen.id]
+    days = await read_spend(work, wanted, days=PACE_DAYS, time_zone=zone)
     rows = [
         {
             "day": each.day.isoformat(),

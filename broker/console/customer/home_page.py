@@ -8,6 +8,7 @@ from decimal import Decimal
 from fastapi.responses import HTMLResponse
 
 from broker.capacity.announcements import list_notices_for
+from broker.clock import local_day
 from broker.console.customer.account_view import (
     PACE_DAYS,
     Alert,
@@ -78,7 +79,7 @@ async def _read_money(work: Work, customer_id: str) -> Panel[Money30]:
     accounts, alerts = list[AccountShown](), list[Alert]()
     for terms in in_force:
         overview = await read_account_overview(work, terms.id)
-        own = show_spend(days[terms.id])
+        own = show_spend(days[terms.id], local_day(terms.starts_at, zone))
         shown = AccountShown(overview, compute_days_left(overview.available, own.a_day))
         accounts.append(shown)
         alerts += list_account_alerts(overview, shown.days_left)

@@ -163,7 +163,7 @@ async def _read_fapiao(work: Work, *, customer_id: str) -> Panel[object]:
 async def change_contract(page: FinancePage, customer_id: str, contract_id: str) -> Response:
     """Show what a change of terms replaces and costs; sent again with the word of that preview, it is made."""
     form = await page.read_form()
-    body, word = read_change(form), form.get("preview")
+    body, word = read_change(form, page.caller.services.settings.time_zone), form.get("preview")
     path = f"/v1/contracts/{contract_id}/amendments"
     if word:
         answer = await page.ask("POST", path, {**body, "preview": word}, key=form.key)

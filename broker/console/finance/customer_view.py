@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from broker.clock import local_day
 from broker.console.frame.forms import Submitted
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
@@ -91,9 +92,9 @@ def find_moment(day: date | None, now: datetime, time_zone: str) -> datetime:
     """Find the moment of a balance: the end of a day in the time zone of the house, or now."""
     if day is None:
         return now
-    zone = ZoneInfo(time_zone)
-    end = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(days=1) - timedelta(microseconds=1)
-    return min(end, now)
+    if day >= local_day(now, time_zone):
+        return now
+    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone)) - timedelta(microseconds=1)
 
 
 def find_state(terms: ContractTerms, now: datetime) -> str:
@@ -114,16 +115,24 @@ def choose_contract(signed: Sequence[ContractTerms], asked: str | None, now: dat
     return (in_force or signed)[-1]
 
 
-def read_change(form: Submitted) -> dict[str, Any]:
-    """Read what a form wants changed: what is filled in."""
+def read_change(form: Submitted, time_zone: str) -> dict[str, Any]:
+    """Read what a form wants changed: what is filled in; a day begins in the time zone of the house, as on pages."""
     body: dict[str, Any] = dict(form.given(*CHANGED))
     for name in WHOLE:
         if form.get(name):
             body[name] = int(form.get(name)) if form.get(name).isdigit() else form.get(name)
     for name in ("ends_at", "effective_at"):
         if name in body and "T" not in body[name]:
-            body[name] = f"{body[name]}T00:00:00+08:00"
+            body[name] = _begin_day(body[name], time_zone)
     return body
+
+
+def _begin_day(day: str, time_zone: str) -> str:
+    """Write the moment at which a day begins; what is no day is left to the API to refuse."""
+    try:
+        return datetime.combine(date.fromisoformat(day), time(), ZoneInfo(time_zone)).isoformat()
+    except ValueError:
+        return day
 
 
 def show_preview(told: Mapping[str, Any]) -> ChangePreview:

@@ -41,14 +41,17 @@ class Bars:
 
 
 def place_bars(values: Sequence[tuple[str, Exact]], write: Callable[[Exact], str]) -> Bars:
-    """Place bars side by side from nought up to a round number; `write` says an amount as a person reads it."""
+    """Place bars side by side from nought up to a round number; `write` says an amount as a person reads it.
+
+    What is less than nought, since more was taken back than came, has no height: it is told, and stands in the table.
+    """
     top = round_up(max([Fraction(value) for _label, value in values], default=Fraction(0)))
     depth = HEIGHT - BOTTOM - TOP
     step = (WIDTH - LEFT) / max(1, len(values))
     every = -(-len(values) // MOST_LABELS) if values else 1
     bars = []
     for place, (label, value) in enumerate(values):
-        height = float(Fraction(value) / top) * depth
+        height = float(max(Fraction(0), Fraction(value)) / top) * depth
         x, y = round(LEFT + place * step + step * 0.15, 2), round(TOP + depth - height, 2)
         bars.append(Bar(x, y, round(step * 0.7, 2), round(height, 2), label, write(value), place % every == 0))
     parts = count_parts(top)

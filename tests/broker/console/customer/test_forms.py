@@ -114,3 +114,7 @@ async def test_another_month_of_a_budget_and_a_day_of_before_are_told(api: Api) 
         assert "Free hours on 2026-11-05" in then.find("#settled")
         future = await person.open(BILLING, tab="overview", as_of="2027-11-05")
         assert "Free hours on 2026-11-10" in future.find("#settled"), "no day is told that is still to come"
+        (own,) = then.attributes("#spend figcaption a", "href")
+        assert own.endswith(f"?contract_id={customer.contract['id']}"), "the file is of what the chart is of"
+        assert len((await person.http.get(own)).text.splitlines()) == 31
+        assert (await person.http.get(own.replace("con_", "con_0"))).status_code == 404
