@@ -43,9 +43,11 @@ from broker.fapiao import service as fapiao
 from broker.http.csv_table import MEDIA_TYPE, write_table
 from broker.ledger.grants.coverage import read_coverage
 from broker.ledger.grants.grant_balances import list_draws, read_grant_balances
+from broker.ledger.limits.budgets import read_taken
+from broker.ledger.rating.usage import has_many_lines
 from broker.ledger.reading.account_overview import read_account_overview
 from broker.ledger.reading.balance import Balance, read_contract_balance
-from broker.ledger.reading.history import read_contract_balance_at, read_invoiced_at
+from broker.ledger.reading.history import read_contract_balance_at
 from broker.ledger.reading.spend import read_spend
 from broker.ledger.reading.statement import read_statement
 from broker.notices.contacts import select_contacts
@@ -69,6 +71,8 @@ TABS: tuple[tuple[Tab, str], ...] = (
 )
 PAGE = 20
 MOST_ALERTS = 12
+# The lines of a month of more than these are not composed for a page: that takes seconds.
+MOST_LINES = 2000
 
 
 @dataclass(frozen=True)
@@ -194,8 +198,11 @@ async def _read_bills(work: Work, chosen: ContractTerms | None, asked: Asked) ->
     assert chosen is not None
     query = billing.select_invoices(customer_id=work.actor.customer_id, contract_id=chosen.id)
     rows, after = await fetch_newest(work, query, limit=PAGE, cursor=asked.cursor)
+    month = chosen.billing_month(work.now)
+    if await has_many_lines(work, chosen.id, month, most=MOST_LINES):
+        return BillsShown(rows, after, month, None, (await read_taken(work, chosen.id)).sum_asked(month))
     (upcoming,) = await list_upcoming(work, [chosen.id])
-    return BillsShown(rows, after, upcoming, sum_lines(upcoming.lines))
+    return BillsShown(rows, after, month, upcoming, sum_lines(upcoming.lines))
 
 
 async def _read_fapiao(work: Work, asked: Asked) -> FapiaoShown:
@@ -231,7 +238,7 @@ async def _preview_change(work: Work, chosen: ContractTerms, plan: PlanName, hou
 async def _read_budgets(work: Work, chosen: ContractTerms | None) -> BudgetsShown:
     assert chosen is not None
     balance = await read_contract_balance(work, chosen.id)
-    used = await read_invoiced_at(work, chosen.id, work.now, balance.month)
+    used = (await read_taken(work, chosen.id)).sum_asked(balance.month)
     events = select_contract_events(chosen.id, ContractEventKind.BUDGET_USED)
     alerts, _after = await fetch_newest(work, events, limit=MOST_ALERTS)
     try:

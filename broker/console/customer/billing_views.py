@@ -70,10 +70,15 @@ class GrantsShown:
 
 @dataclass(frozen=True)
 class BillsShown:
-    """账单: the invoices, and what the month under way comes to by now."""
+    """账单: the invoices, and what the month under way comes to by now.
+
+    `upcoming` is None in a month of very many jobs: what it comes to is its usage then, without tax or what the
+    contract's terms add.
+    """
 
     invoices: Sequence[Any]
     next_cursor: str | None
+    month: str
     upcoming: UpcomingInvoice | None
     upcoming_total: Money
 

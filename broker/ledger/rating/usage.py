@@ -8,7 +8,7 @@ from fractions import Fraction
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import func, select, union
+from sqlalchemy import func, literal, select, union
 
 from broker.ledger.books.causes import Cause
 from broker.ledger.tables import Capture, LineTotal, RateCorrection, SegmentTotal
@@ -62,6 +62,12 @@ async def list_captured_usage(
         query = query.where(is_one_of(LineTotal.contract_id, contract_ids))
     rows = await work.session.execute(query.with_only_columns(*LineTotal.__table__.columns))
     return _share_by_segment((row, row.leads, None) for row in rows)
+
+
+async def has_many_lines(work: Work, contract_id: str, month: str, *, most: int) -> bool:
+    """Tell whether a contract's month has more lines than this, without counting them all."""
+    lines = select(literal(1)).where(LineTotal.contract_id == contract_id, LineTotal.month == month).limit(most + 1)
+    return int(await work.session.scalar(select(func.count()).select_from(lines.subquery())) or 0) > most
 
 
 async def list_corrections(

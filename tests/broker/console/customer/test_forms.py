@@ -3,9 +3,15 @@
 import io
 import zipfile
 
+import pytest
+
+from broker.console.customer import billing_page
+from broker.system import System
+from tests.broker.billing.invoicing import use
 from tests.broker.console.people import Person, Shown, sign_in_customer
 from tests.broker.factories import Api, make_ready_customer
 from tests.broker.picture_files import draw_picture
+from tests.broker.running_jobs import HOUR
 
 BILLING = "/console/billing"
 
@@ -104,6 +110,22 @@ async def test_a_key_is_shown_once_and_replaced(api: Api) -> None:
         await person.send(action, {}, of=listed, form=f"form[action='{action}']")
         async with Api.connect(api.app, key) as own:
             await own.get("/whoami", expect=401)
+
+
+async def test_a_month_of_very_many_jobs_is_told_by_its_usage(
+    api: Api, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await make_ready_customer(api, monthly_budget="100.00", tax_mode="on_top", tax_rate="0.06")
+    await use(system, customer, 10 * HOUR)
+    async with sign_in_customer(api, customer.id) as person:
+        whole = await person.open(BILLING, tab="bills")
+        monkeypatch.setattr(billing_page, "MOST_LINES", 0)
+        usage = await person.open(BILLING, tab="bills")
+        assert "¥72.08" in whole.find("#upcoming")
+        assert "¥68.00" in usage.find("#upcoming"), "before tax"
+        budget = (await person.open(BILLING, tab="budgets")).find("#budget")
+        assert "Used ¥68.00" in budget
+        assert "Left ¥32.00" in budget
 
 
 async def test_another_month_of_a_budget_and_a_day_of_before_are_told(api: Api) -> None:
