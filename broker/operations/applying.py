@@ -12,12 +12,13 @@ from broker.scheduling import simulations, tuning
 from broker.scheduling.cycle.live import CYCLE_LOCK
 from broker.scheduling.cycle.outlook import Effects
 from broker.scheduling.proposed_settings import Setting, read_proposed_settings
-from broker.scheduling.settings import list_differences, read_settings
+from broker.scheduling.settings import Settings, list_differences, read_settings
 from broker.work import Change, Work
 
 SIMULATION = "simulation"
 # What was replayed longer ago says little of the line that there is now.
 FRESH_FOR = timedelta(minutes=30)
+MOST_NAMED = 5
 By = Mapping[str, Mapping[str, Any]]
 
 
@@ -46,6 +47,7 @@ async def apply_simulation(work: Work, simulation_id: str, reason: str) -> Appli
     await require_fresh(work, row)
     applied = Applied(Change(SIMULATION, row.id, {}, {}))
     await put(work, wanted, reason, applied)
+    require_untouched(row.settings or {}, work.changes)
     applied.change = note_applied(work, row.id)
     return applied
 
@@ -60,16 +62,30 @@ async def require_fresh(work: Work, row: simulations.QueueSimulation) -> None:
             errors=[errors.FieldError("ends_at", f"is {minutes} minutes ago; {most} at most")],
         )
     now = await read_settings(work, row.proposal.get("contracts", {}).keys())
-    changed = list_differences(row.settings or {}, now)
+    _refuse_changed(list_differences(row.settings or {}, now))
+
+
+def require_untouched(settings: Settings, changes: Sequence[Change]) -> None:
+    """Require that what was put was as it had been simulated, now that it is locked: no one came between. Pure.
+
+    Raises: StaleSimulation.
+    """
+    touched = {}
+    for change in changes:
+        simulated = settings.get(KINDS[change.kind], {}).get(change.object_id, {})
+        for name, value in change.before.items():
+            if simulated.get(name) != value:
+                touched[f"{KINDS[change.kind]}.{change.object_id}.{name}"] = value
+    _refuse_changed(touched)
+
+
+def _refuse_changed(changed: Mapping[str, Any]) -> None:
     if changed:
         told = ", ".join(f"{name} is {value!r} by now" for name, value in list(changed.items())[:MOST_NAMED])
         raise errors.StaleSimulation(
             f"Settings were changed since it was asked for: {told}. Simulate the proposal again.",
             errors=[errors.FieldError(name, f"is {value!r} by now") for name, value in changed.items()],
         )
-
-
-MOST_NAMED = 5
 
 
 async def put(work: Work, wanted: Sequence[Setting], reason: str, applied: Applied) -> None:

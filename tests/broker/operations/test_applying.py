@@ -1,11 +1,14 @@
 """What was simulated is applied as one decision with a reason, unless something changed since; and undone as one."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from broker.errors import InvalidRequest
+from broker.processes.boot import DatabaseUrls
 from broker.scheduling.cycle.live import run_cycle
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.proposed_settings import Setting, read_proposed_settings
@@ -76,6 +79,19 @@ async def test_what_was_changed_since_or_is_too_long_ago_is_refused_with_what_it
     late = await api.post(f"/queues/simulations/{simulation_id}/apply", FOR_A_REASON, expect=409)
     assert late["errors"] == [{"field": "ends_at", "message": "is 31 minutes ago; 30 at most"}]
     assert (await api.get("/queues/standard"))["weight"] == 100
+
+
+async def test_what_is_changed_in_the_moment_between_the_look_and_the_lock_is_not_overwritten(
+    api: Api, system: System, clock: Any, urls: DatabaseUrls
+) -> None:
+    simulation_id, _contract = await simulate(api, system, clock, {"queues": {"standard": {"weight": 200}}})
+    with psycopg.connect(urls.owner or "") as other:
+        other.execute("UPDATE queues SET weight = 300 WHERE name = 'standard'")
+        applying = asyncio.create_task(api.post(f"/queues/simulations/{simulation_id}/apply", FOR_A_REASON, expect=409))
+        await asyncio.sleep(0.3)  # it has looked, and waits for the queue's lock
+        other.commit()
+    assert (await applying)["errors"] == [{"field": "queues.standard.weight", "message": "is 300 by now"}]
+    assert (await api.get("/queues/standard"))["weight"] == 300
 
 
 async def test_the_drawing_has_each_job_before_and_after_and_what_cannot_be_set_is_refused_by_its_field(
