@@ -10,8 +10,11 @@ from fastapi import Request
 from broker import errors
 from broker.console.frame.files import link_file
 from broker.console.frame.live import MOST_OF_ALL, MOST_OF_ONE, Look, Streams, digest, follow, look_at
-from broker.console.frame.page import Page, open_page
-from tests.broker.console.people import sign_in_staff, visit
+from broker.console.frame.page import PARTS_HEADER, Page, open_page
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.console.ops.floor import make_floor
+from tests.broker.console.people import Person, sign_in_staff, visit
 from tests.broker.factories import Api
 
 PARTS = ("a", "b")
@@ -141,3 +144,23 @@ async def test_a_look_that_had_no_turn_is_tried_again(
             page = await open_page(request, stack)
         monkeypatch.setattr(Page, "begin", refuse)
         assert await look_at(page, "/console/ops/pools", ["map"]) == look
+
+
+LIVE_PANELS = {"home": "needs", "pools": "map", "agents": "agents", "queues": "queues", "shares": "standings"}
+
+
+async def test_a_panel_in_which_nothing_has_changed_is_not_sent_again(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    await make_floor(api, system, clock)
+    clock.advance(hours=3, seconds=10)  # who waits or was last heard of is told in hours then
+    async with sign_in_staff(api, "ops") as person:
+        for page, part in LIVE_PANELS.items():
+            first, later = [await _look(person, page, part, clock) for _ in range(2)]
+            assert first == later, page
+
+
+async def _look(person: Person, page: str, part: str, clock: ManualClock) -> str:
+    clock.advance(seconds=2)
+    response = await person.http.get(f"/console/ops/{page}", headers={PARTS_HEADER: part})
+    return str(response.json()[part])
