@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
+from weakref import WeakValueDictionary
 
 from fastapi import Header, Query, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -21,6 +22,7 @@ from markupsafe import Markup
 from broker import errors
 from broker.console.frame.api import open_client
 from broker.console.frame.page import LIVE, OVER_HEADER, PARTS_HEADER, PREFIX, AnyPage, Page, is_passing, page_router
+from broker.http.shares import STAFF_SHARE
 
 LOOK_SECONDS = 2.0
 # A look costs as much as the page: where many are followed, each is looked at less often, but before it is called
@@ -53,6 +55,8 @@ class Streams:
     """The streams that this process serves, by whom they are for."""
 
     open: Counter[str] = field(default_factory=Counter)
+    # One look at a time for a tenant, and for all of staff: pages that are asked for find a connection, too.
+    turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def require_room(self, owner: str) -> None:
         """Refuse another stream where too many are open. Raises: Busy, TooManyAtOnce."""
@@ -60,6 +64,10 @@ class Streams:
             raise errors.TooManyAtOnce(f"{MOST_OF_ONE} live pages of yours are open already.", retry_after_seconds=10)
         if self.open.total() >= MOST_OF_ALL:
             raise errors.Busy("As many live pages are open as this process serves.", retry_after_seconds=10)
+
+    def find_turn(self, tenant: str) -> asyncio.Lock:
+        """Find the lock under which a tenant's streams look; it is there for as long as one of them is open."""
+        return self.turns.setdefault(tenant, asyncio.Lock())
 
     def find_pause(self) -> float:
         """Find how many seconds a stream rests between two looks."""
@@ -94,10 +102,15 @@ async def stream_page(
     streams: Streams = page.request.app.state.console_streams
     owner = page.caller.actor.id
     streams.require_room(owner)
+    turn = streams.find_turn(page.caller.actor.customer_id or STAFF_SHARE)
+
+    async def look() -> Look:
+        async with turn:
+            return await look_at(page, of, wanted)
 
     async def stream() -> AsyncIterator[bytes]:
         with streams.count(owner):
-            async for event in follow(lambda: look_at(page, of, wanted), wanted, last, streams.find_pause):
+            async for event in follow(look, wanted, last, streams.find_pause):
                 yield event
 
     return EventSourceResponse(stream(), headers={"X-Accel-Buffering": "no"})

@@ -76,6 +76,13 @@ def test_one_person_has_so_many_streams_and_no_more() -> None:
     assert streams.open == {}
 
 
+def test_the_streams_of_a_tenant_look_one_after_another() -> None:
+    streams = Streams()
+    turn = streams.find_turn("cus_1")
+    assert streams.find_turn("cus_1") is turn
+    assert streams.find_turn("cus_2") is not turn
+
+
 def test_where_many_pages_are_followed_each_is_looked_at_less_often_but_before_it_is_called_paused() -> None:
     streams = Streams()
     assert streams.find_pause() == 2.0
