@@ -76,6 +76,25 @@ async def test_two_processes_that_remember_the_same_hours_never_sell_them_twice(
     assert await broken_rules(system) == {}
 
 
+async def test_what_is_given_made_void_and_cancelled_while_two_processes_submit_is_never_sold_twice(
+    orderer: Orderer, api: Api, system: System, customer: Customer
+) -> None:
+    contract_id = customer.contract["id"]
+    grant_id = await add_grant(system, contract_id, orderer.need * COVERED)
+    first = [(await orderer.submit(process)).json()["id"] for process in (0, 1)]
+    changes = [
+        add_grant(system, contract_id, orderer.need, kind=GrantKind.PROMOTIONAL, unit_price=0, advance=False),
+        api.post(f"/grants/{grant_id}/void", {"reason": "given by mistake"}),
+        *(api.post(f"/jobs/{job_id}/cancel") for job_id in first),
+    ]
+    sent = [orderer.submit(number % 2) for number in range(2 * COVERED)]
+    answers = (await asyncio.gather(*sent, *changes))[: len(sent)]
+    assert {answer.status_code for answer in answers} <= {201, 402}
+    admitted = sum(answer.status_code == 201 for answer in answers)
+    assert (await read_balance(system, contract_id)).held_gpu_seconds == orderer.need * admitted
+    assert await broken_rules(system) == {}
+
+
 async def test_batches_decided_by_heart_share_the_lock_of_a_contract_and_wait_for_those_that_change_it(
     orderer: Orderer, customer: Customer, urls: DatabaseUrls
 ) -> None:
