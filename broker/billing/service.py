@@ -206,6 +206,12 @@ def select_invoices(*, status: InvoiceStatus | None = None, **wanted: str | None
     return query if status is None else query.where(Invoice.status == status.value)
 
 
+async def list_invoice_numbers(work: Work, invoice_ids: Collection[str]) -> dict[str, str]:
+    """List the numbers of invoices, by their ids; a draft has none."""
+    query = select(Invoice.id, Invoice.number).where(Invoice.id.in_(invoice_ids), Invoice.number.is_not(None))
+    return dict((await work.session.execute(query)).all())
+
+
 async def get_invoice(work: Work, invoice_id: str) -> Invoice:
     """Get an invoice. Raises: NotFound."""
     invoice = await work.session.get(Invoice, invoice_id)

@@ -1,6 +1,6 @@
 """Contracts as other features ask for them: which is in force, and all that the rooms below answer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, func, literal, or_, select
@@ -80,6 +80,7 @@ __all__ = [
     "has_living_contract",
     "is_in_force",
     "list_committed",
+    "list_contract_numbers",
     "list_current",
     "list_customers_of",
     "list_ending",
@@ -182,6 +183,12 @@ def choose_in_force(candidates: Sequence[ContractTerms], contract_id: str | None
     if not terms.covers(moment):
         raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
     return terms
+
+
+async def list_contract_numbers(work: Work, contract_ids: Collection[str]) -> dict[str, str]:
+    """List the numbers of contracts, by their ids."""
+    query = select(Contract.id, Contract.contract_number).where(Contract.id.in_(contract_ids))
+    return dict((await work.session.execute(query)).all())
 
 
 def select_contracts(*, contract_number: str | None = None, **wanted: str | None) -> Select[Contract]:

@@ -250,7 +250,9 @@ async def _read_budgets(work: Work, chosen: ContractTerms | None) -> BudgetsShow
 
 
 async def _read_ledger(work: Work, own: Sequence[ContractTerms], asked: Asked) -> LedgerShown:
-    return LedgerShown(await read_statement(work, [each.id for each in own], page=asked.number), asked.number)
+    statement = await read_statement(work, [each.id for each in own], page=asked.number)
+    numbers = await billing.list_invoice_numbers(work, {line.reference for line in statement.lines if line.reference})
+    return LedgerShown(statement, numbers, asked.number)
 
 
 @router.post("/purchases")

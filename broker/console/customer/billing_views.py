@@ -129,6 +129,7 @@ class LedgerShown:
     """The ledger: what the customer's money did, with the balance after each line."""
 
     statement: Statement
+    invoices: Mapping[str, str]
     number: int
 
     @property

@@ -227,13 +227,13 @@ def group_samples(samples: Sequence[SampleAt]) -> list[tuple[int, list[SampleAt]
 
 
 # What a line leaves out: every event of a job has it, or the run's page tells it.
-UNTOLD = frozenset({"run_id", "contract_id"})
+UNTOLD = frozenset({"run_id", "contract_id", "quote_id"})
 
 
 def tell_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Tell the facts of an event by name: losses to four places, without ids that tell a person nothing."""
+    """Tell the facts of an event by their codes: losses to four places, without ids that tell a person nothing."""
     return [
-        (name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value))
+        (name, f"{value:.4f}" if isinstance(value, float) else str(value))
         for name, value in data.items()
         if value is not None and name not in UNTOLD
     ]

@@ -21,6 +21,7 @@ from broker.console.frame.forms import Form
 from broker.console.frame.listing import Listing
 from broker.console.frame.page import FinancePage, Page, page_router
 from broker.console.frame.panels import Panel, read_panel
+from broker.contracts import service as contracts
 from broker.contracts.terms.arrears import ArrearsState
 from broker.http.paging import fetch_page
 from broker.identity import service as identity
@@ -58,9 +59,10 @@ async def _read_arrears(work: Work, *, state: ArrearsState | None, cursor: str |
     query = arrears.select_records(state=state)
     rows, after = await fetch_page(work.session, query, ArrearsRecord, limit=SHOWN, cursor=cursor)
     names = await identity.list_names(work, {row.customer_id for row in rows})
+    numbers = await contracts.list_contract_numbers(work, {row.contract_id for row in rows})
     counts = await arrears.count_states(work)
     total = sum(counts.values()) if state is None else counts.get(state.value, 0)
-    view = ArrearsView(rows, names, Listing(len(rows), total, after, cursor))
+    view = ArrearsView(rows, names, numbers, Listing(len(rows), total, after, cursor))
     return Panel.of(view, work.now, shown=len(rows), is_filtered=state is not None)
 
 

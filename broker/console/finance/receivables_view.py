@@ -69,10 +69,11 @@ class ReceivablesView:
 
 @dataclass(frozen=True)
 class ArrearsView:
-    """Contracts that are or were behind with paying, with the names of their customers."""
+    """Contracts that are or were behind with paying, with their numbers and the names of their customers."""
 
     rows: Sequence[ArrearsRecord]
     customers: Mapping[str, str]
+    numbers: Mapping[str, str]
     listing: Listing
 
 

@@ -10,6 +10,7 @@ from broker.console.frame.files import link_file
 from broker.console.frame.formats import DASH, Formats
 from broker.console.frame.locale import Language
 from broker.console.frame.menu import is_open
+from broker.console.frame.words import name_code
 
 # Macros that every template calls by name, without an import: the parts of pages that are sent alone see them, too.
 # A macro finds those of the files before its own.
@@ -30,8 +31,10 @@ def load_environment(language: Language, time_zone: str, domain: str = "frame") 
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
     )
-    environment.install_gettext_translations(load_translations(language, domain), newstyle=True)  # type: ignore[attr-defined]
+    translations = load_translations(language, domain)
+    environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(Formats(language, time_zone).list_filters())
+    environment.filters["words"] = lambda code: translations.gettext(name_code(str(code)))
     environment.globals.update(static=link_file, DASH=DASH, language=language, is_open=is_open)
     for name in MACROS:
         module = environment.get_template(f"macros/{name}.html").module

@@ -9,12 +9,10 @@ from broker.console.frame.files import link_file, load_files
 from tests.broker.console.people import visit
 
 MOST_STYLE_BYTES, MOST_SCRIPT_BYTES = 12 * 1024, 5 * 1024
-# SHA-256 of the files as their packages have them: htmx.org 4.0.1, uplot 1.6.32, sortablejs 1.15.7.
+# SHA-256 of the files as their packages have them: htmx.org 4.0.1, sortablejs 1.15.7.
 VENDORED = {
     "htmx-4.0.1.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
     "hx-sse-4.0.1.min.js": "18ef2761356ec1fe0bb6d92612315b37517a7c1e9856b661c5ae81fef239d103",
-    "uPlot-1.6.32.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
-    "uPlot-1.6.32.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
     "Sortable-1.15.7.min.js": "bf4241bc73fef7f11c59a283a69fe8051cdd31c6d8ff5a2b9ba219e7831fcf76",
 }
 
@@ -22,7 +20,7 @@ VENDORED = {
 def test_vendored_files_are_those_of_their_packages_with_their_licences_beside() -> None:
     folder = files("broker.console").joinpath("static/vendor")
     found = {each.name for each in folder.iterdir()}
-    assert found == {*VENDORED, "htmx.LICENSE", "uPlot.LICENSE", "Sortable.LICENSE"}
+    assert found == {*VENDORED, "htmx.LICENSE", "Sortable.LICENSE"}
     for name, digest in VENDORED.items():
         assert hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() == digest, name
 
