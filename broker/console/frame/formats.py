@@ -15,7 +15,7 @@ from babel.dates import format_date, format_datetime, format_time, format_timede
 from babel.numbers import format_currency, format_decimal, format_percent
 
 from broker.console.frame.locale import Language
-from pricing.money import DEFAULT_CURRENCY, MICROS_PER_UNIT, Money
+from pricing.money import DEFAULT_CURRENCY, MICROS_PER_FEN, MICROS_PER_UNIT, Money
 
 DASH = "—"
 SECONDS_PER_HOUR = 3600
@@ -33,8 +33,10 @@ class Formats:
     def locale(self) -> Locale:
         return Locale(self.language)
 
-    def money(self, amount: Money | int | None, currency: str | None = None) -> str:
-        """Write an amount, given as money or in whole micro-units: to the fen, with more places only where it has more.
+    def money(self, amount: Money | int | str | None, currency: str | None = None) -> str:
+        """Write an amount, given as money or in whole micro-units: to the fen, or where it has more to the micro-unit.
+
+        Two lengths alone, so that amounts of a kind stand under each other. A text is an amount as the API writes it.
 
         `currency` is that of a bare number; CNY where it is not named.
         """
@@ -42,8 +44,10 @@ class Formats:
             return DASH
         if isinstance(amount, int):
             amount = Money(amount, currency or DEFAULT_CURRENCY)
+        if isinstance(amount, str):
+            amount = Money.from_decimal(amount, currency or DEFAULT_CURRENCY)
         whole = abs(amount.micros) % MICROS_PER_UNIT
-        places = max(2, len(f"{whole:06d}".rstrip("0")))
+        places = 6 if whole % MICROS_PER_FEN else 2
         pattern = f"¤#,##0.{'0' * places}"
         return format_currency(
             amount.to_decimal(), amount.currency, f"{pattern};-{pattern}", self.language, currency_digits=False

@@ -18,7 +18,7 @@ ENGLISH, CHINESE = Formats("en", "Asia/Shanghai"), Formats("zh", "Asia/Shanghai"
     ("micros", "told"),
     [
         (4_200_000_000, "¥4,200.00"),
-        (120, "¥0.00012"),
+        (120, "¥0.000120"),
         (558_042, "¥0.558042"),
         (-41_430_000, "-¥41.43"),
         (0, "¥0.00"),
@@ -33,6 +33,7 @@ def test_money_is_told_to_the_fen_and_exactly_where_it_has_more(micros: int, tol
 def test_another_currency_has_its_own_sign() -> None:
     assert ENGLISH.money(Money(1_500_000, "USD")) == "$1.50"
     assert CHINESE.money(1_500_000, "USD") == "US$1.50"
+    assert ENGLISH.money("-1380.50") == "-¥1,380.50"
 
 
 @given(st.integers(min_value=-(10**20), max_value=10**20))

@@ -13,8 +13,8 @@ from broker.scheduling.planning.values.answers import ReasonCode
     ("code", "english", "chinese"),
     [
         ("usage_invoiced", "usage invoiced", "用量入账"),
-        ("checkpoint_saved", "checkpoint", "检查点"),
-        ("run_preempted", "attempt made room", "本次运行已让位"),
+        ("checkpoint_saved", "checkpoint saved", "检查点"),
+        ("run_preempted", "run preempted", "本次运行已让位"),
         ("change_queue", "queue changed", "更改队列"),
         ("long_term", "long term", "长期"),
         ("never_heard_of", "never heard of", "never heard of"),
