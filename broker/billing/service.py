@@ -208,8 +208,8 @@ def select_invoices(*, status: InvoiceStatus | None = None, **wanted: str | None
 
 async def list_invoice_numbers(work: Work, invoice_ids: Collection[str]) -> dict[str, str]:
     """List the numbers of invoices, by their ids; a draft has none."""
-    query = select(Invoice.id, Invoice.number).where(Invoice.id.in_(invoice_ids), Invoice.number.is_not(None))
-    return dict((await work.session.execute(query)).all())
+    rows = await work.session.execute(select(Invoice.id, Invoice.number).where(Invoice.id.in_(invoice_ids)))
+    return {invoice_id: number for invoice_id, number in rows if number is not None}
 
 
 async def get_invoice(work: Work, invoice_id: str) -> Invoice:
