@@ -91,7 +91,7 @@ class Bearers:
         """Tell who bears a key, and remember it. Raises: Unauthenticated."""
         self.remembered.pop(key_hash, None)
         if key is None or key.revoked_at is not None:
-            raise errors.Unauthenticated("This API key, or this session, is unknown or has ended.")
+            raise errors.Unauthenticated("This API key is unknown or was revoked, or this session has ended.")
         if key.expires_at is not None and key.expires_at <= self.services.clock():
             raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
         actor = Actor(Role(key.role), key.id, key.customer_id)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Float, Integer, cast, func, literal, select
+from sqlalchemy import BigInteger, Float, cast, func, literal, select
 
 from broker.jobs.tables import JobEvent, LossPoint
+from broker.persistence.documents import json_integer
 from broker.work import Work
 
 MOST_BUCKETS = 1000
@@ -110,7 +111,7 @@ async def _read_training(work: Work, job_id: str, width: int, first: int, last: 
 
 async def _read_events(work: Work, job_id: str) -> tuple[list[ValidationLoss], list[CurveMark]]:
     """Read what was told of the job by event: an end has no step of its own, so it stands at the last one told."""
-    step = cast(JobEvent.data["step"].astext, Integer)
+    step = json_integer(JobEvent.data["step"])
     query = (
         select(JobEvent.kind, step, JobEvent.data["loss"].astext, JobEvent.created_at)
         .where(JobEvent.job_id == job_id, JobEvent.kind.in_(("validated", *MARKED)))
