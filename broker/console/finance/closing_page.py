@@ -71,12 +71,12 @@ async def show_accounts(page: FinancePage, done: str | None = None) -> HTMLRespo
 async def _show_accounts(
     page: Page, work: Work, form: Form, *, status: int = 200, done: str | None = None
 ) -> HTMLResponse:
-    version = await get_chart(work)
+    kept = await get_chart(work)
     return page.show(
         "finance/accounts.html",
         status=status,
-        version=version,
-        unmapped=list_unmapped(version.chart),
+        kept=kept,
+        unmapped=list_unmapped(kept.chart),
         auxiliaries=AUXILIARIES,
         form=form,
         done=done,

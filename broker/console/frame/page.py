@@ -111,7 +111,9 @@ class Page:
         """
         time_zone = self.caller.services.settings.time_zone
         environment = load_environment(self.preferences.language, time_zone, template.partition("/")[0])
-        told = {**list_told(self.request, self.preferences), **told, "page": self, "now": self.now, "is_over": is_over}
+        of_all = {**list_told(self.request, self.preferences), "page": self, "now": self.now, "is_over": is_over}
+        assert told.keys().isdisjoint(of_all), "what every template is told has these names"
+        told = {**of_all, **told}
         parts = self.request.headers.get(PARTS_HEADER)
         if parts is not None:
             rendered = {each: render(environment, template, each, told) for each in parts.split(",")}
