@@ -38,13 +38,19 @@ class Visit:
         """Check that the page is whole: focus on its heading, nothing seriously hard to use, nothing in the console."""
         heading = self.tab.locator("h1")
         await expect(heading).to_have_count(1)
+        await self.settle()
         results = await Axe().run(self.tab, options={"runOnly": {"type": "tag", "values": TAGS}})
         serious = [each for each in results.response["violations"] if each["impact"] in SERIOUS]
         told = [f"{each['id']}: {node['html'][:200]}" for each in serious for node in each["nodes"]]
         assert not told + self.faults, "\n".join([self.tab.url, *told, *self.faults])
 
+    async def settle(self) -> None:
+        """Wait until no panel is being read: a panel that waits is dimmed."""
+        await expect(self.tab.locator(".htmx-request")).to_have_count(0)
+
     async def shoot(self, name: str) -> None:
         """Keep a picture of the whole page, to be looked at."""
+        await self.settle()
         SHOTS.mkdir(parents=True, exist_ok=True)
         await self.tab.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 

@@ -20,6 +20,7 @@ async def test_tiles_are_walked_by_arrows_and_one_opens_what_runs_there(open_tab
     card = make_card("cluster", id="agt_cluster", boot_id="b", sku="a100-80g", engine="slurm", gpus=32, nodes=nodes)
     async with house.system.work() as work:
         await register_agent(work, card)
+    house.clock.advance(seconds=1)  # or the page would tell the last reading
     async with open_tab("ops") as visit:
         await visit.open("/console/ops/pools")
         first = visit.tab.locator("a.tile", has_text="gpu-1")
