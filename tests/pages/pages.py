@@ -38,19 +38,29 @@ class ConsolePage:
         """Tell whether its address names something that a tenant has."""
         return "{" in f"{self.path}{QUERIES.get(self.path, '')}"
 
-    def find_address(self, tenant: Tenant | None) -> str | None:
-        """Find where the page is in the house of a tenant; None where it is of something that is not there."""
-        if self.path in OF_WHAT_IS_NOT_THERE or (self.needs_something and tenant is None):
-            return None
+    @property
+    def narrowed_by(self) -> str | None:
+        """Name the parameter by which the page's list is narrowed to nothing; None where it has none."""
+        return next((each for each in NOTHING if each in self.parameters), None)
+
+    def can_be(self, state: str) -> bool:
+        """Tell whether the page has such a state: what needs something is never empty, and few lists are narrowed."""
+        if state == "never":
+            return not self.needs_something
+        return state != "none_match" or self.narrowed_by is not None
+
+    def find_address(self, tenant: Tenant | None) -> str:
+        """Find where the page is in the house of a tenant."""
         own = {} if tenant is None else dict(vars(tenant))
         own |= FIXED | {name: own[attribute] for name, attribute in PARAMETERS.items() if attribute in own}
         query = QUERIES.get(self.path)
         return (f"{self.path}?{query}" if query else self.path).format_map(own)
 
-    def narrow(self, address: str) -> str | None:
-        """Write the address at which the page's list has nothing; None where it has no such parameter."""
-        name = next((each for each in NOTHING if each in self.parameters), None)
-        return None if name is None else f"{address}{'&' if '?' in address else '?'}{name}={NOTHING[name]}"
+    def narrow(self, address: str) -> str:
+        """Write the address at which the page's list has nothing."""
+        name = self.narrowed_by
+        assert name is not None
+        return f"{address}{'&' if '?' in address else '?'}{name}={NOTHING[name]}"
 
     @property
     def file_name(self) -> str:
@@ -66,7 +76,7 @@ def list_pages() -> Iterator[ConsolePage]:
             if not isinstance(route, ConsoleRoute) or "GET" not in route.methods:
                 continue
             is_file = "." in route.path.rpartition("/")[2] or route.endpoint.__name__.startswith("download")
-            if route.path in {LIVE, *NO_PAGES} or ":path}" in route.path or is_file:
+            if route.path in {LIVE, *NO_PAGES, *OF_WHAT_IS_NOT_THERE} or ":path}" in route.path or is_file:
                 continue
             names = frozenset(field.alias for field in route.dependant.query_params)
             yield from (
