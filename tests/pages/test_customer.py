@@ -14,6 +14,8 @@ async def test_the_price_follows_what_is_filled_in_and_the_job_is_submitted_and_
     async with open_tab("customer") as visit:
         tab = visit.tab
         await visit.open("/console/jobs/new")
+        await visit.settle()
+        assert await visit.has_focus("h1"), "what was not chosen yet is no fault of the reader"
         await tab.select_option("#f-dataset_id", index=1)
         if await tab.locator("#f-contract_id").count():
             await tab.locator("details summary", has_text="More settings").click()
