@@ -38,7 +38,7 @@ def test_the_first_beat_goes_out_at_once(heartbeat, broker) -> None:
     heartbeat.start()
     broker.wait_for(lambda: broker.heartbeats, timeout=5)
     heartbeat.close()
-    nothing = {"progress": None, "usage": [], "validations": [], "samples": []}
+    nothing = {"progress": None, "usage": [], "validations": [], "samples": [], "losses": []}
     assert broker.heartbeats[0] == {"fence_token": 3, **nothing}
 
 
