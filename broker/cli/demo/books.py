@@ -84,17 +84,19 @@ def show_report(stage: Stage, finance: BrokerClient, invoice: dict[str, Any]) ->
     rows = list(csv.DictReader(io.StringIO(text)))
     table = Table(*HEADINGS, title=f"Monthly cost {month}, as of {report['as_of']}")
     for row in report["data"]:
-        table.add_row(*[_cell(row[name]) for name in REPORT_COLUMNS])
+        table.add_row(*[write_cell(row[name]) for name in REPORT_COLUMNS])
     table.add_row("total", *[""] * 6, report["cost"]["amount"], report["due"]["amount"], style="bold")
     stage.console.print(table)
-    as_json = [[_cell(row[name]) for name in REPORT_COLUMNS] for row in report["data"]]
+    as_json = [[write_cell(row[name]) for name in REPORT_COLUMNS] for row in report["data"]]
     stage.check(as_json == [[row[name] for name in REPORT_COLUMNS] for row in rows], "JSON and CSV say the same")
     due = sum(_fen(row["due"]["amount"]) for row in report["data"] if row["contract_id"] == invoice["contract_id"])
     stage.check(due == _fen(invoice["total"]["amount"]), "the report's due is the invoice's total")
 
 
-def _cell(value: Any) -> str:
-    return str(value["amount"] if isinstance(value, dict) else value or "")
+def write_cell(value: Any) -> str:
+    """Write a value of the report as its CSV has it: what there is none of is empty, and nought is a number."""
+    told = value["amount"] if isinstance(value, dict) else value
+    return "" if told is None else str(told)
 
 
 def _fen(amount: str) -> int:
