@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from broker.console.frame.menu import N_
+from broker.console.frame.words import WORDS
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.rules.time_to_start import WaitCause
 from broker.ledger.books.causes import Cause
+from broker.scheduling.planning.values.answers import ReasonCode
 
 # A run that was told to stop hears it with its next heartbeat; one that is silent for longer may be lost.
 SILENT_AFTER = timedelta(minutes=2)
@@ -60,29 +62,9 @@ STATUS_NAMES = {
     JobStatus.FAILED: N_("failed"),
     JobStatus.CANCELLED: N_("cancelled"),
 }
-# By the codes of reasons (`broker/scheduling/planning/values/answers.py`), and what is no reason of a queue's.
+# A reason to wait is told in the words of all pages; these are no reasons of a queue's.
 WAIT_NAMES = {
-    "waiting_for_gpus": N_("GPUs in use"),
-    "behind_earlier_jobs": N_("earlier jobs"),
-    "making_room": N_("others make room"),
-    "maintenance": N_("maintenance"),
-    "guaranteed_to_others": N_("GPUs guaranteed to others"),
-    "guarantee_short": N_("its guarantee is short"),
-    "batch_limit": N_("its batch's own limit"),
-    "quota": N_("a quota"),
-    "queue_limit": N_("its queue's limit"),
-    "pool_not_allowed": N_("a pool that is not allowed"),
-    "no_open_pool": N_("no open pool"),
-    "pool_closed": N_("its pool is closed"),
-    "queue_closed": N_("its queue is closed"),
-    "too_large_for_quota": N_("too large for the quota"),
-    "too_long_for_queue": N_("too long for its queue"),
-    "too_large_for_queue": N_("too large for its queue"),
-    "pool_never_allowed": N_("no pool that is allowed"),
-    "too_large_for_pool": N_("too large for every pool"),
-    "no_pool_of_type": N_("no pool of its GPU types"),
-    "pool_unknown": N_("an unknown pool"),
-    "queue_unknown": N_("an unknown queue"),
+    **{code.value: WORDS[code.value] for code in ReasonCode},
     WaitCause.QUEUED: N_("in the queue"),
     WaitCause.STARTING: N_("starting its process"),
     WaitCause.PAUSED: N_("paused"),

@@ -282,7 +282,6 @@ AnyPage = Annotated[Page, Depends(page_for(Role.CUSTOMER, Role.FINANCE, Role.OPS
 CustomerPage = Annotated[Page, Depends(page_for(Role.CUSTOMER))]
 FinancePage = Annotated[Page, Depends(page_for(Role.FINANCE, Role.ADMIN))]
 OpsPage = Annotated[Page, Depends(page_for(Role.OPS, Role.ADMIN))]
-StaffPage = Annotated[Page, Depends(page_for(Role.FINANCE, Role.OPS, Role.ADMIN))]
 
 
 def page_router(prefix: str = "") -> APIRouter:
