@@ -10,6 +10,7 @@ from broker.console.frame.files import link_file
 from broker.console.frame.formats import DASH, Formats
 from broker.console.frame.locale import Language
 from broker.console.frame.menu import is_open
+from broker.console.frame.sentences import load_sentences
 from broker.console.frame.words import name_code
 
 # Macros that every template calls by name, without an import: the parts of pages that are sent alone see them, too.
@@ -35,6 +36,7 @@ def load_environment(language: Language, time_zone: str, domain: str = "frame") 
     environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(Formats(language, time_zone).list_filters())
     environment.filters["words"] = lambda code: translations.gettext(name_code(str(code)))
+    environment.filters["sentence"] = load_sentences(language).say
     environment.globals.update(static=link_file, DASH=DASH, language=language, is_open=is_open)
     for name in MACROS:
         module = environment.get_template(f"macros/{name}.html").module
