@@ -54,6 +54,7 @@ from broker.metering.routes import router as metering
 from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
 from broker.month_checks import MONTH_CHECKS
+from broker.notices.reminder_routes import router as reminders
 from broker.notices.routes import router as notices
 from broker.operations.overview import OverviewReading
 from broker.operations.routes import router as operations
@@ -119,6 +120,7 @@ ROUTERS = (
     closings,
     vouchers,
     notices,
+    reminders,
     approvals,
     fapiao,
     payments,

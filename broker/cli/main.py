@@ -41,8 +41,8 @@ COMMANDS = {
     "projects": Place("broker.cli.remote.projects:app", "Projects: list, create."),
     "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
-    "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, void, verify."),
-    "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, void, verify."),
+    "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, remind, void, verify."),
+    "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, remind, void, verify."),
     "close-month": Place(
         "broker.cli.remote.closing:close_month",
         "Close a month: all its drafts become final, then its books are locked for good. It can be run again.",
@@ -59,7 +59,9 @@ COMMANDS = {
     "approvals": Place(
         "broker.cli.remote.approvals:app", "What needs two people: list, show, propose, approve, reject."
     ),
-    "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
+    "purchases": Place(
+        "broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay, top-ups."
+    ),
     "stripe": Place(
         "broker.cli.remote.stripe:app", "Stripe: whose invoices it collects, how far they are, differences."
     ),

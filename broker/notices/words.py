@@ -68,6 +68,18 @@ def _tell_arrears_en(facts: Facts) -> tuple[str, str]:
     return f"Arrears: {state}", " ".join(lines)
 
 
+def _tell_reminder_zh(facts: Facts) -> tuple[str, str]:
+    late = f"账单已于 {facts['due_on']} 到期，逾期 {facts['days_overdue']} 天，尚欠 {facts['owed']} 元。"
+    return f"催款：账单 {facts['number']}", f"{late}请尽快付款，汇款附言：{facts['reference']}。"
+
+
+def _tell_reminder_en(facts: Facts) -> tuple[str, str]:
+    ago = "1 day" if facts["days_overdue"] == 1 else f"{facts['days_overdue']} days"
+    late = f"It was due on {facts['due_on']}, {ago} ago; {facts['owed']} CNY are owed."
+    how = f"Please pay it now; reference of the transfer: {facts['reference']}."
+    return f"Reminder: invoice {facts['number']}", f"{late} {how}"
+
+
 TELLINGS: Mapping[str, Telling] = {
     "arrears_changed": Telling(_tell_arrears_zh, _tell_arrears_en),
     "arrears_extended": Telling(
@@ -90,6 +102,7 @@ TELLINGS: Mapping[str, Telling] = {
             f"{facts['total']} CNY is due by {facts['due_on']}; reference of the transfer: {facts['reference']}.",
         ),
     ),
+    "invoice_reminded": Telling(_tell_reminder_zh, _tell_reminder_en),
     "money_ending": Telling(
         lambda facts: (
             f"余量预警：约 {facts['days_left']} 天",

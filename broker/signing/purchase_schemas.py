@@ -9,7 +9,7 @@ from broker.contracts.terms.model import Rollover, RolloverRule
 from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours, created_at_field
 from broker.signing.grant_schemas import MOST_HOURS, ScopeIn, ScopeOut, Volume
 from broker.signing.purchases import NewPurchase, PurchaseStatus, PurchaseView
-from broker.signing.top_ups import TopUp
+from broker.signing.top_ups import StandingTopUp, TopUp
 from pricing.grants import DEFAULT_TERM_MONTHS, GrantScope
 from pricing.usage import Unit
 
@@ -117,4 +117,23 @@ class TopUpOut(BaseModel):
             contract_id=top_up.contract_id,
             threshold_gpu_hours=top_up.threshold_gpu_seconds // 3600,
             purchase_gpu_hours=top_up.purchase_gpu_seconds // 3600,
+        )
+
+
+class StandingTopUpOut(TopUpOut):
+    customer_id: str = Field(description="Whose contract.", examples=["cus_01k"])
+    free_gpu_hours: str = Field(description="What is free in its grants now, in GPU-hours.", examples=["42.0000"])
+    is_due: bool = Field(description="Less is free than the threshold.", examples=[True])
+    open_purchase_id: str | None = Field(
+        description="The order that it has made by itself and that waits to be paid.", examples=["pur_01k"]
+    )
+
+    @classmethod
+    def of_standing(cls, standing: StandingTopUp) -> "StandingTopUpOut":
+        return cls(
+            **TopUpOut.of(standing.top_up).model_dump(),
+            customer_id=standing.customer_id,
+            free_gpu_hours=as_hours(standing.free_gpu_seconds),
+            is_due=standing.is_due,
+            open_purchase_id=standing.open_purchase_id,
         )

@@ -1,5 +1,6 @@
 """Purchases: orders of hours or tokens at the contract's price, paid by an advance invoice or void."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -200,11 +201,12 @@ async def list_overdue_purchases(work: Work) -> list[str]:
     return list(await work.session.scalars(query.order_by(Purchase.id)))
 
 
-async def has_open_order(work: Work, contract_id: str) -> bool:
-    """Tell whether an order that a contract made by itself waits to be paid."""
+async def find_open_orders(work: Work, contract_ids: Sequence[str]) -> dict[str, str]:
+    """Find the orders that contracts made by themselves and that wait to be paid, by contract."""
     query = select(Purchase).where(
-        Purchase.contract_id == contract_id, Purchase.automatic, Purchase.status == PurchaseStatus.OPEN.value
+        Purchase.contract_id.in_(contract_ids), Purchase.automatic, Purchase.status == PurchaseStatus.OPEN.value
     )
     rows = (await work.session.scalars(query)).all()
     grants = await contracts.load_grants(work, {row.grant_id for row in rows})
-    return any(PurchaseView(row, grants[row.grant_id], work.now).status == PurchaseStatus.OPEN for row in rows)
+    views = [PurchaseView(row, grants[row.grant_id], work.now) for row in rows]
+    return {view.row.contract_id: view.row.id for view in views if view.status == PurchaseStatus.OPEN}

@@ -1,14 +1,16 @@
 """Automatic top-up: a contract whose free hours fall below a threshold orders more, one order at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
 from broker.contracts import service as contracts
 from broker.ledger import service as ledger
-from broker.signing.purchases import NewPurchase, PurchaseView, create_purchase, has_open_order
+from broker.persistence.database import narrow
+from broker.signing.purchases import NewPurchase, PurchaseView, create_purchase, find_open_orders
 from broker.signing.tables import TopUpRule
 from broker.work import Work
 from pricing.grants import ALL_GPU_SECONDS
@@ -21,6 +23,21 @@ class TopUp:
     contract_id: str
     threshold_gpu_seconds: int
     purchase_gpu_seconds: int
+
+
+@dataclass(frozen=True)
+class StandingTopUp:
+    """A rule, whose it is, what its contract has free, and its order that waits to be paid. Units: GPU-seconds."""
+
+    top_up: TopUp
+    customer_id: str
+    free_gpu_seconds: int
+    open_purchase_id: str | None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether less is free than the threshold, so that the next sweep orders, or has ordered."""
+        return self.free_gpu_seconds < self.top_up.threshold_gpu_seconds
 
 
 async def set_top_up(work: Work, top_up: TopUp) -> TopUp:
@@ -52,6 +69,21 @@ async def remove_top_up(work: Work, contract_id: str) -> TopUp:
     return removed
 
 
+def select_top_ups(**wanted: str | None) -> Select[TopUpRule]:
+    """Select the rules that the actor sees, all or those with these values in their columns."""
+    return narrow(select(TopUpRule), **wanted)
+
+
+async def view_top_ups(work: Work, rules: Sequence[TopUpRule]) -> list[StandingTopUp]:
+    """View rules with what their contracts have free and have ordered, in three statements however many they are."""
+    ids = [rule.contract_id for rule in rules]
+    free, ordered = await ledger.read_granted_hours(work, ids), await find_open_orders(work, ids)
+    return [
+        StandingTopUp(_to_value(rule), rule.customer_id, free.get(rule.contract_id, 0), ordered.get(rule.contract_id))
+        for rule in rules
+    ]
+
+
 async def list_due_top_ups(work: Work) -> list[str]:
     """List the contracts whose free hours are below their threshold."""
     rules = (await work.session.scalars(select(TopUpRule).order_by(TopUpRule.contract_id))).all()
@@ -66,7 +98,8 @@ async def order_top_up(work: Work, contract_id: str) -> PurchaseView | None:
     """
     terms = await contracts.lock_contract(work, contract_id)
     top_up = await get_top_up(work, contract_id)
-    if await ledger.read_available(work, terms) >= top_up.threshold_gpu_seconds or await has_open_order(work, terms.id):
+    has_enough = await ledger.read_available(work, terms) >= top_up.threshold_gpu_seconds
+    if has_enough or await find_open_orders(work, [terms.id]):
         return None
     if not (terms.covers(work.now) and terms.allowed.buy):
         return None

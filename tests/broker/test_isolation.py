@@ -177,6 +177,7 @@ ANSWERS = {
     "GET /v1/purchases": LIST,
     "GET /v1/purchases/{purchase_id}": NOT_FOUND,
     "POST /v1/purchases/{purchase_id}/cancel": NOT_FOUND,
+    "GET /v1/top-ups": LIST,
     "POST /v1/contracts/{contract_id}/top-up": Ask(404, body={"threshold_gpu_hours": 10, "purchase_gpu_hours": 50}),
     "GET /v1/contracts/{contract_id}/top-up": NOT_FOUND,
     "DELETE /v1/contracts/{contract_id}/top-up": NOT_FOUND,
@@ -226,6 +227,8 @@ ANSWERS = {
     "GET /v1/contracts/{contract_id}/arrears": NOT_FOUND,
     "GET /v1/contracts/{contract_id}/arrears/deletions": NOT_FOUND,
     "POST /v1/contracts/{contract_id}/arrears/extensions": FORBIDDEN,
+    "POST /v1/invoices/{invoice_id}/reminders": FORBIDDEN,
+    "GET /v1/invoices/{invoice_id}/reminders": NOT_FOUND,
     "POST /v1/customers/{customer_id}/contacts": Ask(404, body={"name": "Mine", "address": "me@example.com"}),
     "GET /v1/customers/{customer_id}/contacts": NOT_FOUND,
     "DELETE /v1/customers/{customer_id}/contacts/{contact_id}": NOT_FOUND,
@@ -310,6 +313,7 @@ NAMES_NO_TENANT = {
     "GET /v1/pools",
     "GET /v1/adapters/{adapter_id}/download",
     "GET /v1/quotes/{quote_id}/offers",
+    "GET /v1/invoices/{invoice_id}/reminders",
 }
 RUN_BODIES = {
     "POST /v1/runs/{run_id}/claim": {"fence_token": 1},

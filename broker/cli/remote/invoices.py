@@ -17,7 +17,9 @@ from broker.client.typed import BrokerClient
 from pricing.evidence.verify import Verdict, verify_evidence
 from pricing.rate_card import RateCard, RateCardInvalid, load_rate_cards, parse_rate_card
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Invoices: list, show, download, pay, void, verify.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Invoices: list, show, download, pay, remind, void, verify."
+)
 
 InvoiceId = Annotated[
     str, typer.Argument(metavar="INVOICE", help="The invoice's number, its id, or the beginning of that.")
@@ -181,6 +183,16 @@ def void_invoice(
     debt = _tell_fapiao_debt(invoice)
     told = f"{invoice['number']} is void; nothing is to be paid for it." + (f" Fapiao: {debt}." if debt else "")
     write_answer(invoice, told, as_json=as_json)
+
+
+@app.command("remind")
+def remind_of_invoice(invoice_id: InvoiceId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Remind the customer of an overdue invoice: each of its contacts is told, at most once a day (finance)."""
+    with connect(url, key) as client:
+        reminder = client.post(f"/invoices/{_resolve(client, invoice_id)}/reminders")
+    told = f"{reminder['contacts']} contact" + ("" if reminder["contacts"] == 1 else "s")
+    overdue = f"{describe_money(reminder['owed'])}, {reminder['days_overdue']} days overdue"
+    write_answer(reminder, f"{reminder['number']}: {overdue}; {told} will be told.", as_json=as_json)
 
 
 @app.command("verify")

@@ -71,6 +71,18 @@ class Purchase(TypedDict):
     created_at: str
 
 
+class TopUp(TypedDict):
+    """A rule by which a contract orders more by itself, and how the contract stands to it."""
+
+    contract_id: str
+    customer_id: str
+    threshold_gpu_hours: int
+    purchase_gpu_hours: int
+    free_gpu_hours: str
+    is_due: bool
+    open_purchase_id: str | None
+
+
 class TierStep(TypedDict):
     """A tier beyond the first: what a unit above a month's usage costs."""
 

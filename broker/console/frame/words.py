@@ -187,6 +187,7 @@ WORDS = {
     "unclaim_payment": N_("payment unmatched"),
     "return_payment": N_("payment returned"),
     "extend_arrears": N_("time given to pay"),
+    "remind_of_invoice": N_("customer reminded of an invoice"),
     "request_refund": N_("refund asked for"),
     "send_refund": N_("refund sent"),
     "confirm_refund": N_("refund confirmed"),

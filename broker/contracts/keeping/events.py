@@ -32,6 +32,7 @@ class ContractEventKind(StrEnum):
     GRANT_CANCELLED = "grant_cancelled"
     PAYMENT_CREDITED = "payment_credited"
     INVOICE_VOIDED = "invoice_voided"
+    INVOICE_REMINDED = "invoice_reminded"
     AMENDED = "amended"
     AMENDMENT_WITHDRAWN = "amendment_withdrawn"
     CANCELLED = "cancelled"
@@ -107,6 +108,14 @@ async def list_events_since(
     """
     query = select(ContractEvent).where(ContractEvent.created_at > since, ContractEvent.kind.in_(list(kinds)))
     return list(await work.session.scalars(query.where(ContractEvent.id.not_in(without)).order_by(ContractEvent.id)))
+
+
+async def list_events_of_invoice(
+    work: Work, contract_id: str, kind: ContractEventKind, invoice_id: str
+) -> list[ContractEvent]:
+    """List what happened to a contract that was about one of its invoices, the newest first."""
+    query = select_contract_events(contract_id, kind).where(ContractEvent.data["invoice_id"].as_string() == invoice_id)
+    return list(await work.session.scalars(query.order_by(ContractEvent.id.desc())))
 
 
 def select_contract_events(contract_id: str, kind: ContractEventKind | None) -> Select[ContractEvent]:

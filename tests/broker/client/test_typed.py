@@ -36,6 +36,7 @@ SCHEMA_OF = {
     "GrantScope": "ScopeOut",
     "Grant": "GrantOut",
     "Purchase": "PurchaseOut",
+    "TopUp": "StandingTopUpOut",
     "UsageInterval": "UsageIntervalOut",
     "Usage": "UsageListOut",
     "Finding": "FindingOut",

@@ -14,6 +14,13 @@ FACTS: dict[str, dict[str, Any]] = {
     "arrears_changed": ARREARS | {"state": "grace"},
     "arrears_extended": {"until": "2026-12-20", "kind": "promise_to_pay"},
     "invoice_issued": {"number": "INV-2026-1", "total": "4200.00", "due_on": "2026-12-31", "reference": "RF18INV"},
+    "invoice_reminded": {
+        "number": "INV-2026-1",
+        "owed": "10.00",
+        "due_on": "2026-12-07",
+        "days_overdue": 1,
+        "reference": "RF18INV",
+    },
     "money_ending": {"days_left": 3},
     "grant_expiring": {"days": 7, "grant_id": "gra_1", "expires_at": "2026-12-31T00:00:00+00:00"},
     "budget_used": {"percent": 80, "month": "2026-11", "budget": "100.00", "used": "80.00"},

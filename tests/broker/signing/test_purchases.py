@@ -179,6 +179,7 @@ async def test_contract_orders_more_by_itself_one_order_at_a_time(api: Api, syst
     for _tick in range(2):
         await sweep(system)
     assert await orders(api) == [("open", True, 200 * HOUR)]
+    await check_standing(api, customer.id)
     first = (await api.get("/purchases"))["data"][0]
     await api.post(f"/purchases/{first['id']}/cancel")
     await sweep(system)
@@ -188,6 +189,19 @@ async def test_contract_orders_more_by_itself_one_order_at_a_time(api: Api, syst
     clock.advance(days=1)
     await sweep(system)
     assert [order[0] for order in await orders(api)] == ["paid", "cancelled"]
+
+
+async def check_standing(api: Api, customer_id: str) -> None:
+    """Check that the list of rules says what is free, that it is too little, and which order waits to be paid."""
+    (standing,) = (await api.get("/top-ups"))["data"]
+    (order,) = (await api.get("/purchases", status="open"))["data"]
+    told = (standing["free_gpu_hours"], standing["is_due"], standing["open_purchase_id"])
+    assert told == ("99.0000", True, order["id"])
+    async with customer_api(api, customer_id) as own:
+        assert (await own.get("/top-ups"))["data"] == [standing]
+    stranger = await make_customer(api)
+    async with customer_api(api, stranger["id"]) as other:
+        assert (await other.get("/top-ups"))["data"] == []
 
 
 async def orders(api: Api) -> list[tuple[str, bool, int]]:
