@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from safetensors import SafetensorError
 
 from trainer.errors import CannotWrite
 
 NOT_TO_BE_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+NOT_TO_BE_WRITTEN |= {errno.ENAMETOOLONG, errno.EIO, errno.ESTALE}
+PROBE_BYTES = 4096  # some file systems give small files room of their own, whatever a quota says
 
 
 @contextmanager
@@ -48,6 +51,36 @@ def writing_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def try_writing(folder: Path) -> None:
+    """Write a small file into the folder and take it away again, so that work for it is not begun in vain.
+
+    Raises: CannotWrite.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CannotWrite(folder, os.strerror(errno.ENOTDIR))
+    with telling_why(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder, prefix=".probe.") as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+
+
+def finish_interrupted_writes(folder: Path) -> None:
+    """Take away what killed processes left aside in `folder`; an old folder gets its name back where no new one came.
+
+    Only for a folder that this process alone writes into.
+    """
+    for aside in [*folder.glob(".*.writing"), *folder.glob(".probe.*"), *folder.glob(".*.old")]:
+        final = aside.with_name(aside.name.removeprefix(".").removesuffix(".old"))
+        if aside.suffix == ".old" and not final.exists():
+            aside.rename(final)
+        elif aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from trainer.atomic_files import try_writing
 from trainer.base_models.config import resolve_base_model
 from trainer.errors import BadInput
 from trainer.families.registry import get_family_class
@@ -16,9 +17,10 @@ from trainer.formats.writing import DTYPES, write_lora
 
 def export(file: Path, layout: str, output: Path | None, precision: str | None) -> str:
     """Write a LoRA file in another layout. Raises: BadInput, AdapterUnusable."""
-    lora, found = read_lora(file)
     wanted = parse_layout(layout)
     target = output or name_beside(file, str(wanted))
+    try_writing(target.parent)
+    lora, found = read_lora(file)
     write_lora(target, lora, wanted, dtype=parse_precision(precision))
     return f"{len(lora.layers)} layers, {found} → {wanted}: {target}"
 
@@ -31,20 +33,23 @@ def inspect(file: Path, *, as_json: bool) -> str:
 
 def resize(file: Path, rank: int, output: Path | None) -> str:
     """Bring a LoRA to a smaller rank. Raises: BadInput, AdapterUnusable."""
+    target = output or name_beside(file, f"rank{rank}")
+    try_writing(target.parent)
     lora, layout = read_lora(file)
-    return write_combined(resize_lora(lora, rank), layout, output or name_beside(file, f"rank{rank}"))
+    return write_combined(resize_lora(lora, rank), layout, target)
 
 
 def merge(files: list[str], rank: int | None, output: Path, base: str | None) -> str:
     """Merge LoRAs into one, or into a copy of their base model. Raises: BadInput, AdapterUnusable."""
     wanted = [split_weight(text) for text in files]
+    if base is None and output.suffix != ".safetensors":
+        raise BadInput("--output", f"{output} must end in .safetensors (a folder needs --base)")
+    try_writing(output.parent)
     loras = [read_lora(path) for path, _ in wanted]
     weighted = [Weighted(lora, weight, path.name) for (lora, _), (path, weight) in zip(loras, wanted, strict=True)]
     if base is not None:
         changed = merge_into_base(get_model_folder(base), weighted, output)
         return f"{changed} layers changed: {output}"
-    if output.suffix != ".safetensors":
-        raise BadInput("--output", f"{output} must end in .safetensors (a folder needs --base)")
     highest = max(layer.rank for lora, _ in loras for layer in lora.layers)
     return write_combined(merge_loras(weighted, rank or highest), loras[0][1], output)
 

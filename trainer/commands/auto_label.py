@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
+from trainer.atomic_files import try_writing
 from trainer.data.images import ImageUnusable, open_image
 from trainer.data.quality_samples import PictureSample, list_pictures
 from trainer.errors import BadInput, ExitCode
@@ -75,6 +76,7 @@ def run_auto_label(
     Captions are written after each batch, so what is done stays done.
     """
     source.check()
+    try_writing(folder)
     chosen = choose_pictures(folder, None, overwrite=overwrite)
     total = len(list_pictures(folder).samples)
     console.print(f"{folder}: {total} pictures, {len(chosen)} to label")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pricing.datasets.finding_level import Level
 from pricing.training.config import TrainingConfig
-from trainer.atomic_files import writing_file
+from trainer.atomic_files import try_writing, writing_file
 from trainer.checking.check import check_dataset, write_kept
 from trainer.checking.html import render_html, sum_up_levels
 from trainer.data.quality_report import Finding, QualityReport, to_json_value
@@ -28,6 +28,8 @@ def run_check(
     leave_out: bool = False,
 ) -> ExitCode:
     """Print and write the report. BAD_INPUT if something in the folder cannot be trained on. Raises: BadInput."""
+    for file in filter(None, (json_file, html_file)):
+        try_writing(file.parent)
     report = check_dataset(folder, config)
     print_report(report, console)
     if json_file is not None:

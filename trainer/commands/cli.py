@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pricing.datasets.finding_level import Level
 from pricing.training.config_parsing import ConfigInvalid
+from trainer.atomic_files import try_writing
 from trainer.base_models.config import describe_config_problems, read_config, resolve_base_model
 from trainer.data.text import SHOWN_FINDINGS
 from trainer.errors import BadInput, ExitCode, TrainerError
@@ -115,6 +116,7 @@ def draw(
     with reporting_errors(config_file):
         config = read_config(config_file)
         source = resolve_base_model(config.base_model)
+        try_writing(output.parent)
         from trainer.commands.try_adapter import draw as draw_picture  # noqa: PLC0415
 
         place = output.with_suffix("")
@@ -182,6 +184,8 @@ def profile(
             return
         if model is None:
             raise BadInput("model", "name a model folder or a config.json, or give --catalogue")
+        if output is not None:
+            try_writing(output.parent)
         make = describe_for_broker if for_broker else profile_model
         written = make(model, name, trace=trace)
         if output is None:

@@ -1,6 +1,7 @@
 """A whole training, from configuration to adapter file: what `trainer train` and `trainer run` have in common."""
 
 import gc
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from trainer.training.checkpoint import CheckpointFolder
 from trainer.training.memory_plan import find_fits, recompute_if_needed
 from trainer.training.optimizer_step import telling_out_of_memory
 from trainer.training.optimizers import advise_on_rate
+from trainer.training.output_folder import holding_output_folder, refuse_without_room
 from trainer.training.recipe import Observer, TrainingResult, train
-from trainer.training.resume import find_resume
+from trainer.training.resume import find_readable, find_resume
 from trainer.training.state import RunIdentity, seed_generators
 from trainer.training.tensorboard_log import add_log
 from trainer.training.warm_start import start_from_adapter
@@ -54,10 +56,24 @@ def run_training(
     On running out of memory the error says what would have fitted; with `auto_fit` the run goes on with it.
     Raises: TrainerError.
     """
-    if processes.is_first:
-        observer = add_log(observer, config)
-        if advice := advise_on_rate(config):
-            write_line(advice)
+    with ExitStack() as held:
+        if processes.is_first:
+            held.enter_context(holding_output_folder(Path(config.output_dir)))
+            observer = add_log(observer, config)
+            if advice := advise_on_rate(config):
+                write_line(advice)
+        return _train_until_it_fits(config, source, dataset, observer=observer, stop=stop, processes=processes)
+
+
+def _train_until_it_fits(
+    config: TrainingConfig,
+    source: BaseModelSource,
+    dataset: Dataset,
+    *,
+    observer: Observer,
+    stop: StopFlag,
+    processes: Processes,
+) -> FinishedTraining:
     while True:
         try:
             return _train_once(config, source, dataset, observer=observer, stop=stop, processes=processes)
@@ -66,7 +82,7 @@ def run_training(
             if not (config.auto_fit and fits) or processes.count > 1:
                 raise OutOfMemory(error.detail, [fit.describe() for fit in fits]) from error
         release_memory()
-        latest = CheckpointFolder(Path(config.output_dir) / "checkpoints").find_latest()
+        latest = find_readable(CheckpointFolder(Path(config.output_dir) / "checkpoints"))
         goes_on = {"resume_from": str(latest), "resume": "never"} if latest else {}
         config = config.model_copy(update=fits[0].changes | goes_on)
         write_line(f"out of memory; auto_fit tries again with {fits[0].describe()}")
@@ -88,13 +104,15 @@ def _train_once(
     processes: Processes,
 ) -> FinishedTraining:
     output, available_gib = Path(config.output_dir), read_available_gib()
-    resume_from = find_resume(config)
-    checkpoints = CheckpointFolder(output / "checkpoints", resume_from)
     with processes.first_goes_first():
+        resume_from = find_resume(config)
+        checkpoints = CheckpointFolder(output / "checkpoints", resume_from)
         family = load_family(source, config)
         examples = family.encode(dataset.rows, max_length=config.max_length)
     seed_generators(config.seed)
     family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
+    if processes.is_first:
+        refuse_without_room(output, sum(tensor.nbytes for tensor in family.adapter_tensors().values()))
     if resume_from is None:
         start_from_adapter(family, config, source.name)
     recompute_if_needed(family, config, source, examples, available_gib=available_gib)

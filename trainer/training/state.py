@@ -1,16 +1,19 @@
 """Everything of a run that changes from step to step, and how it goes into a checkpoint and out again."""
 
+import json
 import random
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from pricing.training.config import PATH_KEYS, TrainingConfig
-from pricing.training.config_parsing import parse_training_config
-from trainer.errors import CheckpointUnusable
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
+from trainer.errors import BadInput, CheckpointUnusable
 from trainer.families.family import Family
 from trainer.training.checkpoint import Checkpoint
 
@@ -23,6 +26,8 @@ MAY_CHANGE_ON_RESUME = PATH_KEYS | {
     "batch_size",
     "gradient_accumulation",
 }
+
+MOMENTS = {"exp_avg", "exp_avg_sq"}  # of the shape of their parameter, whatever the optimizer
 
 
 @dataclass(frozen=True)
@@ -88,15 +93,44 @@ class TrainingState:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Restore the run from a checkpoint.
 
-        Raises: CheckpointUnusable, if it was made by another configuration, base model or data.
+        Raises: CheckpointUnusable, if it was made by another configuration, base model or data, or lacks something.
         """
-        _check_identity(self.identity, checkpoint.facts)
+        with telling_what_is_malformed(checkpoint):
+            _check_identity(self.identity, checkpoint.facts)
+            self._take_over(checkpoint)
+
+    def _take_over(self, checkpoint: Checkpoint) -> None:
         self.family.load_adapter_tensors(_with_prefix(checkpoint.tensors, "adapter."))
         self.optimizer.load_state_dict(join_optimizer_state(checkpoint.tensors, checkpoint.facts))
         if self.scaler is not None and checkpoint.facts.get("scaler"):
             self.scaler.load_state_dict(checkpoint.facts["scaler"])
-        self.counters = Counters(**checkpoint.facts["counters"])
+        self.counters = read_counters(checkpoint)
+        if self.counters.step:
+            _check_shapes(self.optimizer)
         restore_generators(_with_prefix(checkpoint.tensors, "random."), checkpoint.facts["random"])
+
+
+@contextmanager
+def telling_what_is_malformed(checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn what a state that was changed by hand, or by another program, makes fail into a message.
+
+    Raises: CheckpointUnusable.
+    """
+    try:
+        yield
+    except ConfigInvalid as error:
+        raise CheckpointUnusable(
+            f"resume_from: the checkpoint of step {checkpoint.step} holds a configuration that this trainer does not "
+            f"know ({error}); it is of another version, or was changed: go on with the trainer that wrote it"
+        ) from error
+    except KeyError as error:
+        raise CheckpointUnusable(
+            f"resume_from: the checkpoint of step {checkpoint.step} is malformed: {error.args[0]!r} is missing"
+        ) from error
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError, RuntimeError, BadInput) as error:
+        raise CheckpointUnusable(
+            f"resume_from: the checkpoint of step {checkpoint.step} is malformed: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def split_optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -137,6 +171,34 @@ def seed_generators(seed: int) -> None:
 
 def _with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def read_counters(checkpoint: Checkpoint) -> Counters:
+    """Read the counters. Raises: ValueError, where they are none or of another step than the checkpoint."""
+    odd = set(checkpoint.facts["counters"]) ^ {field.name for field in fields(Counters)}
+    if odd:
+        raise ValueError(f"counters.{min(odd)} is missing or unknown")
+    try:
+        counters = TypeAdapter(Counters).validate_json(json.dumps(checkpoint.facts["counters"]), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"counters.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if counters.step != checkpoint.step:
+        raise ValueError(f"its counters are of step {counters.step}")
+    return counters
+
+
+def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse moments that are not there or of another shape than their parameter, which torch takes in without a word.
+
+    Raises: ValueError.
+    """
+    if not optimizer.state:
+        raise ValueError("the optimizer's state is missing")
+    for parameter, slots in optimizer.state.items():
+        for slot in MOMENTS & slots.keys():
+            if slots[slot].shape != parameter.shape:
+                raise ValueError(f"{slot} has shape {list(slots[slot].shape)}, its parameter {list(parameter.shape)}")
 
 
 def _check_identity(identity: RunIdentity, facts: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The adapter file, read by plain `peft`, which knows nothing of this trainer."""
 
 import json
+from pathlib import Path
 
 import peft
 import pytest
@@ -10,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from trainer.errors import AdapterUnusable
 from trainer.families.text.causal_lm import CausalLM
 from trainer.formats.adapter import Adapter
-from trainer.training.adapter_file import describe_training, read_adapter, write_adapter
+from trainer.training.adapter_file import describe_training, finish_interrupted_pair, read_adapter, write_adapter
 
 INPUT_IDS = torch.tensor([[5, 6, 7, 8]])
 pytestmark = [
@@ -82,3 +83,50 @@ def test_what_is_no_adapter_is_refused_in_words(tmp_path) -> None:
     file.write_bytes(b"\x80\x04pickle")
     with pytest.raises(AdapterUnusable, match="is a pickle"):
         read_adapter(file)
+
+
+@pytest.mark.parametrize("broken_off_at", ["writing", "between", "after"])
+def test_configuration_and_weights_are_one_pair_wherever_a_kill_comes(tmp_path, monkeypatch, broken_off_at) -> None:
+    write_adapter(tmp_path, make_adapter(alpha=4))
+    break_off(monkeypatch, broken_off_at)
+    with pytest.raises(Killed):
+        write_adapter(tmp_path, make_adapter(alpha=8))
+    monkeypatch.undo()
+    if (tmp_path / "adapter_model.safetensors").exists():
+        assert read_pair(tmp_path) == (4, 4)  # the old one, untouched
+    finish_interrupted_pair(tmp_path)
+    assert read_pair(tmp_path) == ((4, 4) if broken_off_at == "writing" else (8, 8))
+
+
+class Killed(Exception):
+    """What a kill would be."""
+
+
+def break_off(monkeypatch, place: str) -> None:
+    def kill(*_args: object, **_keys: object) -> None:
+        raise Killed
+
+    replace = Path.replace
+
+    def replace_configuration_only(self, target):
+        return kill() if self.name == "adapter_model.safetensors" else replace(self, target)
+
+    match place:
+        case "writing":
+            monkeypatch.setattr("trainer.training.adapter_file.save_file", kill)
+        case "between":
+            monkeypatch.setattr(Path, "replace", replace_configuration_only)
+        case "after":
+            monkeypatch.setattr("trainer.training.adapter_file.finish_interrupted_pair", kill)
+
+
+def make_adapter(*, alpha: int) -> Adapter:
+    name = "base_model.model.layers.0.self_attn.q_proj"
+    tensors = {f"{name}.lora_A.weight": torch.ones(2, 8), f"{name}.lora_B.weight": torch.ones(8, 2) * alpha}
+    return Adapter(tensors, {"peft_type": "LORA", "r": 2, "lora_alpha": alpha, "target_modules": ["q_proj"]}, {})
+
+
+def read_pair(folder: Path) -> tuple[int, int]:
+    beside = json.loads((folder / "adapter_config.json").read_text())["lora_alpha"]
+    tensors = read_adapter(folder / "adapter_model.safetensors").tensors
+    return beside, int(next(tensor for name, tensor in tensors.items() if "lora_B" in name)[0, 0])

@@ -8,6 +8,7 @@ import torch
 from trainer.atomic_files import writing_folder
 from trainer.errors import CannotWrite, CheckpointUnusable
 from trainer.training.checkpoint import Checkpoint, CheckpointFolder, read_checkpoint
+from trainer.training.resume import find_readable
 
 
 def make_checkpoint(step: int = 7) -> Checkpoint:
@@ -59,6 +60,60 @@ def test_checkpoints_of_others_are_not_pruned(tmp_path) -> None:
     for step in (2, 3, 4):
         folder.save(make_checkpoint(step))
     assert sorted(path.name[-1] for path in tmp_path.iterdir()) == ["1", "3", "4"]
+
+
+def test_a_run_that_goes_on_again_and_again_keeps_two_checkpoints(tmp_path) -> None:
+    """Ten kills left eight strays: each run knew of the one that it went on from, and of no other."""
+    resumed = None
+    for step in range(2, 22, 2):
+        folder = CheckpointFolder(tmp_path, resumed)
+        folder.save(make_checkpoint(step - 1))
+        resumed = folder.save(make_checkpoint(step))
+    assert [path.name[-2:] for path in folder.list_oldest_first()] == ["19", "20"]
+
+
+def test_a_run_that_goes_back_gives_up_what_came_after_with_its_first_save(tmp_path) -> None:
+    for step in (100, 200, 300):
+        CheckpointFolder(tmp_path).save(make_checkpoint(step))
+    (tmp_path / "step-notes").mkdir()
+    folder = CheckpointFolder(tmp_path, tmp_path / "step-00000100")
+    folder.save(make_checkpoint(150))
+    assert [path.name[-3:] for path in folder.list_oldest_first()] == ["100", "150"]
+    assert folder.find_latest().name == "step-00000150"
+    assert (tmp_path / "step-notes").is_dir()
+
+
+def test_steps_are_ordered_as_numbers(tmp_path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    for step in (10**8, 99_999_999):
+        folder.save(make_checkpoint(step))
+    assert folder.find_latest().name == "step-100000000"
+
+
+def test_auto_passes_over_a_damaged_last_checkpoint_and_says_so(tmp_path, capsys) -> None:
+    folder = CheckpointFolder(tmp_path)
+    good, damaged = folder.save(make_checkpoint(5)), folder.save(make_checkpoint(10))
+    flip_last_byte(damaged / "state.safetensors")
+    assert find_readable(folder) == good
+    assert "step-00000010 is damaged" in (said := capsys.readouterr().out)
+    assert "going on from the one before it, step-00000005" in said
+    flip_last_byte(good / "state.safetensors")
+    with pytest.raises(CheckpointUnusable, match=r"no checkpoint in .* can be read .*delete that folder"):
+        find_readable(folder)
+
+
+def flip_last_byte(file) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "[" * 100_000, '{"format": 1, "step": "7"}', '{"format": 1}', "\x00"])
+def test_a_state_that_is_no_state_is_a_message(tmp_path, text) -> None:
+    folder = CheckpointFolder(tmp_path).save(make_checkpoint())
+    (folder / "state.json").write_text(text)
+    with pytest.raises(CheckpointUnusable, match=r"resume_from: .*(readable|damaged)"):
+        read_checkpoint(folder)
 
 
 @pytest.mark.parametrize("damage", ["missing", "json", "tensors", "format"])

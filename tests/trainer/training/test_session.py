@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pricing.resources.memory import DEFAULT_MEMORY
 from pricing.training.text_workload import plan_text_workload
 from trainer.base_models.config import BaseModelSource
 from trainer.data.text import read_text_dataset
-from trainer.errors import BadInput, CannotWrite, LossNotFinite, OutOfMemory
+from trainer.errors import BadInput, CannotWrite, CheckpointUnusable, LossNotFinite, OutOfMemory
 from trainer.families.text.causal_lm import CausalLM
 from trainer.kernels.head_loss import sum_head_loss
 from trainer.training.adapter_file import read_adapter
+from trainer.training.checkpoint import TENSORS
 from trainer.training.session import run_training
 
 pytestmark = pytest.mark.slow
@@ -49,6 +51,63 @@ def test_resume_auto_starts_anew_and_goes_on_from_the_last_checkpoint(run, recor
     assert first.losses + second.losses == observer.losses
     a, b = read_adapter(whole.adapter).tensors, read_adapter(finished.adapter).tensors
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_resume_auto_goes_on_from_the_one_before_where_the_last_is_damaged(run, recorder, tmp_path, capsys) -> None:
+    whole, observer = run(output_dir=str(tmp_path / "whole"))
+    run(recorder(stop_after=7), resume="auto")
+    last = tmp_path / "output" / "checkpoints" / "step-00000007"
+    (last / "state.safetensors").write_bytes(b"")
+    finished, second = run(resume="auto")
+    assert "step-00000007 is no readable checkpoint" in capsys.readouterr().out
+    assert second.started == (5, 18)
+    assert second.losses == observer.losses[5:]
+    assert read_adapter(finished.adapter).tensors.keys() == read_adapter(whole.adapter).tensors.keys()
+    assert len(list(last.parent.iterdir())) == 2
+
+
+def test_an_output_folder_that_cannot_be_written_is_told_before_the_model_is_loaded(run, tmp_path, monkeypatch) -> None:
+    """Twenty of twenty steps were trained, and nothing was kept."""
+    monkeypatch.setattr("trainer.training.session.load_family", lambda *_: pytest.fail("loaded in vain"))
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotWrite, match="Not a directory"):
+        run(output_dir=str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda facts: facts.pop("random"), "'random' is missing"),
+        (lambda facts: facts["random"].update(python=[3, [1], None]), "malformed: .*vector"),
+        (lambda facts: facts["counters"].update(step=6), "its counters are of step 6"),
+        (lambda facts: facts["counters"].update(steps=7), "counters.steps is missing or unknown"),
+        (lambda facts: facts["counters"].pop("tokens"), "counters.tokens is missing or unknown"),
+        (lambda facts: facts["counters"].update(tokens="many"), "counters.tokens: .*integer"),
+        (lambda facts: facts.update(counters=[]), "malformed: "),
+        (lambda facts: facts.update(optimizer_groups=[]), "malformed: "),
+        (lambda facts: facts["config"].update(lora_ranks=4), "does not know .*lora_ranks"),
+        (lambda facts: facts.update(config="none"), "malformed: "),
+    ],
+)
+def test_a_malformed_state_is_a_message(run, recorder, tmp_path, change, words) -> None:
+    run(recorder(stop_after=7))
+    file = tmp_path / "output" / "checkpoints" / "step-00000007" / "state.json"
+    change(facts := json.loads(file.read_text()))
+    file.write_text(json.dumps(facts))
+    with pytest.raises(CheckpointUnusable, match=f"checkpoint of step 7 .*{words}"):
+        run(resume="auto")
+
+
+def test_tensors_that_a_checkpoint_lacks_are_a_message(run, recorder, tmp_path) -> None:
+    run(recorder(stop_after=7))
+    folder = tmp_path / "output" / "checkpoints" / "step-00000007"
+    tensors, facts = load_file(folder / "state.safetensors"), json.loads((folder / "state.json").read_text())
+    facts.pop("tensors_sha256")  # as older checkpoints are
+    (folder / "state.json").write_text(json.dumps(facts))
+    for kind, words in (("optimizer.", "optimizer"), ("random.", "'torch' is missing"), ("adapter.", "another base")):
+        save_file({name: tensor for name, tensor in tensors.items() if not name.startswith(kind)}, folder / TENSORS)
+        with pytest.raises(CheckpointUnusable, match=words):
+            run(resume_from=str(folder))
 
 
 def test_a_run_can_start_from_an_existing_adapter(run, tmp_path) -> None:
