@@ -10,6 +10,9 @@ SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 # What distributors put behind a model's name; it changes neither shape nor tokenizer.
 DISTRIBUTION = re.compile(r"[-_.](?:emaonly|ema[-_.]only|no[-_.]?ema|pruned|ema|fp16|fp32|bf16|hf)$")
 
+DRIVE = re.compile(r"[A-Za-z]:")
+HUB_PARTS = 2  # owner/Name
+
 # A path may be of any length and each of its parts is compared with all models: those of its end are enough, and what
 # is longer than a file's name can be is none.
 LAST_PARTS, LONGEST_NAME = 8, 255
@@ -18,6 +21,16 @@ LAST_PARTS, LONGEST_NAME = 8, 255
 def is_path(name: str) -> bool:
     """Tell whether a name that no model has is a path: it has folders in it, or the suffix of a file of weights."""
     return "/" in name or "\\" in name or name.casefold().endswith(SUFFIXES)
+
+
+def looks_like_path(name: str) -> bool:
+    """Tell whether a name can be meant as a path only: it says where from, ends like a folder, or has the suffix of a
+    file of weights. `owner/Name` is as well a model of a hub.
+    """
+    parts = re.split(r"[/\\]", name)
+    says_where = parts[0] in {"", ".", "..", "~"} or parts[0].startswith("~") or DRIVE.match(name) is not None
+    ends_so = parts[-1] == "" or name.casefold().endswith(SUFFIXES)
+    return says_where or ends_so or "\\" in name or ".." in parts or len(parts) > HUB_PARTS
 
 
 def find_named_by_path(path: str, find: Callable[[str], BaseModelProfile | None]) -> BaseModelProfile | None:

@@ -2,32 +2,48 @@
 
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
-from pricing.catalog import UnknownBaseModel, get_base_model, load_base_models
+from pricing.catalog import (
+    UnknownBaseModel,
+    find_base_model,
+    fold_spelling,
+    get_base_model,
+    load_base_models,
+)
+from pricing.catalog.model_path import find_named_by_path, looks_like_path
 from pricing.catalog.profile import BaseModelProfile, PackagedWeights
-from pricing.training.config import TrainingConfig
+from pricing.training.config import PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from pricing.unique_yaml import load_yaml
 from trainer.base_models.model_files import hash_model_once
 from trainer.errors import BadInput, BaseModelMissing
 
 BASE_MODELS_DIR = "LORA_BASE_MODELS_DIR"
+PLACE_KEYS = PATH_KEYS - {"resume", "log_to"} | {"base_model"}
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 
 
 @dataclass(frozen=True)
 class BaseModelSource:
     """Where a base model comes from: `weights` is a model folder, a GGUF file or a `.safetensors` file in the original
-    layout; the catalogue's have a profile, and those that a broker's operator added.
+    layout; the catalogue's have a profile, and those that a broker's operator added. `published_as`: the name by which
+    others find it, where paths of this machine tell nobody anything (under the broker).
     """
 
     name: str
     weights: Path
     profile: BaseModelProfile | None = None
+    published_as: str | None = None
+
+    def locate(self, folder: Path | None = None) -> str:
+        """Tell where an adapter finds its base again: under the broker its public name, else the files it was made on
+        (`folder`, where they were brought into another layout first).
+        """
+        return self.published_as or str((folder or self.weights).resolve())
 
     @property
     def is_gguf(self) -> bool:
@@ -53,7 +69,19 @@ def read_config(path: Path) -> TrainingConfig:
         raise BadInput(str(path), f"cannot be read as YAML: {error}") from error
     if not isinstance(raw, dict):
         raise BadInput(str(path), "must hold `key: value` lines, such as `base_model: smollm2-135m-instruct`")
-    return parse_training_config({str(key): value for key, value in raw.items()})
+    return expand_home(parse_training_config({str(key): value for key, value in raw.items()}))
+
+
+def expand_home(config: TrainingConfig) -> TrainingConfig:
+    """Write the home folder out for `~`, as the shell does, in every key that names a place."""
+    named = {key: getattr(config, key) for key in sorted(PLACE_KEYS)}
+    changes = {key: str(expand(place)) for key, place in named.items() if place and place.startswith("~")}
+    return config.model_copy(update=changes) if changes else config
+
+
+def expand(place: str) -> Path:
+    """Write out `~` and `~name`; a home that nobody has stays as it is written, and is told as not there."""
+    return Path(os.path.expanduser(place))  # noqa: PTH111 - Path.expanduser raises for a home that nobody has
 
 
 def describe_config_problems(file: Path, error: ConfigInvalid) -> str:
@@ -63,23 +91,63 @@ def describe_config_problems(file: Path, error: ConfigInvalid) -> str:
 
 
 def resolve_base_model(name: str, *, only_catalogue: bool = False) -> BaseModelSource:
-    """Find the weights: a name of the catalogue first, then a local folder, `.gguf` or `.safetensors` file.
+    """Find the weights: what looks like a path is a local folder, `.gguf` or `.safetensors` file; else a name of the
+    catalogue, however it is spelt.
 
-    With `only_catalogue` (under the broker) a path is refused: customers never name paths of a server.
+    A bare name that is a folder here and a model of the catalogue is refused: nobody can tell which is meant.
+    With `only_catalogue` (under the broker) names stay names: customers never name paths of a server.
     Raises: BadInput.
     """
-    try:
-        profile = get_base_model(name)
-    except UnknownBaseModel as error:
-        if only_catalogue:
+    if only_catalogue:
+        try:
+            known = get_base_model(name)
+            return replace(_take_catalogue(known), published_as=name_published(known))
+        except UnknownBaseModel as error:
             raise BadInput("base_model", str(error)) from error
+    if looks_like_path(name):
         return resolve_local_model(name)
+    profile, place = find_spelt_model(name), Path(name)
+    if profile is None:
+        return resolve_local_model(name)
+    if place.exists():
+        raise BadInput("base_model", _describe_both(name, place, profile))
+    return _take_catalogue(profile)
+
+
+def name_published(profile: BaseModelProfile) -> str:
+    """Name a model as hubs do (`owner/Name`), of several the one that is spelt like it; else by its own name."""
+    public = [alias for alias in profile.aliases if alias.count("/") == 1]
+    tails = {alias: fold_spelling(alias.rpartition("/")[2]) for alias in public}
+    alike = [alias for alias in public if tails[alias].startswith(fold_spelling(profile.name))]
+    return min(alike, key=len, default=next(iter(public), profile.name))
+
+
+def _take_catalogue(profile: BaseModelProfile) -> BaseModelSource:
     return BaseModelSource(profile.name, _get_catalogue_weights(profile), profile)
+
+
+def find_spelt_model(name: str) -> BaseModelProfile | None:
+    """Find a model of the catalogue by a name in which owner and model stay apart: `a/bc` is no spelling of `ab/c`."""
+    profile = find_base_model(name)
+    if profile is None or "/" not in name:
+        return profile
+    parts = [fold_spelling(part) for part in name.split("/")]
+    spellings = ([fold_spelling(part) for part in alias.split("/")] for alias in profile.aliases)
+    return profile if parts in spellings else None
+
+
+def _describe_both(name: str, place: Path, profile: BaseModelProfile) -> str:
+    other = next((each for each in (*profile.aliases, profile.name) if not Path(each).exists()), None)
+    theirs = f"base_model: {other}" if other else "its name from another working directory"
+    return (
+        f"{name!r} is {place.resolve()} on this machine and {profile.name} of the catalogue; write "
+        f"base_model: ./{name.removeprefix('./')} for the files here, or {theirs} for the catalogue's"
+    )
 
 
 def resolve_local_model(name: str) -> BaseModelSource:
     """Find a local folder, `.gguf` or `.safetensors` file. Raises: BadInput."""
-    path = Path(name).expanduser()
+    path = expand(name)
     if path.is_file() and path.suffix == ".gguf":
         return BaseModelSource(path.stem, path)
     if path.suffix.lower() in PICKLES:
@@ -92,11 +160,20 @@ def resolve_local_model(name: str) -> BaseModelSource:
         return BaseModelSource(path.stem, path)
     if _is_model_folder(path):
         return BaseModelSource(path.resolve().name, path)
-    known = ", ".join(load_base_models())
-    raise BadInput(
-        "base_model",
-        f"{name!r} is neither in the catalogue ({known}), nor a folder with config.json or model_index.json, "
-        "nor a .gguf or .safetensors file",
+    raise BadInput("base_model", _describe_no_model(name, path))
+
+
+def _describe_no_model(name: str, path: Path) -> str:
+    """Say what was looked for; a path whose last part is a name of the catalogue is told how that model is named."""
+    is_path = looks_like_path(name)
+    meant = find_named_by_path(name, find_base_model) if is_path else None
+    hint = f"; the catalogue's model is base_model: {meant.name}" if meant is not None else ""
+    if is_path and "\\" in name and os.sep == "/":
+        hint += "; folders are parted by / on this machine"
+    there = "" if path.exists() or not is_path else f"; {path} is not there"
+    return (
+        f"{name!r} is neither in the catalogue ({', '.join(load_base_models())}), nor a folder with config.json or "
+        f"model_index.json, nor a .gguf or .safetensors file{there}{hint}"
     )
 
 
@@ -141,7 +218,7 @@ def resolve_added_model(profile: BaseModelProfile) -> BaseModelSource:
             f"{weights} holds other files than the broker's {profile.name} (SHA-256 {profile.weights_sha256}); copy "
             "them here again, or add the model anew under another name"
         )
-    return BaseModelSource(profile.name, weights, profile)
+    return BaseModelSource(profile.name, weights, profile, published_as=profile.name)
 
 
 def _get_packaged_weights(weights: PackagedWeights, name: str) -> Path:

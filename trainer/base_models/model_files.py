@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,14 +59,17 @@ def hash_model_once(model: Path) -> str:
     Raises: BadInput.
     """
     files = list_model_files(model)
-    stamps = [
-        (name, (files.root / name).stat().st_size, (files.root / name).stat().st_mtime_ns) for name in files.names
-    ]
-    key = hashlib.sha256(json.dumps([str(files.root.resolve()), stamps]).encode()).hexdigest()
+    return remember_hash("model", [files.root / name for name in files.names], lambda: hash_model(files))
+
+
+def remember_hash(kind: str, paths: Sequence[Path], compute: Callable[[], str]) -> str:
+    """Take the hash of these files from the cache where none has changed since, else compute and keep it."""
+    stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    key = hashlib.sha256(json.dumps([kind, stamps]).encode()).hexdigest()
     cached = get_cache_dir() / "hashes" / key
     with suppress(OSError):
         return cached.read_text(encoding="ascii")
-    sha256 = hash_model(files)
+    sha256 = compute()
     with suppress(OSError, CannotWrite), writing_file(cached) as aside:
         aside.write_text(sha256, encoding="ascii")
     return sha256

@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from trainer.base_models.model_files import remember_hash
+
 WEIGHTS = ("*.safetensors", "*/*.safetensors")  # a model folder, or a pipeline's folder of models
 
 OLD_HASH_OFFSET, OLD_HASH_BYTES, OLD_HASH_DIGITS = 0x100000, 0x10000, 8
@@ -15,9 +17,19 @@ def hash_base_model(weights: Path) -> str:
     if weights.is_file():
         return _hash_file(weights)
     digest = hashlib.sha256()
-    for file in sorted(file for pattern in WEIGHTS for file in weights.glob(pattern)):
+    for file in _list_weights(weights):
         digest.update(f"{file.relative_to(weights).as_posix()} {_hash_file(file)}\n".encode())
     return digest.hexdigest()
+
+
+def hash_base_model_once(weights: Path) -> str:
+    """Compute the same, or take it from the cache where no file has changed since: it may be gigabytes."""
+    files = [weights] if weights.is_file() else _list_weights(weights)
+    return remember_hash("weights", files, lambda: hash_base_model(weights))
+
+
+def _list_weights(folder: Path) -> list[Path]:
+    return sorted(file for pattern in WEIGHTS for file in folder.glob(pattern))
 
 
 def describe_base_file(weights: Path, sha256: str) -> dict[str, str]:

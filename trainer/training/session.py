@@ -12,11 +12,11 @@ from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import hold_out_copies
 from trainer.base_models.config import BaseModelSource
 from trainer.data.dataset import Dataset
-from trainer.errors import OutOfMemory
+from trainer.errors import OutOfMemory, TrainerError
 from trainer.families.family import Family
 from trainer.families.registry import get_family_class
 from trainer.formats.adapter import Adapter
-from trainer.formats.base_model_hash import hash_base_model
+from trainer.formats.base_model_hash import hash_base_model_once
 from trainer.log import write_line
 from trainer.machine.available_memory import read_available_gib
 from trainer.several_devices.processes import SINGLE_PROCESS, Processes
@@ -108,6 +108,7 @@ def _train_once(
         resume_from = find_resume(config)
         checkpoints = CheckpointFolder(output / "checkpoints", resume_from)
         family = load_family(source, config)
+        base_sha256 = hash_base_model_once(source.weights)
         examples = family.encode(dataset.rows, max_length=config.max_length)
     seed_generators(config.seed)
     family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
@@ -116,7 +117,7 @@ def _train_once(
     if resume_from is None:
         start_from_adapter(family, config, source.name)
     recompute_if_needed(family, config, source, examples, available_gib=available_gib)
-    identity = RunIdentity(config, source.name, family.fingerprint(examples))
+    identity = RunIdentity(config, source.name, family.fingerprint(examples), base_sha256)
     trained_rows, held_out_rows = hold_out_copies(family.list_sources(examples), config)
     result = train(
         family,
@@ -132,14 +133,24 @@ def _train_once(
     )
     if result.stopped is not None or not processes.is_first:
         return FinishedTraining(result, None)
-    base_sha256 = hash_base_model(source.weights)
     facts = {"base_model_sha256": base_sha256, "data_sha256": identity.data_sha256}
     facts |= family.describe_base_file(source, base_sha256)
     if config.max_steps is None:
         facts["epoch"] = str(config.epochs)
     header = describe_training(config, base_model=source.name, steps=result.steps, tokens=result.tokens, facts=facts)
     adapter = Adapter(family.adapter_tensors(), family.adapter_config(), header)
-    return FinishedTraining(result, write_adapter(output, adapter))
+    written = write_adapter(output, adapter)
+    if source.published_as is None:
+        keep_base_loadable(family, source)
+    return FinishedTraining(result, written)
+
+
+def keep_base_loadable(family: Family[Any], source: BaseModelSource) -> None:
+    """Bring the base model into the layout that its adapter names, for plain peft; the adapter is written already."""
+    try:
+        family.prepare_weights(source)
+    except (OSError, TrainerError) as error:
+        write_line(f"the base model is not kept in transformers' layout, so only this trainer loads it: {error}")
 
 
 def load_family(source: BaseModelSource, config: TrainingConfig | None = None) -> Family[Any]:

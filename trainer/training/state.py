@@ -25,6 +25,7 @@ MAY_CHANGE_ON_RESUME = PATH_KEYS | {
     "auto_fit",
     "batch_size",
     "gradient_accumulation",
+    "base_model",  # how it is spelt; the weights are compared by their hash
 }
 
 MOMENTS = {"exp_avg", "exp_avg_sq"}  # of the shape of their parameter, whatever the optimizer
@@ -32,11 +33,14 @@ MOMENTS = {"exp_avg", "exp_avg_sq"}  # of the shape of their parameter, whatever
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What must be the same for a checkpoint to fit: configuration, base model and data (SHA-256 of the examples)."""
+    """What must be the same for a checkpoint to fit: configuration, base model (SHA-256 of the weights; its name only
+    where a checkpoint is older than that) and data (SHA-256 of the examples).
+    """
 
     config: TrainingConfig
     base_model: str
     data_sha256: str
+    base_sha256: str = ""
 
 
 @dataclass
@@ -83,6 +87,7 @@ class TrainingState:
             "counters": asdict(self.counters),
             "config": self.identity.config.model_dump(mode="json", exclude=set(PATH_KEYS)),
             "base_model": self.identity.base_model,
+            "base_sha256": self.identity.base_sha256,
             "data_sha256": self.identity.data_sha256,
             **optimizer_facts,
             "scaler": self.scaler.state_dict() if self.scaler is not None else {},
@@ -209,8 +214,8 @@ def _check_identity(identity: RunIdentity, facts: dict[str, Any]) -> None:
     changed = [f"{key} (was {saved[key]!r}, now {asked[key]!r})" for key in asked if asked[key] != saved[key]]
     if rows_then != rows_now:
         changed.append(f"batch_size times gradient_accumulation (was {rows_then}, now {rows_now})")
-    if facts["base_model"] != identity.base_model:
-        changed.append(f"base model (was {facts['base_model']!r})")
+    if _is_other_base(identity, facts):
+        changed.append(f"base model (was {facts['base_model']!r}, with other weights than {identity.base_model!r})")
     if facts["data_sha256"] != identity.data_sha256:
         changed.append("the training data")
     if changed:
@@ -218,6 +223,12 @@ def _check_identity(identity: RunIdentity, facts: dict[str, Any]) -> None:
             f"resume_from: the checkpoint was made with other settings: {', '.join(changed)}; "
             "set them back to go on, or leave out resume_from to start anew"
         )
+
+
+def _is_other_base(identity: RunIdentity, facts: dict[str, Any]) -> bool:
+    """Tell by the weights, wherever they lie now; by the name where the hash of one side is not known."""
+    then, now = facts.get("base_sha256"), identity.base_sha256
+    return bool(then != now) if then and now else bool(facts["base_model"] != identity.base_model)
 
 
 def capture_generators() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -1,9 +1,9 @@
 """Starting from an existing adapter: its weights are taken over, its history is not."""
 
-from pathlib import Path
 from typing import Any
 
 from pricing.training.config import TrainingConfig
+from trainer.base_models.config import expand
 from trainer.errors import AdapterUnusable, BadInput
 from trainer.families.family import Family
 from trainer.formats.reading import load_adapter_any
@@ -17,7 +17,7 @@ def start_from_adapter(family: Family[Any], config: TrainingConfig, base_model: 
     """
     if config.init_from is None:
         return
-    place = Path(config.init_from).expanduser()
+    place = expand(config.init_from)
     adapter = load_adapter_any(place)  # kohya's and diffusers' files too
     theirs, ours = adapter.config, family.adapter_config()
     differences = list(_compare(theirs, ours))

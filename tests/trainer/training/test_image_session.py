@@ -3,7 +3,9 @@
 import hashlib
 from typing import Any
 
+import peft
 import pytest
+from diffusers import UNet2DConditionModel
 
 from pricing.training.config import TrainingConfig
 from tests.trainer.conftest import draw_pictures
@@ -60,3 +62,28 @@ def test_the_header_names_the_base_file_as_sd_scripts_does(tiny_sd15_file, tmp_p
     assert header["ss_sd_model_name"] == tiny_sd15_file.name
     assert header["ss_new_sd_model_hash"] == hashlib.sha256(tiny_sd15_file.read_bytes()).hexdigest()
     assert len(header["ss_sd_model_hash"]) == 8
+
+
+def test_all_linear_is_written_as_the_layers_it_stood_for_and_the_base_is_found_again(
+    tiny_sd15, tmp_path, recorder
+) -> None:
+    draw_pictures(tmp_path / "data", count=2)
+    config = TrainingConfig(
+        base_model=str(tiny_sd15),
+        train_data_dir=str(tmp_path / "data"),
+        output_dir=str(tmp_path / "output"),
+        target_modules="all-linear",
+        lora_rank=2,
+        resolution=64,
+        max_steps=1,
+    )
+    source = resolve_base_model(config.base_model)
+    dataset = read_dataset(config, source)
+    finished = session.run_training(config, source, dataset, observer=recorder(), stop=StopFlag())
+    adapter = read_adapter(finished.adapter)
+    assert adapter.config["base_model_name_or_path"] == str(tiny_sd15.resolve())
+    trained = {name.removeprefix("base_model.model.").partition(".lora_")[0] for name in adapter.tensors}
+    assert set(adapter.config["target_modules"]) == trained
+    unet = UNet2DConditionModel.from_pretrained(adapter.config["base_model_name_or_path"], subfolder="unet")
+    loaded = peft.PeftModel.from_pretrained(unet, finished.adapter.parent)
+    assert len([name for name in loaded.state_dict() if ".lora_A." in name]) == len(trained)

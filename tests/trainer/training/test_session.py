@@ -2,14 +2,18 @@
 
 import json
 import random
+import shutil
 import sys
 import types
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from pricing.resources.memory import DEFAULT_MEMORY
 from pricing.training.text_workload import plan_text_workload
@@ -302,3 +306,29 @@ def test_half_precision_without_a_gpu_is_refused_and_bf16_trains(run) -> None:
     finished, observer = run(precision="bf16")
     assert observer.losses[-1] < observer.losses[0]
     assert all(tensor.dtype is torch.float32 for tensor in read_adapter(finished.adapter).tensors.values())
+
+
+def test_plain_auto_peft_finds_and_loads_the_base_of_an_adapter(run, tiny_model) -> None:
+    finished, _ = run()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = peft.AutoPeftModelForCausalLM.from_pretrained(finished.adapter.parent, local_files_only=True)
+    plain = AutoModelForCausalLM.from_pretrained(tiny_model).state_dict()
+    theirs = {name.replace(".base_layer", ""): tensor for name, tensor in loaded.get_base_model().state_dict().items()}
+    assert all(torch.equal(theirs[name], plain[name]) for name in plain)
+
+
+def test_a_checkpoint_knows_its_base_by_its_weights_wherever_they_lie(run, recorder, tiny_model, tmp_path) -> None:
+    """Past fault: it knew the name alone, so that other weights under it went on from where the first were."""
+    run(recorder(stop_after=3))
+    moved = tmp_path / "moved"
+    shutil.copytree(tiny_model, moved)
+    _, second = run(source=BaseModelSource("moved", moved), base_model=str(moved), resume="auto")
+    assert second.started == (3, 18)
+    shutil.rmtree(tmp_path / "output")
+    run(recorder(stop_after=3))
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    model.lm_head.weight.data += 1
+    model.save_pretrained(moved)
+    with pytest.raises(CheckpointUnusable, match=r"base model .*other weights"):
+        run(source=BaseModelSource("tiny-llama", moved), resume="auto")

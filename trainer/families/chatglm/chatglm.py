@@ -50,7 +50,7 @@ class ChatGLM(CausalLM):
             return super().load(source, config)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = load_original(source.weights, config, device)
-        model.name_or_path = source.name
+        model.name_or_path = source.locate(name_converted(source.weights))
         return cls(model.to(device), cls.read_tokenizer(source), device)
 
     @classmethod
@@ -104,14 +104,19 @@ def load_original(folder: Path, config: TrainingConfig | None, device: torch.dev
     return model.requires_grad_(requires_grad=False)
 
 
+def name_converted(folder: Path) -> Path:
+    """Name the folder that `convert_once` makes: another one once a file of the model has changed."""
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.iterdir())]
+    digest = hashlib.sha256(json.dumps([str(folder.resolve()), stamps]).encode()).hexdigest()
+    return get_cache_dir() / "converted" / f"{folder.name}-{digest[:16]}"
+
+
 def convert_once(folder: Path) -> Path:
     """Return the folder in transformers' own layout, with weights as they are, made if it is not there yet.
 
     Raises: BadInput.
     """
-    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.iterdir())]
-    digest = hashlib.sha256(json.dumps([str(folder.resolve()), stamps]).encode()).hexdigest()
-    target = get_cache_dir() / "converted" / f"{folder.name}-{digest[:16]}"
+    target = name_converted(folder)
     if target.is_dir():
         return target
     original = read_original_config(folder)

@@ -41,11 +41,14 @@ class ComponentAdapters:
             text = TEXT_TARGETS if len(components) > 1 else ()
             wanted = (*(default_targets or UNET_TARGETS), *text)
         _check_targets(components, wanted)
+        targets = {name: _targets_of(component, wanted) for name, component in components.items()}
         adapted = {
-            name: put_adapter_on(component, describe_adapter(config, _targets_of(component, wanted), None))
+            name: put_adapter_on(component, describe_adapter(config, targets[name], None))
             for name, component in components.items()
         }
-        return cls(adapted, sorted(wanted))
+        # peft would read all-linear in its own way: the layers' names are one thing to everybody.
+        resolved = {layer for layers in targets.values() for layer in layers}
+        return cls(adapted, sorted(resolved if ALL_LINEAR in wanted else wanted))
 
     @classmethod
     def rebuild(cls, components: Mapping[str, torch.nn.Module], described: Mapping[str, Mapping[str, Any]]) -> Self:

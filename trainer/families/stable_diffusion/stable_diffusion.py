@@ -48,12 +48,15 @@ class StableDiffusion:
         self._components: dict[str, torch.nn.Module] = {}
         self._adapters: ComponentAdapters | None = None
         self._encoders_key = ""
+        self.located: str | None = None
 
     @classmethod
     def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
         """Look at the base model; its components are loaded when they are needed. Raises: BadInput."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(BaseWeights.open(source.weights), config or TrainingConfig(base_model=source.name), device)
+        family = cls(BaseWeights.open(source.weights), config or TrainingConfig(base_model=source.name), device)
+        family.located = source.locate()
+        return family
 
     @property
     def model(self) -> torch.nn.Module:
@@ -271,7 +274,7 @@ class StableDiffusion:
         self.adapters.load_tensors(tensors)
 
     def adapter_config(self) -> dict[str, Any]:
-        return self.adapters.describe()
+        return self.adapters.describe() | {"base_model_name_or_path": self.located}
 
     @torch.no_grad()
     def sample(self, prompt: str, *, seed: int, place: Path) -> str:

@@ -43,7 +43,7 @@ class CausalLM:
         """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         folder, model = _load_frozen_model(source, config, device)
-        model.name_or_path = source.name  # peft writes it into adapter_config.json
+        model.name_or_path = source.locate(folder)  # peft writes it into adapter_config.json
         return cls(model.to(device), cls.read_tokenizer(source, folder), device)
 
     @classmethod

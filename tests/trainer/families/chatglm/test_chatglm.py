@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from peft import AutoPeftModelForCausalLM
 
 from pricing.datasets.text_rows import TextRow
 from pricing.training.config import TrainingConfig
@@ -18,6 +20,9 @@ from trainer.errors import BadInput
 from trainer.families.chatglm.chatglm import ChatGLM, convert_once
 from trainer.families.chatglm.layout import IN_LAYER, OUTSIDE, map_config, map_tensors
 from trainer.families.registry import get_family_class
+from trainer.formats.adapter import Adapter
+from trainer.training.adapter_file import write_adapter
+from trainer.training.session import keep_base_loadable
 
 REPOSITORY = Path(__file__).parents[4]
 IDS = torch.tensor([7, 60, 200, 3, 9, 9, 131])
@@ -191,3 +196,15 @@ def test_the_longer_context_of_chatglm2_stretches_positions_that_of_chatglm3_the
 def test_the_family_can_be_imported_first_in_a_fresh_process() -> None:
     """`transformers.convert_slow_tokenizer` was taken for a module; it is a function until somebody imports that."""
     subprocess.run([sys.executable, "-c", "import trainer.families.chatglm.chatglm"], check=True, cwd=REPOSITORY)
+
+
+def test_plain_auto_peft_loads_an_adapter_of_the_original_layout(tmp_path) -> None:
+    family = load(folder := write_folder(tmp_path / "glm", CONFIG))
+    family.attach_adapter(TrainingConfig(base_model="glm", lora_rank=2))
+    write_adapter(tmp_path / "out", Adapter(family.adapter_tensors(), family.adapter_config(), {}))
+    keep_base_loadable(family, BaseModelSource("glm", folder))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out", local_files_only=True).eval()
+    with torch.inference_mode():
+        assert torch.equal(loaded(input_ids=IDS[None]).logits, family.model.eval()(input_ids=IDS[None]).logits)
