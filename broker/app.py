@@ -1,5 +1,6 @@
 """The application factory: routes, problems, health, and the daemon that runs beside them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -154,11 +155,14 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await system.database.check_role()
         table.prepare()
+        uses = asyncio.create_task(app.state.bearers.uses.write_regularly(system), name="uses of keys")
         if daemon is not None:
             await daemon.start()
         yield
         if daemon is not None:
             await daemon.stop()
+        uses.cancel()
+        await asyncio.wait([uses])
         await system.database.close()
 
     app = FastAPI(

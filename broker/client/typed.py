@@ -175,7 +175,7 @@ class BrokerClient(Client):
         return self.change_job(job_id, {"priority": priority, "reason": reason})
 
     def change_job(self, job_id: str, changes: Mapping[str, Any]) -> ChangedJob:
-        """Change a waiting job's `gpu_types`, or for ops its `priority` with a `reason`; its effects are told."""
+        """Change a job's `name`, `notes`, `pinned`; its `gpu_types`; or for ops its `priority`, with a `reason`."""
         return cast("ChangedJob", self.patch(f"/jobs/{job_id}", changes))
 
     def get_overview(self) -> Overview:

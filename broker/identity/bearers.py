@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, DateTime, Text, bindparam, func, text
 
 from broker import errors
 from broker.http.supposed import Supposed
+from broker.identity.key_uses import KeyUses
 from broker.identity.model import hash_key, read_run_token
 from broker.persistence.batches import Batches, refuse_busy
 from broker.persistence.database import Database
@@ -64,7 +65,7 @@ class Bearers:
     """
 
     def __init__(self, database: Database, services: Services) -> None:
-        self.database, self.services = database, services
+        self.database, self.services, self.uses = database, services, KeyUses()
         self.remembered: MutableMapping[str, RememberedBearer] = LRUCache(REMEMBERED)
         self.looks = Batches[None, str, FoundKey | None](self._look, services.settings.turn_seconds, refuse=refuse_busy)
 
@@ -81,6 +82,7 @@ class Bearers:
         known = self.remembered.get(key_hash := hash_key(token))
         if known is None:
             return None
+        self.uses.note(known.actor.id)
         judge, look = partial(self._judge_rows, key_hash), partial(self.authenticate, token)
         return Supposed(known.actor, known.question, known.condition, judge, look)
 
@@ -95,6 +97,7 @@ class Bearers:
         if key.expires_at is not None and key.expires_at <= self.services.clock():
             raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
         actor = Actor(Role(key.role), key.id, key.customer_id)
+        self.uses.note(key.id)
         self.remembered[key_hash] = RememberedBearer.of(key_hash, actor)
         return actor
 

@@ -15,6 +15,7 @@ from broker.identity.schemas import (
     ApiKeyOut,
     CustomerIn,
     CustomerOut,
+    EndedSessionsOut,
     NewApiKeyOut,
     ProjectIn,
     ProjectOut,
@@ -104,6 +105,16 @@ async def list_api_keys(
 async def revoke_api_key(work: CustomerWork, key_id: str) -> ApiKeyOut:
     """Revoke a key; a customer revokes its own ones. Its sessions end with it."""
     return ApiKeyOut.model_validate(await service.revoke_api_key(work, key_id))
+
+
+@router.delete("/api-keys/{key_id}/sessions")
+async def end_sessions(work: AnyKey, key_id: str) -> EndedSessionsOut:
+    """End all sessions of the console that were begun with a key: who bears it is signed out everywhere.
+
+    For a customer's own keys, for the key of the request itself, and for an administrator any. The key stays good.
+    """
+    key, ended = await service.end_sessions_of_key(work, key_id)
+    return EndedSessionsOut(api_key_id=key.id, customer_id=key.customer_id, ended=ended)
 
 
 @router.post("/projects", status_code=201)

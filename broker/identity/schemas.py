@@ -67,6 +67,11 @@ class ApiKeyOut(BaseModel):
         description="From when on it is refused (UTC).", examples=["2027-01-01T00:00:00Z"]
     )
     revoked_at: datetime | None = Field(description="When it was revoked (UTC).", examples=["2026-12-01T00:00:00Z"])
+    last_used_at: datetime | None = Field(
+        description="When it was used last (UTC), to the minute; known a minute or two later. Null: never, as far as "
+        "is known.",
+        examples=["2026-11-24T10:05:00Z"],
+    )
     created_at: datetime = created_at_field()
 
 
@@ -75,6 +80,15 @@ class NewApiKeyOut(ApiKeyOut):
         description="The key itself, shown this once; null where a retry gets the same answer again.",
         examples=["lbk_1a2b3c4d_…"],
     )
+
+
+class EndedSessionsOut(BaseModel):
+    object: Literal["ended_sessions"] = Field(
+        default="ended_sessions", description="Kind of object.", examples=["ended_sessions"]
+    )
+    api_key_id: str = Field(description="The key that they were begun with.", examples=["key_01k"])
+    customer_id: str | None = Field(description="Whose key it is; null for staff.", examples=["cus_01k"])
+    ended: int = Field(description="So many sessions of the console have ended.", examples=[2])
 
 
 class WhoAmIOut(BaseModel):

@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, or_, select
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from broker import errors
 from broker.identity.model import NewKey, hash_key, make_key
-from broker.identity.tables import ApiKey, Customer, Project
+from broker.identity.tables import ApiKey, Customer, Project, Session
 from broker.persistence.database import Base, narrow
 from broker.persistence.driver import Command, Statement
 from broker.persistence.membership import is_one_of
@@ -170,6 +170,27 @@ async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
         await _keep_one_administrator(work, key)
         key.revoked_at = work.now
     return key
+
+
+async def end_sessions_of_key(work: Work, key_id: str) -> tuple[ApiKey, int]:
+    """End all sessions that were begun with a key; returns the key, and how many there were.
+
+    Raises: NotFound, also for a key that is neither the customer's own nor that of the request, but for administrators.
+    """
+    key = await get_api_key(work, key_id)
+    is_own = key.id == work.actor.id or (key.customer_id is not None and key.customer_id == work.actor.customer_id)
+    if not is_own and work.actor.role != Role.ADMIN:
+        raise errors.NotFound("API key", key_id)
+    ended = await work.session.execute(delete(Session).where(Session.api_key_id == key_id).returning(Session.id))
+    return key, len(ended.all())
+
+
+async def count_sessions(work: Work, customer_id: str) -> dict[str, int]:
+    """Count the sessions of a customer's keys that are not over, by key."""
+    query = select(Session.api_key_id, func.count()).where(
+        Session.customer_id == customer_id, Session.expires_at > work.now
+    )
+    return dict((await work.session.execute(query.group_by(Session.api_key_id))).all())
 
 
 async def _keep_one_administrator(work: Work, leaving: ApiKey) -> None:

@@ -27,7 +27,10 @@ class Project(Base):
 
 
 class ApiKey(Base):
-    """An API key; one of staff has no customer. Only the hash of the key is kept; the prefix tells keys apart."""
+    """An API key; one of staff has no customer. Only the hash of the key is kept; the prefix tells keys apart.
+
+    `last_used_at` is to the minute, and written up to a minute late (`key_uses.py`).
+    """
 
     __tablename__ = "api_keys"
 
@@ -39,6 +42,7 @@ class ApiKey(Base):
     key_hash: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
     revoked_at: Mapped[datetime | None] = moment_column(nullable=True)
+    last_used_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()
 
 
@@ -48,7 +52,7 @@ class Session(Base):
     __tablename__ = "sessions"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    api_key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    api_key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), index=True)
     customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"), index=True)
     token_hash: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime] = moment_column(index=True)

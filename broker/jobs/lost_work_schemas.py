@@ -1,6 +1,7 @@
 """API shapes of who pays for a job's usage: what is charged, what is borne, and what was lost by our doing."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel, Field
@@ -13,6 +14,7 @@ from broker.jobs.rules.sooner import SoonerStart
 from broker.jobs.running.lost_work import LostOfRun, WhoPays
 from broker.jobs.schemas import JobOut
 from broker.jobs.sooner_schemas import SoonerStartOut
+from broker.jobs.tables import JobNote
 from broker.ledger.books.causes import Cause
 from broker.ledger.service import BorneUsage
 
@@ -74,7 +76,10 @@ class JobDetailOut(JobOut):
         "that costs; the soonest first.",
         examples=[[{"sku": "rtx-4090", "message": "on rtx-4090 now: +12.40 CNY"}]],
     )
-
+    notes: str | None = Field(description="What its customer noted of it.", examples=["rank 16 is enough"])
+    pinned_at: datetime | None = Field(
+        description="Since when its customer has it pinned (UTC); null: it is not.", examples=["2026-11-24T10:05:00Z"]
+    )
     notices: list[NoticeOut] = Field(
         description="What is announced and concerns it: to all, and, while it runs, of its pool.", examples=[[]]
     )
@@ -87,12 +92,15 @@ class JobDetailOut(JobOut):
         evictions: Sequence[EvictionOut],
         notices: Sequence[NoticeOut] = (),
         sooner: Sequence[SoonerStart] = (),
+        note: JobNote | None = None,
     ) -> Self:
         told = {
             "borne_by_cause": {cause: BorneOut.of(each) for cause, each in who.borne.items()},
             "lost_work": [LostWorkOut.of(each) for each in who.lost],
             "evictions": list(evictions),
             "notices": list(notices),
+            "notes": None if note is None else note.notes,
+            "pinned_at": None if note is None else note.pinned_at,
             "sooner": [SoonerStartOut.of(each) for each in sooner],
         }
         return cls(**out.model_dump(), **told)

@@ -6,14 +6,16 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from broker.http.labels import Labels
-from broker.http.plain_text import PlainLine
+from broker.http.plain_text import PlainLine, PlainText
 from broker.http.shapes import Moment, Reason, RequestBody
+from broker.jobs.running.notes import Annotation
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.schemas import Gpus
 from pricing.estimate.type_choice import Preference
 from pricing.money import Money
 
-LONGEST_NAME = 200
+LONGEST_NAME, LONGEST_NOTES = 200, 4_000
+ANNOTATED = ("name", "notes", "pinned")
 MOST_GPU_TYPES = 20
 MOST_JOBS = 100
 GpuType = Annotated[PlainLine, Field(min_length=1, max_length=64)]
@@ -134,7 +136,26 @@ class PrioritiesIn(RequestBody):
 
 
 class JobPatch(RequestBody):
-    """What of a waiting job is changed: its GPU types by its customer, or its priority, with a reason, by ops."""
+    """What of a job is changed: by its customer its name, notes and pin, and while it waits its GPU types; by ops its
+    priority, with a reason.
+    """
+
+    name: PlainLine | None = Field(
+        default=None,
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="A name for people; null: none. The adapter keeps that of its time.",
+        examples=["brand tone, best so far"],
+    )
+    notes: PlainText | None = Field(
+        default=None,
+        max_length=LONGEST_NOTES,
+        description="What its customer notes of it, for itself; null: nothing.",
+        examples=["rank 16 is enough; do not raise the rate again"],
+    )
+    pinned: bool | None = Field(
+        default=None, description="Whether it stands first in lists that ask for it.", examples=[True]
+    )
 
     gpu_types: list[GpuType] | None = Field(
         default=None,
@@ -157,8 +178,13 @@ class JobPatch(RequestBody):
 
     @model_validator(mode="after")
     def _check_what_changes(self) -> Self:
-        if not self.model_fields_set & {"gpu_types", "priority"}:
-            raise ValueError("names nothing to change: send gpu_types, or priority with a reason")
+        if not self.model_fields_set & {"gpu_types", "priority", *ANNOTATED}:
+            raise ValueError("names nothing to change: send name, notes, pinned, gpu_types, or priority with a reason")
         if "priority" in self.model_fields_set and self.reason is None:
             raise ValueError("reason is needed with priority: its customer reads it")
         return self
+
+    def read_annotation(self) -> Annotation:
+        """Read what is said of the job for people; a pin that is null is none."""
+        said = {name: getattr(self, name) for name in ANNOTATED if name in self.model_fields_set}
+        return Annotation({name: bool(value) if name == "pinned" else value for name, value in said.items()})

@@ -37,6 +37,7 @@ from broker.jobs.reading.sooner import list_sooner
 from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL
 from broker.jobs.running import checkpoints, control, resume
 from broker.jobs.running.lost_work import read_who_pays
+from broker.jobs.running.notes import find_note
 from broker.jobs.schemas import (
     CheckpointOut,
     JobEventListOut,
@@ -126,6 +127,15 @@ async def list_jobs(
         str | None,
         Query(max_length=LONGEST_NAME, description="Only those with this in their name.", examples=["brand tone"]),
     ] = None,
+    search: Annotated[
+        str | None,
+        Query(
+            max_length=LONGEST_NAME,
+            description="Only those with this in their name or notes, or at the beginning of their id.",
+            examples=["rank 16"],
+        ),
+    ] = None,
+    pinned: Annotated[bool | None, Query(description="Only those that are pinned, or not.", examples=[True])] = None,
     label: WithLabel = None,
     batch_id: Annotated[str | None, Query(description="Only those of this batch.", examples=["bat_01k"])] = None,
     id_prefix: IdPrefix = None,
@@ -134,6 +144,8 @@ async def list_jobs(
 ) -> Page[JobOut]:
     query = service.select_jobs(
         name=name,
+        search=search,
+        pinned=pinned,
         label=read_label(label),
         id_prefix=id_prefix,
         status=status,
@@ -159,7 +171,8 @@ async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
     concerned = await list_notices_for(work, None if run is None else run.pool, None if run is None else run.node)
     notices = [NoticeOut.model_validate(notice) for notice in concerned]
     shown, who = JobOut.of(job, work.now), await read_who_pays(work, job)
-    return JobDetailOut.of_job(shown, who, evictions, notices, await list_sooner(work, job))
+    note = await find_note(work, job_id)
+    return JobDetailOut.of_job(shown, who, evictions, notices, await list_sooner(work, job), note)
 
 
 @router.post("/{job_id}/cancel")

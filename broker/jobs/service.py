@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, Select, Text, any_, literal, select, update
 
 from broker import errors
 from broker.jobs.rules.model import TERMINAL, JobStatus, check_job_transition
-from broker.jobs.tables import Job, Run
+from broker.jobs.tables import Job, JobNote, Run
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
 from broker.work import Work
@@ -39,12 +39,27 @@ __all__ = [
 ]
 
 
-def select_jobs(name: str | None = None, label: tuple[str, str] | None = None, **wanted: str | None) -> Select[Job]:
+def select_jobs(
+    name: str | None = None,
+    label: tuple[str, str] | None = None,
+    *,
+    search: str | None = None,
+    pinned: bool | None = None,
+    **wanted: str | None,
+) -> Select[Job]:
     """Select the jobs that the actor sees: all, or those with these values.
 
-    `name`: with this in their name, in any case; `label`: with this label, of this value.
+    `name`: with this in their name, in any case; `search`: in their name or notes, or at the beginning of their id;
+    `label`: with this label, of this value; `pinned`: those that are, or are not.
     """
     query = narrow(select(Job), **wanted)
+    if search is not None:
+        noted = select(JobNote.job_id).where(JobNote.notes.icontains(search, autoescape=True))
+        begins = Job.id.startswith(search, autoescape=True)
+        query = query.where(Job.name.icontains(search, autoescape=True) | begins | Job.id.in_(noted))
+    if pinned is not None:
+        pins = select(JobNote.job_id).where(JobNote.pinned_at.is_not(None))
+        query = query.where(Job.id.in_(pins) if pinned else Job.id.not_in(pins))
     if label is not None:
         query = query.where(Job.labels[label[0]].astext == label[1])
     return query if name is None else query.where(Job.name.icontains(name, autoescape=True))

@@ -164,6 +164,17 @@ class Job(Base):
         return {run.sku: Usage(run.scale(share).p90_seconds, self.need.tokens) for run in self.gpu_types}
 
 
+class JobNote(Base):
+    """What a customer notes of a job, and since when it is pinned; beside the job, which every heartbeat writes."""
+
+    __tablename__ = "job_notes"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    notes: Mapped[str | None]
+    pinned_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+
 class JobEvent(Base):
     """Something that happened to a job, in the past tense; never changed. It has its job's customer."""
 

@@ -81,8 +81,10 @@ async def change_quota(work: OpsWork, contract_id: str, body: ContractQuotaPatch
 
 @jobs.patch("/{job_id}", responses=PAYMENT_RESPONSES)
 async def change_job(work: JobControl, job_id: str, body: JobPatch) -> TunedJobOut:
-    """Change the GPU types of a waiting job; or, for ops, put it before or behind others by a priority of its own.
+    """Change what a job is called, its notes and its pin; while it waits its GPU types; or, for ops, its priority.
 
+    What is left out stays; null takes a name or notes away. Name, notes and pin may change at any time, and change
+    nothing of its course.
     A type that comes in is quoted at the prices of now, and the job's limit and hold cover it, too; what its contract
     cannot pay for is refused. The reason of a priority is told to the customer. `frees` tells how many waiting jobs the
     next cycle starts for it.
@@ -90,7 +92,7 @@ async def change_job(work: JobControl, job_id: str, body: JobPatch) -> TunedJobO
     has_priority = "priority" in body.model_fields_set
     if has_priority and work.actor.role not in STAFF:
         raise errors.Forbidden("Operations alone changes the priority of a job.")
-    changes = tuning.JobChanges(body.gpu_types, has_priority, body.priority, body.reason or "")
+    changes = tuning.JobChanges(body.gpu_types, has_priority, body.priority, body.reason or "", body.read_annotation())
     return TunedJobOut.of_tuned(*await tuning.tune_job(work, job_id, changes), work.now)
 
 

@@ -1,7 +1,7 @@
 """What is changed of queues, pools, contracts and jobs, and whom that strikes: who starts, never will, or is lost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from broker.capacity.announcements import list_maintenance
@@ -12,6 +12,7 @@ from broker.capacity.readiness import JudgedPool, get_pool
 from broker.capacity.service import Queue, change_queue, get_queue
 from broker.jobs.admitting.changed_types import change_types
 from broker.jobs.running.control import set_priorities, set_priority
+from broker.jobs.running.notes import Annotation, annotate_job
 from broker.jobs.running.notices import tell_jobs_on
 from broker.jobs.running.runs import list_runs_on, lose_run
 from broker.jobs.service import Job, get_job
@@ -120,18 +121,21 @@ async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[TunedP
 
 @dataclass(frozen=True)
 class JobChanges:
-    """What of a waiting job is changed: the GPU types that it may run on, or its own priority, for a reason."""
+    """What of a job is changed: what people read of it; while it waits the GPU types that it may run on, or its own
+    priority, for a reason.
+    """
 
     gpu_types: Sequence[str] | None = None
     changes_priority: bool = False
     priority: int | None = None
     reason: str = ""
+    annotation: Annotation = field(default_factory=Annotation)
 
 
 async def tune_job(work: Work, job_id: str, changes: JobChanges) -> tuple[Job, Effects]:
-    """Change a waiting job; returns it, and which jobs that lets start: staff alone sees the line.
+    """Change a job; returns it, and which jobs that lets start: staff alone sees the line.
 
-    Raises: as `change_types` and `set_priority` do.
+    Raises: as `annotate_job`, `change_types` and `set_priority` do.
     """
     if work.actor.role not in STAFF:
         await _change_job(work, job_id, changes)
@@ -154,6 +158,8 @@ async def tune_jobs(work: Work, job_ids: Sequence[str], priority: int | None, re
 
 
 async def _change_job(work: Work, job_id: str, changes: JobChanges) -> None:
+    if changes.annotation.changes:
+        await annotate_job(work, job_id, changes.annotation)
     if changes.gpu_types is not None:
         await change_types(work, job_id, changes.gpu_types)
     if changes.changes_priority:

@@ -239,6 +239,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         await dispatch(system, gpus=8)
         live_run = (await own.get(f"/jobs/{live_job}/runs"))["data"][0]["id"]
         adapter = (await own.get("/adapters"))["data"][0]["id"]
+        await own.call("PATCH", f"/jobs/{job}", json={"notes": "the best so far", "pinned": True}, expect=200)
     grant = (await api.get("/grants", contract_id=contract))["data"][0]["id"]
     purchase = (await api.post("/purchases", {"contract_id": contract, "gpu_hours": "10"}, expect=201))["id"]
     await api.call("PATCH", f"/contracts/{contract}/quota", json={"weight": 100, "reason": "as usual"}, expect=200)

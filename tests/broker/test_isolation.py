@@ -109,6 +109,7 @@ ANSWERS = {
     "POST /v1/api-keys": FORBIDDEN,
     "GET /v1/api-keys": LIST,
     "DELETE /v1/api-keys/{key_id}": NOT_FOUND,
+    "DELETE /v1/api-keys/{key_id}/sessions": NOT_FOUND,
     "POST /v1/projects": Ask(404, body={"customer_id": "{customer_id}", "name": "mine now"}),
     "GET /v1/projects": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/projects/{project_id}": NOT_FOUND,

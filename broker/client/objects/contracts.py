@@ -210,6 +210,7 @@ class ApiKey(TypedDict):
     name: str
     prefix: str
     expires_at: str | None
+    last_used_at: str | None
 
 
 class Identity(TypedDict):

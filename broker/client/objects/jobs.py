@@ -153,6 +153,8 @@ class JobDetail(Job):
     evictions: list[Eviction]
     notices: list[Notice]
     sooner: list[SoonerStart]
+    notes: str | None
+    pinned_at: str | None
 
 
 class JobEvent(TypedDict):

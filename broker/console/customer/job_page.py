@@ -1,6 +1,6 @@
 """A job's page: where it stands, why it waits, its curve, samples, log and parameters; and how it is stopped."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -43,6 +43,7 @@ from broker.jobs.reading.wait_causes import add_up_causes, read_wait
 from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL, JobStatus
 from broker.jobs.running.checkpoints import find_last_checkpoint
 from broker.jobs.running.lost_work import read_who_pays
+from broker.jobs.running.notes import find_note
 from broker.jobs.service import Job
 from broker.persistence.documents import keep_readable
 from broker.quotes import service as quotes
@@ -100,6 +101,7 @@ async def _show(
     *,
     problem: Problem | None = None,
     status: int = 200,
+    values: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     work = await page.begin()
     job = await jobs.get_job(work, job_id)
@@ -118,8 +120,9 @@ async def _show(
         head=head,
         tab=tab,
         box=Panel.ready(await read(), page.now.replace(second=0, microsecond=0)),
-        form=Form({}, problem),
+        form=Form(values or {}, problem),
         tell_facts=tell_facts,
+        note=await find_note(work, job_id),
     )
 
 
@@ -227,6 +230,19 @@ async def ask_to_stop(page: CustomerPage, job_id: str) -> HTMLResponse:
     return page.show(
         "customer/job_stop.html", head=head, checkpoint=await find_last_checkpoint(work, job_id), form=Form()
     )
+
+
+@router.post("/{job_id}/notes")
+async def annotate_job(page: CustomerPage, job_id: str) -> Response:
+    """Change a job's name and notes, or its pin, through the API: those that the form has."""
+    form = await page.read_form()
+    said: dict[str, Any] = {name: form.get(name) or None for name in ("name", "notes") if name in form.values}
+    if "pinned" in form.values:
+        said["pinned"] = form.get("pinned") == "1"
+    answer = await page.ask("PATCH", f"/v1/jobs/{job_id}", said, key=form.key)
+    if answer.problem is not None:
+        return await _show(page, job_id, problem=answer.problem, status=answer.status, values=form.values)
+    return page.go_to(f"/console/jobs/{job_id}")
 
 
 @router.post("/{job_id}/{act}")

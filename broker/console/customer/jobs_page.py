@@ -38,6 +38,7 @@ COLUMNS = (
 )
 ORDERS = (
     (JobOrder.NEWEST, N_("newest first")),
+    (JobOrder.PINNED, N_("pinned first")),
     (JobOrder.OLDEST, N_("oldest first")),
     (JobOrder.COST, N_("dearest first")),
 )

@@ -1,5 +1,8 @@
 """API keys: which there are, when each was used last, made, replaced and revoked; a key is shown once."""
 
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
 from fastapi.responses import HTMLResponse, Response
 
 from broker.console.customer.newest import fetch_newest
@@ -17,6 +20,8 @@ COLUMNS = (
     Column(N_("Name")),
     Column(N_("Begins with")),
     Column(N_("State")),
+    Column(N_("Last used")),
+    Column(N_("Signed in"), is_number=True),
     Column(N_("Expires")),
     Column(N_("Made")),
     Column(""),
@@ -33,9 +38,17 @@ async def _show(page: Page, form: Form, *, made: str | None = None, status: int 
     work = await page.begin()
     query = identity.select_api_keys(customer_id=work.actor.customer_id)
     rows, _after = await fetch_newest(work, query, limit=MOST_KEYS)
+    sessions = await identity.count_sessions(work, work.actor.customer_id or "")
     panel = Panel.of(rows, page.now, shown=len(rows), is_filtered=False)
     return page.show(
-        "customer/keys.html", status=status, box=panel, columns=COLUMNS, form=form, made=made, own=work.actor.id
+        "customer/keys.html",
+        status=status,
+        box=panel,
+        columns=COLUMNS,
+        form=form,
+        made=made,
+        own=work.actor.id,
+        sessions=sessions,
     )
 
 
@@ -44,10 +57,32 @@ async def make_key(page: CustomerPage) -> Response:
     """Make a key through the API, and show it this once: no reload shows it again."""
     form = await page.read_form()
     customer_id = page.caller.actor.customer_id
-    answer = await page.ask("POST", f"/v1/customers/{customer_id}/api-keys", form.given("name"), key=form.key)
+    body = {**form.given("name"), **read_expiry(form.get("expires_at"), page.formats.time_zone)}
+    answer = await page.ask("POST", f"/v1/customers/{customer_id}/api-keys", body, key=form.key)
     if answer.problem is not None:
         return await _show(page, form.refused(answer.problem), status=answer.status)
     return await _show(page, Form(), made=answer.body["key"] or "", status=answer.status)
+
+
+def read_expiry(day: str, time_zone: str) -> dict[str, str]:
+    """Read until the end of which day a key is good, in the time of the house; what is no day the API refuses."""
+    if not day:
+        return {}
+    try:
+        after = date.fromisoformat(day) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        return {"expires_at": day}
+    return {"expires_at": datetime.combine(after, time(), ZoneInfo(time_zone)).isoformat()}
+
+
+@router.post("/{key_id}/sign-out")
+async def sign_out_everywhere(page: CustomerPage, key_id: str) -> Response:
+    """End all sessions that were begun with a key, through the API: this one too, where it is its own."""
+    form = await page.read_form()
+    answer = await page.ask("DELETE", f"/v1/api-keys/{key_id}/sessions")
+    if answer.problem is not None:
+        return await _show(page, form.refused(answer.problem), status=answer.status)
+    return page.go_to("/console/keys")
 
 
 @router.post("/{key_id}/revoke")

@@ -25,6 +25,7 @@ from broker.console.frame.templating import load_environment, render
 from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
 from broker.identity.model import SESSION_MARK
+from broker.identity.service import end_sessions_of_key
 from broker.identity.sessions import NewSession, begin_session, end_session
 from broker.work import Role, Work
 
@@ -139,8 +140,12 @@ async def choose_preferences(request: Request) -> Response:
 
 @signed_in.post("/sign-out")
 async def sign_out(page: AnyPage) -> Response:
-    """End the session: its token is nobody's any more."""
-    await end_session(await page.begin(), page.token)
+    """End the session: its token is nobody's any more; where it is wanted, all sessions of the same key with it."""
+    form = await page.read_form()
+    work = await page.begin()
+    if form.get("everywhere"):
+        await end_sessions_of_key(work, work.actor.id)
+    await end_session(work, page.token)
     response = RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
     response.delete_cookie(SESSION_COOKIE, path=PREFIX)
     return response

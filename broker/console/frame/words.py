@@ -14,6 +14,7 @@ WORDS = {
     "cancelled": N_("cancelled"),
     "stop_requested": N_("stop requested"),
     "limit_raised": N_("limit raised"),
+    "annotated": N_("name or notes changed"),
     "priority_changed": N_("priority changed"),
     "gpu_types_changed": N_("GPU types changed"),
     "checkpoint_saved": N_("checkpoint saved"),
@@ -148,7 +149,7 @@ WORDS = {
     # Decisions of staff, by the operation of the API.
     "change_queue": N_("queue changed"),
     "change_pool": N_("pool changed"),
-    "change_job": N_("priority of a job"),
+    "change_job": N_("job changed"),
     "change_priorities": N_("priorities of jobs"),
     "change_quota": N_("quota of a contract"),
     "drain_node": N_("machine drained"),

@@ -6,10 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Select, Subquery, func, literal, select, union_all
 
 from broker.jobs.rules.model import TERMINAL, JobStatus
-from broker.jobs.tables import Job
+from broker.jobs.tables import Job, JobNote
 from broker.work import Work
 
 PAGE = 50
@@ -22,11 +22,12 @@ class JobOrder(StrEnum):
     NEWEST = "newest"
     OLDEST = "oldest"
     COST = "cost"
+    PINNED = "pinned"
 
 
 @dataclass(frozen=True)
 class JobSearch:
-    """Which jobs are wanted: with these words in their name or at the beginning of their id; None: all."""
+    """Which jobs are wanted: with these words in their name or notes, or at the beginning of their id; None: all."""
 
     words: str | None = None
     status: JobStatus | None = None
@@ -61,6 +62,8 @@ class JobLine:
     finished_at: datetime | None
     adapter_id: str | None
     error: Mapping[str, Any] | None
+    is_pinned: bool
+    notes: str | None
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,10 @@ COLUMNS = (
     Job.finished_at,
     Job.adapter_id,
     Job.error,
+    JobNote.pinned_at.is_not(None),
+    JobNote.notes,
 )
+LINES = select(*COLUMNS).outerjoin(JobNote, JobNote.job_id == Job.id)
 
 
 async def list_jobs(work: Work, customer_id: str, search: JobSearch) -> JobList:
@@ -108,13 +114,13 @@ async def list_jobs(work: Work, customer_id: str, search: JobSearch) -> JobList:
     if not JobList([], counts, search).total:
         return JobList([], counts, search)
     ids = _select_ids(customer_id, search).subquery()
-    query = _in_order(select(*COLUMNS).join(ids, ids.c.id == Job.id), search.order)
+    query = _in_order(LINES.join(ids, ids.c.id == Job.id), search.order)
     return JobList([_to_line(*row) for row in await work.session.execute(query)], counts, search)
 
 
 async def list_chosen(work: Work, customer_id: str, job_ids: Sequence[str]) -> list[JobLine]:
     """List those of some jobs that are the customer's, the newest first."""
-    query = select(*COLUMNS).where(Job.id.in_(job_ids), Job.customer_id == customer_id)
+    query = LINES.where(Job.id.in_(job_ids), Job.customer_id == customer_id)
     return [_to_line(*row) for row in await work.session.execute(_in_order(query, JobOrder.NEWEST))]
 
 
@@ -124,7 +130,7 @@ async def list_needing(work: Work, customer_id: str, *, since: datetime, most: i
     failed = _of_status(customer_id, JobStatus.FAILED).where(Job.finished_at > since)
     parts = [each.order_by(Job.id.desc()).limit(most).subquery() for each in (paused, failed)]
     ids = union_all(*(select(part.c.id) for part in parts)).subquery()
-    query = select(*COLUMNS).join(ids, ids.c.id == Job.id).order_by(Job.id.desc()).limit(most)
+    query = LINES.join(ids, ids.c.id == Job.id).order_by(Job.id.desc()).limit(most)
     return [_to_line(*row) for row in await work.session.execute(query)]
 
 
@@ -133,7 +139,7 @@ async def list_active(work: Work, customer_id: str, *, most: int = 10) -> list[J
     found: list[JobLine] = []
     for status in (JobStatus.RUNNING, JobStatus.DISPATCHED, JobStatus.QUEUED):
         ids = _select_ids(customer_id, JobSearch(status=status, page_size=most)).subquery()
-        query = _in_order(select(*COLUMNS).join(ids, ids.c.id == Job.id), JobOrder.NEWEST)
+        query = _in_order(LINES.join(ids, ids.c.id == Job.id), JobOrder.NEWEST)
         found += [_to_line(*row) for row in await work.session.execute(query)]
     return found[:most]
 
@@ -150,32 +156,53 @@ def _of_status(customer_id: str, status: JobStatus) -> Select[Any]:
 
 
 def _select_ids(customer_id: str, search: JobSearch) -> Select[Any]:
-    """Select the ids of one page: each status by itself, as the index has them, and the first of all of these."""
+    """Select the ids of one page: each status by itself, as the index has them, and the first of all of these.
+
+    Where pinned ones come first, they are a part of their own: there are few, found off their notes.
+    """
     offset = min(MOST_OFFSET, (search.page - 1) * search.page_size)
     wanted = [search.status] if search.status is not None else list(JobStatus)
+    others = [Job.id.not_in(_select_pins(customer_id))] if search.order == JobOrder.PINNED else []
     parts = [
-        select(Job.id.label("id"), _find_cost(status).label("cost"))
-        .where(Job.customer_id == customer_id, Job.status == status.value, *_list_conditions(search))
-        .order_by(*_find_keys(search.order, Job.id, _find_cost(status)))
+        select(Job.id.label("id"), _find_rank(status, search.order).label("rank"))
+        .where(Job.customer_id == customer_id, Job.status == status.value, *others, *_list_conditions(search))
+        .order_by(*_find_keys(search.order, Job.id, _find_rank(status, search.order)))
         .limit(offset + search.page_size)
         .subquery()
         for status in wanted
     ]
-    ids = union_all(*(select(part.c.id, part.c.cost) for part in parts)).subquery()
-    first = select(ids.c.id).order_by(*_find_keys(search.order, ids.c.id, ids.c.cost))
+    if search.order == JobOrder.PINNED:
+        parts.append(_of_pins(customer_id, search, wanted))
+    ids = union_all(*(select(part.c.id, part.c.rank) for part in parts)).subquery()
+    first = select(ids.c.id).order_by(*_find_keys(search.order, ids.c.id, ids.c.rank))
     return first.limit(search.page_size).offset(offset)
 
 
-def _find_cost(status: JobStatus) -> ColumnElement[Any]:
-    """Find where the cost of jobs in a status is read: of those that have ended it stands in the index."""
+def _select_pins(customer_id: str) -> Select[Any]:
+    return select(JobNote.job_id).where(JobNote.customer_id == customer_id, JobNote.pinned_at.is_not(None))
+
+
+def _of_pins(customer_id: str, search: JobSearch, wanted: Sequence[JobStatus]) -> Subquery:
+    own = (Job.customer_id == customer_id, Job.status.in_([status.value for status in wanted]))
+    query = select(Job.id.label("id"), literal(1).label("rank")).where(Job.id.in_(_select_pins(customer_id)), *own)
+    return query.where(*_list_conditions(search)).subquery()
+
+
+def _find_rank(status: JobStatus, order: JobOrder) -> ColumnElement[Any]:
+    """Find what jobs in a status are put in order by before their id: their cost, or that they are pinned.
+
+    Of those that have ended the cost stands in the index.
+    """
+    if order == JobOrder.PINNED:
+        return literal(0)
     return Job.ended_cost_micros.expression if status in TERMINAL else Job.cost_micros.expression
 
 
 def _find_keys(
-    order: JobOrder, job_id: ColumnElement[Any] | Any, cost: ColumnElement[Any] | Any
+    order: JobOrder, job_id: ColumnElement[Any] | Any, rank: ColumnElement[Any] | Any
 ) -> list[ColumnElement[Any]]:
-    if order == JobOrder.COST:
-        return [cost.desc(), job_id.desc()]
+    if order in {JobOrder.COST, JobOrder.PINNED}:
+        return [rank.desc(), job_id.desc()]
     return [job_id.asc() if order == JobOrder.OLDEST else job_id.desc()]
 
 
@@ -186,12 +213,14 @@ def _list_conditions(search: JobSearch) -> list[ColumnElement[bool]]:
         conditions.append(Job.project_id == search.project_id)
     if search.words:
         named = Job.name.icontains(search.words, autoescape=True)
-        conditions.append(named | Job.id.startswith(search.words, autoescape=True))
+        noted = select(JobNote.job_id).where(JobNote.notes.icontains(search.words, autoescape=True))
+        conditions.append(named | Job.id.startswith(search.words, autoescape=True) | Job.id.in_(noted))
     return conditions
 
 
 def _in_order(query: Select[Any], order: JobOrder) -> Select[Any]:
-    return query.order_by(*_find_keys(order, Job.id, Job.cost_micros))
+    rank = JobNote.pinned_at.is_not(None) if order == JobOrder.PINNED else Job.cost_micros
+    return query.order_by(*_find_keys(order, Job.id, rank))
 
 
 def _to_line(job_id: str, name: str | None, status: str, *rest: Any) -> JobLine:

@@ -143,6 +143,7 @@ WHO_MAY = {
     "POST /v1/api-keys": {"admin"},
     "GET /v1/api-keys": {"admin", "customer"},
     "DELETE /v1/api-keys/{key_id}": {"admin", "customer"},
+    "DELETE /v1/api-keys/{key_id}/sessions": {"admin", "customer", "finance", "ops"},
     "POST /v1/projects": {"admin", "customer"},
     "GET /v1/projects": {"admin", "customer", "finance", "ops"},
     "GET /v1/projects/{project_id}": {"admin", "customer", "finance", "ops"},

@@ -45,7 +45,7 @@ COMMANDS = {
     ),
     "set": Place(
         f"{HERE}.control:set_job",
-        "Change the GPU types of a waiting job; or put it before or behind others by a priority of its own (ops).",
+        "Change a job's name, notes or pin; the GPU types of a waiting one; or its priority before others (ops).",
     ),
     "download": Place(
         f"{HERE}.download:download_adapter_of_job",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from broker.cli.output import make_console, write_json
+from broker.cli.output import make_console, one_line, write_json
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
@@ -57,16 +57,25 @@ def set_job(
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why its priority changes; its customer reads it.")
     ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Another name; an empty one takes it away.")] = None,
+    notes: Annotated[
+        str | None, typer.Option("--notes", metavar="TEXT", help="What you note of it, in place of what was.")
+    ] = None,
+    pinned: Annotated[bool | None, typer.Option("--pin/--unpin", help="Whether it stands first in lists.")] = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Change the GPU types of a waiting job; or put it before or behind others by a priority of its own (ops)."""
+    """Change a job's name, notes or pin; the GPU types of a waiting one; or its priority before others (ops)."""
     changes: dict[str, Any] = {"gpu_types": gpu_types} if gpu_types else {}
+    said = {"name": name, "notes": notes, "pinned": pinned}
+    changes |= {key: None if value == "" else value for key, value in said.items() if value is not None}
     if priority is not None:
         changes |= {"priority": _read_priority(priority), "reason": _need_reason(reason)}
     if not changes:
-        raise typer.BadParameter("say what to change: --gpu-type, or --priority with --reason", param_hint="JOB")
+        raise typer.BadParameter(
+            "say what to change: --name, --notes, --pin, --gpu-type, or --priority with --reason", param_hint="JOB"
+        )
     with connect(url, key) as client:
         job = client.change_job(resolve_id(client, "job", job_id), changes)
     write_changed(job, _tell_set(job, changes), as_json=as_json)
@@ -90,6 +99,9 @@ def _tell_set(job: Job, changes: Mapping[str, Any]) -> str:
     types = ", ".join(f"{each['sku']} ({describe_money(each['price'])})" for each in job["gpu_types"] or ())
     priority = "the priority of its queue" if job["priority"] is None else f"priority {job['priority']}"
     told = [f"may run on {types}" if "gpu_types" in changes else "", f"has {priority}" if "priority" in changes else ""]
+    told += [f"is called {one_line(job['name'] or job['id'])}" if "name" in changes else ""]
+    told += ["has other notes" if "notes" in changes else ""]
+    told += [("is pinned" if changes["pinned"] else "is pinned no more") if "pinned" in changes else ""]
     return f"{job['id']} {' and '.join(part for part in told if part)}."
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -32,6 +32,10 @@ def list_jobs(
     status: Annotated[Status | None, typer.Option(help="Only jobs of this status.")] = None,
     project: Annotated[str | None, typer.Option("--project", help="Only jobs of this project: its name or id.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Only jobs with this in their name.")] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", help="Only jobs with this in their name or notes, or beginning their id.")
+    ] = None,
+    pinned: Annotated[bool, typer.Option("--pinned", help="Only jobs that are pinned.")] = False,
     label: Annotated[
         str | None, typer.Option("--label", metavar="NAME=VALUE", help="Only jobs with this label.")
     ] = None,
@@ -45,7 +49,14 @@ def list_jobs(
     """List the latest jobs: where each stands, what it cost, why it waits or when it will have ended."""
     with connect(url, key) as client:
         project_id = None if project is None else find_project(client, project)
-        wanted = {"status": status, "project_id": project_id, "name": name, "label": label, "batch_id": batch}
+        wanted: dict[str, Any] = {
+            "status": status,
+            "project_id": project_id,
+            "name": name,
+            "label": label,
+            "batch_id": batch,
+        }
+        wanted |= {"search": search, "pinned": pinned or None}
         every = client.list_all("/jobs", **wanted) if everything else None
         page = client.list_jobs(limit=limit, **wanted) if every is None else collect_page(every)
     write_page(page, _make_lines, as_json=as_json)
