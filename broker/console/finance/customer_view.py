@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from broker.clock import local_day
+from broker.console.finance.grant_view import begin_day
 from broker.console.frame.forms import Submitted
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
@@ -123,16 +124,8 @@ def read_change(form: Submitted, time_zone: str) -> dict[str, Any]:
             body[name] = int(form.get(name)) if form.get(name).isdigit() else form.get(name)
     for name in ("ends_at", "effective_at"):
         if name in body and "T" not in body[name]:
-            body[name] = _begin_day(body[name], time_zone)
+            body[name] = begin_day(body[name], time_zone)
     return body
-
-
-def _begin_day(day: str, time_zone: str) -> str:
-    """Write the moment at which a day begins; what is no day is left to the API to refuse."""
-    try:
-        return datetime.combine(date.fromisoformat(day), time(), ZoneInfo(time_zone)).isoformat()
-    except ValueError:
-        return day
 
 
 def show_preview(told: Mapping[str, Any]) -> ChangePreview:

@@ -13,6 +13,8 @@ MENU = MenuGroup(
         MenuItem("/console/finance/closing", N_("Closing"), "c"),
         MenuItem("/console/finance/receivables", N_("Receivables"), "r"),
         MenuItem("/console/finance/payments", N_("Payments"), "y"),
+        MenuItem("/console/finance/refunds", N_("Refunds"), "b"),
+        MenuItem("/console/finance/fapiao", N_("Fapiao"), "f"),
         MenuItem("/console/finance/commitments", N_("Commitments"), "o"),
         MenuItem("/console/finance/plan-advice", N_("Plan advice"), "v"),
         MenuItem("/console/finance/reconciliation", N_("Reconciliation"), "l"),

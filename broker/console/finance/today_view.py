@@ -77,8 +77,8 @@ def list_needs(needs: FinanceNeeds, closing: ClosingView, last: LastReconciled |
             N_("refunds are to be sent"),
             needs.refunds.count,
             needs.refunds.amount,
-            "/console/finance/payments?state=returned",
+            "/console/finance/refunds",
         ),
-        Need(N_("fapiao are to be issued"), needs.fapiao.count, needs.fapiao.amount, "/console/finance/customers"),
+        Need(N_("fapiao are to be issued"), needs.fapiao.count, needs.fapiao.amount, "/console/finance/fapiao"),
     ]
     return sorted((each for each in found if each.count), key=lambda each: not each.is_pressing)

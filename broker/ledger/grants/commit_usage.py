@@ -1,15 +1,16 @@
 """Reading what contracts used: by the month that it is of, of late, and week by week; of many as of one."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import TextClause, func, select, text
+from sqlalchemy import func, select
 
 from broker.clock import billing_month
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger.grants.pace import find_window_start
+from broker.ledger.grants.past_use import AHEAD, Span, Use, read_use
 from broker.ledger.tables import RateCorrection, SegmentTotal
 from broker.work import Work
 from pricing.usage import Unit
@@ -17,17 +18,6 @@ from pricing.usage import Unit
 WEEK = timedelta(weeks=1)
 # A contract and a meter of it.
 Metered = tuple[str, Unit]
-
-# Charges of each contract since a moment of its own; what was told so late that an earlier month bills it is no pace.
-CHARGED = """
-    FROM captures c
-    JOIN unnest(CAST(:ids AS text[]), CAST(:months AS text[]), CAST(:begins AS timestamptz[])) AS w (id, month, begin)
-        ON w.id = c.contract_id AND c.month >= w.month AND c.created_at > w.begin
-    WHERE NOT c.borne"""
-WITHIN = text(f"SELECT c.contract_id, c.unit, sum(c.quantity) {CHARGED} GROUP BY 1, 2")
-BY_WEEK = text(f"""
-    SELECT c.contract_id, ceil(extract(epoch FROM CAST(:now AS timestamptz) - c.created_at) / 604800)::bigint AS week,
-           sum(c.quantity) {CHARGED} AND c.unit = 'gpu_seconds' AND c.created_at < :now GROUP BY 1, 2""")  # noqa: S608
 
 
 class Window(NamedTuple):
@@ -58,20 +48,39 @@ async def read_used(work: Work, contract_ids: Collection[str]) -> Mapping[Metere
 
 
 async def read_used_within(work: Work, windows: Mapping[str, Window]) -> dict[Metered, int]:
-    """Read what was charged of each contract in a window of its own, by its id. Units: those of the meters."""
-    rows = await _read(work, WITHIN, windows)
-    return {(contract_id, Unit(unit)): int(quantity) for contract_id, unit, quantity in rows}
+    """Read what was charged of each contract since its window began, by its id. Units: those of the meters."""
+    spans = [Span(contract_id, each.begins_at, work.now + AHEAD) for contract_id, each in windows.items()]
+    used: defaultdict[Metered, int] = defaultdict(int)
+    for span, sums in zip(spans, await read_use(work, spans), strict=True):
+        for use, quantity in count_for_pace(sums, windows[span.contract_id]):
+            used[span.contract_id, Unit(use.unit)] += quantity
+    return used
 
 
 async def read_used_by_week(work: Work, windows: Mapping[str, Window]) -> dict[str, dict[int, int]]:
     """Read the GPU-seconds that were charged of each contract by week before now: 1 is the last one."""
+    spans = [span for contract_id, window in windows.items() for span in list_week_spans(contract_id, window, work.now)]
     weeks: defaultdict[str, dict[int, int]] = defaultdict(dict)
-    for contract_id, week, quantity in await _read(work, BY_WEEK, windows, now=work.now):
-        weeks[contract_id][week] = int(quantity)
+    for span, sums in zip(spans, await read_use(work, spans), strict=True):
+        counted = [
+            quantity
+            for use, quantity in count_for_pace(sums, windows[span.contract_id])
+            if use.unit == Unit.GPU_SECONDS.value
+        ]
+        if counted:
+            weeks[span.contract_id][(work.now - span.ends_at) // WEEK + 1] = sum(counted)
     return weeks
 
 
-async def _read(work: Work, query: TextClause, windows: Mapping[str, Window], **more: Any) -> Sequence[Any]:
-    begins, months = [each.begins_at for each in windows.values()], [each.month for each in windows.values()]
-    told = {"ids": list(windows), "months": months, "begins": begins}
-    return (await work.session.execute(query, told | more)).all()
+def list_week_spans(contract_id: str, window: Window, now: datetime) -> list[Span]:
+    """List the weeks before now that a window reaches into, the last first; the earliest is cut. Pure."""
+    count = max(0, -((window.begins_at - now) // WEEK))
+    return [
+        Span(contract_id, max(window.begins_at, now - number * WEEK), now - (number - 1) * WEEK)
+        for number in range(1, count + 1)
+    ]
+
+
+def count_for_pace(sums: Mapping[Use, int], window: Window) -> Iterator[tuple[Use, int]]:
+    """List what tells a pace: not what we bear, nor what was told so late that an earlier month bills it. Pure."""
+    return ((use, quantity) for use, quantity in sums.items() if not use.borne and use.month >= window.month)

@@ -8,13 +8,13 @@ from decimal import Decimal
 
 from sqlalchemy import func, select
 
-from broker.clock import billing_month
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.ledger.books.model import AccountKind
+from broker.ledger.grants.commit_usage import Window, read_used_within
 from broker.ledger.grants.grant_balances import GrantBalance, read_grant_balances
 from broker.ledger.grants.pace import Pace, compute_percent, find_window_start, make_pace
-from broker.ledger.tables import Account, Capture, RateCorrection, SegmentTotal
+from broker.ledger.tables import Account, RateCorrection, SegmentTotal
 from broker.work import Work
 from pricing.usage import METERS, Unit
 
@@ -97,13 +97,8 @@ async def _read_used(work: Work, contract_id: str) -> dict[Unit, int]:
 
 async def read_used_since(work: Work, terms: ContractTerms, since: datetime) -> dict[Unit, int]:
     """Read what was captured since a moment; what was reported so late that an earlier month bills it tells no pace."""
-    query = select(Capture.unit, func.sum(Capture.quantity)).where(
-        Capture.contract_id == terms.id,
-        Capture.month >= billing_month(since, terms.time_zone),
-        Capture.created_at > since,
-        ~Capture.borne,
-    )
-    return {Unit(unit): int(sum_) for unit, sum_ in await work.session.execute(query.group_by(Capture.unit))}
+    used = await read_used_within(work, {terms.id: Window.since(terms, since)})
+    return {unit: quantity for (_contract_id, unit), quantity in used.items()}
 
 
 def _of_meter(balances: Sequence[GrantBalance], meter: Unit) -> list[GrantBalance]:

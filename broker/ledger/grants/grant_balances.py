@@ -1,5 +1,6 @@
 """What is left of grants, what they paid for, and how long they last: 余量, 使用率, 抵扣明细."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from sqlalchemy import func, select
 from broker.contracts.terms.model import GrantTerms
 from broker.ledger.books.model import AccountKind
 from broker.ledger.grants.pace import PACE_WINDOW, Pace, compute_percent, make_pace
+from broker.ledger.grants.past_use import AHEAD, Span, read_use
 from broker.ledger.tables import Account, Capture, HoldLeg
 from broker.work import Work
 from pricing.usage import Unit
@@ -56,7 +58,7 @@ class _Legs:
 async def read_grant_balances(work: Work, grants: Sequence[GrantTerms]) -> list[GrantBalance]:
     """Read where the units of grants are, in as many statements as for one."""
     ids = [grant.id for grant in grants]
-    free, legs, lately = await _read_free(work, ids), await _read_legs(work, ids), await _read_lately(work, ids)
+    free, legs, lately = await _read_free(work, ids), await _read_legs(work, ids), await _read_lately(work, grants)
     return [
         GrantBalance(
             terms=grant,
@@ -83,12 +85,15 @@ async def _read_legs(work: Work, grant_ids: Sequence[str]) -> dict[str | None, _
     return {grant_id: _Legs(int(held), int(used)) for grant_id, held, used in rows}
 
 
-async def _read_lately(work: Work, grant_ids: Sequence[str]) -> dict[str | None, int]:
-    query = select(Capture.grant_id, func.sum(Capture.quantity)).where(
-        Capture.grant_id.in_(grant_ids), Capture.created_at > work.now - PACE_WINDOW
-    )
-    rows = await work.session.execute(query.group_by(Capture.grant_id))
-    return {grant_id: int(quantity) for grant_id, quantity in rows}
+async def _read_lately(work: Work, grants: Sequence[GrantTerms]) -> Counter[str | None]:
+    """Read what grants have paid for in the time that tells a pace, by their ids."""
+    contract_ids = sorted({grant.contract_id for grant in grants})
+    spans = [Span(each, work.now - PACE_WINDOW, work.now + AHEAD) for each in contract_ids]
+    lately: Counter[str | None] = Counter()
+    for sums in await read_use(work, spans):
+        for use, quantity in sums.items():
+            lately[use.grant_id] += quantity
+    return lately
 
 
 @dataclass(frozen=True)
