@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Date, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from broker.approvals.model import ApprovalStatus
@@ -12,10 +12,12 @@ from broker.approvals.tables import Approval
 from broker.billing.dispute_model import STANDING
 from broker.billing.model import InvoiceStatus
 from broker.billing.tables import Dispute, Invoice
-from broker.clock import local_day
+from broker.clock import billing_month, next_month
+from broker.contracts.tables import Contract
 from broker.fapiao.model import FapiaoStatus
 from broker.fapiao.tables import Fapiao
 from broker.identity.tables import Customer
+from broker.ledger.tables import ClosedPeriod
 from broker.payments.model import RefundStatus
 from broker.payments.tables import Refund
 from broker.reports.receipts import DUE, ReceiptSums, sum_unmatched
@@ -65,13 +67,16 @@ class FinanceNeeds:
     disputes: Sequence[StandingDispute]
     proposals_count: int
     disputes_count: int
+    open_months: Sequence[str]
 
 
 async def read_needs(work: Work) -> FinanceNeeds:
     """Read what waits for finance."""
-    today = local_day(work.now, work.settings.time_zone)
-    overdue = select(func.count(), func.coalesce(func.sum(DUE), 0), func.min(Invoice.due_on)).where(
-        Invoice.status == InvoiceStatus.OPEN.value, DUE > 0, Invoice.due_on < today
+    today = cast(func.timezone(Contract.time_zone, work.now), Date)  # as everywhere: a contract's own day
+    overdue = (
+        select(func.count(), func.coalesce(func.sum(DUE), 0), func.min(Invoice.due_on))
+        .join(Contract, Contract.id == Invoice.contract_id)
+        .where(Invoice.status == InvoiceStatus.OPEN.value, DUE > 0, Invoice.due_on < today)
     )
     count, micros, oldest = (await work.session.execute(overdue)).one()
     return FinanceNeeds(
@@ -85,7 +90,28 @@ async def read_needs(work: Work) -> FinanceNeeds:
         disputes=await _list_disputes(work),
         proposals_count=await _count(work, *_list_proposed(work)),
         disputes_count=await _count(work, STANDS),
+        open_months=await _list_open_months(work),
     )
+
+
+async def _list_open_months(work: Work) -> list[str]:
+    """List the months of the house that are over and not closed, since there was a contract."""
+    query = select(select(func.max(ClosedPeriod.month)).scalar_subquery(), func.min(Contract.starts_at))
+    closed_through, begun_at = (await work.session.execute(query)).one()
+    if begun_at is None:
+        return []
+    time_zone = work.settings.time_zone
+    first = billing_month(begun_at, time_zone) if closed_through is None else next_month(closed_through)
+    return list_months_between(first, billing_month(work.now, time_zone))
+
+
+def list_months_between(first: str, until: str) -> list[str]:
+    """List the months from the first on, but for the last one. Pure."""
+    months = []
+    while first < until:
+        months.append(first)
+        first = next_month(first)
+    return months
 
 
 async def _sum(work: Work, amount: InstrumentedAttribute[int], condition: ColumnElement[bool]) -> Sums:

@@ -1,12 +1,14 @@
 """The month of finance: what it comes to, why it changed, and down from customers to projects, jobs and intervals."""
 
+from asyncio import to_thread
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Response
 from fastapi.responses import HTMLResponse
 
+from broker.console.finance.month_document import MonthTold, describe_month, write_month_pdf
 from broker.console.finance.month_view import (
     INTERVAL_COLUMNS,
     JOB_COLUMNS,
@@ -23,6 +25,7 @@ from broker.console.finance.month_view import (
     share_projects,
 )
 from broker.console.finance.months import MonthAsked, choose_month
+from broker.console.frame.catalogue import load_translations
 from broker.console.frame.listing import Listing
 from broker.console.frame.page import FinancePage, Page, page_router
 from broker.console.frame.panels import Panel, read_panel
@@ -92,6 +95,34 @@ async def show_month(
         ),
         costs=_show_costs(make_table(rows, groups, names, choice.month), rows, work),
     )
+
+
+@router.get("/month.pdf")
+async def download_month(
+    page: FinancePage, month: MonthAsked = None, by: By = None, customer_id: str | None = None
+) -> Response:
+    """Write what the page of a month shows as a PDF, in the page's language."""
+    work = await page.begin()
+    choice = choose_month(month, page.now, work.settings.time_zone)
+    customer = None if customer_id is None else await identity.get_customer(work, customer_id)
+    groups = read_groups(by, Dimension.CUSTOMER if customer is None else Dimension.PROJECT)
+    reading = await read_month(work, choice.month, customer_id=customer_id)
+    rows, projects = reading.group(groups), reading.group([Dimension.PROJECT])
+    names = await read_names(work, [*rows, *projects])
+    commitments = await report_commitments(work, timedelta(days=90), customer_id=customer_id)
+    told = MonthTold(
+        month=choice.month,
+        whose="" if customer is None else customer.name,
+        figures=make_figures(reading.change, commitments.rows, is_final=reading.is_final),
+        change=reading.change,
+        projects=share_projects(projects, names, choice.month),
+        costs=make_table(rows, groups, names, choice.month),
+        at=page.now,
+    )
+    described = describe_month(told, load_translations(page.preferences.language, "finance").gettext, page.formats)
+    content = await to_thread(write_month_pdf, described, page.now, work.settings.font_dir)
+    headers = {"Content-Disposition": f'attachment; filename="month-{choice.month}.pdf"'}
+    return Response(content, media_type="application/pdf", headers=headers)
 
 
 def _read_project(project_id: str) -> str | None:

@@ -61,9 +61,9 @@ def list_needs(needs: FinanceNeeds, closing: ClosingView, last: LastReconciled |
         ),
         Need(
             N_("months that are over are not closed"),
-            int(closing.status not in {"closed", "running"}),
+            len(needs.open_months) if closing.status != "running" else 0,
             None,
-            f"/console/finance/closing?month={closing.month}",
+            f"/console/finance/closing?month={needs.open_months[0] if needs.open_months else closing.month}",
         ),
         Need(N_("proposals wait for another person"), needs.proposals_count, None, "#approvals"),
         Need(N_("disputes stand"), needs.disputes_count, None, "#disputes"),

@@ -4,6 +4,7 @@ import pytest
 
 from broker.console.finance import month_page
 from broker.system import System
+from tests.broker.billing.documents.test_written import needs_font, read_pages
 from tests.broker.conftest import ManualClock
 from tests.broker.console.people import sign_in_customer, sign_in_staff
 from tests.broker.factories import Api
@@ -60,7 +61,7 @@ async def test_rows_are_told_apart_by_whatever_is_chosen_and_come_as_files(
     async with sign_in_staff(api, "finance") as finance:
         shown = await finance.open(f"{MONTH}?month=2026-11&by=plan,gpu_type")
         assert shown.words_of("#costs table.rows th")[:2] == ["Plan", "GPU type"]
-        (csv, xlsx) = shown.attributes("#costs .files a", "href")
+        csv, xlsx, _pdf = shown.attributes("#costs .files a", "href")
         file = (await finance.open(csv)).response
         assert file.headers["content-type"].startswith("text/csv")
         assert "monthly-cost" in file.headers["content-disposition"]
@@ -115,3 +116,18 @@ async def test_a_long_month_is_read_once_its_page_is_there(
         assert part.words_of("h1") == []
         assert len(part.words_of("#month .figure")) == 4
         assert (await finance.open(shown.attributes("#month a", "href")[0])).state_of("costs") == "ready"
+
+
+@needs_font
+@pytest.mark.parametrize(("language", "told"), [("en", "Why it changed"), ("zh", "变化原因")])
+async def test_a_month_is_handed_as_a_pdf_in_the_pages_language(
+    api: Api, world: FinanceWorld, language: str, told: str
+) -> None:
+    async with sign_in_staff(api, "finance", language=language) as finance:
+        page = await finance.open(MONTH, month="2026-11")
+        (address,) = [each for each in page.attributes(".files a", "href") if "month.pdf" in each]
+        answered = await finance.http.get(address)
+    assert answered.headers["content-type"] == "application/pdf"
+    text = " ".join(read_pages(answered.content))
+    assert told in text
+    assert page.words_of(".figure dd")[0].split()[0] in text, "the net is that of the page"
