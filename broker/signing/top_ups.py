@@ -56,10 +56,16 @@ async def set_top_up(work: Work, top_up: TopUp) -> TopUp:
 async def get_top_up(work: Work, contract_id: str) -> TopUp:
     """Get the rule by which a contract orders more. Raises: NotFound, also where it has none."""
     await contracts.get_contract(work, contract_id)
-    rule = await work.session.get(TopUpRule, contract_id, populate_existing=True)
-    if rule is None:
+    top_up = await find_top_up(work, contract_id)
+    if top_up is None:
         raise errors.NotFound("automatic top-up of contract", contract_id)
-    return _to_value(rule)
+    return top_up
+
+
+async def find_top_up(work: Work, contract_id: str) -> TopUp | None:
+    """Find the rule by which a contract orders more; None where it has none."""
+    rule = await work.session.get(TopUpRule, contract_id, populate_existing=True)
+    return None if rule is None else _to_value(rule)
 
 
 async def remove_top_up(work: Work, contract_id: str) -> TopUp:

@@ -44,6 +44,10 @@ def _write_off(invoice_id: str, form: Submitted) -> Act:
     return Act("/adjustments", body, ("adjustment", body))
 
 
+def _remind(invoice_id: str, _form: Submitted) -> Act:
+    return Act(f"/invoices/{invoice_id}/reminders")
+
+
 def _answer(_invoice_id: str, form: Submitted) -> Act:
     return Act(f"/disputes/{_id(form, 'dispute_id')}/answer", {"answer": form.get("answer")})
 
@@ -71,6 +75,7 @@ ACTS: dict[str, Callable[[str, Submitted], Act]] = {
     "pay": _pay,
     "credit-note": _credit,
     "write-off": _write_off,
+    "remind": _remind,
     "dispute-answer": _answer,
     "dispute-win": _win,
     "dispute-lose": _lose,

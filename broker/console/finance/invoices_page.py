@@ -13,6 +13,7 @@ from broker.billing import service as billing
 from broker.billing.evidence import read_evidence, write_evidence
 from broker.billing.listing import Invoice, sum_invoices
 from broker.billing.model import InvoiceKind, InvoiceStatus
+from broker.clock import local_day
 from broker.console.finance.acts import carry_out, needs_second_person
 from broker.console.finance.invoice_acts import plan_act
 from broker.console.finance.invoices_view import (
@@ -39,6 +40,7 @@ from broker.contracts import service as contracts
 from broker.http.paging import fetch_page
 from broker.http.shapes import Whole
 from broker.identity import service as identity
+from broker.notices.reminders import list_reminders
 from broker.reports.invoices.aftermath import read_aftermath
 from broker.reports.invoices.days import read_days
 from broker.reports.invoices.proof import CHARGES_SHOWN, read_line_proof
@@ -143,7 +145,9 @@ async def _show(
 ) -> HTMLResponse:
     names = await identity.list_names(work, [invoice.customer_id])
     segments, aftermath = await list_segments(work, invoice.id), await read_aftermath(work, invoice.id)
-    view = InvoiceView(invoice, names[invoice.customer_id], segments, aftermath, list_acts(invoice))
+    terms = await contracts.get_contract(work, invoice.contract_id)
+    may, reminders = list_acts(invoice, local_day(work.now, terms.time_zone)), await list_reminders(work, invoice.id)
+    view = InvoiceView(invoice, names[invoice.customer_id], segments, aftermath, may, reminders)
     chosen = next((each for each in segments if each.first == segment), None)
     lines = None
     if chosen is not None:

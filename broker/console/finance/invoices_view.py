@@ -9,6 +9,7 @@ from broker.billing.listing import Invoice, InvoiceLine, InvoiceSums
 from broker.billing.model import InvoiceStatus, LineKind
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
+from broker.notices.reminders import Reminder
 from broker.reports.invoices.aftermath import Aftermath
 from broker.reports.invoices.segments import InvoiceSegment
 from pricing.money import Money
@@ -81,6 +82,7 @@ class InvoiceView:
     segments: Sequence[InvoiceSegment]
     aftermath: Aftermath
     may: frozenset[str]
+    reminders: Sequence[Reminder] = ()
 
     @property
     def adds_up(self) -> bool:
@@ -110,13 +112,15 @@ class Chain:
     note: str = ""
 
 
-def list_acts(invoice: Invoice) -> frozenset[str]:
-    """List what finance may do with an invoice in its state; the API decides."""
+def list_acts(invoice: Invoice, today: date) -> frozenset[str]:
+    """List what finance may do with an invoice in its state, on its contract's day; the API decides."""
     if invoice.status == InvoiceStatus.DRAFT:
         return frozenset({"finalize", "redraft"})
     acts = {"credit-note"} if invoice.status != InvoiceStatus.VOID else set()
     if invoice.status == InvoiceStatus.OPEN:
-        acts |= {"pay", "write-off"} | (set() if invoice.paid_micros or invoice.credited_micros else {"void"})
+        is_overdue = invoice.due_on is not None and invoice.due_on < today
+        acts |= {"pay", "write-off"} | ({"remind"} if is_overdue else set())
+        acts |= set() if invoice.paid_micros or invoice.credited_micros else {"void"}
     return frozenset(acts)
 
 

@@ -16,6 +16,7 @@ from broker.console.finance.receivables_page import router as receivables
 from broker.console.finance.reconciliation_page import router as reconciliation
 from broker.console.finance.refunds_page import router as refunds
 from broker.console.finance.today_page import router as today
+from broker.console.finance.top_ups_page import router as top_ups
 
 ROUTERS: tuple[APIRouter, ...] = (
     today,
@@ -31,5 +32,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     reconciliation,
     customers,
     grants,
+    top_ups,
     files,
 )

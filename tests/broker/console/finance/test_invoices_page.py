@@ -7,7 +7,7 @@ from tests.broker.conftest import ManualClock
 from tests.broker.console.people import sign_in_staff
 from tests.broker.factories import Api, make_ready_customer
 from tests.broker.http.test_paging import counted
-from tests.broker.payments.receipts import import_lines, line
+from tests.broker.payments.receipts import import_lines, line, make_debtor
 from tests.broker.running_jobs import HOUR
 
 LIST = "/console/finance/invoices"
@@ -148,3 +148,22 @@ async def test_an_invoice_of_many_months_is_read_in_as_many_statements_as_one_of
                 await finance.open(f"{LIST}/{invoice_id}?segment=1")
             counts.append(len(statements))
     assert counts[0] == counts[1]
+
+
+async def test_the_customer_of_an_overdue_invoice_is_reminded_once_a_day(api: Api, clock: ManualClock) -> None:
+    debtor = await make_debtor(api)
+    at = f"/console/finance/invoices/{debtor.invoice_id}"
+    contact = {"name": "Finance", "address": "finance@example.com"}
+    async with sign_in_staff(api, "finance") as finance:
+        assert not (await finance.open(at)).tree.css("#remind"), "it is not overdue yet"
+    clock.advance(days=60)
+    async with sign_in_staff(api, "finance") as finance:
+        shown = await finance.open(at)
+        nobody = await finance.send(f"{at}/remind", {}, of=shown, form="#remind", expect=422)
+        assert "has named nobody" in nobody.find("#remind .problem")
+        await api.post(f"/customers/{debtor.customer_id}/contacts", contact, expect=201)
+        await finance.send(f"{at}/remind", {}, of=await finance.open(at), form="#remind")
+        told = await finance.open(at)
+        assert "Reminded by hand:" in told.find("#chain")
+        again = await finance.send(f"{at}/remind", {}, of=told, form="#remind", expect=409)
+        assert "today already" in again.find("#remind .problem")
