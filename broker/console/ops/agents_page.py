@@ -21,7 +21,6 @@ COLUMNS = (
     Column(N_("Agent")),
     Column(N_("State")),
     Column(N_("Last seen"), is_number=True),
-    Column(N_("Machine")),
     Column(N_("Engine")),
     Column(N_("GPUs"), is_number=True),
     Column(N_("Load for each core"), is_number=True),

@@ -16,7 +16,7 @@ from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem
 from broker.console.ops.audit_view import list_decisions
-from broker.console.ops.reading import open_work
+from broker.console.ops.reading import name_objects, open_work
 from broker.identity import service as identity
 
 router = page_router("/ops")
@@ -76,7 +76,8 @@ async def _show(
     total = await audit.count_entries(work, wanted)
     undone = await audit.list_undone(work, [entry.id for entry in entries])
     names = await identity.list_key_names(work, {entry.actor_id for entry in entries})
-    rows = list_decisions(entries, undone, names)
+    objects = await name_objects(work, {entry.object_id for entry in entries if entry.object_id is not None})
+    rows = list_decisions(entries, undone, names, objects)
     is_filtered = wanted != AuditFilter() or cursor is not None
     return page.show(
         "ops/audit.html",

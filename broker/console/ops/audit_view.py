@@ -50,6 +50,7 @@ class DecisionRow:
     at: datetime
     action: str
     object_id: str | None
+    object_name: str | None
     href: str | None
     actor: str
     actor_id: str
@@ -65,12 +66,17 @@ class DecisionRow:
 UNDOABLE = frozenset({"queue", "pool", "job", "jobs", "contract_quota", "simulation"})
 
 
-def list_decisions(entries: Iterable[Entry], undone: Mapping[str, str], names: Mapping[str, str]) -> list[DecisionRow]:
-    """List decisions with the names of the keys that made them."""
-    return [_make_row(entry, undone.get(entry.id), names) for entry in entries]
+def list_decisions(
+    entries: Iterable[Entry],
+    undone: Mapping[str, str],
+    names: Mapping[str, str],
+    objects: Mapping[str, str] | None = None,
+) -> list[DecisionRow]:
+    """List decisions with the names of the keys that made them, and of what they were on, where that has one."""
+    return [_make_row(entry, undone.get(entry.id), names, objects or {}) for entry in entries]
 
 
-def _make_row(entry: Entry, undone_by: str | None, names: Mapping[str, str]) -> DecisionRow:
+def _make_row(entry: Entry, undone_by: str | None, names: Mapping[str, str], objects: Mapping[str, str]) -> DecisionRow:
     changed = entry.changed or {}
     before, after = changed.get("before", {}), changed.get("after", {})
     changes = tuple(
@@ -81,6 +87,7 @@ def _make_row(entry: Entry, undone_by: str | None, names: Mapping[str, str]) -> 
         at=entry.created_at,
         action=entry.action,
         object_id=entry.object_id,
+        object_name=objects.get(entry.object_id or "", entry.object_id),
         href=find_page(changed.get("kind"), entry.object_id),
         actor=names.get(entry.actor_id, entry.actor_id),
         actor_id=entry.actor_id,

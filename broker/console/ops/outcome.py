@@ -12,13 +12,15 @@ from broker.console.ops.reading import open_work
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a change. `frees` counts the jobs that can start now, `warnings` name those that never will.
+    """What came of a change, or would. `frees` counts the jobs that can start now, `never_start` those that never will.
+
+    `stranded` names the first hundred of these.
 
     `entry_id`: the decision on record, by which it is undone; None: nothing was changed.
     """
 
     frees: int
-    warnings: Sequence[str]
+    never_start: int
     stranded: Sequence[str]
     stopping: Sequence[str]
     lost_runs: Sequence[str]
@@ -30,7 +32,7 @@ def read_outcome(body: Mapping[str, Any]) -> Outcome:
     warnings = body.get("warnings", ())
     return Outcome(
         frees=body.get("frees", 0),
-        warnings=[each["message"] for each in warnings],
+        never_start=sum(each["count"] for each in warnings),
         stranded=[job_id for each in warnings for job_id in each["job_ids"]],
         stopping=body.get("stopping", ()),
         lost_runs=body.get("lost_runs", ()),

@@ -23,7 +23,7 @@ from broker.console.ops.pools_view import (
     find_tile,
     list_running_on,
 )
-from broker.console.ops.reading import open_work, read_overview
+from broker.console.ops.reading import name_queues, open_work, read_overview
 
 router = page_router("/ops")
 NODE_ACTS = {"drain": "draining", "down": "down", "up": "open"}
@@ -109,6 +109,7 @@ async def _show(
         status=status,
         floor=Panel.of(floor, now, shown=len(floor.pools), is_filtered=False),
         bars=Panel.of(bars := draw_bars(seen), now, shown=len(bars), is_filtered=False),
+        queue_names=await name_queues(await open_work(page), {row.queue for row in running if row.queue}),
         tile=tile,
         here=next((pool for pool in floor.pools if tile is not None and pool.name == tile.pool), None),
         running=Panel.of(running, now, shown=len(running), is_filtered=False),

@@ -8,18 +8,24 @@ from fastapi.responses import HTMLResponse
 
 from broker import errors
 from broker.capacity import service as capacity
-from broker.console.frame.forms import Form
+from broker.capacity.schemas import QueuePatch
+from broker.console.frame.forms import Form, Submitted
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
+from broker.console.frame.problem import Problem
+from broker.console.ops.foreseen import foresee
 from broker.console.ops.outcome import Outcome, tell_outcome
 from broker.console.ops.queues_view import count_waiting, list_queue_rows, list_reasons, list_waiting_rows
-from broker.console.ops.reading import open_work, read_overview
+from broker.console.ops.reading import name_queues, open_work, read_overview
 from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.reading.waiting_page import LineFilter, read_line_page
 from broker.operations.overview import LONG_LINE, Overview
+from broker.scheduling.schemas import TunedQueueOut
+from broker.scheduling.tuning import tune_queue
+from broker.work import Work
 
 router = page_router("/ops")
 PAGE_ROWS = 30
@@ -72,6 +78,7 @@ async def _show(
     seen = await read_overview(page)
     line, listing = await _read_line(page, wanted, offset, seen)
     rows = list_queue_rows(seen)
+    queue_names = await name_queues(await open_work(page), {row.queue.name for row in rows})
     return page.show(
         "ops/queues.html",
         status=200 if form is None or form.problem is None else form.problem.status,
@@ -81,8 +88,9 @@ async def _show(
         listing=listing,
         line_columns=LINE_COLUMNS,
         wanted=wanted,
-        reasons=[(code, f"{code} ({count})") for code, count in list_reasons(seen, wanted.queue)],
-        names=[(row.queue.name, row.queue.name) for row in rows],
+        reasons=list_reasons(seen, wanted.queue),
+        names=[(row.queue.name, queue_names.get(row.queue.name, row.queue.name)) for row in rows],
+        queue_names=queue_names,
         skus=[(sku, sku) for sku in sorted(seen.facts.capacity)],
         form=form or Form(),
         outcome=outcome,
@@ -114,7 +122,14 @@ async def confirm_priorities(page: OpsPage) -> Response:
     work = await open_work(page)
     found = sorted(await jobs.load_jobs(work, job_ids), key=lambda job: job_ids.index(job.id))
     names = await identity.list_names(work, {job.customer_id for job in found})
-    return page.show("ops/priorities.html", jobs=found, names=names, form=Form(form.values), job_ids=job_ids)
+    return page.show(
+        "ops/priorities.html",
+        jobs=found,
+        names=names,
+        queue_names=await name_queues(work, {job.queue for job in found}),
+        form=Form(form.values),
+        job_ids=job_ids,
+    )
 
 
 @router.post("/queues/priorities")
@@ -136,7 +151,13 @@ async def change_priorities(page: OpsPage) -> Response:
     names = await identity.list_names(work, {job.customer_id for job in found})
     refused = form.refused(answer.problem)
     return page.show(
-        "ops/priorities.html", status=answer.status, jobs=found, names=names, form=refused, job_ids=job_ids
+        "ops/priorities.html",
+        status=answer.status,
+        jobs=found,
+        names=names,
+        queue_names=await name_queues(work, {job.queue for job in found}),
+        form=refused,
+        job_ids=job_ids,
     )
 
 
@@ -154,10 +175,24 @@ async def change_queue(page: OpsPage, name: str) -> Response:
     changes = {field: value for field, value in changes.items() if field in LIMITS or value is not None}
     pools = [each.strip() for each in form.get("allowed_pools").split(",") if each.strip()]
     changes |= {"state": form.get("state"), "allowed_pools": pools or None, "reason": form.get("reason")}
+    if form.get("foresee"):
+        return await _foresee_queue(page, name, form, changes)
     answer = await page.ask("PATCH", f"/v1/queues/{quote(name, safe='')}", changes, key=form.key)
     if answer.problem is not None:
         return await _show_queue(page, name, 0, form=form.refused(answer.problem))
     return await _show_queue(page, name, 0, outcome=await tell_outcome(page, answer.body, name))
+
+
+async def _foresee_queue(page: Page, name: str, form: Submitted, changes: dict[str, Any]) -> Response:
+    """Show what a change would bring, with the form as it was filled in."""
+
+    async def make(work: Work, body: QueuePatch) -> TunedQueueOut:
+        return TunedQueueOut.of_tuned(*await tune_queue(work, name, body.list_changes()))
+
+    told = await foresee(page, QueuePatch, changes | {"reason": changes["reason"] or "foreseen"}, make)
+    if isinstance(told, Problem):
+        return await _show_queue(page, name, 0, form=form.refused(told))
+    return await _show_queue(page, name, 0, form=Form(form.values), foreseen=told)
 
 
 def read_number(text: str) -> int | str | None:
@@ -166,7 +201,13 @@ def read_number(text: str) -> int | str | None:
 
 
 async def _show_queue(
-    page: Page, name: str, offset: int, *, form: Form | None = None, outcome: Outcome | None = None
+    page: Page,
+    name: str,
+    offset: int,
+    *,
+    form: Form | None = None,
+    outcome: Outcome | None = None,
+    foreseen: Outcome | None = None,
 ) -> HTMLResponse:
     seen = await read_overview(page)
     queue = await capacity.get_queue(await open_work(page), name)
@@ -174,6 +215,7 @@ async def _show_queue(
     row = next((each for each in list_queue_rows(seen) if each.queue.name == name), None)
     return page.show(
         "ops/queue.html",
+        queue_names=await name_queues(await open_work(page), {name}),
         status=200 if form is None or form.problem is None else form.problem.status,
         queue=queue,
         row=row,
@@ -182,5 +224,6 @@ async def _show_queue(
         line_columns=LINE_COLUMNS,
         form=form or Form(),
         outcome=outcome,
+        foreseen=foreseen,
         as_of=seen.facts.now,
     )

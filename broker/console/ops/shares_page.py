@@ -6,16 +6,22 @@ from fastapi import Query, Response
 from fastapi.responses import HTMLResponse
 
 from broker.capacity import quotas
-from broker.console.frame.forms import Form
+from broker.capacity.schemas import ContractQuotaPatch
+from broker.console.frame.forms import Form, Submitted
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
+from broker.console.frame.problem import Problem
+from broker.console.ops.foreseen import foresee
 from broker.console.ops.outcome import Outcome, tell_outcome
 from broker.console.ops.queues_page import read_number
-from broker.console.ops.reading import open_work, read_overview
+from broker.console.ops.reading import name_contracts, open_work, read_overview
 from broker.operations.views import show_overview
 from broker.reports.start_accuracy import judge_starts
+from broker.scheduling.schemas import TunedQuotaOut
+from broker.scheduling.tuning import set_quota
+from broker.work import Work
 
 router = page_router("/ops")
 WEEKS = 12
@@ -62,14 +68,33 @@ async def change_quota(page: OpsPage, contract_id: str) -> Response:
     form = await page.read_form()
     changes: dict[str, Any] = {name: read_number(form.get(name)) for name in ("weight", "max_gpus", "max_jobs")}
     changes["reason"] = form.get("reason")
+    if form.get("foresee"):
+        return await _foresee_quota(page, contract_id, form, changes)
     answer = await page.ask("PATCH", f"/v1/contracts/{contract_id}/quota", changes, key=form.key)
     if answer.problem is not None:
         return await _show(page, contract_id, form=form.refused(answer.problem))
     return await _show(page, contract_id, outcome=await tell_outcome(page, answer.body, contract_id))
 
 
+async def _foresee_quota(page: Page, contract_id: str, form: Submitted, changes: dict[str, Any]) -> Response:
+    """Show what a quota would bring, with the form as it was filled in."""
+
+    async def make(work: Work, body: ContractQuotaPatch) -> TunedQuotaOut:
+        return TunedQuotaOut.of_tuned(*await set_quota(work, contract_id, body.list_changes(), body.reason))
+
+    told = await foresee(page, ContractQuotaPatch, changes | {"reason": changes["reason"] or "foreseen"}, make)
+    if isinstance(told, Problem):
+        return await _show(page, contract_id, form=form.refused(told))
+    return await _show(page, contract_id, form=Form(form.values), foreseen=told)
+
+
 async def _show(
-    page: Page, contract_id: str | None, *, form: Form | None = None, outcome: Outcome | None = None
+    page: Page,
+    contract_id: str | None,
+    *,
+    form: Form | None = None,
+    outcome: Outcome | None = None,
+    foreseen: Outcome | None = None,
 ) -> HTMLResponse:
     seen = await read_overview(page)
     told = show_overview(seen)
@@ -91,7 +116,9 @@ async def _show(
         weeks=Panel.of(weeks, page.now, shown=len(weeks), is_filtered=False),
         week_columns=WEEK_COLUMNS,
         contract_id=contract_id,
+        contract_name=(await name_contracts(work, [contract_id] if contract_id else [])).get(contract_id or ""),
         quota=quota,
         form=form or Form(),
         outcome=outcome,
+        foreseen=foreseen,
     )

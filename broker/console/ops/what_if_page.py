@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
+from broker import errors
 from broker.console.frame.forms import Form
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
@@ -13,8 +14,17 @@ from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.ops.outcome import tell_outcome
 from broker.console.ops.pools_page import DISCIPLINES
-from broker.console.ops.reading import open_work, read_overview
-from broker.console.ops.what_if_view import MOST_ROWS, add_up, list_moved, place_gantt, read_draft
+from broker.console.ops.reading import name_contracts, name_queues, open_work, read_overview
+from broker.console.ops.what_if_view import (
+    MOST_ROWS,
+    SPAN_COLUMNS,
+    add_up,
+    list_moved,
+    list_spans,
+    place_gantt,
+    read_draft,
+)
+from broker.http.csv_table import MEDIA_TYPE, write_table
 from broker.operations.applying import FRESH_FOR
 from broker.scheduling import simulations
 from broker.scheduling.settings import read_settings
@@ -97,6 +107,17 @@ async def show_simulation(page: OpsPage, simulation_id: str) -> HTMLResponse:
     return await _show_result(page, simulation_id, Form())
 
 
+@router.get("/what-if/{simulation_id}/gantt.csv")
+async def download_gantt(page: OpsPage, simulation_id: str) -> Response:
+    """Write both Gantts as CSV: a line for each wait and each run of a job, as it was and as proposed."""
+    row = await simulations.get_simulation(await open_work(page), simulation_id)
+    if row.status != simulations.DONE or row.result is None:
+        raise errors.NotFound("result of simulation", simulation_id)
+    rows = list_spans(row.result.get("drawn", []), row.begins_at, row.ends_at)
+    headers = {"Content-Disposition": f'attachment; filename="{simulation_id}-gantt.csv"'}
+    return Response(write_table(SPAN_COLUMNS, rows, names=("queue", "pool")), media_type=MEDIA_TYPE, headers=headers)
+
+
 @router.post("/what-if/{simulation_id}/apply")
 async def apply_simulation(page: OpsPage, simulation_id: str) -> Response:
     """Apply what was simulated, with a reason; refused where it is stale."""
@@ -113,6 +134,7 @@ async def _show_result(page: Page, simulation_id: str, form: Form, **more: Any) 
     work = await open_work(page)
     row = await simulations.get_simulation(work, simulation_id)
     told: dict[str, Any] = {"outcome": None, **more}
+    told["names"] = await name_contracts(work, list(row.proposal.get("contracts", ())))
     if row.status == simulations.DONE and row.result is not None:
         drawn = row.result.get("drawn", [])
         moved = list_moved(drawn)
@@ -122,6 +144,7 @@ async def _show_result(page: Page, simulation_id: str, form: Form, **more: Any) 
             "sums": [add_up(row.result, side) for side in sides],
             "moved": Panel.of(moved, row.ends_at, shown=len(moved), is_filtered=False),
             "moved_columns": MOVED_COLUMNS,
+            "queue_names": await name_queues(work, {each.queue for each in moved}),
             "drawn": min(len(drawn), MOST_ROWS),
         }
     return page.show(

@@ -90,14 +90,41 @@ def place_gantt(drawn: Sequence[Mapping[str, Any]], side: str, begins_at: dateti
     return Gantt(rows, ticks, WIDTH, max(1, len(rows)) * ROW)
 
 
-def _list_bars(
-    job: Mapping[str, Any], side: str, begins_at: datetime, ends_at: datetime, scale: float
-) -> Iterable[GanttBar]:
+# The columns of a Gantt's file.
+SPAN_COLUMNS = ("replay", "job_id", "contract_id", "queue", "gpus", "kind", "pool", "since", "until")
+
+
+def list_spans(drawn: Iterable[Mapping[str, Any]], begins_at: datetime, ends_at: datetime) -> list[dict[str, Any]]:
+    """List what both Gantts draw, of all jobs that are kept: a row for each wait and each run."""
+    return [
+        {
+            "replay": side,
+            **{name: job.get(name) for name in ("job_id", "contract_id", "queue", "gpus")},
+            "kind": kind,
+            "pool": pool,
+            "since": since.isoformat(),
+            "until": until.isoformat(),
+        }
+        for job in drawn
+        for side in ("today", "proposed")
+        for kind, pool, since, until in _list_spans_of(job, side, begins_at, ends_at)
+        if until > since
+    ]
+
+
+def _list_spans_of(
+    job: Mapping[str, Any], side: str, begins_at: datetime, ends_at: datetime
+) -> list[tuple[str, str, datetime, datetime]]:
     runs = [(bar["pool"], _read(bar["since"]), _read(bar["until"])) for bar in job[side]]
     came = max(_read(job["came_at"]), begins_at)
     first = runs[0][1] if runs else ends_at
-    spans = [("wait", "", came, first), *(("run", *run) for run in runs)]
-    for kind, pool, since, until in spans:
+    return [("wait", "", came, first), *(("run", *run) for run in runs)]
+
+
+def _list_bars(
+    job: Mapping[str, Any], side: str, begins_at: datetime, ends_at: datetime, scale: float
+) -> Iterable[GanttBar]:
+    for kind, pool, since, until in _list_spans_of(job, side, begins_at, ends_at):
         x, end = ((moment - begins_at).total_seconds() * scale for moment in (since, until))
         if end > x:
             yield GanttBar(kind, round(x, 2), round(max(end - x, 1.0), 2), pool, since, until)

@@ -9,7 +9,7 @@ from broker.console.frame.page import OpsPage, page_router
 from broker.console.frame.panels import Panel
 from broker.console.ops.queues_page import LINE_COLUMNS
 from broker.console.ops.queues_view import list_waiting_rows, tell_reason
-from broker.console.ops.reading import open_work, read_overview
+from broker.console.ops.reading import name_queues, open_work, read_overview
 from broker.console.ops.why_view import draw_wait, list_room, sum_wait, tell_rank
 from broker.identity import service as identity
 from broker.jobs import service as jobs
@@ -58,6 +58,7 @@ async def show_why(page: OpsPage, job_id: str) -> HTMLResponse:
     return page.show(
         "ops/why.html",
         job=job,
+        queue_names=await name_queues(work, {job.queue, *(row.queue for row in ahead)}),
         customer=names[job.customer_id],
         is_waiting=is_waiting,
         sentence=tell_reason(job.pending_reason, language),

@@ -39,7 +39,7 @@ async def test_what_needs_finance_is_told_with_what_it_comes_to(
         told = shown.words_of("#needs li")
         assert told[:2] == ["1 invoices are overdue · ¥68.00", "1 receipts are matched to nobody · ¥12.50"]
         assert {"1 proposals wait for another person", "1 disputes stand"} <= set(told)
-        assert "2 months that are over are not closed : 2026-11, 2026-12" in told
+        assert "3 months that are over are not closed : 2026-11, 2026-12, 2027-01" in told
         assert len(statements) < 25
         with monkeypatch.context() as fewer:
             fewer.setattr(finance_needs, "LISTED", 0)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from broker.scheduling.cycle import outlook
 from broker.scheduling.simulations import run_next_simulation
 from broker.system import System
 from tests.broker.console.ops.floor import make_floor
@@ -111,6 +114,35 @@ async def test_a_limit_that_strands_jobs_warns_and_names_them(api: Api, system: 
         assert done.words_of(".outcome") != []
 
 
+async def test_what_a_limit_would_bring_is_shown_before_it_is_saved(
+    api: Api, system: System, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlook, "list_stranded", lambda snapshot: list(snapshot.waiting))
+    world = await make_floor(api, system, clock, waiting=1)
+    at = "/console/ops/queues/standard"
+    async with sign_in_staff(api, "ops") as person:
+        page = await person.open(at)
+        limited = {"state": "open", "priority": "100", "weight": "100", "max_gpu_hours": "1", "window_hours": "1"}
+        shown = await person.send(at, {**limited, "foresee": "yes"}, of=page, form="#settings", expect=200)
+        assert "Nothing is changed yet." in shown.find("#foreseen")
+        assert "can never start" in shown.find("#foreseen")
+        assert shown.attributes("#foreseen p a", "href") == [f"/console/ops/jobs/{world.waiting[0]}/why"]
+        assert shown.attributes("#f-max_gpu_hours", "value") == ["1"], "what was typed is kept"
+        wrong = await person.send(
+            at, {**limited, "foresee": "yes", "max_gpus": "many"}, of=page, form="#settings", expect=422
+        )
+        assert wrong.words_of("#f-max_gpus-error")
+        quota = f"/console/ops/shares?contract_id={world.acme.contract['id']}"
+        shares = await person.open(quota)
+        sent = {"weight": "100", "max_gpus": "", "max_jobs": "1", "foresee": "yes"}
+        path = f"/console/ops/shares/{world.acme.contract['id']}/quota"
+        foreseen = await person.send(path, sent, of=shares, form="#quota", expect=200)
+        assert "Nothing is changed yet." in foreseen.find("#foreseen")
+    assert (await api.get("/queues/standard"))["max_gpu_hours"] is None
+    assert (await api.get(f"/contracts/{world.acme.contract['id']}/quota"))["max_jobs"] is None
+    assert (await api.get("/audit", action="change_queue"))["data"] == [], "what was only looked at is on no record"
+
+
 async def test_a_draft_is_simulated_in_the_background_compared_applied_and_undone(
     api: Api, system: System, clock: Any
 ) -> None:
@@ -127,6 +159,11 @@ async def test_a_draft_is_simulated_in_the_background_compared_applied_and_undon
         await run_next_simulation(system)
         done = await person.open(where)
         assert len(done.tree.css("svg.gantt")) == 2
+        table = await person.http.get(f"{where}/gantt.csv")
+        heads, *rows = table.text.splitlines()
+        assert heads.lstrip("\ufeff").split(",")[:2] == ["replay", "job_id"]
+        drawn = [row.split(",")[5] for row in rows if row.startswith("today")]
+        assert len(drawn) == len(done.tree.css("figure:nth-child(1) svg.gantt rect")), "a line for each bar"
         assert done.state_of("moved") in {"ready", "never"}
         assert "no setting" not in done.text
         refused = await person.send(f"{where}/apply", {"reason": "x"}, of=done, form="#apply", expect=422)
