@@ -34,4 +34,32 @@ FAPIAO_CHECKS = (
            ) asked
            WHERE f.red_of_id IS NULL AND f.status IN ('requested', 'issued') AND invoiced.micros > asked.micros""",
     ),
+    Check(
+        "a fapiao is booked step by step, each once and whole, and nothing is booked without one",
+        """WITH expected AS (
+               SELECT id, customer_id, abs(amount_micros) AS micros, step FROM fapiao CROSS JOIN LATERAL unnest(
+                   CASE WHEN red_of_id IS NOT NULL THEN ARRAY['fapiao_taken_back']
+                        WHEN status = 'issued' THEN ARRAY['fapiao_requested', 'fapiao_issued']
+                        WHEN status = 'cancelled' THEN ARRAY['fapiao_requested', 'fapiao_cancelled']
+                        ELSE ARRAY['fapiao_requested'] END) AS step
+           ), booked AS (
+               SELECT t.reference AS id, t.customer_id, e.amount AS micros, t.kind AS step
+               FROM ledger_transfers t JOIN ledger_entries e ON e.transfer_id = t.id WHERE t.kind LIKE 'fapiao_%'
+           )
+           SELECT coalesce(x.id, b.id) AS id, coalesce(x.step, b.step) AS step, x.micros, b.micros AS booked
+           FROM expected x FULL JOIN booked b USING (id, customer_id, step)
+           WHERE x.micros IS DISTINCT FROM b.micros""",
+    ),
+    Check(
+        "the books have of each customer's fapiao what the fapiao say: requested, issued, and drawn in all",
+        """SELECT x.customer_id AS id, x.kind, sum(x.micros) AS off
+           FROM (SELECT customer_id, kind, balance AS micros FROM ledger_accounts WHERE kind LIKE 'fapiao_%'
+                 UNION ALL
+                 SELECT f.customer_id, s.kind, -s.micros FROM fapiao f CROSS JOIN LATERAL (VALUES
+                     ('fapiao_requested', f.status = 'requested' AND f.red_of_id IS NULL, f.amount_micros),
+                     ('fapiao_issued', f.status = 'issued' OR f.red_of_id IS NOT NULL, f.amount_micros),
+                     ('fapiao_drawn', f.status <> 'cancelled', -f.amount_micros)
+                 ) AS s (kind, counts, micros) WHERE s.counts) x
+           GROUP BY 1, 2 HAVING sum(x.micros) <> 0""",
+    ),
 )

@@ -28,6 +28,8 @@ from broker.fapiao.model import (
 )
 from broker.fapiao.tables import Fapiao, FapiaoFile
 from broker.identity import service as identity
+from broker.ledger import service as ledger
+from broker.ledger.service import FapiaoStep
 from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.money import Money
@@ -71,11 +73,7 @@ class RedFapiao:
 
 async def read_invoiceable(work: Work, customer_id: str) -> Invoiceable:
     """Read what a customer has consumed, and what fapiao there are of it."""
-    query = select(func.coalesce(func.sum(Fapiao.amount_micros), 0)).where(
-        Fapiao.customer_id == customer_id, Fapiao.status.in_(OPEN)
-    )
-    invoiced = Money(int(await work.session.scalar(query) or 0))
-    return Invoiceable(await read_consumed(work, customer_id), invoiced)
+    return Invoiceable(await read_consumed(work, customer_id), await ledger.read_fapiao_drawn(work, customer_id))
 
 
 async def request_fapiao(work: Work, new: FapiaoRequest) -> Fapiao:
@@ -102,7 +100,13 @@ async def request_fapiao(work: Work, new: FapiaoRequest) -> Fapiao:
     )
     work.session.add(row)
     await work.session.flush()
+    await _book(work, row, FapiaoStep.REQUESTED)
     return row
+
+
+async def _book(work: Work, row: Fapiao, step: FapiaoStep) -> None:
+    """Book what became of a fapiao; a red one by what it takes back."""
+    await ledger.book_fapiao(work, row.customer_id, step, max(row.amount, -row.amount), reference=row.id)
 
 
 def _read_terms(work: Work) -> IssuingTerms:
@@ -116,6 +120,7 @@ async def issue_fapiao(work: Work, fapiao_id: str, number: str, issued_on: date)
     _require(row, FapiaoStatus.REQUESTED)
     await _check_number(work, number, issued_on)
     row.status, row.number, row.issued_on, row.ended_at = FapiaoStatus.ISSUED.value, number, issued_on, work.now
+    await _book(work, row, FapiaoStep.ISSUED)
     return row
 
 
@@ -125,6 +130,7 @@ async def cancel_fapiao(work: Work, fapiao_id: str) -> Fapiao:
     if row.status != FapiaoStatus.CANCELLED:
         _require(row, FapiaoStatus.REQUESTED)
         row.status, row.ended_at = FapiaoStatus.CANCELLED.value, work.now
+        await _book(work, row, FapiaoStep.CANCELLED)
     return row
 
 
@@ -164,6 +170,7 @@ async def take_back(work: Work, fapiao_id: str, red: RedFapiao) -> Fapiao:
     )
     work.session.add(made)
     await work.session.flush()
+    await _book(work, made, FapiaoStep.TAKEN_BACK)
     return made
 
 

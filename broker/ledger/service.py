@@ -6,6 +6,7 @@ Holds are placed for a job, captured as usage arrives, and settled when it ends;
 from broker.ledger.books.accounts import list_accounts, read_granted_hours
 from broker.ledger.books.causes import Cause
 from broker.ledger.books.closed_months import close_months, close_past_periods, list_all_closed, list_closed_of
+from broker.ledger.books.fapiao_books import FapiaoStep, book_fapiao, read_fapiao_drawn
 from broker.ledger.books.model import AccountKind, UsageInterval
 from broker.ledger.books.money_below_zero import BelowZero, list_below_zero
 from broker.ledger.books.money_books import (
@@ -36,6 +37,7 @@ from broker.ledger.books.periods import (
     list_months_to_close,
     read_closed_through,
     require_over,
+    take_period_turn,
 )
 from broker.ledger.books.receipt_books import (
     book_charged_back,
@@ -150,6 +152,7 @@ __all__ = [
     "Checkpoints",
     "Commitment",
     "ContractBooks",
+    "FapiaoStep",
     "GrantBalance",
     "GrantDraw",
     "HoldNeed",
@@ -186,6 +189,7 @@ __all__ = [
     "book_credit_note",
     "book_credit_to_due",
     "book_credit_used",
+    "book_fapiao",
     "book_goodwill",
     "book_kept_freed",
     "book_paid_to_credit",
@@ -271,6 +275,7 @@ __all__ = [
     "read_credits",
     "read_deferred",
     "read_grant_balances",
+    "read_fapiao_drawn",
     "read_granted_hours",
     "read_holds",
     "read_lost",
@@ -291,6 +296,7 @@ __all__ = [
     "settle_hold",
     "settle_with_charges",
     "split_by_version",
+    "take_period_turn",
     "take_unused",
     "void_grant",
     "warn_of_expiry",

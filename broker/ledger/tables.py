@@ -16,14 +16,21 @@ class Account(Base):
     """An account with its balance: what was debited less what was credited.
 
     The database itself refuses to oversell: only a source, or an account of money, may go below zero, and what the
-    house owes never above it. An account of the house's own, such as receipts that match nothing, has no contract.
-    `cause` is that of what the house bears.
+    house owes never above it. An account of the house's own, such as receipts that match nothing, has no contract; one
+    of fapiao has a customer only. `cause` is that of what the house bears.
     """
 
     __tablename__ = "ledger_accounts"
     __table_args__ = (
         UniqueConstraint(
-            "contract_id", "unit", "kind", "grant_id", "month", "cause", postgresql_nulls_not_distinct=True
+            "contract_id",
+            "customer_id",
+            "unit",
+            "kind",
+            "grant_id",
+            "month",
+            "cause",
+            postgresql_nulls_not_distinct=True,
         ),
         CheckConstraint("balance >= 0 OR may_go_negative", name="not_oversold"),
         CheckConstraint("balance <= 0 OR may_go_positive", name="not_overspent"),
@@ -51,7 +58,8 @@ class Transfer(Base):
 
     __tablename__ = "ledger_transfers"
     __table_args__ = (
-        ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"], match="FULL"),
+        ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"]),
+        CheckConstraint("contract_id IS NULL OR customer_id IS NOT NULL", name="contract_of_a_customer"),
         Index("ix_ledger_transfers_booked_on", "booked_on", postgresql_where=text("booked_on IS NOT NULL")),
     )
 

@@ -90,7 +90,7 @@ async def take_step(work: Work, closing_id: str, checks: Sequence[Check], *, siz
     closing = await _lock(work, closing_id)
     if closing is None:
         return False
-    batch = await contracts.list_ids_after(work, closing.last_contract_id, size)
+    batch = await _find_batch(work, closing, size)
     if not batch:
         await _end(work, closing, checks)
         return False
@@ -98,6 +98,15 @@ async def take_step(work: Work, closing_id: str, checks: Sequence[Check], *, siz
     closing.invoices_finalized += done.invoices
     _note(closing, batch, done.refused)
     return True
+
+
+async def _find_batch(work: Work, closing: Closing, size: int) -> Sequence[str]:
+    """Find the next contracts of a closing; none, where it can end: nobody signs one, or books money, until then."""
+    batch = await contracts.list_ids_after(work, closing.last_contract_id, size)
+    if batch:
+        return batch
+    await ledger.take_period_turn(work)
+    return await contracts.list_ids_after(work, closing.last_contract_id, size)
 
 
 async def refuse_next(work: Work, closing_id: str, reason: str) -> bool:

@@ -72,7 +72,9 @@ def describe_left_out(vouchers: Vouchers) -> list[str]:
     """Describe what the vouchers are of, and what of the books they leave out."""
     counted = sum(vouchers.left_out.values())
     kinds = "、".join(f"{kind} {count}" for kind, count in sorted(vouchers.left_out.items()))
-    left_out = f"{counted} 笔无货币金额的分录(GPU 秒、token、预算)未导出:{kinds}" if counted else "没有未导出的分录"
+    left_out = (
+        f"{counted} 笔无货币金额的分录(GPU 秒、token、预算、发票备查)未导出:{kinds}" if counted else "没有未导出的分录"
+    )
     return [f"会计期间 {vouchers.month},科目表第 {vouchers.chart_version} 版", left_out]
 
 

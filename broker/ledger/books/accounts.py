@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from broker.ledger.books.causes import Cause
-from broker.ledger.books.model import MAY_GO_NEGATIVE, OWED, AccountKind, Move, move, net_moves
+from broker.ledger.books.model import MAY_GO_NEGATIVE, NEVER_POSITIVE, AccountKind, Move, move, net_moves
 from broker.ledger.tables import Account
 from broker.persistence.driver import Command, Query, Statement, execute_each
 from broker.persistence.tenancy import owns
@@ -61,10 +61,14 @@ async def open_account(
     cause: Cause | None = None,
     unlimited: bool = False,
 ) -> str:
-    """Open an account at zero, where it is new; without a contract it is the house's own. Returns its id."""
+    """Open an account at zero, where it is new; without a contract it is a customer's, or the house's own.
+
+    Returns its id.
+    """
     cause_name = None if cause is None else cause.value
     same = (
         Account.contract_id == contract_id,
+        Account.customer_id == customer_id,
         Account.unit == unit.value,
         Account.kind == kind.value,
         Account.grant_id.is_not_distinct_from(grant_id),
@@ -100,7 +104,7 @@ def describe_account(
         "month": month,
         "cause": None if cause is None else cause.value,
         "may_go_negative": unlimited or kind in MAY_GO_NEGATIVE,
-        "may_go_positive": kind not in OWED,
+        "may_go_positive": kind not in NEVER_POSITIVE,
         "balance": 0,
     }
 

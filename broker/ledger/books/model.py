@@ -14,11 +14,13 @@ from pricing.usage import Unit, Usage
 
 
 class AccountKind(StrEnum):
-    """Where units come from, where they wait, where they end; and, from RECEIVABLE on, the accounts of money.
+    """Where units come from, where they wait, where they end; from RECEIVABLE on the accounts of money; then of fapiao.
 
     ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget. BORNE_ISSUED
     feeds what the house bears in a customer's stead; it ends in BORNE, as what the customer pays for ends in USED, and
     what nobody used of a grant by its expiry in EXPIRED.
+    FAPIAO_DRAWN feeds what a customer asked fapiao for; it waits in FAPIAO_REQUESTED and ends in FAPIAO_ISSUED: a memo
+    beside the money, none of which moves by it.
     A balance is what was debited less what was credited: what customers owe is above zero, what they paid ahead below.
     """
 
@@ -47,6 +49,10 @@ class AccountKind(StrEnum):
     BAD_DEBT = "bad_debt"
     BANK_FEES = "bank_fees"
 
+    FAPIAO_DRAWN = "fapiao_drawn"
+    FAPIAO_REQUESTED = "fapiao_requested"
+    FAPIAO_ISSUED = "fapiao_issued"
+
 
 SOURCES = frozenset({AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.BORNE_ISSUED})
 # What the house owes: it is paid out, earned or given back, and never more of it than there is.
@@ -70,7 +76,9 @@ EITHER_SIDE = frozenset(
         AccountKind.BANK_FEES,
     }
 )
-MAY_GO_NEGATIVE = SOURCES | OWED | EITHER_SIDE
+FAPIAO = frozenset({AccountKind.FAPIAO_DRAWN, AccountKind.FAPIAO_REQUESTED, AccountKind.FAPIAO_ISSUED})
+MAY_GO_NEGATIVE = SOURCES | OWED | EITHER_SIDE | {AccountKind.FAPIAO_DRAWN}
+NEVER_POSITIVE = OWED | {AccountKind.FAPIAO_DRAWN}
 
 
 class HoldState(StrEnum):

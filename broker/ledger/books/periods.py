@@ -74,12 +74,17 @@ def get_today(work: Work) -> date:
     return local_day(work.now, work.settings.time_zone)
 
 
+async def take_period_turn(work: Work) -> None:
+    """Take the turn of who closes, until the commit: who books money, or signs a contract, has committed or waits."""
+    await work.session.execute(select(func.pg_advisory_xact_lock(literal(PERIOD_TURN))))
+
+
 async def close_period(work: Work, month: str, *, closed_by: str) -> ClosedPeriod:
     """Close the books of a month, with all before it, for a key. It waits for whoever is booking money.
 
     Raises: InvalidRequest, where the month is not over; PeriodClosed, where it is closed already.
     """
-    await work.session.execute(select(func.pg_advisory_xact_lock(literal(PERIOD_TURN))))
+    await take_period_turn(work)
     require_over(work, month)
     last = await work.session.scalar(select(func.max(ClosedPeriod.month)))
     if last is not None and month <= last:

@@ -1,7 +1,8 @@
 """The ledger in the plain-text form of Beancount, so that any accountant's tool can read and check it. Pure.
 
-GPU-seconds and tokens are commodities beside the money; what reserves money of a budget is one of its own, since no
-money moves by it. Every account ends with an assertion of the balance that the ledger keeps beside its entries.
+GPU-seconds and tokens are commodities beside the money; what reserves money of a budget is one of its own, and what
+fapiao are of another, since no money moves by them. Every account ends with an assertion of the balance that the ledger
+keeps beside its entries.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from broker.ledger.books.model import AccountKind
+from broker.ledger.books.model import FAPIAO, AccountKind
 from pricing.money import DEFAULT_CURRENCY, MICROS_PER_UNIT
 from pricing.usage import Unit
 
@@ -37,6 +38,9 @@ ROOT_OF = {
     AccountKind.ROUNDING: "Expenses",
     AccountKind.BANK_FEES: "Expenses",
     AccountKind.BAD_DEBT: "Expenses",
+    AccountKind.FAPIAO_DRAWN: "Equity",
+    AccountKind.FAPIAO_REQUESTED: "Assets",
+    AccountKind.FAPIAO_ISSUED: "Assets",
 }
 RESERVING = frozenset(
     {
@@ -49,7 +53,7 @@ RESERVING = frozenset(
     }
 )
 COMMODITIES = {Unit.GPU_SECONDS: "GPU-SECONDS", Unit.TOKENS: "TOKENS"}
-RESERVED_MONEY = f"{DEFAULT_CURRENCY}-RESERVED"
+RESERVED_MONEY, ON_FAPIAO = f"{DEFAULT_CURRENCY}-RESERVED", f"{DEFAULT_CURRENCY}-FAPIAO"
 HEAD = f"""option "title" "LoRA Broker: the ledger"
 option "operating_currency" "{DEFAULT_CURRENCY}"
 option "inferred_tolerance_default" "*:0"
@@ -65,6 +69,7 @@ class BookedAccount:
     unit: Unit
     balance: int
     contract_id: str | None
+    customer_id: str | None = None
     grant_id: str | None = None
     month: str | None = None
     cause: str | None = None
@@ -72,11 +77,13 @@ class BookedAccount:
     @property
     def name(self) -> str:
         """Name the account: its root and kind, whose it is, and what tells it from others of its kind."""
-        parts = [self.kind, self.contract_id or "house", self.grant_id, self.month, self.cause]
+        parts = [self.kind, self.contract_id or self.customer_id or "house", self.grant_id, self.month, self.cause]
         return ":".join([ROOT_OF[self.kind], *(_as_component(part) for part in parts if part is not None)])
 
     @property
     def commodity(self) -> str:
+        if self.kind in FAPIAO:
+            return ON_FAPIAO
         if self.unit == Unit.MICRO_YUAN:
             return RESERVED_MONEY if self.kind in RESERVING else DEFAULT_CURRENCY
         return COMMODITIES[self.unit]

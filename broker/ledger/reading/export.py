@@ -35,6 +35,7 @@ def _to_account(row: Account) -> BookedAccount:
         unit=Unit(row.unit),
         balance=row.balance,
         contract_id=row.contract_id,
+        customer_id=row.customer_id,
         grant_id=row.grant_id,
         month=row.month,
         cause=row.cause,

@@ -1,5 +1,6 @@
 """Each rule of `broker ledger verify` is broken once, by the tables' owner with every guard off: only it is found."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -117,6 +118,31 @@ ADD_FAPIAO = (
 REQUESTED = {"number": "NULL", "issued_on": "NULL", "red_of": "NULL", "sign": "", "lines": FAPIAO_LINE}
 BLUE = {"id": "fap_x", "customer": "id", "status": "requested", **REQUESTED}
 RED = BLUE | {"id": "fap_y", "red_of": "'fap_x'", "sign": "-", "lines": RED_LINE}
+REQUESTED_STEP, ISSUED_STEP, RED_STEP = (
+    ("requested", "drawn", "requested"),
+    ("issued", "requested", "issued"),
+    ("taken_back", "issued", "drawn"),
+)
+
+
+def book_fapiao(fapiao_id: str, *steps: tuple[str, str, str]) -> tuple[str, ...]:
+    """Book steps of a fapiao that a statement has added, so that only its rows are at fault."""
+    return tuple(statement for step in steps for statement in _book_step(fapiao_id, *step))
+
+
+def _book_step(fapiao_id: str, step: str, credit: str, debit: str) -> Iterator[str]:
+    transfer = f"tra_{fapiao_id}_{step}"
+    for kind, sign in ((credit, "-"), (debit, "")):
+        yield f"""INSERT INTO ledger_accounts
+                      (id, customer_id, unit, kind, may_go_negative, may_go_positive, balance)
+                  SELECT 'acc_{kind}', id, 'micro_yuan', 'fapiao_{kind}', true, true, {sign}10000000
+                  FROM customers LIMIT 1
+                  ON CONFLICT (id) DO UPDATE SET balance = ledger_accounts.balance + excluded.balance"""
+    yield f"""INSERT INTO ledger_transfers (id, customer_id, kind, reference, created_at)
+              SELECT '{transfer}', id, 'fapiao_{step}', '{fapiao_id}', now() FROM customers LIMIT 1"""
+    yield f"{ADD_ENTRY} SELECT id, '{transfer}', 'acc_{debit}', 'acc_{credit}', 'micro_yuan', 10000000 FROM customers"
+
+
 RETURNED = "(SELECT id FROM payments WHERE returned_micros > 0)"
 UNDONE = "(SELECT 'tra_' || split_part(id, '_', 2) || 'u' FROM payment_allocations WHERE undone_at IS NOT NULL)"
 HOUSE_REFUNDS = "kind = 'refunds' AND contract_id IS NULL"
@@ -344,15 +370,40 @@ DAMAGES = (
     ),
     Damage(
         "a fapiao has a number and a day from its issue on, and its amount is that of its lines",
-        (ADD_FAPIAO.format_map(BLUE | {"status": "issued"}),),
+        (ADD_FAPIAO.format_map(BLUE | {"status": "issued"}), *book_fapiao("fap_x", REQUESTED_STEP, ISSUED_STEP)),
     ),
     Damage(
         "red fapiao take back no more than the issued one that they name, and are its customer's",
-        (ADD_FAPIAO.format_map(BLUE), ADD_FAPIAO.format_map(RED)),
+        (
+            ADD_FAPIAO.format_map(BLUE),
+            ADD_FAPIAO.format_map(RED),
+            *book_fapiao("fap_x", REQUESTED_STEP),
+            *book_fapiao("fap_y", RED_STEP),
+        ),
     ),
     Damage(
         "a customer's fapiao are of no more than its final invoices had asked for when each was requested",
-        (ADD_FAPIAO.format_map(BLUE), "UPDATE fapiao SET created_at = '2000-01-01'"),
+        (
+            ADD_FAPIAO.format_map(BLUE),
+            "UPDATE fapiao SET created_at = '2000-01-01'",
+            *book_fapiao("fap_x", REQUESTED_STEP),
+        ),
+    ),
+    Damage(
+        "a fapiao is booked step by step, each once and whole, and nothing is booked without one",
+        (
+            ADD_FAPIAO.format_map(BLUE),
+            *book_fapiao("fap_x", REQUESTED_STEP),
+            "UPDATE ledger_transfers SET reference = 'fap_z' WHERE kind = 'fapiao_requested'",
+        ),
+    ),
+    Damage(
+        "the books have of each customer's fapiao what the fapiao say: requested, issued, and drawn in all",
+        (
+            ADD_FAPIAO.format_map(BLUE),
+            *book_fapiao("fap_x", REQUESTED_STEP),
+            *move_balance("kind = 'fapiao_requested'", 7, source="kind = 'fapiao_drawn'"),
+        ),
     ),
     Damage(
         "a payment is booked once and whole, as money of which nobody knows yet whose it is",

@@ -1,5 +1,6 @@
 """The lock of a closed month: whoever writes money, nothing of it lands there, and no way around it is open."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 
@@ -132,6 +133,26 @@ async def test_a_contract_that_is_signed_for_a_closed_month_bills_in_the_next_on
         closed = await ledger.list_closed_of(work, [signed["id"]])
     assert closed == {signed["id"]: {NOVEMBER}}
     await use(system, customer, 60)
+    assert await broken_rules(system) == {}
+
+
+async def test_a_contract_that_is_being_signed_while_the_last_step_runs_is_closed_with_the_month(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """The last check did not see it, and the lock came before its commit: its November stayed open in closed books."""
+    _customer, idle = await make_november(api, system, clock, customers=1)
+    made = await api.post("/customers", {"name": "Just signing"}, expect=201)
+    await api.post("/closings", {"month": NOVEMBER}, expect=202)
+    new = NewContract(customer_id=made["id"], plan=PlanName.ON_DEMAND, starts_at=datetime(2026, 11, 15, tzinfo=UTC))
+    async with system.work() as work:
+        signed = await sign_contract(work, new)
+        closing = asyncio.create_task(run_closings(system, ()))
+        assert await asyncio.wait([closing], timeout=1) == (set(), {closing}), "it waits for the commit"
+    await closing
+    assert (await api.get(f"/closings/{NOVEMBER}"))["status"] == "closed"
+    async with system.work() as work:
+        closed = await ledger.list_closed_of(work, [signed.terms.id, idle.contract["id"]])
+    assert closed == {signed.terms.id: {NOVEMBER}, idle.contract["id"]: {NOVEMBER}}
     assert await broken_rules(system) == {}
 
 
