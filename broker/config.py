@@ -166,6 +166,11 @@ class Settings(BaseSettings):
         default=2048, ge=64, description="Most MiB that they may take, as JSON; the oldest go first."
     )
     done_message_days: float = Field(default=7.0, ge=0, description="Done messages to engines stay so long.")
+    stripe_step_days: float = Field(
+        default=90.0,
+        ge=2,
+        description="Of invoices that are paid or void at Stripe, how they came there stays so long.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = Field(default="text", description="One line for each event, on stderr.")
     issuer_name: str = Field(default="", max_length=200, description="Who issues invoices, as documents name it.")

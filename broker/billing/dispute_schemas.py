@@ -34,7 +34,9 @@ class DisputeOut(BaseModel):
     object: Literal["dispute"] = Field(default="dispute", description="Kind of object.", examples=["dispute"])
     customer_id: str = Field(description="Whose invoice it is about.", examples=["cus_01k"])
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
-    invoice_id: str = Field(description="The invoice.", examples=["inv_01k"])
+    invoice_id: str | None = Field(
+        description="The invoice; null: a chargeback of a payment that is the contract's credit.", examples=["inv_01k"]
+    )
     kind: DisputeKind = Field(
         description="line: the customer does not accept it; chargeback: the payer's bank takes the payment back.",
         examples=["line"],

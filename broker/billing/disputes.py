@@ -66,9 +66,10 @@ class Won:
 
 @dataclass(frozen=True)
 class NewChargeback:
-    """A payment of an invoice that the payer's bank takes back, and its number there."""
+    """A payment that the payer's bank takes back, and its number there: of an invoice, or else a contract's credit."""
 
-    invoice_id: str
+    contract_id: str
+    invoice_id: str | None
     payment_id: str
     amount: Money
     reason: str
@@ -88,8 +89,9 @@ async def open_dispute(work: Work, new: NewDispute) -> Dispute:
     amount = new.amount or left
     if not Money.zero() < amount <= left:
         raise errors.invalid_field("amount", f"must be above zero, and no more than is left of the line: {left}")
+    whose = {"customer_id": invoice.customer_id, "contract_id": invoice.contract_id, "invoice_id": invoice.id}
     own = {"kind": DisputeKind.LINE.value, "position": line.position}
-    return await _write(work, invoice, amount, _add_tax(invoice, amount), new.reason, **own)
+    return await _write(work, amount, _add_tax(invoice, amount), new.reason, **whose, **own)
 
 
 async def _get_line(work: Work, invoice: Invoice, position: int) -> InvoiceLine:
@@ -121,9 +123,13 @@ def _add_tax(invoice: Invoice, amount: Money) -> Money:
 
 async def open_chargeback(work: Work, new: NewChargeback) -> Dispute:
     """Open a dispute of a payment. The caller has checked the payment and the case. Raises: NotFound."""
-    _terms, invoice = await lock_invoice(work, new.invoice_id)
+    if new.invoice_id is None:
+        terms = await contracts.lock_contract(work, new.contract_id)
+    else:
+        terms, _invoice = await lock_invoice(work, new.invoice_id)
+    whose = {"customer_id": terms.customer_id, "contract_id": terms.id, "invoice_id": new.invoice_id}
     own = {"kind": DisputeKind.CHARGEBACK.value, "payment_id": new.payment_id, "case_number": new.case_number}
-    return await _write(work, invoice, new.amount, new.amount, new.reason, **own)
+    return await _write(work, new.amount, new.amount, new.reason, **whose, **own)
 
 
 async def require_new_case(work: Work, case_number: str) -> None:
@@ -133,12 +139,9 @@ async def require_new_case(work: Work, case_number: str) -> None:
         raise errors.invalid_field("case_number", f"is that of dispute {known} already")
 
 
-async def _write(work: Work, invoice: Invoice, amount: Money, gross: Money, reason: str, **own: Any) -> Dispute:
+async def _write(work: Work, amount: Money, gross: Money, reason: str, **own: Any) -> Dispute:
     row = Dispute(
         id=work.new_id("dsp"),
-        customer_id=invoice.customer_id,
-        contract_id=invoice.contract_id,
-        invoice_id=invoice.id,
         status=DisputeStatus.OPENED.value,
         amount_micros=amount.micros,
         gross_micros=gross.micros,
@@ -189,6 +192,7 @@ async def lose_line(work: Work, dispute_id: str, remedy: Remedy | None = None) -
     chosen = choose_remedy(DisputeKind(row.kind), remedy)
     end_dispute(work, row, DisputeStatus.LOST)
     assert row.position is not None, "a dispute of a line names it"
+    assert row.invoice_id is not None, "a line is of an invoice"
     reason = f"Dispute {row.id}: {row.reason}"[:500]
     if chosen == Remedy.CREDIT_NOTE:
         lines = [CreditedLine(row.position, row.amount)]
@@ -241,7 +245,7 @@ async def read_disputed(work: Work, invoice_ids: Collection[str]) -> dict[str, M
         .where(Dispute.status.in_([each.value for each in STANDING]))
         .group_by(Dispute.invoice_id)
     )
-    disputed = {invoice_id: Money(int(micros)) for invoice_id, micros in await work.session.execute(query)}
+    disputed = {str(each): Money(int(micros)) for each, micros in await work.session.execute(query)}
     invoices = await work.session.scalars(select(Invoice).where(Invoice.id.in_(disputed)))
     return {row.id: min(disputed[row.id], row.due) for row in invoices.all()}
 
@@ -255,4 +259,4 @@ async def read_won(work: Work, invoice_ids: Collection[str]) -> dict[str, Won]:
         .group_by(Dispute.invoice_id)
     )
     rows = (await work.session.execute(query)).all()
-    return {each: Won(Money(int(micros)), ended_at) for each, micros, ended_at in rows if ended_at is not None}
+    return {str(each): Won(Money(int(micros)), ended_at) for each, micros, ended_at in rows if ended_at is not None}

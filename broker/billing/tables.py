@@ -183,7 +183,8 @@ class Dispute(Base):
     """A line of an invoice that its customer disputes, or a payment of it that the payer's bank takes back.
 
     `amount_micros` is what is disputed of the line, as the line says it; `gross_micros` with the tax on top of that.
-    A chargeback has no line, but the payment, and the number that its provider knows the case by. The moments are those
+    A chargeback has no line, but the payment, and the number that its provider knows the case by; one of a payment that
+    became a credit of a contract has no invoice either. The moments are those
     of its states, and `remedy` is what followed where it was lost.
     """
 
@@ -192,13 +193,14 @@ class Dispute(Base):
         CheckConstraint("amount_micros > 0 AND gross_micros >= amount_micros", name="disputes_something"),
         CheckConstraint("(kind = 'chargeback') = (payment_id IS NOT NULL)", name="of_line_or_payment"),
         CheckConstraint("(kind = 'line') = (position IS NOT NULL)", name="of_line"),
+        CheckConstraint("kind = 'chargeback' OR invoice_id IS NOT NULL", name="line_of_an_invoice"),
         Index("ix_disputes_standing", "invoice_id", postgresql_where=text("ended_at IS NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
-    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), index=True)
+    invoice_id: Mapped[str | None] = mapped_column(ForeignKey("invoices.id"), index=True)
     kind: Mapped[str]
     position: Mapped[int | None]
     payment_id: Mapped[str | None] = mapped_column(index=True)

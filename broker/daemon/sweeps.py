@@ -19,6 +19,7 @@ from broker.month_checks import MONTH_CHECKS
 from broker.notices.money_ending import warn_of_end
 from broker.notices.port import open_port
 from broker.notices.sending import compose_notices, send_notices
+from broker.payments.stripe.forgetting import forget_old_steps
 from broker.retention import service as retention
 from broker.scheduling.shortfalls import ShortfallWatch, tell_shortfalls
 from broker.scheduling.simulations import run_next_simulation
@@ -172,6 +173,7 @@ class Sweeps:
     async def sweep_leftovers(self) -> None:
         """Sweep what nobody needs any more, by the rules of the settings."""
         await retention.sweep(self.system)
+        await forget_old_steps(self.system)
 
     async def sweep_run_folders(self) -> None:
         """Sweep the folders of this machine's ended runs."""

@@ -16,9 +16,14 @@ class ChargebackIn(RequestBody):
     invoice_id: str | None = Field(
         default=None, description="Which of the invoices that it came for; needed for several.", examples=["inv_01k"]
     )
+    contract_id: str | None = Field(
+        default=None,
+        description="Which contract's credit, where it was claimed for no invoice; needed for several.",
+        examples=["con_01k"],
+    )
     amount: Annotated[Yuan | None, Field(gt=0)] = Field(
         default=None,
-        description="Yuan; default: all that came for the invoice, what is a credit too.",
+        description="Yuan; default: all that came for the invoice, what is a credit too; or for the contract's credit.",
         examples=["100.00"],
     )
     case_number: PlainLine | None = Field(
@@ -27,7 +32,7 @@ class ChargebackIn(RequestBody):
 
     def read_chargeback(self, payment_id: str) -> Chargeback:
         amount = None if self.amount is None else Money.from_decimal(self.amount)
-        return Chargeback(payment_id, self.reason, self.invoice_id, amount, self.case_number)
+        return Chargeback(payment_id, self.reason, self.invoice_id, self.contract_id, amount, self.case_number)
 
 
 class LostIn(RequestBody):

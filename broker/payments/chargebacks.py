@@ -20,49 +20,56 @@ from pricing.money import Money
 
 @dataclass(frozen=True)
 class Chargeback:
-    """What of a payment is taken back, and the number of the case at the bank or provider; None: all of it."""
+    """What of a payment is taken back, and the number of the case at the bank or provider; None: all of it.
+
+    It is of what came for one invoice, or for the credit of a contract and no invoice.
+    """
 
     payment_id: str
     reason: str
     invoice_id: str | None = None
+    contract_id: str | None = None
     amount: Money | None = None
     case_number: str | None = None
 
 
 async def open_chargeback(work: Work, new: Chargeback) -> disputes.Dispute:
-    """Open a dispute of what came with a payment for an invoice, what of it is a credit too.
+    """Open a dispute of what came with a payment for an invoice, what of it is a credit too, or for a credit alone.
 
     Raises: NotFound, InvalidRequest.
     """
     payment = await lock_payment(work, new.payment_id)
     if new.case_number is not None:
         await disputes.require_new_case(work, new.case_number)
-    came = [row for row in await list_live(work, payment.id) if row.invoice_id is not None]
-    invoice_id = _choose_invoice(came, new.invoice_id)
+    place, came = _choose_place(await list_live(work, payment.id), new)
     standing = await disputes.list_standing_chargebacks(work, payment.id)
-    there = _add_up(came, invoice_id) - sum(
-        (each.amount for each in standing if each.invoice_id == invoice_id), Money.zero()
-    )
+    there = sum((row.amount for row in came), Money.zero())
+    there -= sum((each.amount for each in standing if _find_place(each) == place), Money.zero())
     amount = new.amount or there
     if not Money.zero() < amount <= there:
         raise errors.invalid_field("amount", f"must be above zero, and no more than came for it: {there}")
-    case = disputes.NewChargeback(invoice_id, payment.id, amount, new.reason, new.case_number)
+    contract_id = came[0].contract_id
+    case = disputes.NewChargeback(contract_id, came[0].invoice_id, payment.id, amount, new.reason, new.case_number)
     return await disputes.open_chargeback(work, case)
 
 
-def _choose_invoice(came: Sequence[PaymentAllocation], invoice_id: str | None) -> str:
-    fitting = list(
-        dict.fromkeys(row.invoice_id for row in came if row.invoice_id and invoice_id in {None, row.invoice_id})
-    )
+def _find_place(row: PaymentAllocation | disputes.Dispute) -> str:
+    """Find what money came for, or is charged back of: an invoice, or the contract whose credit it is."""
+    return row.invoice_id or row.contract_id
+
+
+def _choose_place(live: Sequence[PaymentAllocation], new: Chargeback) -> tuple[str, list[PaymentAllocation]]:
+    """Choose what is charged back: what is named, or the one invoice that the payment came for, or the one credit."""
+    named = new.invoice_id or new.contract_id
+    of_invoices = [row for row in live if row.invoice_id is not None]
+    places = dict.fromkeys(_find_place(row) for row in (live if named else of_invoices or live))
+    fitting = [place for place in places if named in {None, place}]
+    field = "invoice_id" if new.contract_id is None else "contract_id"
     if not fitting:
-        raise errors.invalid_field("invoice_id", "is none for which the payment came")
+        raise errors.invalid_field(field, "is none for which the payment came")
     if len(fitting) > 1:
-        raise errors.invalid_field("invoice_id", f"must be one of {', '.join(fitting)}")
-    return fitting[0]
-
-
-def _add_up(came: Sequence[PaymentAllocation], invoice_id: str) -> Money:
-    return sum((row.amount for row in came if row.invoice_id == invoice_id), Money.zero())
+        raise errors.invalid_field(field, f"must be one of {', '.join(fitting)}; a contract is named by contract_id")
+    return fitting[0], [row for row in live if _find_place(row) == fitting[0]]
 
 
 async def lose_dispute(work: Work, dispute_id: str, remedy: Remedy | None = None) -> disputes.Dispute:
@@ -76,16 +83,18 @@ async def lose_dispute(work: Work, dispute_id: str, remedy: Remedy | None = None
 async def _lose_chargeback(work: Work, found: disputes.Dispute, remedy: Remedy | None) -> disputes.Dispute:
     assert found.payment_id is not None, "a chargeback is of a payment"
     payment = await lock_payment(work, found.payment_id)
-    rows = [row for row in await list_live(work, payment.id) if row.invoice_id == found.invoice_id]
+    rows = [row for row in await list_live(work, payment.id) if _find_place(row) == _find_place(found)]
     allocating = await open_rows(work, rows)
     dispute = await disputes.lock_dispute(work, found.id)
     chosen = choose_remedy(DisputeKind(dispute.kind), remedy)
+    if chosen == Remedy.BAD_DEBT and dispute.invoice_id is None:
+        raise errors.invalid_field("remedy", "is due_again where the payment is a credit: no invoice is owed by it")
     disputes.end_dispute(work, dispute, DisputeStatus.LOST)
     await _take_back(allocating, payment, rows, dispute)
     payment.returned_micros += dispute.amount_micros
     await ledger.book_charged_back(work, dispute.amount, reference=dispute.id)
     dispute.remedy = chosen.value
-    if chosen == Remedy.BAD_DEBT:
+    if chosen == Remedy.BAD_DEBT and dispute.invoice_id is not None:
         reason = f"Chargeback {dispute.id}: {dispute.reason}"[:500]
         dispute.remedy_id = (await write_off(work, BadDebt(dispute.invoice_id, dispute.amount, reason))).id
     return dispute
@@ -112,9 +121,10 @@ async def _take_back(
 
 
 def _read_due(allocating: Allocating, row: PaymentAllocation) -> Money:
-    invoice = allocating.invoices[row.invoice_id or ""]
-    pays = row.kind == AllocationKind.INVOICE and invoice.status == InvoiceStatus.OPEN
-    return invoice.due if pays else Money.zero()
+    if row.kind != AllocationKind.INVOICE or row.invoice_id is None:
+        return Money.zero()
+    invoice = allocating.invoices[row.invoice_id]
+    return invoice.due if invoice.status == InvoiceStatus.OPEN else Money.zero()
 
 
 def _plan_kept(row: PaymentAllocation, kept: Money, due: Money) -> Iterator[Share]:

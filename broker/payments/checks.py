@@ -25,15 +25,18 @@ PAYMENT_CHECKS = (
            GROUP BY p.id HAVING p.allocated_micros <> coalesce(sum(a.amount_micros), 0)""",
     ),
     Check(
-        "what has gone back of a payment is what its refunds and its lost chargebacks say",
-        """SELECT p.id, p.returned_micros, coalesce(r.micros, 0) AS refunds, coalesce(d.micros, 0) AS chargebacks
+        "what has gone back of a payment is what its refunds, its lost chargebacks and refunds that came back say",
+        """SELECT p.id, p.returned_micros, coalesce(r.micros, 0) AS refunds, coalesce(d.micros, 0) AS chargebacks,
+                  coalesce(b.micros, 0) AS came_back
            FROM payments p
+           LEFT JOIN (SELECT came_back_id, sum(amount_micros) AS micros FROM refunds GROUP BY 1) b
+               ON b.came_back_id = p.id
            LEFT JOIN (SELECT payment_id, sum(amount_micros) AS micros
                       FROM refunds WHERE status <> 'failed' GROUP BY 1) r
                ON r.payment_id = p.id
            LEFT JOIN (SELECT payment_id, sum(amount_micros) AS micros FROM disputes WHERE status = 'lost' GROUP BY 1) d
                ON d.payment_id = p.id
-           WHERE p.returned_micros <> coalesce(r.micros, 0) + coalesce(d.micros, 0)""",
+           WHERE p.returned_micros <> coalesce(r.micros, 0) + coalesce(d.micros, 0) + coalesce(b.micros, 0)""",
     ),
     Check(
         "an allocation is booked once and whole, with the fee that the bank kept",
@@ -74,7 +77,7 @@ PAYMENT_CHECKS = (
            GROUP BY r.id
            HAVING coalesce(-sum(s.amount) FILTER (WHERE s.kind = 'cash'), 0)
                    <> CASE WHEN r.method <> 'customer_credit' AND r.status IN ('sent', 'confirmed')
-                       THEN r.amount_micros ELSE 0 END
+                            OR r.came_back_id IS NOT NULL THEN r.amount_micros ELSE 0 END
                OR coalesce(-sum(s.amount) FILTER (WHERE s.kind = 'refunds'), 0)
                    <> CASE WHEN r.taken_from <> 'grant' AND r.status = 'requested' THEN r.amount_micros
                        WHEN r.taken_from = 'grant' AND r.status IN ('sent', 'confirmed') THEN -r.amount_micros
@@ -86,7 +89,7 @@ PAYMENT_CHECKS = (
            FROM (SELECT balance AS micros FROM ledger_accounts WHERE kind = 'cash' AND contract_id IS NULL
                  UNION ALL SELECT -amount_micros FROM payments
                  UNION ALL SELECT amount_micros FROM refunds
-                 WHERE method <> 'customer_credit' AND status IN ('sent', 'confirmed')
+                 WHERE method <> 'customer_credit' AND status IN ('sent', 'confirmed') OR came_back_id IS NOT NULL
                  UNION ALL SELECT amount_micros FROM disputes WHERE kind = 'chargeback' AND status = 'lost') x
            HAVING sum(x.micros) <> 0""",
     ),

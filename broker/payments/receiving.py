@@ -5,7 +5,7 @@ pay, in their order, then their invoices.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, tuple_
 
@@ -14,8 +14,9 @@ from broker.clock import local_day
 from broker.identity import service as identity
 from broker.ledger import service as ledger
 from broker.payments.allocating import Allocating, open_allocating
+from broker.payments.coming_back import SentMoney, list_sent
 from broker.payments.matching import KnownPayers, Match, NamedReceipt, plan_matches
-from broker.payments.model import Outcome, Payer, Receipt
+from broker.payments.model import Outcome, Payer, PaymentSource, Receipt
 from broker.payments.remark import Remark, read_remark
 from broker.payments.tables import Payment, PaymentAllocation
 from broker.work import Work
@@ -163,11 +164,24 @@ async def open_matching(work: Work, receipts: Sequence[Receipt]) -> tuple[list[N
     allocating = await open_allocating(work, seen, payers)
     fresh = allocating.book.payables
     found = {body: fresh[each.invoice_id] for body, each in by_body.items()}
+    sent = await list_sent(work, {receipt.amount for receipt in receipts})
     named = [
         _name(receipt, remark, found, [fresh[each] for each in receipt.invoice_ids if each in fresh])
         for receipt, remark in zip(receipts, remarks, strict=True)
     ]
-    return named, allocating
+    return [_add_returns(each, sent) for each in named], allocating
+
+
+def _add_returns(named: NamedReceipt, sent: Sequence[SentMoney]) -> NamedReceipt:
+    """Add to what a receipt names the refund whose money it may be, come back: finance says which of the two it is."""
+    receipt = named.receipt
+    it = (each for each in sent if each.may_be(receipt.amount, receipt.value_on, receipt.payer, receipt.remark))
+    slips = [
+        f"may be the money of refund {each.refund_id}, come back: tell that refund's failure with this payment"
+        for each in it
+        if receipt.source == PaymentSource.BANK_TRANSFER
+    ]
+    return replace(named, slips=(*named.slips, *slips)) if slips else named
 
 
 def _name(

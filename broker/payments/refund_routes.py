@@ -58,6 +58,9 @@ async def confirm_refund(work: FinanceWork, refund_id: str) -> MoneyRefundOut:
 
 @router.post("/{refund_id}/fail")
 async def fail_refund(work: FinanceWork, refund_id: str, body: FailedIn) -> MoneyRefundOut:
-    """Tell that a refund was not sent, or came back: its money is what it was before."""
+    """Tell that a refund was not sent, or came back, by which payment: its money is what it was before.
+
+    Of one that failed already, only the payment is told, where the statement with it came later.
+    """
     await refunds.require_by_hand(work, refund_id)
-    return MoneyRefundOut.of(await refunds.fail_refund(work, refund_id, body.reason))
+    return MoneyRefundOut.of(await refunds.fail_refund(work, refund_id, body.reason, body.read_return()))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import MoneyOut, Reason, RequestBody, Yuan, created_at_field, read_fields
+from broker.payments.coming_back import CameBack
 from broker.payments.model import RefundMethod, RefundSource, RefundStatus
 from broker.payments.refunds import NOBODY, NewRefund
 from broker.payments.schemas import PayeeIn
@@ -45,6 +46,17 @@ class SentIn(RequestBody):
 
 class FailedIn(RequestBody):
     reason: Reason
+    payment_id: str | None = Field(
+        default=None,
+        description="The payment by which the money came back, where a statement's line brought it (退汇).",
+        examples=["pay_01k"],
+    )
+    reversed: bool = Field(
+        default=False, description="The bank took its own line back (冲正): no other line brings it.", examples=[False]
+    )
+
+    def read_return(self) -> CameBack:
+        return CameBack(self.payment_id, self.reversed)
 
 
 class MoneyRefundOut(BaseModel):
@@ -72,6 +84,7 @@ class MoneyRefundOut(BaseModel):
     ended_by: str | None = Field(description="Who told how it ended.", examples=["key_01k"])
     ended_at: datetime | None = Field(description="When (UTC).", examples=["2026-12-06T02:00:00Z"])
     failure: str | None = Field(description="Why it failed.", examples=["Account closed"])
+    came_back_id: str | None = Field(description="The payment by which it came back.", examples=["pay_01k"])
 
     @classmethod
     def of(cls, row: Refund) -> "MoneyRefundOut":

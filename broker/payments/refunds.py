@@ -9,6 +9,7 @@ from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.payments.claiming import lock_payment
+from broker.payments.coming_back import CameBack, find_return
 from broker.payments.model import NEXT_STATUSES, Payer, PaymentSource, RefundMethod, RefundSource, RefundStatus
 from broker.payments.port import find_port
 from broker.payments.receiving import take_payments_turn
@@ -18,7 +19,7 @@ from broker.second_person import Giving, find_allowed, require_second_person
 from broker.work import Work
 from pricing.money import Money
 
-NOBODY = Payer()
+NOBODY, NOT_TOLD = Payer(), CameBack()
 BOOKED_FROM = {
     RefundSource.CREDIT: ledger.AccountKind.CUSTOMER_CREDIT,
     RefundSource.PAYMENT: ledger.AccountKind.UNMATCHED_RECEIPTS,
@@ -112,7 +113,7 @@ async def return_payment(work: Work, payment_id: str, asked: ReturnToPayer) -> R
     method = RefundMethod.STRIPE if payment.source == PaymentSource.STRIPE else RefundMethod.BANK_TRANSFER
     if method == RefundMethod.BANK_TRANSFER:
         check_payee(payee)
-    _require_payer(work, payment, payee, amount)
+    await _require_payer(work, payment, payee, amount)
     own = {"customer_id": payment.customer_id, "payment_id": payment.id, "taken_from": RefundSource.PAYMENT.value}
     row = await _write(work, amount, method, payee, asked.reason, **own)
     payment.returned_micros += amount.micros
@@ -120,13 +121,26 @@ async def return_payment(work: Work, payment_id: str, asked: ReturnToPayer) -> R
     return row
 
 
-def _require_payer(work: Work, payment: Payment, payee: Payer, amount: Money) -> None:
-    """Require that an amount which needs two people goes back to its payer alone. Raises: InvalidRequest."""
-    is_payer = bool(payee.account) and payee.account == payment.payer.account
+async def _require_payer(work: Work, payment: Payment, payee: Payer, amount: Money) -> None:
+    """Require that an amount which needs two people goes back to its payer alone. Raises: InvalidRequest.
+
+    What else of the payment goes to others counts with it: an amount in parts is one.
+    """
     allowed = find_allowed(work, Giving.REFUND)
-    if not is_payer and payment.source != PaymentSource.STRIPE and allowed is not None and amount > allowed:
+    if payment.source == PaymentSource.STRIPE or allowed is None or _is_payer(payment, payee.account):
+        return
+    before = (await work.session.scalars(select_refunds(payment_id=payment.id))).all()
+    others = [each for each in before if each.status != RefundStatus.FAILED]
+    total = sum((each.amount for each in others if not _is_payer(payment, each.payee_account)), amount)
+    if total > allowed:
         cure = "claim it as a credit, and propose a refund of that with POST /v1/approvals"
-        raise errors.invalid_field("payee.account", f"is not the payer's, and {amount} need two people then: {cure}")
+        raise errors.invalid_field(
+            "payee.account", f"is not the payer's, and {total} of the payment in all need two people then: {cure}"
+        )
+
+
+def _is_payer(payment: Payment, account: str) -> bool:
+    return bool(account) and account == payment.payer.account
 
 
 async def _write(
@@ -175,16 +189,26 @@ async def confirm_refund(work: Work, refund_id: str) -> Refund:
     return row
 
 
-async def fail_refund(work: Work, refund_id: str, failure: str) -> Refund:
+async def fail_refund(work: Work, refund_id: str, failure: str, back: CameBack = NOT_TOLD) -> Refund:
     """Note that a refund was not sent, or came back: its money is again what it was taken from.
 
-    Raises: NotFound, IllegalTransition.
+    One that failed before is told by which payment its money came back after all, once.
+    Raises: NotFound, IllegalTransition; InvalidRequest, where a payment that looks like its money is not named.
     """
     row, terms = await _lock(work, refund_id)
-    _require_next(row, RefundStatus.FAILED)
-    await _keep_after_all(work, terms, row, row.amount)
-    _end(work, row, RefundStatus.FAILED)
-    row.failure = failure
+    is_told_late = row.status == RefundStatus.FAILED and row.came_back_id is None and back.payment_id is not None
+    if not is_told_late:
+        _require_next(row, RefundStatus.FAILED)
+    payment = await find_return(work, row, back)
+    if not is_told_late:
+        await _keep_after_all(work, terms, row, row.amount, is_on_statement=payment is not None)
+        _end(work, row, RefundStatus.FAILED)
+        row.failure = failure
+    elif payment is not None:
+        await ledger.book_return_found(work, row.amount, reference=row.id)
+    if payment is not None:
+        payment.returned_micros += row.amount_micros
+        payment.reason, row.came_back_id = f"refund {row.id} that came back", payment.id
     return row
 
 
@@ -201,10 +225,12 @@ async def lower_refund(work: Work, refund_id: str, amount: Money, failure: str) 
     return row
 
 
-async def _keep_after_all(work: Work, terms: ContractTerms | None, row: Refund, amount: Money) -> None:
-    """Book that so much of a refund does not go back, or is there again."""
+async def _keep_after_all(
+    work: Work, terms: ContractTerms | None, row: Refund, amount: Money, *, is_on_statement: bool = False
+) -> None:
+    """Book that so much of a refund does not go back, or is there again; as a receipt that was imported, or beside."""
     if row.status in {RefundStatus.SENT, RefundStatus.CONFIRMED}:
-        await ledger.book_refund_came_back(work, terms, amount, reference=row.id)
+        await ledger.book_refund_came_back(work, terms, amount, reference=row.id, is_on_statement=is_on_statement)
     source = BOOKED_FROM.get(RefundSource(row.taken_from))
     if source is not None:
         await ledger.book_refund_dropped(work, terms, source, amount, reference=row.id)

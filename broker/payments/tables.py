@@ -110,7 +110,8 @@ class Refund(Base):
     """Money that goes back, by which way, to whom; who asked for it and who sent it, under which reference.
 
     `taken_from` is what it is paid out of: units that were refunded, a credit, or a payment that goes back to its
-    payer. The last has no contract, and a customer where one is known.
+    payer. The last has no contract, and a customer where one is known. `came_back_id` is the payment by which the
+    money came back, of one that failed after it was sent.
     """
 
     __tablename__ = "refunds"
@@ -139,6 +140,7 @@ class Refund(Base):
     ended_by: Mapped[str | None]
     ended_at: Mapped[datetime | None] = moment_column(nullable=True)
     failure: Mapped[str | None]
+    came_back_id: Mapped[str | None] = mapped_column(ForeignKey("payments.id"), index=True)
 
     @property
     def amount(self) -> Money:

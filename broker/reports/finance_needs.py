@@ -46,7 +46,7 @@ class WaitingProposal:
 
 @dataclass(frozen=True)
 class StandingDispute:
-    """A dispute that nobody has ended, with whose it is and the number of its invoice."""
+    """A dispute that nobody has ended, with whose it is and the number of its invoice, or else of its contract."""
 
     dispute: Dispute
     customer: str
@@ -141,12 +141,13 @@ async def _list_proposals(work: Work) -> list[WaitingProposal]:
 
 async def _list_disputes(work: Work) -> list[StandingDispute]:
     query = (
-        select(Dispute, Customer.name, Invoice.number)
+        select(Dispute, Customer.name, func.coalesce(Invoice.number, Contract.contract_number))
         .join(Customer, Customer.id == Dispute.customer_id)
-        .join(Invoice, Invoice.id == Dispute.invoice_id)
+        .join(Contract, Contract.id == Dispute.contract_id)
+        .outerjoin(Invoice, Invoice.id == Dispute.invoice_id)
         .where(STANDS)
         .order_by(Dispute.id)
         .limit(LISTED)
     )
     rows = await work.session.execute(query)
-    return [StandingDispute(dispute, customer, number or dispute.invoice_id) for dispute, customer, number in rows]
+    return [StandingDispute(*row) for row in rows]

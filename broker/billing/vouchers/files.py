@@ -50,6 +50,7 @@ SUMMARIES = {
     "refund_credited": "应退款转客户余额",
     "refund_dropped": "取消退款",
     "refund_requested": "申请退款",
+    "refund_return_found": "认领退汇",
     "refund_sent": "支付退款",
     "usage_invoiced": "确认用量收入",
     "written_off": "坏账核销",

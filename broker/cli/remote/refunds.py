@@ -94,13 +94,21 @@ def confirm_refund(refund_id: RefundId, as_json: AsJson = False, url: Url = None
 def fail_refund(
     refund_id: RefundId,
     reason: Annotated[str, typer.Option("--reason", help="Why, as the bank says.")],
+    payment: Annotated[
+        str | None, typer.Option("--payment", help="The payment by which it came back (退汇), where a line brought it.")
+    ] = None,
+    reversed_by_bank: Annotated[
+        bool, typer.Option("--reversed", help="The bank took its own line back (冲正); no other brings it.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Tell that a refund was not sent, or came back."""
+    """Tell that a refund was not sent, or came back, and by which payment."""
     with connect(url, key) as client:
-        refund: Refund = client.post(f"/refunds/{refund_id}/fail", {"reason": reason})
+        payment_id = None if payment is None else resolve_id(client, "pay", payment)
+        body = {"reason": reason, "payment_id": payment_id, "reversed": reversed_by_bank}
+        refund: Refund = client.post(f"/refunds/{refund_id}/fail", body)
     _tell(refund, as_json=as_json)
 
 

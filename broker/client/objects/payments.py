@@ -97,6 +97,7 @@ class Refund(TypedDict):
     ended_by: str | None
     ended_at: str | None
     failure: str | None
+    came_back_id: str | None
 
 
 class Dispute(TypedDict):

@@ -86,10 +86,18 @@ async def book_refund_sent(work: Work, terms: ContractTerms | None, amount: Mone
     await post_sides(work, [SidesTransfer(terms, "refund_sent", moves, reference)])
 
 
-async def book_refund_came_back(work: Work, terms: ContractTerms | None, amount: Money, *, reference: str) -> None:
-    """Book that money which went back did not arrive, and is there again."""
-    moves = [SideMove(Side(terms, REFUNDS), HOUSE_CASH, amount)]
+async def book_refund_came_back(
+    work: Work, terms: ContractTerms | None, amount: Money, *, reference: str, is_on_statement: bool = False
+) -> None:
+    """Book that money which went back did not arrive, and is there again: anew, or as a receipt that was imported."""
+    moves = [SideMove(Side(terms, REFUNDS), HOUSE_UNMATCHED if is_on_statement else HOUSE_CASH, amount)]
     await post_sides(work, [SidesTransfer(terms, "refund_came_back", moves, reference)])
+
+
+async def book_return_found(work: Work, amount: Money, *, reference: str) -> None:
+    """Book that a receipt is money of a refund that was booked as come back already: it is there once."""
+    moves = [SideMove(HOUSE_CASH, HOUSE_UNMATCHED, amount)]
+    await post_sides(work, [SidesTransfer(None, "refund_return_found", moves, reference)])
 
 
 async def book_refund_credited(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:

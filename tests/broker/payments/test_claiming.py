@@ -187,5 +187,10 @@ async def test_what_needs_two_people_goes_back_to_nobody_but_its_payer(api: Api,
     other = {"reason": "Not ours", "payee": {"name": "Tea", "account": "62220002"}}
     refused = await api.post(f"/payments/{payment}/return", other, expect=422)
     assert refused["errors"][0]["field"] == "payee.account"
-    await api.post(f"/payments/{payment}/return", other | {"amount": "100.00"}, expect=201)
+    part = await api.post(f"/payments/{payment}/return", other | {"amount": "60.00"}, expect=201)
+    again = await api.post(f"/payments/{payment}/return", other | {"amount": "60.00"}, expect=422)
+    assert "120.00 CNY of the payment in all" in again["errors"][0]["message"], "in parts it is one amount"
+    await api.post(f"/payments/{payment}/return", other | {"amount": "40.00"}, expect=201)
+    await api.post(f"/refunds/{part['id']}/fail", {"reason": "Account closed"})
+    await api.post(f"/payments/{payment}/return", other | {"amount": "60.00"}, expect=201)
     await api.post(f"/payments/{payment}/return", {"reason": "Not ours"}, expect=201)

@@ -12,6 +12,7 @@ from tests.broker.billing.invoicing import bill_ten_hours
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, customer_api
 from tests.broker.payments.receipts import import_lines, line, make_debtor
+from tests.broker.payments.test_claiming import read_credit
 from tests.broker.payments.test_receiving import read_house
 from tests.broker.running_jobs import broken_rules
 
@@ -188,3 +189,23 @@ async def test_a_remedy_of_the_other_kind_is_refused(api: Api) -> None:
     async with customer_api(api, debtor.customer_id) as own:
         await own.post(f"/disputes/{dispute['id']}/withdraw", expect=403)
         assert [each["id"] for each in (await own.get("/disputes"))["data"]] == [dispute["id"]]
+
+
+async def test_a_credit_that_was_claimed_for_no_invoice_is_charged_back(api: Api, system: System) -> None:
+    """Its payment had no invoice, so that a chargeback could not even be opened."""
+    debtor = await make_debtor(api)
+    payment = (await import_lines(api, line("300.00")))["lines"][0]["payment_id"]
+    credit = {"contract_id": debtor.contract_id, "amount": "200.00"}
+    await api.post(f"/payments/{payment}/claim", {"allocations": [credit]})
+    path = f"/payments/{payment}/chargeback"
+    refused = await api.post(path, {"reason": "Test", "contract_id": "con_other"}, expect=422)
+    assert refused["errors"][0]["field"] == "contract_id"
+    dispute = await api.post(path, {"reason": "Not authorised", "amount": "150.00"}, expect=201)
+    assert (dispute["invoice_id"], dispute["contract_id"]) == (None, debtor.contract_id)
+    over = await api.post(path, {"reason": "Test", "contract_id": debtor.contract_id, "amount": "50.01"}, expect=422)
+    assert "50.00" in over["errors"][0]["message"]
+    await api.post(f"/disputes/{dispute['id']}/lose", {"remedy": "bad_debt"}, expect=422)
+    await api.post(f"/disputes/{dispute['id']}/lose")
+    assert await read_credit(api, debtor) == "-50.00"
+    assert await read_house(api) == {"cash": "150.00", "unmatched_receipts": "-100.00"}
+    assert await broken_rules(system) == {}

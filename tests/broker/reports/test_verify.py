@@ -414,7 +414,7 @@ DAMAGES = (
         (f"UPDATE payment_allocations SET payment_id = {RETURNED} WHERE kind = 'credit'",),
     ),
     Damage(
-        "what has gone back of a payment is what its refunds and its lost chargebacks say",
+        "what has gone back of a payment is what its refunds, its lost chargebacks and refunds that came back say",
         ("UPDATE refunds SET payment_id = 'pay_x' WHERE payment_id IS NOT NULL",),
     ),
     Damage(

@@ -9,10 +9,13 @@ from psycopg.errors import CheckViolation
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from broker.billing.closing.driving import run_closings
 from broker.contracts import service as contracts
 from broker.errors import PeriodClosed
 from broker.ledger import service as ledger
 from broker.ledger.books.periods import choose_day, find_last_day, list_months_to_close
+from broker.signing.schemas import ContractIn
+from broker.signing.service import sign_contract
 from broker.system import System
 from pricing.money import Money
 from tests.broker.billing.closing.months import DECEMBER, NOVEMBER, close_november, make_november, read_journal
@@ -143,9 +146,9 @@ async def test_a_contract_that_is_being_signed_while_the_last_step_runs_is_close
     _customer, idle = await make_november(api, system, clock, customers=1)
     made = await api.post("/customers", {"name": "Just signing"}, expect=201)
     await api.post("/closings", {"month": NOVEMBER}, expect=202)
-    new = NewContract(customer_id=made["id"], plan=PlanName.ON_DEMAND, starts_at=datetime(2026, 11, 15, tzinfo=UTC))
+    body = {"customer_id": made["id"], "plan": "on_demand", "starts_at": "2026-11-15T00:00:00Z"}
     async with system.work() as work:
-        signed = await sign_contract(work, new)
+        signed = await sign_contract(work, ContractIn.model_validate(body).read_contract(work.now))
         closing = asyncio.create_task(run_closings(system, ()))
         assert await asyncio.wait([closing], timeout=1) == (set(), {closing}), "it waits for the commit"
     await closing
