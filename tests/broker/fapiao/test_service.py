@@ -156,7 +156,7 @@ async def test_fapiao_of_before_are_on_the_books_after_the_migration(
     before = await read_books(api, customer)
     assert urls.owner is not None
     config = alembic_config(urls.owner)
-    command.downgrade(config, "0108")
+    command.downgrade(config, "0110")
     command.upgrade(config, "head")
     assert await read_books(api, customer) == before
     assert await broken_rules(system) == {}
