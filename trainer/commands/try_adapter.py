@@ -7,7 +7,7 @@ from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.families.registry import get_family
 from trainer.families.text.causal_lm import CausalLM
-from trainer.training.adapter_file import read_adapter
+from trainer.formats.reading import load_adapter_any
 from trainer.training.session import load_family
 
 
@@ -24,7 +24,7 @@ def draw(
     if adapter is None:
         family.attach_adapter(config)  # its second matrices are zero
     else:
-        read = read_adapter(adapter)
+        read = load_adapter_any(adapter)
         family.apply_adapter(read.config, read.tensors)
     family.model.eval()
     return family.sample(prompt, seed=seed, place=place)
@@ -37,6 +37,6 @@ def answer(source: BaseModelSource, prompt: str, *, adapter: Path | None, max_ne
     family = load_family(source)
     assert isinstance(family, CausalLM)
     if adapter is not None:
-        read = read_adapter(adapter)
+        read = load_adapter_any(adapter)
         family.apply_adapter(read.config, read.tensors)
     return family.complete(prompt, max_new_tokens=max_new_tokens)

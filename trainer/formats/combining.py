@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from trainer.errors import AdapterUnusable, BadInput
+from trainer.formats.layer_parts import to_number_format
 from trainer.formats.lora_set import LoraLayer, LoraSet
 
 
@@ -89,8 +90,8 @@ def _shrink(group: list[LoraLayer], rank: int) -> tuple[LoraLayer, torch.Tensor]
     left, values, right = torch.linalg.svd(r_up @ r_down.T)
     rank = min(rank, len(values))
     root = values[:rank].sqrt()
-    new_up = (q_up @ left[:, :rank] * root).to(first.up.dtype)
-    new_down = (root[:, None] * right[:rank] @ q_down.T).to(first.down.dtype)
+    new_up = (q_up @ left[:, :rank] * root).to(to_number_format(first.up).dtype)
+    new_down = (root[:, None] * right[:rank] @ q_down.T).to(to_number_format(first.down).dtype)
     new_up, new_down = new_up.reshape(-1, rank, *first.up.shape[2:]), new_down.reshape(rank, *first.down.shape[1:])
     layer = dataclasses.replace(first, up=new_up.contiguous(), down=new_down.contiguous(), alpha=scale * rank)
     return layer, values * scale

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from trainer.errors import AdapterUnusable
+from trainer.formats.header_json import read_json
+from trainer.formats.layer_parts import flatten_peft_magnitude, put_together, read_alpha
 from trainer.formats.lora_set import (
     LANGUAGE_MODEL,
     LoraLayer,
@@ -16,17 +18,21 @@ from trainer.formats.lora_set import (
     fits_config,
     get_alpha,
     place_layer,
+    shape_peft_magnitude,
     write_text_path,
 )
 
 METADATA = "lora_adapter_metadata"
 FORMS = (  # newest first; the older ones are those of diffusers 0.18 to 0.22 and of its attention processors
     re.compile(r"(?P<path>.+)\.(?P<part>lora_A|lora_B)\.weight"),
+    re.compile(r"(?P<path>.+)\.(?P<part>lora_down|lora_up)\.weight"),  # OneTrainer's own backup
     re.compile(r"(?P<path>.+)\.(?:lora|lora_linear_layer)\.(?P<part>down|up)\.weight"),
     re.compile(r"(?P<path>.+)\.processor\.(?P<projection>to_(?:q|k|v|out))_lora\.(?P<part>down|up)\.weight"),
-    re.compile(r"(?P<path>.+)\.(?P<part>lora_magnitude_vector|alpha)"),
+    re.compile(r"(?P<path>.+)\.(?P<part>lora_magnitude_vector|alpha)(?:(?<=vector)\.weight)?"),
 )
 DOWN, UP, MAGNITUDE, ALPHA = "down", "up", "lora_magnitude_vector", "alpha"
+
+PARTS = {"lora_A": DOWN, "lora_B": UP, "lora_down": DOWN, "lora_up": UP}
 
 
 def read_diffusers(tensors: Mapping[str, torch.Tensor], header: dict[str, str], config: dict[str, Any]) -> LoraSet:
@@ -38,8 +44,8 @@ def read_diffusers(tensors: Mapping[str, torch.Tensor], header: dict[str, str], 
     for key, tensor in tensors.items():
         path, part = _read_key(key)
         parts.setdefault(path, {})[part] = tensor
-    described: dict[str, Any] = json.loads(header.get(METADATA, "{}"))
-    layers = [_read_layer(path, found, described) for path, found in parts.items()]
+    described = read_json(METADATA, header.get(METADATA, "{}"))
+    layers = [_read_layer(path, found, described, config) for path, found in parts.items()]
     rest = {key: value for key, value in header.items() if key != METADATA}
     return LoraSet(layers, config if fits_config(layers, config) else {}, rest)
 
@@ -51,19 +57,24 @@ def _read_key(key: str) -> tuple[str, str]:
             found = match.groupdict()
             projection = {"to_out": "to_out.0"}.get(found.get("projection") or "", found.get("projection"))
             path = f"{found['path']}.{projection}" if projection else found["path"]
-            return path, {"lora_A": DOWN, "lora_B": UP}.get(found["part"], found["part"])
+            return path, PARTS.get(found["part"], found["part"])
     raise AdapterUnusable(f"the tensor {key} is no LoRA matrix that diffusers knows")
 
 
-def _read_layer(name: str, found: Mapping[str, torch.Tensor], described: Mapping[str, Any]) -> LoraLayer:
-    if DOWN not in found or UP not in found:
-        raise AdapterUnusable(f"{name} has only one of its two LoRA matrices; the file is damaged, fetch it again")
+def _read_layer(
+    name: str, found: Mapping[str, torch.Tensor], described: Mapping[str, Any], beside: Mapping[str, Any]
+) -> LoraLayer:
     component, path = place_layer(name)
-    rank = found[DOWN].shape[0]
+    down, up = found.get(DOWN), found.get(UP)
+    rank = down.shape[0] if down is not None and down.dim() else 1
     prefix = f"{component}." if component else ""
     config = {key.removeprefix(prefix): value for key, value in described.items() if key.startswith(prefix)}
-    alpha = float(found[ALPHA]) if ALPHA in found else get_alpha(config, path, rank)
-    return LoraLayer(component, path, found[DOWN], found[UP], alpha, found.get(MAGNITUDE))
+    if component == LANGUAGE_MODEL:  # no program leaves a language model's scale unsaid
+        config = config or dict(beside)
+        if not config and ALPHA not in found:
+            raise AdapterUnusable(f"{name}: nothing says its scale; put peft's adapter_config.json beside the file")
+    alpha = read_alpha(name, found.get(ALPHA), default=get_alpha(config, path, rank))
+    return put_together(name, down, up, alpha, flatten_peft_magnitude(name, found.get(MAGNITUDE), up))
 
 
 def write_diffusers(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -74,7 +85,7 @@ def write_diffusers(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, s
         stem = f"{layer.component}.{path}" if layer.component else path
         tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"] = layer.down, layer.up
         if layer.magnitude is not None:
-            tensors[f"{stem}.lora_magnitude_vector"] = layer.magnitude
+            tensors[f"{stem}.lora_magnitude_vector"] = shape_peft_magnitude(layer)
     return tensors, {METADATA: json.dumps(_describe(lora), indent=2, sort_keys=True)}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from trainer.formats.combining import compute_norm
 from trainer.formats.lora_set import LoraSet
 from trainer.formats.model_version import find_base_version
-from trainer.formats.reading import Layout, get_file, read_lora
+from trainer.formats.reading import Layout, get_file, read_lora_as_it_is
 
 BYTES_PER_MIB = 2**20
 LONGEST_VALUE = 100
@@ -56,7 +56,7 @@ class LoraReport:
 
 def inspect_lora(path: Path) -> LoraReport:
     """Look at a LoRA file of any layout. Raises: AdapterUnusable."""
-    lora, layout = read_lora(path)
+    lora, layout = read_lora_as_it_is(path)
     header = lora.header
     modules = _report_modules(lora)
     norms = [compute_norm(layer) for layer in lora.layers]

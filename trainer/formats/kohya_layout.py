@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from trainer.errors import AdapterUnusable
+from trainer.formats.header_json import read_json
 from trainer.formats.kohya_names import compute_prefix, flatten_path, split_kohya_name, unflatten_path
+from trainer.formats.layer_parts import flatten_magnitude, put_together, read_alpha
 from trainer.formats.lora_set import (
     UNET,
     LoraLayer,
@@ -35,22 +37,22 @@ def read_kohya(tensors: Mapping[str, torch.Tensor], header: dict[str, str], conf
         if part not in PARTS or split_kohya_name(name) is None:
             raise AdapterUnusable(f"the tensor {key} is of another kind of network; only LoRA and DoRA can be read")
         parts.setdefault(name, {})[part] = tensor
-    known: dict[str, str] = json.loads(header.get(NAMES_IN_HEADER, "{}"))
+    known = read_json(NAMES_IN_HEADER, header.get(NAMES_IN_HEADER, "{}"))
     layers = [_read_layer(name, found, known) for name, found in parts.items()]
     rest = {key: value for key, value in header.items() if key != NAMES_IN_HEADER}
     return LoraSet(layers, config if fits_config(layers, config) else {}, rest)
 
 
 def _read_layer(name: str, found: Mapping[str, torch.Tensor], known: Mapping[str, str]) -> LoraLayer:
-    if DOWN not in found or UP not in found:
-        raise AdapterUnusable(f"{name} has only one of its two LoRA matrices; the file is damaged, fetch it again")
     split = split_kohya_name(name)
     assert split is not None
     component, flat = split
     path = known.get(name) or _restore_path(component, flat)
-    down, up, magnitude = found[DOWN], found[UP], found.get(MAGNITUDE)
-    alpha = float(found[ALPHA]) if ALPHA in found else float(down.shape[0])  # as sd-scripts: no alpha is alpha = rank
-    return LoraLayer(component, path, down, up, alpha, magnitude.flatten() if magnitude is not None else None)
+    down, up = found.get(DOWN), found.get(UP)
+    rank = float(down.shape[0]) if down is not None and down.dim() else 1.0  # as sd-scripts: no alpha is alpha = rank
+    alpha = read_alpha(name, found.get(ALPHA), default=rank)
+    magnitude = flatten_magnitude(name, found.get(MAGNITUDE), up)
+    return put_together(name, down, up, alpha, magnitude, place=(component, path))
 
 
 def _restore_path(component: str, flat: str) -> str:
@@ -71,7 +73,7 @@ def write_kohya(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, str]]
         tensors[f"{name}.{DOWN}"], tensors[f"{name}.{UP}"] = layer.down, layer.up
         tensors[f"{name}.{ALPHA}"] = torch.tensor(layer.alpha)
         if layer.magnitude is not None:
-            tensors[f"{name}.{MAGNITUDE}"] = layer.magnitude.unsqueeze(1)
+            tensors[f"{name}.{MAGNITUDE}"] = layer.magnitude.reshape(-1, *(1 for _ in layer.up.shape[1:]))
         if _restore_path(layer.component, flatten_path(path)) != layer.path:
             hard_names[name] = layer.path
     return tensors, {NAMES_IN_HEADER: json.dumps(hard_names, sort_keys=True)} if hard_names else {}

@@ -1,6 +1,7 @@
 """A LoRA apart from any layout: for each layer its two matrices and its scale."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,8 +9,11 @@ from typing import Any
 
 import torch
 
+from trainer.errors import AdapterUnusable
+
 UNET, TEXT_ENCODER, TEXT_ENCODER_2, LANGUAGE_MODEL = "unet", "text_encoder", "text_encoder_2", ""
 COMPONENTS = (UNET, TEXT_ENCODER, TEXT_ENCODER_2)
+PEFT_DEFAULT = 8  # of `r` and `lora_alpha`, where a configuration leaves them out
 SAME_ALPHA = 1e-3  # relative: alpha stands in some files in 16 bit
 
 
@@ -95,18 +99,39 @@ def write_text_path(component: str, path: str) -> str:
 def get_alpha(config: Mapping[str, Any], name: str, rank: int) -> float:
     """Get the alpha that peft gives a layer, as the numerator of `alpha / rank` (so rsLoRA's is alpha · √rank).
 
-    Source: peft's `get_pattern_key`: a pattern matches the end of the name at a dot, or all of it after `^`.
+    Without a configuration alpha is the rank: the scale is 1. Raises: AdapterUnusable.
     """
-    alpha = float(_get_pattern(config.get("alpha_pattern") or {}, name, config.get("lora_alpha", rank)))
-    return alpha * math.sqrt(rank) if config.get("use_rslora") else alpha
+    if not config:
+        return float(rank)
+    alpha = get_pattern(config, "alpha_pattern", name, config.get("lora_alpha", PEFT_DEFAULT))
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float):
+        raise AdapterUnusable(f"adapter_config says alpha {alpha!r} for {name}; it should be a number")
+    return float(alpha) * math.sqrt(rank) if config.get("use_rslora") else float(alpha)
 
 
-def _get_pattern(patterns: Mapping[str, Any], name: str, default: Any) -> Any:
+def get_pattern(config: Mapping[str, Any], key: str, name: str, default: Any) -> Any:
+    """Get what a pattern of peft's configuration says of a layer: the first that matches counts.
+
+    A pattern is a regular expression for the end of the name, from its beginning or a dot on.
+    Source: peft, `get_pattern_key`. Raises: AdapterUnusable.
+    """
+    patterns = config.get(key) or {}
+    if not isinstance(patterns, dict):
+        raise AdapterUnusable(f"{key} in adapter_config is no object of patterns")
     for pattern, value in patterns.items():
-        literal = pattern.removeprefix("^").replace("\\.", ".").removesuffix("$")
-        if name == literal or (not pattern.startswith("^") and name.endswith(f".{literal}")):
-            return value
+        try:
+            if re.match(rf"(.*\.)?({pattern})$", name):
+                return value
+        except re.error as error:
+            raise AdapterUnusable(f"{key} in adapter_config: {pattern!r} is no regular expression ({error})") from error
     return default
+
+
+def shape_peft_magnitude(layer: LoraLayer) -> torch.Tensor:
+    """Shape DoRA's magnitude as peft keeps it: [out], and of a convolution [1, out, 1, 1]."""
+    assert layer.magnitude is not None, "asked of a DoRA only"
+    dimensions = layer.up.dim() - 2
+    return layer.magnitude.reshape(1, -1, *(1 for _ in range(dimensions))) if dimensions else layer.magnitude
 
 
 def fits_config(layers: Iterable[LoraLayer], config: Mapping[str, Any]) -> bool:
@@ -130,8 +155,8 @@ def derive_config(layers: list[LoraLayer]) -> dict[str, Any]:
         "task_type": "CAUSAL_LM" if language else None,
         "r": rank,
         "lora_alpha": _plain_number(alpha),
-        "rank_pattern": {layer.name: layer.rank for layer in layers if layer.rank != rank},
-        "alpha_pattern": {layer.name: _plain_number(layer.alpha) for layer in layers if layer.alpha != alpha},
+        "rank_pattern": {name_pattern(layer): layer.rank for layer in layers if layer.rank != rank},
+        "alpha_pattern": {name_pattern(layer): _plain_number(layer.alpha) for layer in layers if layer.alpha != alpha},
         "target_modules": sorted({layer.target for layer in layers}),
         "use_dora": any(layer.magnitude is not None for layer in layers),
         "use_rslora": False,
@@ -139,6 +164,11 @@ def derive_config(layers: list[LoraLayer]) -> dict[str, Any]:
         "bias": "none",
         "inference_mode": True,
     }
+
+
+def name_pattern(layer: LoraLayer) -> str:
+    """Name a layer as a pattern that matches it: its dots match themselves, whatever stands beside it."""
+    return layer.name if re.fullmatch(r"[\w.]+", layer.name) else re.escape(layer.name)
 
 
 def _plain_number(alpha: float) -> int | float:

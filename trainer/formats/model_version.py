@@ -2,7 +2,7 @@
 
 from trainer.formats.lora_set import LANGUAGE_MODEL, TEXT_ENCODER_2, UNET, LoraLayer, LoraSet
 
-SDXL_CONTEXT, SD2_CONTEXT = 2048, 1024  # widths of the text that cross-attention reads
+SDXL_CONTEXT, SD2_CONTEXT, REFINER_CONTEXT = 2048, 1024, 1280  # widths of the text that cross-attention reads
 
 
 def is_sdxl(lora: LoraSet) -> bool:
@@ -11,7 +11,7 @@ def is_sdxl(lora: LoraSet) -> bool:
     """
     return lora.header.get("ss_base_model_version", "").startswith("sdxl") or any(
         layer.component == TEXT_ENCODER_2
-        or (layer.component == UNET and (_has_several_blocks(layer.path) or _find_context_width(layer) == SDXL_CONTEXT))
+        or (layer.component == UNET and (_has_several_blocks(layer.path) or find_context_width(layer) == SDXL_CONTEXT))
         for layer in lora.layers
     )
 
@@ -22,7 +22,7 @@ def find_base_version(lora: LoraSet) -> str | None:
         return None
     if is_sdxl(lora):
         return "sdxl_base_v1-0"
-    return "sd_v2" if any(_find_context_width(layer) == SD2_CONTEXT for layer in lora.layers) else "sd_v1"
+    return "sd_v2" if any(find_context_width(layer) == SD2_CONTEXT for layer in lora.layers) else "sd_v1"
 
 
 def _has_several_blocks(path: str) -> bool:
@@ -30,6 +30,7 @@ def _has_several_blocks(path: str) -> bool:
     return block.isdigit() and int(block) > 0
 
 
-def _find_context_width(layer: LoraLayer) -> int | None:
+def find_context_width(layer: LoraLayer) -> int | None:
+    """Find the width of the text that this layer reads; None where it reads none."""
     reads_text = layer.component == UNET and layer.path.endswith(("attn2.to_k", "attn2.to_v"))
     return layer.down.shape[1] if reads_text else None

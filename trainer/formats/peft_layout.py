@@ -8,38 +8,77 @@ import torch
 
 from trainer.errors import AdapterUnusable
 from trainer.formats.adapter import Adapter
-from trainer.formats.lora_set import LoraLayer, LoraSet, derive_config, fits_config, get_alpha, place_layer
+from trainer.formats.layer_parts import flatten_peft_magnitude, put_together
+from trainer.formats.lora_set import (
+    LoraLayer,
+    LoraSet,
+    derive_config,
+    fits_config,
+    get_alpha,
+    get_pattern,
+    shape_peft_magnitude,
+)
 
 PREFIX = "base_model.model."
-KEY = re.compile(r"base_model\.model\.(?P<path>.+)\.(?P<part>lora_A\.weight|lora_B\.weight|lora_magnitude_vector)$")
+KEY = re.compile(
+    r"base_model\.model\.(?P<path>.+)\."
+    r"(?P<part>lora_A|lora_B|lora_magnitude_vector)(?:\.default)?(?:\.weight)?$"  # some keep the adapter's name
+)
+BESIDE = {  # what peft saves beside the matrices of linear layers
+    "lora_embedding_": "a LoRA on an embedding",
+    "modules_to_save": "a module that was trained whole (modules_to_save)",
+    "trainable_tokens": "trained tokens of an embedding (trainable_token_indices)",
+    ".lora_B.bias": "a bias of the LoRA itself (lora_bias)",
+    ".bias": "a trained bias (bias: all or lora_only)",
+    ".base_layer.": "a layer of the base model, saved with the adapter",
+    "embed_tokens.weight": "the embedding, saved with the adapter",
+    "lm_head.weight": "the output layer, saved with the adapter",
+    "lokr_": "LoKr, which only peft's own layout can hold",
+}
 
 
 def read_peft(tensors: Mapping[str, torch.Tensor], header: dict[str, str], config: dict[str, Any]) -> LoraSet:
     """Read tensors in PEFT layout.
 
-    Raises: AdapterUnusable, for what is no LoRA (LoKr, saved embeddings) or lacks a matrix.
+    Raises: AdapterUnusable, for what is no LoRA (LoKr, saved embeddings), lacks a matrix, or has another rank than its
+    configuration says.
     """
-    if str(config.get("peft_type", "LORA")) != "LORA":
+    if (kind := _name_kind(config)) != "LORA":
         raise AdapterUnusable(
-            f"this adapter is {config['peft_type']}, which only peft's own layout can hold; use the file as it is with "
+            f"this adapter is {kind}, which only peft's own layout can hold; use the file as it is with "
             "peft, or train with variant: lora for other programs"
         )
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         match = KEY.fullmatch(key)
         if match is None:
-            raise AdapterUnusable(f"the tensor {key} is no LoRA matrix; only plain LoRA and DoRA change their layout")
+            raise AdapterUnusable(
+                f"the tensor {key} is {_describe_beside(key)}; only plain LoRA and DoRA change their layout"
+            )
         parts.setdefault(match["path"], {})[match["part"]] = tensor
     return LoraSet([_read_layer(path, found, config) for path, found in parts.items()], config, header)
 
 
+def _name_kind(config: Mapping[str, Any]) -> str:
+    """Name the kind of adapter; older configurations have none, or peft's enumeration by its full name."""
+    kind = config.get("peft_type") or "LORA"
+    return str(getattr(kind, "value", kind)).rpartition(".")[2].upper()
+
+
+def _describe_beside(key: str) -> str:
+    return next((words for mark, words in BESIDE.items() if mark in key), "no LoRA matrix")
+
+
 def _read_layer(path: str, found: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> LoraLayer:
-    if "lora_A.weight" not in found or "lora_B.weight" not in found:
-        raise AdapterUnusable(f"{path} has only one of its two LoRA matrices; the file is damaged, fetch it again")
-    down, up = found["lora_A.weight"], found["lora_B.weight"]
-    component, place = place_layer(path)
-    alpha = get_alpha(config, path, down.shape[0])
-    return LoraLayer(component, place, down, up, alpha, found.get("lora_magnitude_vector"))
+    down, up = found.get("lora_A"), found.get("lora_B")
+    rank = down.shape[0] if down is not None and down.dim() else 1
+    said = get_pattern(config, "rank_pattern", path, config.get("r", rank))
+    if said != rank:
+        raise AdapterUnusable(
+            f"{path} has rank {rank}, and adapter_config says {said}: the two are of different trainings"
+        )
+    magnitude = flatten_peft_magnitude(path, found.get("lora_magnitude_vector"), up)
+    return put_together(path, down, up, get_alpha(config, path, rank), magnitude)
 
 
 def write_peft(lora: LoraSet) -> Adapter:
@@ -49,6 +88,6 @@ def write_peft(lora: LoraSet) -> Adapter:
         stem = f"{PREFIX}{layer.name}"
         tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"] = layer.down, layer.up
         if layer.magnitude is not None:
-            tensors[f"{stem}.lora_magnitude_vector"] = layer.magnitude
+            tensors[f"{stem}.lora_magnitude_vector"] = shape_peft_magnitude(layer)
     config = lora.config if fits_config(lora.layers, lora.config) else derive_config(lora.layers)
     return Adapter(tensors, config, lora.header)

@@ -1,5 +1,6 @@
 """Reading a LoRA of any layout: the layout is told by the names of its tensors."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -13,9 +14,14 @@ from trainer.formats.adapter import ADAPTER_FILE, CONFIG_FILE, Adapter
 from trainer.formats.diffusers_layout import FORMS, read_diffusers
 from trainer.formats.kohya_layout import read_kohya
 from trainer.formats.kohya_names import split_kohya_name
+from trainer.formats.layer_parts import refuse_not_finite, to_number_format
 from trainer.formats.lora_set import LoraSet
-from trainer.formats.peft_layout import PREFIX, read_peft, write_peft
+from trainer.formats.other_kinds import refuse_other_configs, refuse_other_kinds, refuse_other_models
+from trainer.formats.peft_layout import KEY, PREFIX, read_peft, write_peft
 from trainer.formats.safe_file import read_safetensors
+from trainer.formats.strange_layers import refuse_strange_layers
+
+SCALE_KEYS = ("peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora")
 
 
 class Layout(StrEnum):
@@ -48,16 +54,28 @@ def detect_layout(keys: Iterable[str]) -> Layout | None:
 def load_adapter_any(path: Path) -> Adapter:
     """Load a LoRA of any layout as an adapter in PEFT layout; `path` is a .safetensors file or the folder of one.
 
-    Raises: AdapterUnusable.
+    Its tensors are in a format that models compute in. Raises: AdapterUnusable, also for NaN and infinite weights.
     """
     tensors, header, config = _read_raw(path)
+    refuse_not_finite(path, tensors)
     if detect_layout(tensors) is Layout.PEFT and config:
-        return Adapter(tensors, config, header)  # as it is, LoKr and saved modules with it
-    return write_peft(_interpret(path, tensors, header, config)[0])
+        _refuse_others(path, tensors, config, lokr_is_ours=True)
+        adapter = Adapter({_name_in_peft(name): value for name, value in tensors.items()}, config, header)
+    else:
+        adapter = write_peft(_interpret(path, tensors, header, config)[0])
+    tensors = {name: to_number_format(tensor) for name, tensor in adapter.tensors.items()}
+    return dataclasses.replace(adapter, tensors=tensors)
 
 
 def read_lora(path: Path) -> tuple[LoraSet, Layout]:
-    """Read a LoRA apart from its layout, and the layout it had. Raises: AdapterUnusable."""
+    """Read a LoRA apart from its layout, and the layout it had. Raises: AdapterUnusable, also for NaN."""
+    tensors, header, config = _read_raw(path)
+    refuse_not_finite(path, tensors)
+    return _interpret(path, tensors, header, config)
+
+
+def read_lora_as_it_is(path: Path) -> tuple[LoraSet, Layout]:
+    """Read a LoRA to look at it: its weights may be NaN. Raises: AdapterUnusable."""
     return _interpret(path, *_read_raw(path))
 
 
@@ -65,26 +83,62 @@ def _interpret(
     path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str], config: dict[str, Any]
 ) -> tuple[LoraSet, Layout]:
     layout = detect_layout(tensors)
+    _refuse_others(path, tensors, config, lokr_is_ours=layout is Layout.PEFT)
     if layout is None:
         some = ", ".join(sorted(tensors)[:3]) or "none at all"
         raise AdapterUnusable(f"{path} is no LoRA in the layout of peft, kohya or diffusers (its tensors: {some})")
     if layout is Layout.PEFT and not config:
         raise AdapterUnusable(f"{path} says no scale; put peft's {CONFIG_FILE} beside it")
-    return READERS[layout](tensors, header, config), layout
+    lora = READERS[layout](tensors, header, config)
+    refuse_strange_layers(path, lora)
+    return lora, layout
+
+
+def _refuse_others(
+    path: Path, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], *, lokr_is_ours: bool
+) -> None:
+    refuse_other_configs(path, config)
+    refuse_other_kinds(path, tensors, lokr_is_ours=lokr_is_ours)
+    refuse_other_models(path, tensors)
+
+
+def _name_in_peft(key: str) -> str:
+    """Name a tensor as peft saves it: without the adapter's own name, which some programs leave in."""
+    match = KEY.fullmatch(key)
+    if match is None or not match["part"]:
+        return key
+    end = "" if match["part"] == "lora_magnitude_vector" else ".weight"
+    return f"{PREFIX}{match['path']}.{match['part']}{end}"
 
 
 def _read_raw(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str], dict[str, Any]]:
     file = get_file(path)
     tensors, header = read_safetensors(file)
-    beside = file.with_name(CONFIG_FILE)
     written = header.get("adapter_config")
+    is_pair = file.name == ADAPTER_FILE or (written is None and detect_layout(tensors) is not Layout.KOHYA)
+    beside = _read_beside(file) if is_pair else None  # else it is another file's
     try:
-        if written is None and detect_layout(tensors) is Layout.PEFT and beside.is_file():
-            written = beside.read_text(encoding="utf-8")
-        config = json.loads(written or "{}")
-    except ValueError as error:
+        config = json.loads(written or beside or "{}")
+        told_beside = json.loads(beside or "{}")
+    except (ValueError, RecursionError) as error:
         raise AdapterUnusable(f"the adapter_config of {path} is not JSON ({error}); fetch the file again") from error
+    if not isinstance(config, dict) or not isinstance(told_beside, dict):
+        raise AdapterUnusable(f"the adapter_config of {path} is no JSON object; fetch the file again")
+    for key in SCALE_KEYS if written is not None and beside is not None else ():
+        if (config.get(key) or None) != (told_beside.get(key) or None):
+            raise AdapterUnusable(
+                f"{path} and the {CONFIG_FILE} beside it are of different trainings: {key} is {config.get(key)!r} in "
+                f"the file's header and {told_beside.get(key)!r} beside it; put the two of one training together"
+            )
     return tensors, header, config
+
+
+def _read_beside(file: Path) -> str | None:
+    beside = file.with_name(CONFIG_FILE)
+    try:
+        return beside.read_text(encoding="utf-8") if beside.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AdapterUnusable(f"{beside} cannot be read ({error}); fetch it again") from error
 
 
 def get_file(path: Path) -> Path:

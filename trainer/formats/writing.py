@@ -8,9 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from trainer.atomic_files import writing_file
+from trainer.formats.adapter import ADAPTER_FILE
+from trainer.formats.adapter_pair import write_pair
 from trainer.formats.diffusers_layout import write_diffusers
 from trainer.formats.header import describe_for_sd_scripts, hash_like_sd_scripts
 from trainer.formats.kohya_layout import write_kohya
+from trainer.formats.layer_parts import refuse_not_finite
 from trainer.formats.lora_set import LoraSet
 from trainer.formats.peft_layout import write_peft
 from trainer.formats.reading import Layout
@@ -19,11 +22,20 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def write_lora(file: Path, lora: LoraSet, layout: Layout, *, dtype: torch.dtype | None = None) -> Path:
-    """Write `lora` to `file` in a layout, its matrices in `dtype` (as they are, if None); returns the file."""
+    """Write `lora` to `file` in a layout, its matrices in `dtype` (as they are, if None); returns the file.
+
+    Under the name that peft looks for its `adapter_config.json` is written beside. Raises: AdapterUnusable, for what
+    `dtype` cannot hold.
+    """
     tensors, own_header = lay_out(lora, layout)
     tensors = {name: _to_dtype(tensor, dtype) for name, tensor in tensors.items()}
+    if dtype is not None:
+        refuse_not_finite(f"in {str(dtype).removeprefix('torch.')}, which is too narrow for it", tensors)
     header = complete_header({**lora.header, **own_header}, lora, tensors, output_name=file.stem)
-    save_atomically(file, tensors, header)
+    if layout is Layout.PEFT and file.name == ADAPTER_FILE:
+        write_pair(file.parent, tensors, header, json.loads(header["adapter_config"]))
+    else:
+        save_atomically(file, tensors, header)
     return file
 
 

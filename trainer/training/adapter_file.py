@@ -4,52 +4,22 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from pricing.training.config import PATH_KEYS, TrainingConfig
 from trainer import __version__
-from trainer.atomic_files import sync, telling_why, writing_folder
 from trainer.errors import AdapterUnusable
-from trainer.formats.adapter import ADAPTER_FILE, CONFIG_FILE, Adapter
+from trainer.formats.adapter import ADAPTER_FILE, Adapter
+from trainer.formats.adapter_pair import write_pair
 from trainer.formats.peft_layout import read_peft
 from trainer.formats.safe_file import read_safetensors
 from trainer.formats.writing import complete_header
 
-PENDING = ".adapter.complete"  # a folder that has this name holds both files, whole
-
 
 def write_adapter(folder: Path, adapter: Adapter) -> Path:
-    """Write the adapter and, beside it, peft's `adapter_config.json`, as one pair; returns the former.
-
-    Whenever this breaks off, `folder` holds the old pair, the new one, or no weights: never those of one with the
-    configuration of the other. What was complete by then is put in place by `finish_interrupted_pair`.
-    """
+    """Write the adapter and, beside it, peft's `adapter_config.json`, as one pair; returns the former."""
     header = {**adapter.header, "adapter_config": json.dumps(adapter.config, sort_keys=True), "format": "pt"}
-    config = json.dumps(adapter.config, indent=2, sort_keys=True)
     header = _add_sd_scripts_header(adapter, header, folder.name)
-    with writing_folder(folder / PENDING) as aside:
-        (aside / CONFIG_FILE).write_text(config, encoding="utf-8")
-        tensors = {name: tensor.contiguous() for name, tensor in adapter.tensors.items()}
-        save_file(tensors, aside / ADAPTER_FILE, metadata=header)
-    finish_interrupted_pair(folder)
+    write_pair(folder, adapter.tensors, header, adapter.config)
     return folder / ADAPTER_FILE
-
-
-def finish_interrupted_pair(folder: Path) -> None:
-    """Put a pair in place that was complete when its run was killed; nothing, where there is none."""
-    pending, config, weights = folder / PENDING, folder / CONFIG_FILE, folder / ADAPTER_FILE
-    if not pending.is_dir():
-        return
-    with telling_why(weights):
-        if (pending / CONFIG_FILE).is_file():
-            if not config.is_file() or config.read_bytes() != (pending / CONFIG_FILE).read_bytes():
-                weights.unlink(missing_ok=True)  # those of another configuration
-            (pending / CONFIG_FILE).replace(config)
-            sync(folder)
-        if (pending / ADAPTER_FILE).is_file():
-            (pending / ADAPTER_FILE).replace(weights)
-        pending.rmdir()
-        sync(folder)
 
 
 def _add_sd_scripts_header(adapter: Adapter, header: dict[str, str], output_name: str) -> dict[str, str]:

@@ -13,8 +13,8 @@ from typing import IO
 
 from trainer.atomic_files import finish_interrupted_writes, try_writing
 from trainer.errors import BadInput
+from trainer.formats.adapter_pair import finish_interrupted_pair
 from trainer.log import write_line
-from trainer.training.adapter_file import finish_interrupted_pair
 
 LOCK = ".running"
 WITHOUT_LOCKS = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL}

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM
 from trainer.errors import AdapterUnusable
 from trainer.families.text.causal_lm import CausalLM
 from trainer.formats.adapter import Adapter
-from trainer.training.adapter_file import describe_training, finish_interrupted_pair, read_adapter, write_adapter
+from trainer.formats.adapter_pair import finish_interrupted_pair
+from trainer.training.adapter_file import describe_training, read_adapter, write_adapter
 
 INPUT_IDS = torch.tensor([[5, 6, 7, 8]])
 pytestmark = [
@@ -113,11 +114,11 @@ def break_off(monkeypatch, place: str) -> None:
 
     match place:
         case "writing":
-            monkeypatch.setattr("trainer.training.adapter_file.save_file", kill)
+            monkeypatch.setattr("trainer.formats.adapter_pair.save_file", kill)
         case "between":
             monkeypatch.setattr(Path, "replace", replace_configuration_only)
         case "after":
-            monkeypatch.setattr("trainer.training.adapter_file.finish_interrupted_pair", kill)
+            monkeypatch.setattr("trainer.formats.adapter_pair.finish_interrupted_pair", kill)
 
 
 def make_adapter(*, alpha: int) -> Adapter:
