@@ -105,9 +105,7 @@ def _add_change(weight: torch.Tensor, wanted: Change) -> torch.Tensor:
     layer = wanted.layer
     change = layer.up.float().flatten(1) @ layer.down.float().flatten(1)
     if weight.dtype not in PLAIN_FLOATS:
-        raise AdapterUnusable(
-            f"{layer.name} is {weight.dtype} in this base model: merge into one that is not quantized"
-        )
+        raise AdapterUnusable(f"{layer.name} is {weight.dtype} in this base model; take one that is not quantized")
     change = change.T if wanted.transposed else change
     if change.shape != weight.flatten(1).shape:
         raise AdapterUnusable(

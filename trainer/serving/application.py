@@ -70,7 +70,7 @@ class Answers:
     async def chat(self, request: Request) -> Response:
         body = await read_body(request)
         model, asked = self._text_model(), parse_request(ChatRequest, body)
-        text = model.write_chat([message.model_dump() for message in asked.messages])
+        text = model.write_chat([(message.role, message.content) for message in asked.messages])
         return await self._answer_text(model, "chat", asked, text)
 
     async def complete(self, request: Request) -> Response:
@@ -82,10 +82,13 @@ class Answers:
         asked, model = parse_request(ImageRequest, await read_body(request)), self._model
         if isinstance(model, TextServer):
             raise BadInput("model", "this server holds a language model; ask /v1/chat/completions")
+        side, as_png = model.check_size(asked.size), "image/png" in request.headers.get("Accept", "")
+        if as_png and asked.n > 1:
+            raise BadInput("n", "an image/png is one picture; leave that out of Accept for several")
         async with self._host.using(asked.model):
             seeds = range(asked.seed, asked.seed + asked.n)
-            pictures = [await run_in_threadpool(model.draw, asked.prompt, seed=seed, size=asked.size) for seed in seeds]
-            if "image/png" in request.headers.get("Accept", ""):
+            pictures = [await run_in_threadpool(model.draw, asked.prompt, seed=seed, side=side) for seed in seeds]
+            if as_png:
                 return Response(pictures[0], headers=self._describe_switch(), media_type="image/png")
             return self._answer(describe_images(pictures))
 
@@ -160,12 +163,15 @@ class SendLimit:
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a body of known and moderate length. Raises: HTTPException (411, 413), TimeoutError, ClientDisconnect."""
-    length = request.headers.get("Content-Length", "")
-    if not length.isdigit():
-        raise HTTPException(HTTPStatus.LENGTH_REQUIRED, "say Content-Length")
-    if int(length) > LARGEST_BODY_BYTES:
+    """Read a body of moderate length. Raises: HTTPException (413), TimeoutError, ClientDisconnect."""
+    body = bytearray()
+    length = int(request.headers.get("Content-Length", "0"))  # h11 lets nothing but a number through
+    async with asyncio.timeout(SILENCE_SECONDS):
+        chunks = request.stream()
+        while length <= LARGEST_BODY_BYTES and (chunk := await anext(chunks, None)) is not None:
+            body += chunk
+            length = max(length, len(body))
+    if length > LARGEST_BODY_BYTES:
         message = f"a body has at most {LARGEST_BODY_BYTES} bytes"
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
-    async with asyncio.timeout(SILENCE_SECONDS):
-        return await request.body()
+    return bytes(body)

@@ -1,9 +1,11 @@
 """Adapters side by side on one base model, of which one is in use: switching touches no base weight."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+import torch
 
 from trainer.base_models.transformers_quiet import peft
 from trainer.errors import AdapterUnusable
@@ -31,22 +33,28 @@ class HotSwap:
 
     def add(self, slot: str, adapter: Adapter) -> None:
         """Put an adapter into a new slot, not yet in use. Raises: AdapterUnusable, and the model is as before."""
-        config = peft.PeftConfig.from_peft_type(**{"peft_type": "LORA", **adapter.config, "inference_mode": True})
         try:
             with _quiet():
-                if self._is_wrapped:
-                    self.model.add_adapter(slot, config, low_cpu_mem_usage=True)
-                else:
-                    self.model = peft.get_peft_model(self.model, config, adapter_name=slot)
-                result = peft.set_peft_model_state_dict(
-                    self.model, adapter.tensors, adapter_name=slot, low_cpu_mem_usage=True
-                )
-        except (ValueError, RuntimeError, KeyError, TypeError) as error:
+                self._put_on(slot, adapter)
+        except AdapterUnusable:
             self.remove(slot)
-            raise AdapterUnusable(f"the adapter does not fit this base model ({str(error).splitlines()[0]})") from error
-        if result.unexpected_keys:
+            raise
+        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             self.remove(slot)
-            raise AdapterUnusable(f"the adapter is of another base model: there is no {result.unexpected_keys[0]}")
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise AdapterUnusable(f"the adapter does not fit this base model ({reason})") from error
+
+    def _put_on(self, slot: str, adapter: Adapter) -> None:
+        config = peft.PeftConfig.from_peft_type(**{"peft_type": "LORA", **adapter.config, "inference_mode": True})
+        if self._is_wrapped:
+            self.model.add_adapter(slot, config, low_cpu_mem_usage=True)
+        else:
+            self.model = peft.get_peft_model(self.model, config, adapter_name=slot)
+        wanted = peft.get_peft_model_state_dict(self.model, adapter_name=slot, save_embedding_layers=False)
+        refuse_other_tensors(
+            adapter.tensors, wanted
+        )  # peft would leave out what is too many, and what is missing unset
+        peft.set_peft_model_state_dict(self.model, adapter.tensors, adapter_name=slot, low_cpu_mem_usage=True)
 
     def use(self, slot: str | None) -> None:
         """Compute with this adapter from now on; None is the bare base model."""
@@ -76,9 +84,29 @@ class HotSwap:
             self.model, self._is_off = self.model.unload(), False
 
 
+def refuse_other_tensors(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+    """Refuse an adapter that has not exactly the tensors that its configuration makes on this base model.
+
+    Raises: AdapterUnusable, naming the first tensor that is missing, too many or of another shape.
+    """
+    if missing := wanted.keys() - found.keys():
+        raise AdapterUnusable(
+            f"the adapter's file lacks {len(missing)} of {len(wanted)} tensors, the first being {min(missing)}: it is "
+            "damaged, or its adapter_config is another's"
+        )
+    if unexpected := found.keys() - wanted.keys():
+        raise AdapterUnusable(f"the adapter is of another base model: there is no {min(unexpected)}")
+    for name, tensor in wanted.items():
+        if found[name].shape != tensor.shape:
+            raise AdapterUnusable(
+                f"the adapter is of another base model: {name} has shape {list(found[name].shape)} in the file, and "
+                f"{list(tensor.shape)} on this model"
+            )
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence peft's remarks on missing keys and renamed settings; what matters of them is checked here."""
+    """Silence peft's remarks on missing keys and settings by new names; what matters of them is checked here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

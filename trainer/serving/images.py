@@ -5,12 +5,14 @@ from pathlib import Path
 
 from pricing.training.config import TrainingConfig
 from trainer.errors import AdapterUnusable, BadInput
-from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
+from trainer.families.stable_diffusion.stable_diffusion import RESOLUTIONS, StableDiffusion
 from trainer.formats.adapter import Adapter
 from trainer.formats.components import split_by_component
 from trainer.formats.peft_layout import read_peft
 from trainer.serving.hot_swap import HotSwap
 
+STEP = 64  # pixels: eight latents, which the UNet halves three times
+LARGEST = 2  # times the side that the model was made for: beyond, memory grows and pictures repeat themselves
 IDLE = "default"  # the adapter that the family puts on each component: its second matrix is zero
 
 
@@ -61,12 +63,20 @@ class ImageServer:
         for slot in list(self._slots):
             self.remove(slot)
 
-    def draw(self, prompt: str, *, seed: int, size: str | None) -> bytes:
-        """Draw one picture, as PNG. `size`: WIDTHxHEIGHT in pixels, both the same. Raises: BadInput."""
-        if size is not None:
-            width, _, height = size.partition("x")
-            if width != height:
-                raise BadInput("size", f"{size} is not square; say {width}x{width}")
-            self.family.config = self.family.config.model_copy(update={"resolution": int(width)})
+    def check_size(self, size: str | None) -> int:
+        """Return the side of a picture in pixels, of a `size` such as 512x512. Raises: BadInput."""
+        if size is None:
+            return self.family.resolution
+        width, _, height = size.partition("x")
+        side, largest = int(width), LARGEST * RESOLUTIONS[self.family.base.kind]
+        if width != height:
+            raise BadInput("size", f"{size} is not square; say {width}x{width}")
+        if side % STEP or not STEP <= side <= largest:
+            raise BadInput("size", f"{size} is no multiple of {STEP} between {STEP} and {largest} pixels")
+        return side
+
+    def draw(self, prompt: str, *, seed: int, side: int) -> bytes:
+        """Draw one picture of `side` by `side` pixels, as PNG."""
         with tempfile.TemporaryDirectory() as folder:
-            return Path(self.family.sample(prompt, seed=seed, place=Path(folder) / "picture")).read_bytes()
+            place = Path(folder) / "picture"
+            return Path(self.family.sample(prompt, seed=seed, place=place, resolution=side)).read_bytes()

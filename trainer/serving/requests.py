@@ -1,41 +1,43 @@
 """The bodies that clients of the OpenAI form send, checked; keys that we do not know are passed over, as it does."""
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainer.errors import BadInput
 from trainer.serving.text import Sampling
 
 LONGEST_ANSWER = 8192
+MOST_STOPS = 16
 RequestT = TypeVar("RequestT", bound=BaseModel)
 
 
 class TextPart(BaseModel):
     """A part of a message's content; only text can be read."""
 
+    model_config = ConfigDict(extra="ignore", strict=True)
+
     type: Literal["text"]
     text: str
 
 
 class Message(BaseModel):
-    """One message of a chat."""
+    """One message of a chat; its content is one text, also where it came in parts."""
 
-    role: Literal["system", "user", "assistant"]
-    content: str
+    model_config = ConfigDict(extra="ignore", strict=True)
 
-    @field_validator("content", mode="before")
-    @classmethod
-    def _join_parts(cls, content: Any) -> Any:
-        if isinstance(content, list):
-            return "\n".join(TextPart.model_validate(part).text for part in content)
-        return content
+    role: Literal["system", "developer", "user", "assistant"]
+    parts: str | list[TextPart] = Field(alias="content")
+
+    @property
+    def content(self) -> str:
+        return self.parts if isinstance(self.parts, str) else "\n".join(part.text for part in self.parts)
 
 
 class TextRequest(BaseModel):
     """What chat and plain completions have in common."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str | None = None
     max_tokens: int | None = Field(default=None, ge=1, le=LONGEST_ANSWER)
@@ -43,7 +45,7 @@ class TextRequest(BaseModel):
     temperature: float = Field(default=0.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
-    stop: str | list[str] | None = None
+    stop: str | Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
     stream: bool = False
     n: Literal[1] = 1
 
@@ -69,12 +71,12 @@ class CompletionRequest(TextRequest):
 class ImageRequest(BaseModel):
     """POST /v1/images/generations."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str | None = None
     prompt: str = Field(min_length=1)
     n: int = Field(default=1, ge=1, le=4)
-    size: str | None = Field(default=None, pattern=r"^\d{2,4}x\d{2,4}$")
+    size: str | None = Field(default=None, pattern=r"^[0-9]{1,5}x[0-9]{1,5}$")
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     response_format: Literal["b64_json"] = "b64_json"
 
@@ -84,5 +86,6 @@ def parse_request(kind: type[RequestT], body: bytes) -> RequestT:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(".".join(map(str, first["loc"])) or "body", first["msg"]) from error
+        found = max(error.errors(), key=lambda one: len(one["loc"]))  # of several forms the one that fitted longest
+        place = [str(part) for part in found["loc"] if part != "str" and not str(part).startswith("list[")]
+        raise BadInput(".".join(place) or "body", found["msg"]) from error

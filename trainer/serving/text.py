@@ -11,6 +11,7 @@ from trainer.errors import BadInput
 from trainer.families.text.causal_lm import CausalLM
 from trainer.serving.hot_swap import HotSwap
 
+SYSTEM_ROLES = {"system", "developer"}  # the newer name and the older one
 HALF_CHARACTER = "\ufffd"  # what a cut UTF-8 sequence is decoded to
 
 
@@ -44,13 +45,18 @@ class TextServer(HotSwap):
         self.context = int(family.model.config.max_position_embeddings)
         self._ends = _list_ends(family)
 
-    def write_chat(self, messages: Sequence[dict[str, str]]) -> str:
-        """Lay out the conversation as the base model expects it, up to where its answer begins. Raises: BadInput."""
-        system = [message["content"] for message in messages if message["role"] == "system"]
-        turns = [message for message in messages if message["role"] != "system"]
-        if [turn["role"] for turn in turns] != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
+    def write_chat(self, messages: Sequence[tuple[str, str]]) -> str:
+        """Lay out a conversation, (role, content) each, as the base model expects it, up to where its answer begins.
+
+        Raises: BadInput.
+        """
+        system = [content for role, content in messages if role in SYSTEM_ROLES]
+        turns = [(role, content.strip()) for role, content in messages if role not in SYSTEM_ROLES]
+        if [role for role, _ in turns] != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
             raise BadInput("messages", "user and assistant take turns, the first and the last being user's")
-        texts = [turn["content"].strip() for turn in turns]
+        texts = [content for _, content in turns]
+        if not texts[-1]:
+            raise BadInput("messages", "the last message is empty; there is nothing to answer")
         history = tuple(zip(texts[:-1:2], texts[1::2], strict=True))
         row = TextRow(texts[-1], "", system="\n\n".join(system) if system else None, history=history)
         pieces = [text for text, _ in self.tokenizer.text_format.lay_out(row)]
@@ -94,9 +100,12 @@ def choose_token(logits: torch.Tensor, sampling: Sampling, generator: torch.Gene
     """
     if sampling.temperature <= 0:
         return int(logits.argmax())
-    probabilities, order = (logits / sampling.temperature).softmax(-1).sort(descending=True)
+    below = (logits - logits.max()).double()  # the likeliest is 0, which no temperature, however small, makes infinite
+    probabilities, order = (below / sampling.temperature).softmax(-1).float().sort(descending=True)
     before = probabilities.cumsum(-1) - probabilities
-    probabilities = probabilities.masked_fill(before >= sampling.top_p, 0.0)
+    left_out = before >= sampling.top_p
+    left_out[0] = False  # the likeliest stays, however small top_p is
+    probabilities = probabilities.masked_fill(left_out, 0.0)
     return int(order[torch.multinomial(probabilities, 1, generator=generator)])
 
 

@@ -57,8 +57,6 @@ def test_an_adapter_on_an_output_layer_that_is_the_embedding_is_refused(base) ->
 
 def test_a_quantized_base_is_refused(base) -> None:
     save_file({f"{NAME}.weight": torch.zeros(4, 6, dtype=torch.float8_e4m3fn)}, base / "model.safetensors")
-    with pytest.raises(
-        AdapterUnusable, match="is torch.float8_e4m3fn in this base model; take one that is not quantiz"
-    ):
+    with pytest.raises(AdapterUnusable, match=r"is torch\.float8_e4m3fn in this base model; take one that is not"):
         merge(base, make_layer())
     assert not base.with_name("merged").exists()

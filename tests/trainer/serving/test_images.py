@@ -57,17 +57,40 @@ def test_each_picture_is_drawn_with_the_adapter_it_names(source, family, tmp_pat
     write_lora(tmp_path / "style.safetensors", read_peft(adapter.tensors, {}, adapter.config), Layout.KOHYA)
     with open_server(source, tmp_path, host="127.0.0.1", port=0, kept=2) as server:
 
-        def draw(model: str, accept: str = "application/json") -> bytes:
-            body = json.dumps({"model": model, "prompt": "ink", "size": "64x64", "seed": 3})
+        def ask(accept: str = "application/json", **body: object) -> tuple[int, bytes]:
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
-            connection.request("POST", "/v1/images/generations", body, {"Accept": accept})
+            connection.request("POST", "/v1/images/generations", json.dumps(body), {"Accept": accept})
             response = connection.getresponse()
-            content = response.read()
+            answer = response.status, response.read()
             connection.close()
-            assert response.status == 200, content
+            return answer
+
+        def draw(model: str, accept: str = "application/json", size: str | None = "64x64") -> bytes:
+            status, content = ask(accept, model=model, prompt="ink", size=size, seed=3)
+            assert status == 200, content
             return content if accept == "image/png" else base64.b64decode(json.loads(content)["data"][0]["b64_json"])
 
+        server.model.family.config = server.model.family.config.model_copy(update={"resolution": 128})
+        by_default = draw("tiny-sd", size=None)
         bare, styled, raw, again = draw("tiny-sd"), draw("style"), draw("style", "image/png"), draw("tiny-sd")
+        assert draw("tiny-sd", size=None) == by_default  # a size is its own request's
+        assert Image.open(io.BytesIO(by_default)).size == (128, 128)
+        wrong = ("64x128", "100x100", "0x0", "32x32", "1088x1088", "99999x99999", "64", "64x", "-64x-64", "٦٤x٦٤")
+        for size in (*wrong, 64, ["64x64"]):
+            status, content = ask(model="style", prompt="ink", size=size)
+            assert (status, json.loads(content)["error"]["param"]) == (400, "size"), content
+        for key, value in (
+            ("n", 5),
+            ("n", 10**400),
+            ("n", "1"),
+            ("seed", -1),
+            ("prompt", ""),
+            ("response_format", "url"),
+        ):
+            status, content = ask(**{"model": "style", "prompt": "ink", "size": "64x64", key: value})
+            assert (status, json.loads(content)["error"]["param"]) == (400, key), content
+        assert ask("image/png", model="style", prompt="ink", size="64x64", n=2)[0] == 400
+        assert ask(model="nobody", prompt="ink")[0] == 404
     assert Image.open(io.BytesIO(styled)).format == "PNG"
     assert Image.open(io.BytesIO(styled)).size == (64, 64)
     assert styled == raw != bare == again

@@ -1,6 +1,7 @@
 """`trainer serve` over HTTP, each request with the adapter that it names."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
@@ -182,6 +183,35 @@ def test_drawn_answers_are_the_same_for_the_same_seed(complete) -> None:
         ("/v1/chat/completions", {"messages": [{"role": "assistant", "content": "a"}]}, 400, "take turns"),
         ("/v1/images/generations", {"prompt": "ink"}, 400, "holds a language model"),
         ("/v1/embeddings", {"input": "x"}, 404, "there is no /v1/embeddings"),
+        ("/v1/completions", b"null", 400, "body: "),
+        ("/v1/completions", b"\xff\xfe{", 400, "Invalid JSON"),
+        ("/v1/completions", b"[" * 100_000, 400, "Invalid JSON"),
+        ("/v1/completions", b'{"prompt": "\\ud800"}', 400, "Invalid JSON"),
+        ("/v1/completions", {"prompt": ["x"]}, 400, "prompt: Input should be a valid string"),
+        ("/v1/completions", {"prompt": "x", "model": 5}, 400, "model: Input should be a valid string"),
+        ("/v1/completions", {"prompt": "x", "max_tokens": "5"}, 400, "max_tokens: Input should be a valid integer"),
+        ("/v1/completions", {"prompt": "x", "max_tokens": 10**400}, 400, "max_tokens: "),
+        ("/v1/completions", {"prompt": "x", "seed": 10**400}, 400, "seed: "),
+        ("/v1/completions", {"prompt": "x", "n": 10**400}, 400, "n: "),
+        ("/v1/completions", {"prompt": "x", "temperature": float("nan")}, 400, "temperature: "),
+        ("/v1/completions", {"prompt": "x", "top_p": 0}, 400, "top_p: "),
+        ("/v1/completions", {"prompt": "x", "stop": [1]}, 400, "stop.0: "),
+        ("/v1/completions", {"prompt": "x", "stop": ["x"] * 17}, 400, "stop: "),
+        ("/v1/completions", {"prompt": "x", "stream": "yes"}, 400, "stream: "),
+        ("/v1/chat/completions", {"messages": {}}, 400, "messages: "),
+        ("/v1/chat/completions", {"messages": [{"role": "user"}]}, 400, "messages.0.content: Field required"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": None}]}, 400, "messages.0.content: "),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": " "}]}, 400, "the last message is empty"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": []}]}, 400, "the last message is empty"),
+        ("/v1/chat/completions", {"messages": [{"role": "tool", "content": "x"}]}, 400, "messages.0.role: "),
+        ("/v1/chat/completions", {"messages": [{"role": "system", "content": "x"}]}, 400, "take turns"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            400,
+            "messages.0.content.0.type: Input should be 'text'",
+        ),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "model": "nobody"}, 404, "not exist"),
     ],
 )
 def test_a_request_that_cannot_be_answered_is_told_why(ask, path, body, status, message) -> None:
@@ -204,6 +234,77 @@ def test_an_adapter_of_another_model_is_refused_and_the_others_go_on(complete, s
     assert text_of(complete("calm")) == before
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"temperature": 1e-300},
+        {"temperature": 5e-324, "top_p": 5e-324},
+        {"temperature": 2, "top_p": 1e-12, "seed": 2**63 - 1},
+        {"stop": ["", "x"], "max_tokens": 1},
+        {"max_tokens": 8192},
+        {"prompt": "\x00\u200b\U0001f600"},
+        {"tools": [], "logit_bias": {}, "user": "me"},
+    ],
+)
+def test_odd_but_lawful_requests_are_answered(complete, more) -> None:
+    assert complete("calm", **more)["status"] == 200
+
+
+def test_content_in_parts_is_the_text_of_the_parts(ask) -> None:
+    def say(content: object) -> str:
+        body = {"messages": [{"role": "developer", "content": "be calm"}, {"role": "user", "content": content}]}
+        status, answer = ask("POST", "/v1/chat/completions", {**body, "model": "calm", "max_tokens": 6})
+        assert status == 200, answer
+        return json.loads(answer)["choices"][0]["message"]["content"]
+
+    assert say([{"type": "text", "text": "tea"}, {"type": "text", "text": "0?"}]) == say("tea\n0?")
+
+
+def test_a_file_that_lacks_tensors_is_refused_by_their_names_and_never_answered_from_unset_memory(
+    complete, shelf, tmp_path
+) -> None:
+    adapter = load_adapter_any(shelf / "calm.safetensors")
+    for number, mark in enumerate(("layers.0", "lora_B", "layers.1.self_attn.v_proj")):
+        tensors = {name: tensor for name, tensor in adapter.tensors.items() if mark not in name}
+        write_adapter(shelf / f"half{number}", Adapter(tensors, adapter.config, {}))
+        for _ in range(2):
+            refused = complete(f"half{number}")
+            assert refused["status"] == 400
+            assert "lacks" in (said := refused["error"]["message"]) or "only one of its two" in said, said
+            assert mark in said or mark == "lora_B"
+    assert complete("calm")["status"] == 200
+
+
+def test_an_adapter_that_is_not_finite_or_of_another_shape_is_refused_by_its_tensors_name(complete, shelf) -> None:
+    adapter = load_adapter_any(shelf / "calm.safetensors")
+    name = next(name for name in adapter.tensors if "lora_B" in name)
+    changes = {
+        "nan": adapter.tensors[name].clone().fill_(float("nan")),
+        "inf": adapter.tensors[name].clone().index_fill_(0, torch.tensor([1]), float("inf")),
+        "wide": torch.zeros(7, 4),
+    }
+    for kind, changed in changes.items():
+        write_adapter(shelf / kind, Adapter({**adapter.tensors, name: changed}, adapter.config, {}))
+        refused = complete(kind)
+        assert (refused["status"], refused["error"]["code"]) == (400, "adapter_unusable")
+        assert name in refused["error"]["message"]
+    strange = {**adapter.tensors, name.replace("layers.0", "layers.9"): adapter.tensors[name].clone()}
+    write_adapter(shelf / "strange", Adapter(strange, adapter.config, {}))
+    assert "there is no base_model.model.model.layers.9" in complete("strange")["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"peft_type": "NONSENSE"}, {"a_key_of_later": 1}, {"target_modules": ["("]}, {"r": -1}],
+)
+def test_a_configuration_that_peft_cannot_use_is_refused_or_read(complete, shelf, config) -> None:
+    adapter = load_adapter_any(shelf / "calm.safetensors")
+    write_adapter(shelf / "odd", Adapter(adapter.tensors, {**json.loads(json.dumps(adapter.config)), **config}, {}))
+    answer = complete("odd")
+    assert answer["status"] == (200 if "a_key_of_later" in config else 400), answer
+    assert text_of(complete("calm"))
+
+
 def test_a_body_without_end_or_too_large_is_not_read(ask) -> None:
     assert ask("POST", "/v1/completions", b"{}", **{"Content-Length": str(1 << 30)})[0] == 413
 
@@ -224,10 +325,18 @@ def test_requests_at_once_each_get_their_own_adapter(complete) -> None:
     assert all(expected_texts[name] == text for name, text in found)
 
 
-def test_a_body_of_unknown_length_is_not_read(ask) -> None:
-    status, answer = ask("POST", "/v1/completions", b"", **{"Transfer-Encoding": "chunked"})
-    assert status == 411
-    assert json.loads(answer)["error"]["message"] == "say Content-Length"
+def test_a_body_of_unknown_length_is_read_up_to_the_limit(server) -> None:
+    def send(pieces: list[bytes]) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        with contextlib.suppress(BrokenPipeError):  # refused before all of it was sent
+            connection.request("POST", "/v1/completions", iter(pieces), encode_chunked=True)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    whole = json.dumps({"prompt": "x", "max_tokens": 1}).encode()
+    assert send([whole[:5], whole[5:]]) == 200
+    assert send([b" " * 400_000] * 3) == 413
 
 
 def test_a_path_that_is_asked_the_wrong_way_is_not_there(ask) -> None:

@@ -277,8 +277,8 @@ class StableDiffusion:
         return self.adapters.describe() | {"base_model_name_or_path": self.located}
 
     @torch.no_grad()
-    def sample(self, prompt: str, *, seed: int, place: Path) -> str:
-        """Draw a picture into `place`.png, and return its name."""
+    def sample(self, prompt: str, *, seed: int, place: Path, resolution: int | None = None) -> str:
+        """Draw a picture into `place`.png, and return its name; its side is the configuration's unless it is said."""
         texts = [self.tokenizer.encode(""), self.tokenizer.encode(prompt)]
         text = embed_captions(
             self.base.kind, self.text_encoders(), texts, clip_skip=self.config.clip_skip, device=self.device
@@ -288,7 +288,7 @@ class StableDiffusion:
                 lambda noisy, timesteps, geometry: self._predict(noisy, timesteps, text, geometry),
                 self.component("vae"),
                 self.base.scheduler | {"prediction_type": self._schedule.prediction_type},
-                resolution=self.resolution,
+                resolution=resolution or self.resolution,
                 seed=seed,
             )
         file = place.with_name(f"{place.name}.png")
