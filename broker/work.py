@@ -150,9 +150,12 @@ class Work:
         if self.session.new or self.session.dirty:
             await self.session.flush()
 
-    async def take_turn(self, lock: int) -> None:
-        """Wait for a turn that processes take one after the other; it ends with the transaction."""
-        await take_turn(self.connection, lock, limits=TimeLimits(self.settings.lock_seconds))
+    async def take_turn(self, lock: int, commands: Sequence[Command] = ()) -> list[list[Row]]:
+        """Wait for a turn that processes take one after the other; it ends with the transaction.
+
+        Returns the rows of statements that are run once it is there, in the same message.
+        """
+        return await take_turn(self.connection, lock, commands, limits=TimeLimits(self.settings.lock_seconds))
 
     def new_id(self, prefix: str) -> str:
         return self.services.new_id(prefix)

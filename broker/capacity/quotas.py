@@ -1,19 +1,26 @@
 """What ops sets of a contract beside others: its weight in the fair share, and how much it may run at one time."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Text, any_, bindparam, inspect, select
 
 from broker.capacity.tables import ContractQuota
 from broker.contracts import service as contracts
 from broker.persistence.database import wake_dispatcher
+from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.work import Work
 
 __all__ = ["ContractQuota", "change_quota", "get_quota", "list_quotas"]
 
 USUAL_WEIGHT = 100
 SET_BY_OPS = ("weight", "max_gpus", "max_jobs")
+QUOTA_ROWS = RowFormat(ContractQuota)
+QUOTAS = Statement(
+    select(*inspect(ContractQuota).local_table.columns).where(
+        ContractQuota.contract_id == any_(bindparam("contract_ids", type_=ARRAY(Text)))
+    )
+)
 
 
 async def get_quota(work: Work, contract_id: str) -> ContractQuota:
@@ -24,8 +31,18 @@ async def get_quota(work: Work, contract_id: str) -> ContractQuota:
 
 async def list_quotas(work: Work, contract_ids: Collection[str]) -> dict[str, ContractQuota]:
     """List what ops has set of contracts, by contract; most have nothing."""
-    query = select(ContractQuota).where(ContractQuota.contract_id.in_(contract_ids))
-    return {quota.contract_id: quota for quota in await work.session.scalars(query)} if contract_ids else {}
+    (rows,) = await work.run_together([find_quotas(contract_ids)])
+    return read_quotas(rows)
+
+
+def find_quotas(contract_ids: Collection[str]) -> Command:
+    """Make the command that finds what ops has set of contracts."""
+    return Command(QUOTAS, {"contract_ids": list(contract_ids)}, finds_nothing=not contract_ids)
+
+
+def read_quotas(rows: Iterable[Row]) -> dict[str, ContractQuota]:
+    """Read what ops has set, by contract, from the rows of `find_quotas`. They are records: nobody changes them."""
+    return {quota.contract_id: quota for quota in map(QUOTA_ROWS.read, rows)}
 
 
 async def change_quota(work: Work, contract_id: str, changes: Mapping[str, Any], reason: str) -> ContractQuota:

@@ -1,10 +1,10 @@
 """Which pools take jobs now: by the word of ops, by their agent's sign of life, and by how their last starts went."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, Select, Text, any_, bindparam, select
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, inspect, null, select, update
 
 from broker import errors
 from broker.capacity import agents
@@ -21,15 +21,30 @@ from broker.capacity.model import (
     plan_rest,
 )
 from broker.capacity.tables import Agent, Pool
-from broker.persistence.driver import Query
+from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.work import Work
 from pricing.catalog import find_gpu
 
 LONGEST_REASON = 500
-RESTING = Query(
-    select(Pool.name)
-    .where(Pool.name == any_(bindparam("names", type_=ARRAY(Text))), Pool.rest_reason.is_not(None))
+POOLS, AGENTS = RowFormat(Pool), RowFormat(Agent)
+POOLS_WITH_AGENTS = (
+    select(*inspect(Pool).local_table.columns, *inspect(Agent).local_table.columns)
+    .outerjoin_from(Pool, Agent, Pool.agent_id == Agent.id)
     .order_by(Pool.name)
+)
+LIST_POOLS, LOCK_POOLS = (
+    Statement(POOLS_WITH_AGENTS),
+    Statement(POOLS_WITH_AGENTS.with_for_update(read=True, of=Pool)),
+)
+SITES = Statement(
+    select(Pool.name, Pool.agent_id, Pool.sku, Pool.engine)
+    .where(Pool.name == any_(bindparam("names", type_=ARRAY(Text))))
+    .order_by(Pool.name)
+)
+FORGET_FAILED_STARTS = Statement(
+    update(Pool)
+    .where(Pool.name == any_(bindparam("names", type_=ARRAY(Text))), Pool.rest_reason.is_not(None))
+    .values(failed_starts=0, rests_until=null(), rest_reason=null())
 )
 
 
@@ -59,10 +74,23 @@ class JudgedPool:
 
 async def list_pools(work: Work, *, locked: bool = False) -> list[JudgedPool]:
     """List the pools by name as they are now. Locked: no agent drains or registers before the transaction ends."""
-    query = _select_pools().order_by(Pool.name)
-    if locked:
-        query = query.with_for_update(read=True, of=Pool)
-    return [_judge(work, pool, agent) for pool, agent in await work.session.execute(query)]
+    (rows,) = await work.run_together([find_pools(locked=locked)])
+    return read_pools(work, rows)
+
+
+def find_pools(*, locked: bool = False) -> Command:
+    """Make the command that finds the pools with their agents, by name; see `list_pools`."""
+    return Command(LOCK_POOLS if locked else LIST_POOLS)
+
+
+def read_pools(work: Work, rows: Iterable[Row]) -> list[JudgedPool]:
+    """Read the pools, as they are now, from the rows of `find_pools`. They are records: nobody changes them."""
+    return [_judge(work, *_read_pool(row)) for row in rows]
+
+
+def _read_pool(row: Row) -> tuple[Pool, Agent | None]:
+    pool, agent = row[: len(POOLS.names)], row[len(POOLS.names) :]
+    return POOLS.read(pool), None if agent[AGENTS.names.index("id")] is None else AGENTS.read(agent)
 
 
 async def count_gpus(work: Work) -> dict[str, int]:
@@ -119,11 +147,19 @@ class Site:
     pretends: bool
 
 
-async def get_site(work: Work, name: str) -> Site:
-    """Get where the runs of a pool are now. The pool must exist."""
-    pool = await work.session.get_one(Pool, name)
-    gpu = find_gpu(pool.sku)
-    return Site(pool.agent_id, pool.sku if gpu is None else gpu.sku, pretends=pool.engine == SIMULATED)
+def find_sites(names: Collection[str]) -> Command:
+    """Make the command that finds where the runs of these pools are now."""
+    return Command(SITES, {"names": sorted(names)})
+
+
+def read_sites(rows: Iterable[Row]) -> dict[str, Site]:
+    """Read where the runs of pools are, by pool, from the rows of `find_sites`."""
+    return {name: _read_site(*of_pool) for name, *of_pool in rows}
+
+
+def _read_site(agent_id: str | None, sku: str, engine: str) -> Site:
+    gpu = find_gpu(sku)
+    return Site(agent_id, sku if gpu is None else gpu.sku, pretends=engine == SIMULATED)
 
 
 async def note_failed_start(work: Work, name: str, reason: str) -> None:
@@ -135,10 +171,12 @@ async def note_failed_start(work: Work, name: str, reason: str) -> None:
     pool.failed_starts, pool.rests_until, pool.rest_reason = rest.failed_starts, rest.until, reason[:LONGEST_REASON]
 
 
-async def note_good_starts(work: Work, names: Collection[str]) -> None:
-    """Forget the failed starts of pools: workers have claimed their runs there."""
-    for pool in await work.fetch(RESTING, names=sorted(names)) if names else ():
-        forget_failed_starts(await lock_pool(work, pool.name))
+def command_good_starts(names: Collection[str]) -> list[Command]:
+    """Make the command that forgets the failed starts of pools: workers have claimed their runs there.
+
+    It locks a pool that rests, as few do: after jobs, holds and contracts.
+    """
+    return [Command(FORGET_FAILED_STARTS, {"names": sorted(names)})] if names else []
 
 
 async def lock_pool(work: Work, name: str) -> Pool:

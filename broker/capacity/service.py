@@ -16,6 +16,7 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    inspect,
     literal_column,
     select,
     union_all,
@@ -27,7 +28,7 @@ from broker.capacity.model import QueueState
 from broker.capacity.tables import Agent, ContractQuota, Pool, Queue
 from broker.contracts.terms.model import ContractTerms, dedicated_queue_name
 from broker.persistence.database import wake_dispatcher
-from broker.persistence.driver import Command, Statement, require
+from broker.persistence.driver import Command, Row, RowFormat, Statement, require
 from broker.work import Work
 from pricing.catalog import find_gpu, get_gpu
 from pricing.catalog.gpu import GpuProfile
@@ -41,6 +42,7 @@ __all__ = [
     "PoolType",
     "Queue",
     "change_queue",
+    "find_queues",
     "get_queue",
     "list_open_types",
     "list_pool_types",
@@ -49,6 +51,7 @@ __all__ = [
     "provide_dedicated_queue",
     "read_entry_bounds",
     "read_pool_types",
+    "read_queues",
     "require_room",
     "resolve_queue",
     "select_pool_types",
@@ -56,6 +59,9 @@ __all__ = [
 
 STANDARD_QUEUE = "standard"
 DEDICATED_PRIORITY = 300
+PLANNERS_ORDER = (Queue.priority.desc(), Queue.name)
+QUEUE_ROWS = RowFormat(Queue)
+QUEUES = Statement(select(*inspect(Queue).local_table.columns).order_by(*PLANNERS_ORDER))
 # What keeps jobs out at the door, as one of several questions: few queues and contracts, or none.
 IS_DRAINING = Queue.state == literal_column("'draining'")
 ENTRY_BOUNDS = Statement(
@@ -228,7 +234,17 @@ async def list_skus(work: Work) -> list[str]:
 
 async def list_queues(work: Work) -> list[Queue]:
     """List the queues in the planner's order."""
-    return list(await work.session.scalars(select(Queue).order_by(Queue.priority.desc(), Queue.name)))
+    return list(await work.session.scalars(select(Queue).order_by(*PLANNERS_ORDER)))
+
+
+def find_queues() -> Command:
+    """Make the command that finds the queues in the planner's order."""
+    return Command(QUEUES)
+
+
+def read_queues(rows: Iterable[Row]) -> list[Queue]:
+    """Read the queues from the rows of `find_queues`. They are records: nobody changes them."""
+    return [QUEUE_ROWS.read(row) for row in rows]
 
 
 async def get_queue(work: Work, name: str) -> Queue:

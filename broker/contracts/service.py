@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 from broker import errors
 from broker.contracts.cards.rate_cards import get_rate_card, rate_card_on, select_card_version
 from broker.contracts.keeping.arrears import (
+    find_stopping,
     has_living_contract,
     list_current,
     list_in_arrears,
@@ -45,6 +46,7 @@ from broker.contracts.keeping.grants import (
 )
 from broker.contracts.keeping.heirs import find_heir, select_stranded_compensations
 from broker.contracts.keeping.loading import (
+    find_guaranteed,
     get_contract,
     list_committed,
     list_customers_of,
@@ -54,6 +56,7 @@ from broker.contracts.keeping.loading import (
     load_terms,
     lock_contract,
     lock_contracts,
+    read_guaranteed,
     with_published_cards,
 )
 from broker.contracts.keeping.numbers import has_number
@@ -71,7 +74,9 @@ __all__ = [
     "create_grant",
     "end_grant",
     "fetch_grants",
+    "find_guaranteed",
     "find_heir",
+    "find_stopping",
     "find_successor",
     "get_contract",
     "get_contract_in_force",
@@ -107,6 +112,7 @@ __all__ = [
     "note_invoice",
     "owes_advance",
     "rate_card_on",
+    "read_guaranteed",
     "require_paid_advance",
     "resize_grant",
     "select_card_version",

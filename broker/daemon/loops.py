@@ -206,7 +206,7 @@ class Daemon:
     def _hear(self, what: str) -> None:
         """Wake up for what was notified; new jobs that could only be told why they wait are left for the next tick."""
         if what == FREED:
-            self.pace.note_freed()
+            self.pace.note_freed(time.monotonic())
         if what != SUBMITTED or self.pace.is_due(time.monotonic()):
             self.wake.set()
 

@@ -31,6 +31,7 @@ from broker.jobs.running.evictions import find_grace
 from broker.jobs.running.locked_run import find_runs, read_runs
 from broker.jobs.running.runs import (
     extend_leases,
+    find_active_runs,
     give_back_run,
     list_active_runs,
     list_unowned_runs,
@@ -137,8 +138,8 @@ class PoolAgent:
 
     async def _adopt(self) -> None:
         """Adopt the runs that live: they could not report while nobody served. Those of no agent become our own."""
+        own = await self._list_launched()
         async with self.system.work() as work:
-            own = await self._list_launched(work)
             unowned = await list_unowned_runs(work, self.pool)
         try:
             seen = await self.engine.reconcile([*own, *unowned])
@@ -157,10 +158,10 @@ class PoolAgent:
     def recipients(self) -> tuple[str, str]:
         return self.identity.id, self.pool
 
-    async def _list_launched(self, work: Work) -> list[str]:
+    async def _list_launched(self) -> list[str]:
         """List the active runs that the engine must know of: those whose launch is not still in the outbox."""
-        active = await list_active_runs(work, self.identity.id)
-        waiting = await outbox.list_unlaunched(work.session, self.recipients)
+        asked = [find_active_runs(self.identity.id), outbox.find_unlaunched(self.recipients)]
+        active, waiting = ([run_id for (run_id,) in rows] for rows in await self.system.read(asked))
         return [run_id for run_id in active if run_id not in waiting]
 
     async def _keep(self) -> None:
@@ -280,8 +281,7 @@ class PoolAgent:
         """End our own runs whose process is gone without having reported its end."""
         if not self.serves:
             return
-        async with self.system.work() as work:
-            run_ids = await self._list_launched(work)
+        run_ids = await self._list_launched()
         self.held = {*run_ids, *self.relays.launching}
         if not run_ids:
             return

@@ -120,7 +120,11 @@ from broker.ledger.holding.paid_grants import make_refusal as refuse_in_arrears
 from broker.ledger.holding.reserves import UNPAID, HoldNeed, Reserves
 from broker.ledger.holding.standing import open_standing_hold
 from broker.ledger.holding.wide_holds import plan_wide_hold
-from broker.ledger.limits.budget_changes import amend_budget, list_nearly_spent
+from broker.ledger.limits.budget_changes import (
+    amend_budget,
+    find_nearly_spent,
+    read_nearly_spent,
+)
 from broker.ledger.limits.credit_limits import has_use
 from broker.ledger.rating.charge_limit import Promise
 from broker.ledger.rating.line_parts import LinePart, list_line_parts
@@ -221,6 +225,7 @@ __all__ = [
     "find_closed_period",
     "find_kept",
     "find_last_day",
+    "find_nearly_spent",
     "find_shortage",
     "find_shortage_ahead",
     "find_surplus",
@@ -248,7 +253,6 @@ __all__ = [
     "list_month_charges",
     "list_months",
     "list_months_to_close",
-    "list_nearly_spent",
     "list_returns",
     "list_stranded_compensations",
     "list_true_up_months",
@@ -281,6 +285,7 @@ __all__ = [
     "read_granted_hours",
     "read_holds",
     "read_lost",
+    "read_nearly_spent",
     "read_owed_back",
     "read_refunded",
     "read_snapshot",

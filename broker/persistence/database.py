@@ -43,7 +43,9 @@ BEGIN = sql.SQL(
 )
 WRITES: LiteralString = "BEGIN; "
 READS: LiteralString = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-TAKE_TURN = sql.SQL("SET LOCAL lock_timeout TO 0; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout TO {}")
+WAIT_WITHOUT_LIMIT = b"SET LOCAL lock_timeout TO 0"
+TAKE_TURN = Statement(text("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))"))
+LIMIT_LOCKS = Statement(text("SELECT set_config('lock_timeout', :limit, true)"))
 
 Answer = TypeVar("Answer")
 Row = TypeVar("Row", bound="Base")
@@ -273,13 +275,17 @@ def _write_time(seconds: float) -> sql.Literal:
     return sql.Literal(f"{math.ceil(seconds * 1000)}ms")
 
 
-async def take_turn(connection: AsyncConnection, lock: int, *, limits: TimeLimits) -> None:
+async def take_turn(
+    connection: AsyncConnection, lock: int, commands: Sequence[Command] = (), *, limits: TimeLimits
+) -> list[list[driver.Row]]:
     """Wait for a turn that processes take one after the other, however long that is; it ends with the transaction.
 
-    From then on the transaction has these limits again.
+    From then on the transaction has these limits again. Statements that are to be run in the turn go in the same
+    message; returns the rows of each of them.
     """
-    turn = TAKE_TURN.format(sql.Literal(lock), _write_time(limits.lock_seconds))
-    await driver.run_script(connection, turn.as_bytes())
+    limit = f"{math.ceil(limits.lock_seconds * 1000)}ms"
+    turn = [Command(TAKE_TURN, {"lock": lock}), Command(LIMIT_LOCKS, {"limit": limit})]
+    return (await driver.run_together(connection, [*turn, *commands], before=WAIT_WITHOUT_LIMIT))[len(turn) :]
 
 
 def narrow(query: Select[Row], *, id_prefix: str | None = None, **wanted: Any) -> Select[Row]:

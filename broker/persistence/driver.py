@@ -380,12 +380,6 @@ async def _prepare(driven: Driven, commands: Sequence[Command]) -> None:
             info[PREPARED].add(statement.prepared_as)
 
 
-async def run_script(connection: AsyncConnection, script: bytes) -> None:
-    """Run several statements in one message, which takes no parameters."""
-    async with driving(connection) as driven:
-        await driven.driver.execute(script)
-
-
 async def commit(connection: AsyncConnection) -> None:
     """Commit the connection's transaction; where a session has committed already, do nothing."""
     async with driving(connection) as driven:

@@ -104,6 +104,10 @@ MARK_DONE = Statement(
 )
 
 
+# The runs of any recipient that are being stopped.
+UNSTOPPED = select(OutboxMessage.run_id).where(OutboxMessage.kind == "stop", OutboxMessage.done_at.is_(None))
+
+
 def find_pending(recipients: Collection[str], *, now: datetime, under_way: Collection[int] = ()) -> Command:
     """Make the command that finds the messages of these recipients that are due and not under way, oldest first."""
     asked = {"recipients": list(recipients), "now": now, "under_way": list(under_way), "most": BATCH}
@@ -130,18 +134,23 @@ async def add_up_pending(session: AsyncSession) -> Pending:
     return Pending(count, oldest_at)
 
 
-async def list_unlaunched(session: AsyncSession, recipients: Collection[str]) -> set[str]:
-    """List the runs of these recipients whose launch has not been relayed yet."""
-    query = select(OutboxMessage.run_id).where(
-        OutboxMessage.recipient.in_(recipients), OutboxMessage.kind == "launch", OutboxMessage.done_at.is_(None)
+UNLAUNCHED = Statement(
+    select(OutboxMessage.run_id).where(
+        OutboxMessage.recipient == any_(bindparam("recipients", type_=ARRAY(Text))),
+        OutboxMessage.kind == "launch",
+        OutboxMessage.done_at.is_(None),
     )
-    return set((await session.scalars(query)).all())
+)
+
+
+def find_unlaunched(recipients: Collection[str]) -> Command:
+    """Make the command that finds the runs of these recipients whose launch has not been relayed yet."""
+    return Command(UNLAUNCHED, {"recipients": list(recipients)})
 
 
 async def list_unstopped(session: AsyncSession) -> set[str]:
     """List the runs of any recipient that are being stopped: their processes may still hold devices."""
-    query = select(OutboxMessage.run_id).where(OutboxMessage.kind == "stop", OutboxMessage.done_at.is_(None))
-    return set((await session.scalars(query)).all())
+    return set((await session.scalars(UNSTOPPED)).all())
 
 
 def command_done(message_ids: Collection[int], *, now: datetime) -> Command:

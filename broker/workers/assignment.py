@@ -2,7 +2,7 @@
 
 from broker import errors
 from broker.base_models import service as base_models
-from broker.capacity.readiness import note_good_starts
+from broker.capacity.readiness import command_good_starts
 from broker.datasets import service as datasets
 from broker.jobs.rules.model import RUN_ENDS, RunStatus
 from broker.jobs.running.checkpoints import Checkpoint, find_last_checkpoint
@@ -18,9 +18,9 @@ from pricing.catalog.profile import BaseModelProfile
 async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignment:
     """Give a run to the worker that has its devices. Raises: NotFound, StaleFenceToken."""
     locked = await lock_run(work, run_id, fence_token)
-    if claim_run(work, locked):
-        await note_good_starts(work, [locked.run.pool])
+    is_first = claim_run(work, locked)
     await ledger.renew_holds(work, [locked.job.id])
+    await work.run_together(command_good_starts([locked.run.pool] if is_first else []))
     dataset = await datasets.get_dataset(work, locked.job.dataset_id)
     return Assignment(
         run_id=run_id,

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from broker import errors
-from broker.capacity.readiness import note_good_starts
+from broker.capacity.readiness import command_good_starts
 from broker.jobs.events import collect_events, command_events
 from broker.jobs.rules.model import StopReason
 from broker.jobs.running.locked_run import (
@@ -80,11 +80,10 @@ async def decide_heartbeats(sent: Sequence[SentBeat], found: Sequence[Sequence[R
     with collect_events(works.values()) as events:
         claimed = {locked.run.pool for work, locked, _report in taken if claim_run(work, locked)}
         instructions = iter([await _take_beat(work, intake, locked, report) for work, locked, report in taken])
-    if claimed:
-        await note_good_starts(taken[0][0], claimed)
     answers = [next(instructions) if refusal is None else refusal for refusal in refusals]
     losses = command_losses((locked, report.losses) for _work, locked, report in taken)
     written = [*runs.command_changes(), *await intake.command_writes(), *command_events(events), *losses]
+    written += command_good_starts(claimed)
     return TakenBeats(answers, written)
 
 

@@ -2,14 +2,22 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import or_, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, or_, select
 
 from broker.contracts.tables import Contract
 from broker.contracts.terms.arrears import ALLOWED, ArrearsState, Use
+from broker.persistence.driver import Command, Statement
+from broker.persistence.membership import is_literally
 from broker.work import Work
 from pricing.money import Money
 
-STOPPING = [state.value for state, allowed in ALLOWED.items() if allowed.running != Use.ALL]
+STOPPING = [state for state, allowed in ALLOWED.items() if allowed.running != Use.ALL]
+STOPPING_OF = Statement(
+    select(Contract.id).where(
+        Contract.id == any_(bindparam("contract_ids", type_=ARRAY(Text))),
+        is_literally(Contract.arrears_state, STOPPING),
+    )
+)
 
 
 async def note_arrears(work: Work, contract_id: str, state: ArrearsState, owed: Money) -> None:
@@ -19,12 +27,15 @@ async def note_arrears(work: Work, contract_id: str, state: ArrearsState, owed: 
     await work.session.flush()
 
 
-async def list_stopping(work: Work, contract_ids: Collection[str] | None = None) -> set[str]:
-    """List those of some contracts, or of all, whose arrears keep jobs from running that nobody has paid for."""
-    query = select(Contract.id).where(Contract.arrears_state.in_(STOPPING))
-    if contract_ids is not None:
-        query = query.where(Contract.id.in_(contract_ids))
+async def list_stopping(work: Work) -> set[str]:
+    """List the contracts whose arrears keep jobs from running that nobody has paid for."""
+    query = select(Contract.id).where(is_literally(Contract.arrears_state, STOPPING))
     return set(await work.session.scalars(query))
+
+
+def find_stopping(contract_ids: Collection[str]) -> Command:
+    """Make the command that finds the ids of those of some contracts that `list_stopping` lists."""
+    return Command(STOPPING_OF, {"contract_ids": list(contract_ids)})
 
 
 async def list_in_arrears(work: Work) -> set[str]:

@@ -3,18 +3,21 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, func, inspect, select, text
 
 from broker import errors
 from broker.contracts.cards.rate_cards import follow_cards, read_followed, read_published
 from broker.contracts.keeping.rows import to_terms
 from broker.contracts.tables import GUARANTEED_AT_ANY_TIME, Contract
 from broker.contracts.terms.model import ContractTerms
+from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.persistence.membership import is_one_of
 from broker.work import Work
 
 # Found by an index of these few contracts: every scheduling cycle asks.
 IS_GUARANTEED = Contract.cancelled_at.is_(None) & text(GUARANTEED_AT_ANY_TIME)
+CONTRACTS = RowFormat(Contract)
+GUARANTEED = Statement(select(*inspect(Contract).local_table.columns).where(IS_GUARANTEED).order_by(Contract.id))
 
 
 async def get_contract(work: Work, contract_id: str) -> ContractTerms:
@@ -85,8 +88,18 @@ async def list_committed(work: Work) -> list[ContractTerms]:
 
 async def list_guaranteed(work: Work) -> list[ContractTerms]:
     """List the contracts to which GPUs are guaranteed at any time, by id; none that was cancelled."""
-    found = await load_terms(work, set(await work.session.scalars(select(Contract.id).where(IS_GUARANTEED))))
-    return [found[contract_id] for contract_id in sorted(found)]
+    (rows,) = await work.run_together([find_guaranteed()])
+    return await read_guaranteed(work, rows)
+
+
+def find_guaranteed() -> Command:
+    """Make the command that finds the contracts to which GPUs are guaranteed; see `list_guaranteed`."""
+    return Command(GUARANTEED)
+
+
+async def read_guaranteed(work: Work, rows: Sequence[Row]) -> list[ContractTerms]:
+    """Read the terms of contracts from the rows of `find_guaranteed`; where there is none, nothing is asked."""
+    return await load_rows(work, [CONTRACTS.read(row) for row in rows])
 
 
 async def with_published_cards(work: Work, terms: ContractTerms) -> ContractTerms:

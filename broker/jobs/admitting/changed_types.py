@@ -85,7 +85,7 @@ async def list_jobs_to_offer(work: Work, watch: OfferWatch) -> list[str]:
     open_types = await capacity.list_open_types(work)
     if not open_types:
         return []
-    read_from, _not_begun = await find_under_way(work)
+    read_from = await find_under_way(work)
     known = Job.offered_types.contains(open_types)
     query = select(Job.id).where(Job.status == JobStatus.QUEUED.value, Job.offered_types.is_not(None), ~known)
     if watch.open_types == open_types and watch.read_from is not None and watch.read_from <= read_from:

@@ -100,14 +100,10 @@ SHARED = (
 )
 TOLD = (Job.pending_reason, Job.expected_start, Job.latest_start)
 IS_WAITING = Job.status == JobStatus.QUEUED.value
-# All transactions below the first number have ended: what they changed is seen by every statement that comes later.
-# From the second on none had ended yet; rows with such a number come from a dump of a database that was further on.
-UNDER_WAY = Statement(
-    text(
-        "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),"
-        " CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
-    )
-)
+# All transactions below this number have ended: what they changed is seen by every statement that comes later.
+UNDER_WAY = Statement(text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"))
+# From this number on none had ended yet; rows with such a number come from a dump of a database that was further on.
+NOT_BEGUN = cast(cast(func.pg_snapshot_xmax(func.pg_current_snapshot()), Text), BigInteger)
 # Left to itself a server sorts a long line by all that its jobs share, compiles the statement first, and keeps the
 # other core out of it: that takes more than twice as long as to hash it, by as many processes as there are cores.
 HOW_TO_READ = {
@@ -127,7 +123,7 @@ IS_OURS = Job.changed_in == cast(cast(func.pg_current_xact_id_if_assigned(), Tex
 CHANGED = Statement(
     select(*SHARED, Job.id, Job.created_at, Job.status, *TOLD).where(
         Job.changed_in >= bindparam("since", type_=BigInteger),
-        or_(Job.changed_in < bindparam("not_begun", type_=BigInteger), IS_OURS),
+        or_(Job.changed_in < NOT_BEGUN, IS_OURS),
     )
 )
 ALL_TOLD = Statement(select(Job.id, *TOLD).where(IS_WAITING, Job.pending_reason.is_not(None)))
@@ -148,24 +144,36 @@ class LineChanges:
     is_whole: bool = False
 
 
-async def read_line(work: Work, since: int | None) -> LineChanges:
+class FoundChanges(NamedTuple):
+    """What `find_changes` has found of the line since an earlier reading; None: nothing is known of it."""
+
+    since: int | None
+    rows: Sequence[Sequence[Row]]
+
+
+def find_changes(since: int | None) -> list[Command]:
+    """Make the commands that find what has changed of the line since an earlier reading, if there was one."""
+    return [Command(UNDER_WAY), Command(CHANGED, {"since": since}, finds_nothing=since is None)]
+
+
+async def read_line(work: Work, since: int | None, found: FoundChanges | None = None) -> LineChanges:
     """Read what has changed of the jobs that wait since an earlier reading; None: all that wait.
 
-    All are read, too, where that reading was of a database that was further on: this one was restored since.
+    All are read, too, where that reading was of a database that was further on: this one was restored since. `found`
+    is what is known of it already, if it is of the same reading.
     """
-    read_from, not_begun = await find_under_way(work)
+    if found is None or found.since != since:
+        found = FoundChanges(since, await work.run_together(find_changes(since)))
+    ((read_from,),), changed = found.rows
     if since is None or since > read_from:
         return LineChanges(read_from, await list_waiting(work), is_whole=True)
-    asked = {"since": since, "not_begun": not_begun}
-    (rows,) = await work.run_together([Command(CHANGED, asked)])
-    return _read_changes(read_from, rows)
+    return _read_changes(read_from, changed)
 
 
-async def find_under_way(work: Work) -> tuple[int, int]:
-    """Find below which number of a transaction all have ended, and from which on none had begun yet."""
-    ((numbers,),) = await work.run_together([Command(UNDER_WAY)])
-    read_from, not_begun = numbers
-    return read_from, not_begun
+async def find_under_way(work: Work) -> int:
+    """Find below which number of a transaction all have ended."""
+    (((read_from,),),) = await work.run_together([Command(UNDER_WAY)])
+    return int(read_from)
 
 
 async def list_waiting(work: Work) -> list[QueuedJob]:

@@ -2,18 +2,19 @@
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Table, Text, any_, bindparam, func, inspect, literal, select
+from sqlalchemy import ARRAY, Table, Text, any_, bindparam, func, inspect, literal, select, text
 
 from broker.jobs.rules.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, RUN_ENDS, JobStatus
-from broker.jobs.tables import Job, Run
+from broker.jobs.tables import ACTIVE_RUN, Job, Run
 from broker.persistence import outbox
 from broker.persistence.documents import explain_unreadable
-from broker.persistence.driver import Command, Statement
+from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.membership import is_literally
 from broker.persistence.set_writes import command_updates
 from broker.work import Work
 
@@ -32,6 +33,18 @@ LOCK_WAITING = Statement(
     select(Job.id)
     .where(Job.id == any_(bindparam("job_ids", type_=ARRAY(Text))), Job.status == JobStatus.QUEUED.value)
     .with_for_update(key_share=True, skip_locked=True)
+)
+OF_HOLDERS = (Job.id, Job.contract_id, Run.pool, Run.agent_id, Run.gpus, Run.created_at)
+HOLDING = Statement(
+    select(*OF_HOLDERS, EXPECTED_GPU_SECONDS, Job.queue, LATE_GPU_SECONDS, Run.node)
+    .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
+    .where(is_literally(Job.status, HOLDS_DEVICES))
+    .where(text(f"runs.{ACTIVE_RUN}"))  # as few as devices, and found by an index
+)
+STOPPING = Statement(
+    select(*OF_HOLDERS, Run.node, Run.id)
+    .join(Run, Run.job_id == Job.id)
+    .where(Run.id.in_(outbox.UNSTOPPED), is_literally(Run.status, RUN_ENDS))
 )
 # So many are told in one message.
 TOLD_AT_ONCE = 1_000
@@ -143,23 +156,17 @@ async def count_waiting(work: Work) -> dict[str, int]:
 
 async def list_device_holders(work: Work) -> list[DeviceHolder]:
     """List the present runs of dispatched and running jobs, and ended runs whose processes are still being stopped."""
-    columns = (Job.id, Job.contract_id, Run.pool, Run.agent_id, Run.gpus, Run.created_at)
-    holding = (
-        select(*columns, EXPECTED_GPU_SECONDS, Job.queue, LATE_GPU_SECONDS, Run.node)
-        .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
-        .where(Job.status.in_([status.value for status in HOLDS_DEVICES]))
-        .where(Run.status.in_(("starting", "running")))  # as few as devices, and found by an index
-    )
-    stopping = (
-        select(*columns, Run.node, Run.id)
-        .join(Run, Run.job_id == Job.id)
-        .where(
-            Run.id.in_(await outbox.list_unstopped(work.session)),
-            Run.status.in_([status.value for status in RUN_ENDS]),
-        )
-    )
-    holders = [_read_holder(*row) for row in await work.session.execute(holding)]
-    return holders + [_read_stopping(*row) for row in await work.session.execute(stopping)]
+    return read_device_holders(*await work.run_together(find_device_holders()))
+
+
+def find_device_holders() -> list[Command]:
+    """Make the commands that find the runs that hold devices; see `list_device_holders`."""
+    return [Command(HOLDING), Command(STOPPING)]
+
+
+def read_device_holders(holding: Iterable[Row], stopping: Iterable[Row]) -> list[DeviceHolder]:
+    """Read the runs that hold devices from the rows of `find_device_holders`."""
+    return [_read_holder(*row) for row in holding] + [_read_stopping(*row) for row in stopping]
 
 
 def _read_stopping(

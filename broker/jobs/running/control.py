@@ -1,6 +1,6 @@
 """Stopping jobs: cancelled or paused by their customer or ops, or told to stop by the broker."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -13,6 +13,7 @@ from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
+from broker.persistence.driver import Command, Row
 from broker.work import Work
 
 # The kind of a decision on several jobs at once: what it changed is by job.
@@ -94,14 +95,20 @@ async def pause_without_contract(work: Work, job_id: str) -> None:
         take_out_of_queue(work, job, StopReason.CONTRACT_ENDED)
 
 
-async def pause_unpaid(work: Work, contract_of: Mapping[str, str]) -> set[str]:
+def find_unpaid(contract_ids: Collection[str]) -> list[Command]:
+    """Make the commands that find which contracts may have jobs for which nothing would pay; see `pause_unpaid`."""
+    return [ledger.find_nearly_spent(contract_ids), contracts.find_stopping(contract_ids)]
+
+
+async def pause_unpaid(work: Work, contract_of: Mapping[str, str], found: Sequence[Sequence[Row]]) -> set[str]:
     """Take out of their queues those of some jobs, by their contracts, for which nothing would pay.
 
     Nothing of the month's budget is left, and what they hold is of an earlier month; or their contract is in arrears,
-    and they have nothing that is paid. They would begin, and be told to stop at once. Returns them.
+    and they have nothing that is paid. They would begin, and be told to stop at once. Returns them. `found` are the
+    rows of `find_unpaid`.
     """
-    named = set(contract_of.values())
-    stopping = await ledger.list_nearly_spent(work, named) | await contracts.list_stopping(work, named)
+    spent, in_arrears = found
+    stopping = await ledger.read_nearly_spent(work, spent) | {contract_id for (contract_id,) in in_arrears}
     concerned = [job_id for job_id, contract_id in contract_of.items() if contract_id in stopping]
     return {job_id for job_id in concerned if await _pause_if_unpaid(work, job_id)}
 

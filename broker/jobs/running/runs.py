@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Text, bindparam, or_, select, text
 
 from broker.capacity.readiness import note_failed_start
 from broker.jobs.events import record_event
@@ -30,13 +30,18 @@ from broker.jobs.running.locked_run import LockedRun, lock_any_run, require_acti
 from broker.jobs.running.lost_work import MAY_LOSE_WORK, bear_lost_work, bear_unusable_checkpoint
 from broker.jobs.running.type_of_run import count_usage_as_on
 from broker.jobs.service import set_status
-from broker.jobs.tables import Run
+from broker.jobs.tables import ACTIVE_RUN, Run
 from broker.ledger import service as ledger
 from broker.ledger.books.causes import Cause
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
+from broker.persistence.driver import Command, Statement
 from broker.work import Work
 from pricing.usage import Usage
+
+ACTIVE_RUNS = Statement(
+    select(Run.id).where(text(f"runs.{ACTIVE_RUN}"), Run.agent_id == bindparam("agent_id", type_=Text))
+)
 
 
 def compute_lease(work: Work) -> datetime:
@@ -47,7 +52,7 @@ def compute_lease(work: Work) -> datetime:
 def claim_run(work: Work, locked: LockedRun) -> bool:
     """Give the run to its worker, which has its devices; claiming it again changes nothing.
 
-    Tells whether it is claimed for the first time: then its pool's starts are good (`note_good_starts`).
+    Tells whether it is claimed for the first time: then its pool's starts are good (`command_good_starts`).
     Raises: StaleFenceToken.
     """
     require_active(locked)
@@ -219,8 +224,13 @@ async def give_back_run(work: Work, run_id: str) -> None:
 
 async def list_active_runs(work: Work, agent_id: str) -> list[str]:
     """List the runs of an agent that hold devices or are about to."""
-    query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.agent_id == agent_id)
-    return list((await work.session.scalars(query)).all())
+    (rows,) = await work.run_together([find_active_runs(agent_id)])
+    return [run_id for (run_id,) in rows]
+
+
+def find_active_runs(agent_id: str) -> Command:
+    """Make the command that finds the ids of the runs of an agent that hold devices or are about to."""
+    return Command(ACTIVE_RUNS, {"agent_id": agent_id})
 
 
 async def list_unowned_runs(work: Work, pool: str) -> list[str]:

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
-from broker.capacity.readiness import Site, get_site
+from broker.capacity.readiness import Site, find_sites, read_sites
 from broker.jobs.events import command_events, log_event, write_event
 from broker.jobs.rules.model import JobStatus, RunStatus
+from broker.jobs.running.control import find_unpaid, pause_unpaid
 from broker.jobs.running.runs import compute_lease
 from broker.jobs.running.type_of_run import expect_on_type
 from broker.jobs.service import set_status
 from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
-from broker.persistence.database import wake_dispatcher
-from broker.persistence.driver import Command, RowFormat, Statement
+from broker.persistence.database import WAKE
+from broker.persistence.driver import Command, RowFormat, Statement, run_together
 from broker.persistence.records import RecordFormat
 from broker.persistence.set_writes import command_inserts
 from broker.work import Work
@@ -32,11 +33,17 @@ LOCK_WAITING = Statement(
 )
 
 
+# What is written of several starts at once may fail for one of them: then nothing of it is there.
+SAVE, KEEP = b"SAVEPOINT starts", b"RELEASE SAVEPOINT starts; " + WAKE
+GO_BACK = b"ROLLBACK TO SAVEPOINT starts; RELEASE SAVEPOINT starts"
+
+
 @dataclass(frozen=True)
 class StartPlace:
-    """Where a job is to start. `node`: on which machine of a cluster; None: the pool is one machine."""
+    """Where a job of a contract is to start. `node`: on which machine of a cluster; None: the pool is one machine."""
 
     job_id: str
+    contract_id: str
     pool: str
     node: str | None = None
 
@@ -52,14 +59,14 @@ class StartedRuns:
 async def start_runs(work: Work, places: Sequence[StartPlace]) -> StartedRuns:
     """Dispatch those of these jobs that still wait: each gets an attempt, and a message for its pool's agent.
 
-    One that is locked elsewhere is left for the next cycle. One that cannot start keeps no other from starting: where
-    they cannot be written together each is written by itself.
+    One for which nothing would pay is taken out of its queue instead. One that is locked elsewhere is left for the next
+    cycle. One that cannot start keeps no other from starting: where they cannot be written together each is written by
+    itself.
     """
     if not places:
         return StartedRuns(frozenset(), {})
     try:
-        async with work.session.begin_nested():
-            return await _start_together(work, places)
+        return await _start_together(work, places)
     except Exception as error:
         log.debug("%d jobs could not be started", len(places), exc_info=error)
         if len(places) == 1:
@@ -71,9 +78,10 @@ async def start_runs(work: Work, places: Sequence[StartPlace]) -> StartedRuns:
 
 async def _start_together(work: Work, places: Sequence[StartPlace]) -> StartedRuns:
     by_job = {place.job_id: place for place in places}
-    (found,) = await work.run_together([Command(LOCK_WAITING, {"job_ids": list(by_job)})])
-    jobs = JOBS.read(found)
-    sites = {pool: await get_site(work, pool) for pool in sorted({place.pool for place in places})}
+    asking = [*find_unpaid({place.contract_id for place in places}), find_sites({place.pool for place in places})]
+    *unpaid, sites, found = await work.run_together([*asking, Command(LOCK_WAITING, {"job_ids": list(by_job)})])
+    paused = await pause_unpaid(work, {place.job_id: place.contract_id for place in places}, unpaid)
+    jobs, site_of = JOBS.read(row for row in found if row[JOBS.key] not in paused), read_sites(sites)
     locked = {job.id: job for job in jobs}
     waited_for = {job.id: (job.pending_reason or {}).get("code") for job in jobs}
     runs: list[tuple[Job, Run]] = []
@@ -82,12 +90,21 @@ async def _start_together(work: Work, places: Sequence[StartPlace]) -> StartedRu
         if job_id not in locked:
             continue
         try:
-            runs.append((locked[job_id], await _start(work, locked[job_id], place, sites[place.pool])))
+            runs.append((locked[job_id], await _start(work, locked[job_id], place, site_of[place.pool])))
         except Exception as error:  # noqa: BLE001 (whatever keeps one from starting, the others start)
             failed[job_id] = f"{type(error).__name__}: {error}"
-    await work.run_together([*jobs.command_changes(), *_command_starts(work, runs, waited_for)])
-    await wake_dispatcher(work.session)
+    await _write_starts(work, [*jobs.command_changes(), *_command_starts(work, runs, waited_for)])
     return StartedRuns(frozenset(job.id for job, _run in runs), failed)
+
+
+async def _write_starts(work: Work, commands: Sequence[Command]) -> None:
+    """Write starts in one message, and wake who relays them; where one of them cannot be written, none is."""
+    try:
+        await work.run_together(commands, before=SAVE, after=KEEP)
+    except Exception:
+        # Past the driver's cursors: after a rollback they forget what is prepared.
+        await run_together(work.connection, (), before=GO_BACK)
+        raise
 
 
 async def _start(work: Work, job: Job, place: StartPlace, site: Site) -> Run:

@@ -1,8 +1,8 @@
 """A running month's budget: its account is filled up where it changes, or emptied as far; and which have none left."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import ARRAY, Text, any_, literal, select, update
+from sqlalchemy import ARRAY, Text, any_, bindparam, select, update
 
 from broker import errors
 from broker.contracts import service as contracts
@@ -10,12 +10,21 @@ from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, move
 from broker.ledger.tables import Account
+from broker.persistence.driver import Command, Row, Statement
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
 
 # A budget ends before its last fen, where that does not pay for another GPU-second: how little that is depends on type.
 HARDLY_ANYTHING_MICROS = 10**6
+NEARLY_SPENT = Statement(
+    select(Account.contract_id, Account.month).where(
+        Account.contract_id == any_(bindparam("contract_ids", type_=ARRAY(Text))),
+        Account.kind == AccountKind.BUDGET.value,
+        Account.balance < HARDLY_ANYTHING_MICROS,
+        Account.may_go_negative.is_(False),
+    )
+)
 
 
 async def amend_budget(work: Work, before: ContractTerms, after: ContractTerms) -> None:
@@ -40,18 +49,13 @@ async def amend_budget(work: Work, before: ContractTerms, after: ContractTerms) 
     await _set_floor(work, opened.id, has_floor=new is not None)
 
 
-async def list_nearly_spent(work: Work, contract_ids: Collection[str]) -> set[str]:
-    """List those of some contracts that have hardly anything left of the running month's budget, if that stops them."""
-    ids = literal(list(contract_ids), ARRAY(Text))
-    spent = select(Account.contract_id, Account.month).where(
-        Account.contract_id == any_(ids),
-        Account.kind == AccountKind.BUDGET.value,
-        Account.balance < HARDLY_ANYTHING_MICROS,
-        Account.may_go_negative.is_(False),
-    )
-    if not contract_ids:
-        return set()
-    found = [(str(contract_id), month) for contract_id, month in await work.session.execute(spent)]
+def find_nearly_spent(contract_ids: Collection[str]) -> Command:
+    """Make the command that finds months of contracts whose budget has hardly anything left, if that stops them."""
+    return Command(NEARLY_SPENT, {"contract_ids": list(contract_ids)})
+
+
+async def read_nearly_spent(work: Work, found: Sequence[Row]) -> set[str]:
+    """Read which contracts have hardly anything left of the running month from the rows of `find_nearly_spent`."""
     terms = await contracts.load_terms(work, {contract_id for contract_id, _month in found}) if found else {}
     return {contract_id for contract_id, month in found if terms[contract_id].billing_month(work.now) == month}
 

@@ -16,8 +16,12 @@ async def read_guarantees(
     work: Work, queues: Sequence[Queue], pools: Collection[PoolState]
 ) -> dict[str, tuple[Guarantee, ...]]:
     """Read what each contract is guaranteed now, by contract; a contract without any is not named."""
-    lent = {queue.contract_id: queue.lending_limit for queue in queues if queue.contract_id is not None}
-    return describe_guarantees(await contracts.list_guaranteed(work), pools, lent, work.now)
+    return describe_guarantees(await contracts.list_guaranteed(work), pools, list_lent(queues), work.now)
+
+
+def list_lent(queues: Iterable[Queue]) -> dict[str, int | None]:
+    """List the most that others may use of what each contract with a queue of its own leaves idle. Pure."""
+    return {queue.contract_id: queue.lending_limit for queue in queues if queue.contract_id is not None}
 
 
 def describe_guarantees(

@@ -9,16 +9,16 @@ from datetime import datetime
 from broker.capacity import readiness
 from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
+from broker.jobs.reading.line import FoundChanges, find_changes
 from broker.jobs.reading.wait_causes import note_ended
-from broker.jobs.running.control import pause_unpaid
 from broker.jobs.running.starts import StartedRuns, StartPlace, start_runs
 from broker.scheduling.cycle import waits
-from broker.scheduling.cycle.leading import Lead, find_lead, keep_lead, renew_lead
+from broker.scheduling.cycle.leading import Lead, find_leader, keep_lead, read_standing, renew_lead
 from broker.scheduling.cycle.line_reading import read_batches
 from broker.scheduling.cycle.memory import LONG_LINE, CycleMemory
 from broker.scheduling.cycle.places import find_node
 from broker.scheduling.cycle.recorder import CycleRecorder
-from broker.scheduling.cycle.snapshot import have_free, read_conditions, read_pools
+from broker.scheduling.cycle.snapshot import describe_pools, have_free, read_conditions
 from broker.scheduling.cycle.stops import stop_for_others
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.rounds.round import Plan
@@ -81,23 +81,24 @@ async def run_cycle(
     `memory` are kept from one cycle to the next, unless one is not committed; None: all is read. So is `recorder`;
     None: nothing is recorded. Without `tells` those who wait are told nothing new: that takes as long as the line is.
     """
-    memory, usage = memory or CycleMemory(), usage or UsageReading()
-    await work.take_turn(CYCLE_LOCK)
+    memory, since = memory or CycleMemory(), None if memory is None else memory.read_from
+    state = CycleState(memory, usage or UsageReading(), recorder, tells)
+    leader, *changes = await work.take_turn(CYCLE_LOCK, [find_leader(), *find_changes(since)])
     if memory.process_id is None:
-        return await _run(work, CycleState(memory, usage, recorder, tells))
-    lead, began = await find_lead(work, memory.process_id), work.now
-    if lead is Lead.OTHERS:
+        return await _run(work, state, FoundChanges(since, changes))
+    standing, began = read_standing(leader, memory.process_id, work.now), work.now
+    if standing.lead is Lead.OTHERS:
         return CycleResult(0, 0)
-    if lead is Lead.TAKEN:
+    if standing.lead is Lead.TAKEN:
         memory.forget()
-    result = await _run(work, CycleState(memory, usage, recorder, tells))
-    await keep_lead(work, memory.process_id, since=began)
+    result = await _run(work, state, FoundChanges(since, changes))
+    await keep_lead(work, memory.process_id, standing, since=began)
     return result
 
 
-async def _run(work: Work, state: CycleState) -> CycleResult:
+async def _run(work: Work, state: CycleState, found: FoundChanges) -> CycleResult:
     memory = state.memory
-    await memory.catch_up(work)
+    await memory.catch_up(work, found)
     if memory.is_new and len(memory.jobs) > LONG_LINE:  # who can start is not to wait for what the others are told
         state.tells = False
     if not memory.jobs:
@@ -144,10 +145,14 @@ async def has_free_devices(work: Work, memory: CycleMemory) -> bool:
 
     Whoever leads goes on to lead: where none are free it plans at leisure.
     """
+    leader, pools, *holders = await work.run_together(
+        [find_leader(), readiness.find_pools(), *queueing.find_device_holders()]
+    )
     if memory.process_id is not None:
-        await renew_lead(work, memory.process_id)
-    pools, _holders = await read_pools(work, await readiness.list_pools(work))
-    return have_free(pools, ())
+        await renew_lead(work, memory.process_id, read_standing(leader, memory.process_id, work.now))
+    judged = readiness.read_pools(work, pools)
+    described, _holders = await describe_pools(work, judged, queueing.read_device_holders(*holders))
+    return have_free(described, ())
 
 
 async def _find_unreadable(work: Work, memory: CycleMemory) -> dict[str, str]:
@@ -245,7 +250,10 @@ async def _apply_starts(work: Work, memory: CycleMemory, conditions: ClusterSnap
     """
     pools = {pool.name: pool for pool in conditions.pools}
     contract_of = {start.job_id: memory.jobs[start.job_id].contract_id for start in plan.starts}
-    unpaid = await pause_unpaid(work, contract_of)
-    starts = [start for start in plan.starts if start.job_id not in unpaid]
-    places = [StartPlace(start.job_id, start.pool, find_node(start, pools[start.pool])) for start in starts]
-    return await start_runs(work, places)
+    return await start_runs(
+        work,
+        [
+            StartPlace(start.job_id, contract_of[start.job_id], start.pool, find_node(start, pools[start.pool]))
+            for start in plan.starts
+        ],
+    )

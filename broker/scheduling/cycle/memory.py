@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from broker.jobs.reading.line import LineChanges, QueuedJob, Told, read_line, read_told
+from broker.jobs.reading.line import FoundChanges, LineChanges, QueuedJob, Told, read_line, read_told
 from broker.jobs.reading.queueing import WaitNotice
 from broker.scheduling.cycle.following import FollowingPlanner
 from broker.scheduling.cycle.snapshot import describe_waiting
@@ -51,12 +51,15 @@ class CycleMemory:
     following: FollowingPlanner = field(default_factory=FollowingPlanner)
     is_new: bool = True
 
-    async def catch_up(self, work: Work) -> None:
-        """Read what has changed of the line; all of it where nothing is known, or time or the database went back."""
+    async def catch_up(self, work: Work, found: FoundChanges | None = None) -> None:
+        """Read what has changed of the line; all of it where nothing is known, or time or the database went back.
+
+        `found` are the changes, where they have been asked for since `read_from`.
+        """
         if self.planned_at is not None and work.now < self.planned_at:
             self.forget()
         self._settle_moved()
-        changes = await read_line(work, self.read_from)
+        changes = await read_line(work, self.read_from, found)
         if changes.is_whole:
             self.forget()
             self._take_whole(changes)

@@ -28,15 +28,20 @@ class Pace:
 
     at_leisure_until: float = 0.0
     silent_until: float = 0.0
+    freed_at: float = 0.0
 
     def note_cycle(self, began: float, ended: float, *, starts_more: bool) -> None:
-        """Note a cycle; `starts_more`: it has left devices on which a job that comes could start."""
-        pause = 0.0 if starts_more else min(RESTS_AT_LEISURE * (ended - began), LONGEST_REST_SECONDS)
+        """Note a cycle; `starts_more`: it has left devices on which a job that comes could start.
+
+        What was freed while it planned may have been too late for it.
+        """
+        is_due = starts_more or self.freed_at >= began
+        pause = 0.0 if is_due else min(RESTS_AT_LEISURE * (ended - began), LONGEST_REST_SECONDS)
         self.at_leisure_until = ended + pause
 
-    def note_freed(self) -> None:
+    def note_freed(self, now: float) -> None:
         """Note that runs have ended since the last cycle: whoever waits for their devices is planned now."""
-        self.at_leisure_until = 0.0
+        self.freed_at, self.at_leisure_until = now, 0.0
 
     def is_due(self, now: float) -> bool:
         """Tell whether jobs that come are planned now."""

@@ -1,13 +1,14 @@
 """Records what cycles were planned from, so that a window can be replayed; reads and sweeps these records."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import BigInteger, Boolean, DateTime, Text, bindparam, cast, delete, func, insert, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
 
+from broker.persistence.driver import Command, Statement
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_changes, record_cycle
@@ -15,6 +16,17 @@ from broker.scheduling.tables import RecordedCycle
 from broker.work import Work
 
 RECORD: TypeAdapter[CycleRecord] = TypeAdapter(CycleRecord)
+NEWEST = Statement(select(func.max(RecordedCycle.id)))
+APPEND = Statement(
+    insert(RecordedCycle)
+    .values(
+        is_baseline=bindparam("is_baseline", type_=Boolean),
+        size_bytes=bindparam("size_bytes", type_=BigInteger),
+        record=cast(bindparam("record", type_=Text), JSONB),
+        created_at=bindparam("now", type_=DateTime(timezone=True)),
+    )
+    .returning(RecordedCycle.id)
+)
 # So many records after a baseline there is another: a window begins at one, and older ones are of no use without.
 BASELINE_EVERY = 1_000
 # A window is read whole: about a gigabyte of memory.
@@ -46,7 +58,7 @@ class CycleRecorder:
         `waiting` are those who waited, `changed` what changed of them since that; None: any of them may have.
         `withheld` were planned to start, and did not.
         """
-        newest = await work.session.scalar(select(func.max(RecordedCycle.id)))
+        (((newest,),),) = await work.run_together([Command(NEWEST)])
         if newest != self.last_id:
             await self._catch_up(work)
         if self.since_baseline >= BASELINE_EVERY:
@@ -87,12 +99,9 @@ class CycleRecorder:
 async def write_record(work: Work, record: CycleRecord) -> int:
     """Append a record; returns its id."""
     written = RECORD.dump_json(record, exclude_defaults=True)
-    row = RecordedCycle(
-        is_baseline=record.is_baseline, size_bytes=len(written), record=json.loads(written), created_at=work.now
-    )
-    work.session.add(row)
-    await work.session.flush()
-    return row.id
+    told = {"is_baseline": record.is_baseline, "size_bytes": len(written), "record": written.decode()}
+    (((row_id,),),) = await work.run_together([Command(APPEND, {**told, "now": work.now})])
+    return int(row_id)
 
 
 async def read_records(work: Work, begin: datetime, end: datetime) -> list[CycleRecord]:

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
@@ -12,11 +12,13 @@ from broker.capacity import agents, quotas, readiness
 from broker.capacity import service as capacity
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.service import Queue
+from broker.contracts import service as contracts
+from broker.contracts.terms.model import ContractTerms
 from broker.jobs.reading import queueing
 from broker.jobs.reading.line import Placement, QueuedJob
 from broker.jobs.reading.queueing import DeviceHolder, bound_seconds
 from broker.scheduling.cycle.devices import place_holder
-from broker.scheduling.cycle.guarantees import read_guarantees
+from broker.scheduling.cycle.guarantees import describe_guarantees, list_lent
 from broker.scheduling.cycle.places import count_free, describe_nodes, place_on_nodes
 from broker.scheduling.cycle.stops import add_stops, may_stop_others
 from broker.scheduling.cycle.usage import UsageReading
@@ -50,18 +52,49 @@ async def read_conditions(work: Work, line: Line, usage: UsageReading, *, locked
 
     `locked`: the pools are, as before starts.
     """
-    pools, holders = await read_pools(work, await readiness.list_pools(work, locked=locked))
-    queues = await capacity.list_queues(work)
-    guaranteed = await read_guarantees(work, queues, pools)
+    found = await _find_conditions(work, line, locked=locked)
+    pools, holders = await describe_pools(work, found.pools, found.holders)
+    guaranteed = describe_guarantees(found.guaranteed, pools, list_lent(found.queues), work.now)
     snapshot = ClusterSnapshot(
         pools=pools,
-        queues=await _describe_queues(work, queues, holders),
+        queues=await _describe_queues(work, found.queues, holders),
         waiting=(),
         running=_list_running(holders, line.jobs, work.now),
-        shares=await _read_shares(work, line, usage, guaranteed),
+        shares=await _read_shares(work, line, usage, guaranteed, found.quotas),
         kept=await _read_kept(work, line),
     )
     return await add_stops(work, snapshot, line.jobs) if may_stop_others(snapshot) else snapshot
+
+
+@dataclass(frozen=True)
+class Found:
+    """What conditions are described from, as it was found in one message."""
+
+    pools: Sequence[JudgedPool]
+    holders: Sequence[DeviceHolder]
+    queues: Sequence[Queue]
+    guaranteed: Sequence[ContractTerms]
+    quotas: Mapping[str, quotas.ContractQuota]
+
+
+async def _find_conditions(work: Work, line: Line, *, locked: bool) -> Found:
+    """Find all that does not depend on anything else that is read: a question each would cost more than the answers."""
+    pools, holding, stopping, queues, guaranteed, set_by_ops = await work.run_together(
+        [
+            readiness.find_pools(locked=locked),
+            *queueing.find_device_holders(),
+            capacity.find_queues(),
+            contracts.find_guaranteed(),
+            quotas.find_quotas(line.contracts),
+        ]
+    )
+    return Found(
+        readiness.read_pools(work, pools),
+        queueing.read_device_holders(holding, stopping),
+        capacity.read_queues(queues),
+        await contracts.read_guaranteed(work, guaranteed),
+        quotas.read_quotas(set_by_ops),
+    )
 
 
 async def _read_kept(work: Work, line: Line) -> tuple[Kept, ...]:
@@ -75,7 +108,11 @@ async def _read_kept(work: Work, line: Line) -> tuple[Kept, ...]:
 
 
 async def _read_shares(
-    work: Work, line: Line, usage: UsageReading, guaranteed: Mapping[str, tuple[Guarantee, ...]]
+    work: Work,
+    line: Line,
+    usage: UsageReading,
+    guaranteed: Mapping[str, tuple[Guarantee, ...]],
+    set_by_ops: Mapping[str, quotas.ContractQuota],
 ) -> tuple[ContractShare, ...]:
     """Read what the contracts used lately whose jobs wait, and what is guaranteed to contracts, whoever waits.
 
@@ -83,7 +120,6 @@ async def _read_shares(
     """
     compared = set(line.contracts) if len(line.contracts) > 1 else set()
     used = await usage.read(work) if compared else {}
-    set_by_ops = await quotas.list_quotas(work, set(line.contracts))
     return tuple(
         _describe_share(
             contract_id, used.get(contract_id, 0), guaranteed.get(contract_id, ()), set_by_ops.get(contract_id)
@@ -103,8 +139,15 @@ def _describe_share(
 
 async def read_pools(work: Work, pools: Sequence[JudgedPool]) -> tuple[tuple[PoolState, ...], Sequence[DeviceHolder]]:
     """Read what of these pools is free, and the runs that hold the rest."""
+    return await describe_pools(work, pools, await queueing.list_device_holders(work))
+
+
+async def describe_pools(
+    work: Work, pools: Sequence[JudgedPool], found: Sequence[DeviceHolder]
+) -> tuple[tuple[PoolState, ...], Sequence[DeviceHolder]]:
+    """Describe what of these pools is free beside the runs that hold devices, and each of these where it is now."""
     by_pool: dict[str, list[DeviceHolder]] = {}
-    for holder in await _list_placed_holders(work, pools):
+    for holder in await _place_holders(work, pools, found):
         by_pool.setdefault(holder.pool, []).append(holder)
     for judged in pools:
         name = judged.pool.name
@@ -121,11 +164,13 @@ def have_free(pools: Sequence[PoolState], starts: Sequence[Start]) -> bool:
     return any(pool.open and pool.free_gpus > taken[pool.name] for pool in pools)
 
 
-async def _list_placed_holders(work: Work, pools: Sequence[JudgedPool]) -> list[DeviceHolder]:
-    """List the runs that hold devices, each with the pool whose devices they are as it is served now."""
-    holders = await queueing.list_device_holders(work)
-    ids = {holder.agent_id for holder in holders} | {judged.pool.agent_id for judged in pools}
-    known = await agents.list_agents_of(work, {agent_id for agent_id in ids if agent_id is not None})
+async def _place_holders(
+    work: Work, pools: Sequence[JudgedPool], holders: Sequence[DeviceHolder]
+) -> list[DeviceHolder]:
+    """List runs that hold devices, each with the pool whose devices they are as it is served now."""
+    known = {judged.agent.id: judged.agent for judged in pools if judged.agent is not None}
+    ids = {holder.agent_id for holder in holders if holder.agent_id is not None}
+    known |= await agents.list_agents_of(work, ids - known.keys())
     machines = {agent.id: agents.find_site(agent) for agent in known.values()}
     states = {agent.id: agents.judge(work, agent) for agent in known.values()}
     by_name = {judged.pool.name: judged for judged in pools}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.capacity.agents import AgentCard, PoolServed, drain_agent, register_agent, renew_agent, retire_agent
-from broker.capacity.readiness import note_failed_start, note_good_starts
+from broker.capacity.readiness import command_good_starts, note_failed_start
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, customer_api, make_customer, staff_key
@@ -125,7 +125,7 @@ async def test_failed_starts_let_a_pool_rest_until_one_goes_well(api: Api, syste
     await fail_start(system)
     assert (await read_pool(api))["failed_starts"] == 2
     async with system.work() as work:
-        await note_good_starts(work, ["test"])
+        await work.run_together(command_good_starts(["test"]))
     assert (await read_pool(api))["failed_starts"] == 0
 
 

@@ -88,5 +88,5 @@ async def test_unlaunched_and_unstopped_runs_are_told_apart(system: System) -> N
     await enqueue(system, "run_1")
     await enqueue(system, "run_2", kind="stop")
     async with system.work() as work:
-        assert await outbox.list_unlaunched(work.session, ["test"]) == {"run_1"}
+        assert await work.run_together([outbox.find_unlaunched(["test"])]) == [[("run_1",)]]
         assert await outbox.list_unstopped(work.session) == {"run_2"}

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from broker.jobs.reading.line import list_waiting, read_line, read_told
 from broker.jobs.service import Job, lock_job
 from broker.scheduling.cycle import live
-from broker.scheduling.cycle.leading import Lead, compute_lead, find_lead, give_up_lead, renew_lead
+from broker.scheduling.cycle.leading import Lead, Standing, compute_lead, find_lead, give_up_lead, renew_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.snapshot import describe_waiting, read_conditions
@@ -98,7 +98,7 @@ async def test_a_lead_that_another_has_taken_is_not_renewed(api: Api, system: Sy
     clock.advance(seconds=4)
     await cycle(system, CycleMemory("two"))
     async with system.work() as work:
-        await renew_lead(work, "one")
+        await renew_lead(work, "one", Standing(Lead.OURS))  # so it stood when it looked
         assert await find_lead(work, "two") is Lead.OURS
 
 

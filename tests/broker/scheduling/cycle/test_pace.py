@@ -41,5 +41,13 @@ def test_a_long_line_is_told_with_a_twentieth_of_a_core(waiting: int, cycle: flo
 def test_whoever_waits_is_planned_at_once_when_devices_are_freed() -> None:
     pace = Pace()
     pace.note_cycle(100.0, 101.0, starts_more=False)
-    pace.note_freed()
+    pace.note_freed(101.5)
+    assert pace.is_due(101.5)
+
+
+def test_what_was_freed_while_a_cycle_planned_is_planned_by_the_next() -> None:
+    """A cycle that ended after it forgot it, and whether devices were free was asked of the database instead."""
+    pace = Pace()
+    pace.note_freed(100.5)
+    pace.note_cycle(100.0, 101.0, starts_more=False)
     assert pace.is_due(101.0)
