@@ -158,7 +158,9 @@ class Settings(BaseSettings):
         default=48.0, ge=0, description="Files that nothing names, such as uploads that broke off, stay so long."
     )
     run_work_hours: float = Field(default=24.0, ge=0, description="What an ended run worked on stays so long.")
-    run_log_days: float = Field(default=30.0, ge=0, description="Logs of ended runs stay so long.")
+    run_log_days: float = Field(
+        default=30.0, ge=0, description="Logs of ended runs stay so long, on disk and as their workers told them."
+    )
     recorded_cycle_days: float = Field(
         default=30.0, ge=0, description="What cycles were planned from stays so long, to be replayed; 0 records none."
     )

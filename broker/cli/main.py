@@ -91,6 +91,9 @@ COMMANDS = {
     "why": Place(
         "broker.cli.remote.jobs.showing:explain_job", "Say why a job does not run, or when it will have ended."
     ),
+    "logs": Place(
+        "broker.cli.remote.jobs.logs:show_training_log", "Show the lines that a job's training wrote, of all its runs."
+    ),
     "drain": Place(
         "broker.cli.remote.operations.pools:drain_pool",
         "Start nothing new on a pool, or on machines of it; what runs there ends by itself.",

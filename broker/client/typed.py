@@ -26,6 +26,7 @@ from broker.client.objects.jobs import (
     JobBatch,
     JobDetail,
     JobEvent,
+    LogLine,
     Notice,
     Run,
     Usage,
@@ -243,6 +244,15 @@ class BrokerClient(Client):
             if len(page) < EVENTS_A_PAGE:
                 return
             after = page[-1]["id"]
+
+    def list_log(self, job_id: str, *, cursor: str | None = None, **wanted: Any) -> Iterator[LogLine]:
+        """List the lines of a job's training log behind one of them, oldest first; by `search`, and `since` when."""
+        while True:
+            page = self.get(f"/jobs/{job_id}/logs", cursor=cursor, limit=EVENTS_A_PAGE, **wanted)
+            yield from page["data"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     def list_runs(self, job_id: str) -> list[Run]:
         """List the attempts of a job, the first first."""

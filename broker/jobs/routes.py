@@ -17,6 +17,8 @@ from broker.http.shapes import (
     Cursor,
     IdPrefix,
     Limit,
+    Moment,
+    NameCursor,
     OfContract,
     OfCustomer,
     OfProject,
@@ -29,11 +31,13 @@ from broker.jobs.admitting.request import BatchPlace, JobRequest
 from broker.jobs.admitting.submissions import Submissions, make_quote_for, make_quotes_for
 from broker.jobs.batch_schemas import JobBatchOut
 from broker.jobs.eviction_schemas import EvictionOut
+from broker.jobs.log_schemas import JobLogOut
 from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.order_schemas import LONGEST_NAME, JobBatchIn, JobIn, JobResumeIn, OrderIn
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.reading.evictions import list_evictions
 from broker.jobs.reading.sooner import list_sooner
+from broker.jobs.reading.training_log import LinesWanted, read_training_log
 from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL
 from broker.jobs.running import checkpoints, control, resume
 from broker.jobs.running.lost_work import read_who_pays
@@ -231,6 +235,25 @@ async def _write_events(heard: AsyncGenerator[JobEvent | None]) -> AsyncIterator
     async with aclosing(heard):
         async for row in heard:
             yield QUIET if row is None else write_event(row.id, row.kind, JobEventOut.of(row).model_dump_json())
+
+
+@router.get("/{job_id}/logs")
+async def list_job_log(
+    work: JobControl,
+    job_id: str,
+    since: Annotated[
+        Moment | None, Query(description="Only lines not written before.", examples=["2026-11-24T10:05:00Z"])
+    ] = None,
+    search: Annotated[
+        str | None, Query(max_length=LONGEST_NAME, description="Only lines with this.", examples=["validation loss"])
+    ] = None,
+    limit: Limit = 100,
+    cursor: NameCursor = None,
+) -> JobLogOut:
+    """List the lines of the training log of all runs of the job, oldest first; the id of a line is a cursor, too."""
+    await service.get_job(work, job_id)
+    wanted = LinesWanted(search, since, cursor, limit=limit)
+    return JobLogOut.of(await read_training_log(work, job_id, wanted))
 
 
 @router.get("/{job_id}/runs")

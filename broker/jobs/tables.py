@@ -353,6 +353,33 @@ class LossPoint(Base):
     high: Mapped[float]
 
 
+class RunLog(Base):
+    """How much of a run's training log is kept (`rules/log_lines.py`), and when its worker told any of it last."""
+
+    __tablename__ = "run_logs"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(index=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    next_number: Mapped[int]
+    kept: Mapped[int]
+    characters: Mapped[int]
+    told_at: Mapped[datetime] = moment_column(index=True)
+
+
+class LoggedLine(Base):
+    """A line of a run's training log, secrets replaced. It has its run's customer, which the run's log refers to."""
+
+    __tablename__ = "log_lines"
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    customer_id: Mapped[str]
+    at: Mapped[datetime] = moment_column()
+    text: Mapped[str]
+
+
 class Checkpoint(Base):
     """What a run has uploaded. The row of one that was swept stays: it tells which work was durable.
 

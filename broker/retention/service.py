@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from broker.execution.run_folders import RunFolders
 from broker.jobs.running import checkpoints
+from broker.jobs.running.log_lines import forget_logs
 from broker.jobs.running.runs import find_ends
 from broker.persistence import outbox
 from broker.retention.files import sweep_files
@@ -22,6 +23,8 @@ from broker.work import Work
 log = logging.getLogger(__name__)
 
 BATCH = 500
+# A log has up to 100,000 lines.
+LOGS = 10
 
 
 async def sweep(system: System) -> None:
@@ -37,23 +40,27 @@ async def sweep(system: System) -> None:
     async def forget_messages(work: Work) -> int:
         return await outbox.forget_done(work.session, before=rules.messages, limit=BATCH)
 
+    async def forget_run_logs(work: Work) -> int:
+        return await forget_logs(work, before=rules.run_logs, limit=LOGS)
+
     async def forget_cycles(work: Work) -> int:
         return await forget_records(work, before=rules.recorded_cycles, most_bytes=rules.recorded_bytes, limit=BATCH)
 
     await _note(system, "checkpoints", Removed(await _in_batches(system, mark_checkpoints)))
     await _note(system, "messages", Removed(await _in_batches(system, forget_messages)))
+    await _note(system, "run_logs", Removed(await _in_batches(system, forget_run_logs, most=LOGS)))
     await _note(system, "cycles", Removed(await _in_batches(system, forget_cycles)))
     await _note(system, "files", await sweep_files(system, before=rules.orphans))
 
 
-async def _in_batches(system: System, act: Callable[[Work], Awaitable[int]]) -> int:
+async def _in_batches(system: System, act: Callable[[Work], Awaitable[int]], most: int = BATCH) -> int:
     """Act in one transaction after the other until one of them finds less than a batch; returns how many in all."""
     done = 0
     while True:
         async with system.work() as work:
             count = await act(work)
         done += count
-        if count < BATCH:
+        if count < most:
             return done
 
 

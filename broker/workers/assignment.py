@@ -7,6 +7,7 @@ from broker.datasets import service as datasets
 from broker.jobs.rules.model import RUN_ENDS, RunStatus
 from broker.jobs.running.checkpoints import Checkpoint, find_last_checkpoint
 from broker.jobs.running.locked_run import get_run, lock_run
+from broker.jobs.running.log_lines import find_next_number
 from broker.jobs.running.runs import claim_run
 from broker.jobs.service import get_job
 from broker.ledger import service as ledger
@@ -33,6 +34,7 @@ async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignm
         dataset=Download(dataset.sha256, dataset.size_bytes),
         checkpoint=_describe_checkpoint(await find_last_checkpoint(work, locked.job.id)),
         next_sequence=locked.run.acknowledged_sequence + 1,
+        next_log_number=await find_next_number(work, run_id),
         now=work.now,
     )
 

@@ -98,4 +98,5 @@ class Assignment:
     dataset: Download
     checkpoint: CheckpointDownload | None
     next_sequence: int
+    next_log_number: int
     now: datetime

@@ -13,6 +13,7 @@ from broker.http.edge import RunCaller, RunWork, feature_router
 from broker.http.shapes import FenceHeader
 from broker.jobs.rules.model import RunStatus
 from broker.jobs.running.locked_run import check_current
+from broker.jobs.running.log_lines import keep_lines
 from broker.persistence.storage import StoredObject
 from broker.work import Work
 from broker.workers import chunks
@@ -28,6 +29,8 @@ from broker.workers.schemas import (
     FinishOut,
     HeartbeatIn,
     HeartbeatOut,
+    LogIn,
+    LogOut,
     RunAssignmentOut,
     StoredOut,
 )
@@ -88,6 +91,13 @@ async def heartbeat(caller: RunCaller, request: Request, run_id: str, body: Hear
     check_own_run(caller, run_id)
     beat = Beat(run_id, body.fence_token, body.read_report())
     return HeartbeatOut.of(await send_heartbeat(request.app.state.heartbeats, caller, beat))
+
+
+@router.post("/logs")
+async def tell_log(work: RunWork, run_id: str, body: LogIn) -> LogOut:
+    """Tell lines of the run's log, beside its heartbeats; told again they change nothing, and too many are left out."""
+    check_own_run(work, run_id)
+    return LogOut.of(await keep_lines(work, run_id, body.fence_token, body.read_lines()))
 
 
 @router.post("/finish")

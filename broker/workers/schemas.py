@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole, read_fields
+from broker.http.shapes import MOST, Moment, MoneyOut, RequestBody, Whole, read_fields
+from broker.jobs.rules.log_lines import KeptLog, LogLine
 from broker.jobs.rules.model import StopReason
 from broker.jobs.running.losses import StepLosses
 from broker.metering.events.model import UsageCloudEvent
@@ -16,6 +17,7 @@ from broker.workers.protocol import PROTOCOL
 
 MAX_STEP = 10**12
 MAX_PICTURE_CHARACTERS = 100_000
+LONGEST_LINE, MOST_LINES_TOLD = 2_000, 200
 
 FENCE = Field(ge=1, le=MOST, description="The run's fence token, from its environment.", examples=[1])
 
@@ -56,6 +58,7 @@ class RunAssignmentOut(BaseModel):
         description="Where to go on from; null: from the start.", examples=[{"step": 100}]
     )
     next_sequence: int = Field(description="Number of the first usage interval to report.", examples=[0])
+    next_log_number: int = Field(default=0, description="Number of the next line of its log.", examples=[0])
     now: datetime = Field(
         description="The broker's time (UTC): count the times of usage from it.", examples=["2026-11-24T10:00:00Z"]
     )
@@ -70,6 +73,38 @@ class RunAssignmentOut(BaseModel):
         added = assignment.base_model
         profile = None if added is None else added.model_dump(mode="json", exclude_defaults=True)
         return cls(**{**own, "base_model": profile, "dataset": dataset, "checkpoint": continued})
+
+
+class LogLineIn(RequestBody):
+    """A line that the worker wrote."""
+
+    number: int = Field(ge=0, le=MAX_STEP, description="Its number among all lines of the run, from 0.", examples=[17])
+    at: Moment = Field(description="When it was written (UTC).", examples=["2026-11-24T10:05:00Z"])
+    text: str = Field(
+        max_length=LONGEST_LINE, description="What it says.", examples=["step 10/80 loss 2.31 tokens/s 210"]
+    )
+
+
+class LogIn(RequestBody):
+    fence_token: int = FENCE
+    lines: list[LogLineIn] = Field(
+        min_length=1,
+        max_length=MOST_LINES_TOLD,
+        description="Lines in their order; numbers that are missing are lines that the worker had no room for.",
+        examples=[[{"number": 17, "at": "2026-11-24T10:05:00Z", "text": "step 10/80 loss 2.31"}]],
+    )
+
+    def read_lines(self) -> list[LogLine]:
+        return [LogLine(line.number, line.at, line.text) for line in self.lines]
+
+
+class LogOut(BaseModel):
+    next_number: int = Field(description="Lines below this number are known; do not send them again.", examples=[18])
+    left_out: int = Field(description="Lines of the run that were not kept so far.", examples=[0])
+
+    @classmethod
+    def of(cls, log: KeptLog) -> "LogOut":
+        return cls(next_number=log.next_number, left_out=log.left_out)
 
 
 class ProgressIn(BaseModel):

@@ -116,6 +116,8 @@ async def finish_job(
         clock.advance(seconds=gpu_seconds)
         losses = [{"first_step": 1, "step": 1, "mean": 2.0, "low": 2.0, "high": 2.0}]
         await worker.post(f"/runs/{run_id}/heartbeats", {"fence_token": 1, "usage": usage, "losses": losses})
+        line = {"number": 0, "at": START.isoformat(), "text": "training from step 0 to 1"}
+        await worker.post(f"/runs/{run_id}/logs", {"fence_token": 1, "lines": [line]})
         await put_bytes(worker, f"/runs/{run_id}/checkpoints/1", b"a checkpoint")
         await put_bytes(worker, f"/runs/{run_id}/adapter", content or safetensors_file())
         await worker.post(f"/runs/{run_id}/finish", {"fence_token": 1, "outcome": "succeeded"})

@@ -207,6 +207,7 @@ ANSWERS = {
     "POST /v1/jobs/{job_id}/pause": NOT_FOUND,
     "POST /v1/jobs/{job_id}/resume": NOT_FOUND,
     "GET /v1/jobs/{job_id}/events": NOT_FOUND,
+    "GET /v1/jobs/{job_id}/logs": NOT_FOUND,
     "GET /v1/jobs/{job_id}/runs": NOT_FOUND,
     "GET /v1/jobs/{job_id}/checkpoints": NOT_FOUND,
     "GET /v1/jobs/{job_id}/usage": NOT_FOUND,
@@ -300,6 +301,7 @@ ANSWERS = {
     "GET /v1/agents/{agent_id}": FORBIDDEN,
     "POST /v1/runs/{run_id}/claim": FORBIDDEN,
     "POST /v1/runs/{run_id}/heartbeats": FORBIDDEN,
+    "POST /v1/runs/{run_id}/logs": FORBIDDEN,
     "POST /v1/runs/{run_id}/finish": FORBIDDEN,
     "GET /v1/runs/{run_id}/dataset": FORBIDDEN,
     "GET /v1/runs/{run_id}/checkpoint": FORBIDDEN,
@@ -319,6 +321,10 @@ NAMES_NO_TENANT = {
 RUN_BODIES = {
     "POST /v1/runs/{run_id}/claim": {"fence_token": 1},
     "POST /v1/runs/{run_id}/heartbeats": {"fence_token": 1},
+    "POST /v1/runs/{run_id}/logs": {
+        "fence_token": 1,
+        "lines": [{"number": 0, "at": "2026-11-24T10:00:00Z", "text": "x"}],
+    },
     "POST /v1/runs/{run_id}/finish": {"fence_token": 1, "outcome": "failed"},
 }
 JOB = {"config": CONFIG, "dataset_id": "{own.dataset_id}", "contract_id": "{own.contract_id}"}

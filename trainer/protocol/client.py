@@ -82,6 +82,7 @@ class RunAssignment(BaseModel):
     dataset: RemoteFile
     checkpoint: RemoteCheckpoint | None
     next_sequence: int
+    next_log_number: int = 0
     now: AwareDatetime
 
 
@@ -151,6 +152,9 @@ class BrokerClient:
     ) -> HeartbeatReply:
         body = {"progress": progress, "usage": usage, **(observations or {})}
         return parse_answer(HeartbeatReply, self._post("heartbeats", body, timeout=HEARTBEAT_TIMEOUT))
+
+    def send_log(self, lines: list[dict[str, Any]]) -> None:
+        self._post("logs", {"lines": lines})
 
     def finish(
         self,

@@ -2,16 +2,19 @@
 
 import shutil
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pricing.training.config_parsing import ConfigInvalid
 from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff, TrainerError
-from trainer.log import write_line
+from trainer.log import telling, write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads
 from trainer.protocol.client import BrokerClient, Outcome, RunAssignment, RunEnvironment, read_run_environment
 from trainer.protocol.heartbeat import Heartbeat
+from trainer.protocol.log_lines import LogLines
 from trainer.protocol.meter import Meter
 from trainer.protocol.retry import keep_trying
 from trainer.protocol.usage_spool import UsageSpool
@@ -74,11 +77,13 @@ def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnv
     heartbeat = Heartbeat(client, meter, spool, stop, interval_seconds=assignment.heartbeat_seconds)
     heartbeat.start()
     uploads = CheckpointUploads(client, environment.work_dir / "uploads")
-    write_line(f"run {assignment.run_id} of {assignment.job_id}, attempt {assignment.attempt}")
     reporting = Reporting(meter, heartbeat, uploads)
-    ending = train_and_judge(client, assignment, environment.work_dir, reporting, stop)
-    meter.close()
-    ending = hand_in(client, ending, uploads)
+    with telling_log(client, assignment):
+        write_line(f"run {assignment.run_id} of {assignment.job_id}, attempt {assignment.attempt}")
+        ending = train_and_judge(client, assignment, environment.work_dir, reporting, stop)
+        meter.close()
+        ending = hand_in(client, ending, uploads)
+        write_line(f"{ending.outcome}: {meter.total_gpu_seconds} GPU-seconds, {meter.total_tokens} tokens")
     heartbeat.close()
     rest = heartbeat.deliver_rest()
     observations = heartbeat.observations.list_pending()
@@ -88,12 +93,25 @@ def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnv
         )
     )
     spool.forget_all()
-    write_line(f"{ending.outcome}: {meter.total_gpu_seconds} GPU-seconds, {meter.total_tokens} tokens")
     if assignment.gpus > 1:
         from trainer.several_devices.processes import end_at_once  # noqa: PLC0415 - brings torch
 
         end_at_once(ending.exit_code)
     return ending.exit_code
+
+
+@contextmanager
+def telling_log(client: BrokerClient, assignment: RunAssignment) -> Iterator[None]:
+    """Tell the broker what is written meanwhile, as often as a heartbeat; what is left is sent before the run ends."""
+    lines = LogLines(
+        client, first_number=assignment.next_log_number, interval_seconds=max(1.0, assignment.heartbeat_seconds)
+    )
+    lines.start()
+    try:
+        with telling(lines.add):
+            yield
+    finally:
+        lines.close()
 
 
 def train_and_judge(

@@ -167,6 +167,16 @@ class JobEvent(TypedDict):
     created_at: str
 
 
+class LogLine(TypedDict):
+    """A line of a job's training log; its id is where to go on from."""
+
+    id: str
+    run_id: str
+    number: int
+    at: str
+    text: str
+
+
 class Run(TypedDict):
     """One attempt of a job."""
 

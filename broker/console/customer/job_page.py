@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from fastapi import Query, Response
 from fastapi.responses import HTMLResponse
@@ -15,6 +17,7 @@ from broker.console.customer.job_view import (
     JobLog,
     JobOverview,
     JobTraining,
+    TrainingLines,
     WaitingShown,
     compare_with_quote,
     group_samples,
@@ -27,6 +30,7 @@ from broker.console.customer.job_view import (
 from broker.console.customer.job_words import describe_silence, describe_status
 from broker.console.customer.loss_chart import draw_losses, list_rows, write_csv
 from broker.console.customer.training_fields import write_value
+from broker.console.frame.days import DayAsked
 from broker.console.frame.forms import Form
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
@@ -39,6 +43,7 @@ from broker.jobs.reading.evictions import list_evictions
 from broker.jobs.reading.expected_end import expect_end
 from broker.jobs.reading.loss_curve import read_loss_curve
 from broker.jobs.reading.sooner import list_sooner
+from broker.jobs.reading.training_log import LinesWanted, read_training_log
 from broker.jobs.reading.wait_causes import add_up_causes, read_wait
 from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL, JobStatus
 from broker.jobs.running.checkpoints import find_last_checkpoint
@@ -52,7 +57,7 @@ from pricing.money import Money
 
 router = page_router("/jobs")
 
-Tab = Literal["overview", "training", "log", "settings"]
+Tab = Literal["overview", "training", "lines", "log", "settings"]
 MOST_RUNS = 50
 LONGEST_WORDS = 200
 MOST_STEP = 10**12
@@ -60,6 +65,7 @@ MOST_STEP = 10**12
 LIVE: dict[Tab, tuple[str, ...]] = {
     "overview": ("waiting", "cost", "runs"),
     "training": ("losses", "samples"),
+    "lines": (),
     "log": (),
     "settings": (),
 }
@@ -67,11 +73,13 @@ LIVE: dict[Tab, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What the URL asks of a tab: of the curve its scale and its steps, of the log its words and where to go on."""
+    """What the URL asks of a tab: of the curve its scale and its steps, of logs their words and where to go on."""
 
     is_log: bool = False
     words: str = ""
     before: int | None = None
+    until: str | None = None
+    since: date | None = None
     follows: bool = False
     first: int = 1
     last: int | None = None
@@ -85,12 +93,14 @@ async def show_job(
     scale: Literal["linear", "log"] = "linear",
     words: Annotated[str, Query(max_length=LONGEST_WORDS)] = "",
     before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+    until: Annotated[str | None, Query(max_length=LONGEST_WORDS)] = None,
+    since: DayAsked = None,
     follow: bool = False,
     first: Annotated[int | None, Query(ge=1, le=MOST_STEP)] = None,
     last: Annotated[int | None, Query(ge=1, le=MOST_STEP)] = None,
 ) -> HTMLResponse:
     """Show a job, under the tab that the URL names; of its curve the steps from `first` to `last`."""
-    return await _show(page, job_id, tab, Asked(scale == "log", words, before, follow, first or 1, last))
+    return await _show(page, job_id, tab, Asked(scale == "log", words, before, until, since, follow, first or 1, last))
 
 
 async def _show(
@@ -109,6 +119,7 @@ async def _show(
     read: Callable[[], Awaitable[Any]] = {
         "overview": lambda: _read_overview(work, job, head),
         "training": lambda: _read_training(work, job_id, asked),
+        "lines": lambda: _read_lines(work, job_id, asked),
         "log": lambda: _read_log(work, job_id, asked),
         "settings": lambda: _read_settings(job),
     }[tab]
@@ -205,6 +216,14 @@ async def _read_training(work: Work, job_id: str, asked: Asked) -> JobTraining:
 async def _read_log(work: Work, job_id: str, asked: Asked) -> JobLog:
     lines = await read_log(work, job_id, words=asked.words, before=asked.before)
     return JobLog(lines, asked.words, asked.follows)
+
+
+async def _read_lines(work: Work, job_id: str, asked: Asked) -> TrainingLines:
+    """Read the end of the training log, or what stands before a line of it, in the order in which it was written."""
+    zone = ZoneInfo(work.settings.time_zone)
+    since = None if asked.since is None else datetime.combine(asked.since, time(), zone)
+    wanted = LinesWanted(asked.words or None, since, asked.until, newest_first=True)
+    return TrainingLines(await read_training_log(work, job_id, wanted), asked.words, asked.since, asked.follows)
 
 
 async def _read_settings(job: Job) -> list[tuple[str, str]]:

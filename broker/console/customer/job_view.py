@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from broker.console.customer.job_words import CAUSE_NAMES, WAIT_NAMES, StatusWords
 from broker.console.customer.loss_chart import LossChart
 from broker.console.frame.menu import N_
 from broker.jobs.reading.course import LogPage, SampleAt
+from broker.jobs.reading.training_log import TrainingLog
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.rules.sooner import SoonerStart
 from broker.jobs.rules.time_to_start import TimeToStart, WaitCause
@@ -237,6 +238,16 @@ def tell_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         for name, value in data.items()
         if value is not None and name not in UNTOLD
     ]
+
+
+@dataclass(frozen=True)
+class TrainingLines:
+    """What the tab of the training log shows: its newest lines, the newest first."""
+
+    log: TrainingLog
+    words: str
+    since: date | None
+    follows: bool
 
 
 @dataclass(frozen=True)

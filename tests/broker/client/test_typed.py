@@ -64,6 +64,7 @@ SCHEMA_OF = {
     "Project": "ProjectOut",
     "Customer": "CustomerOut",
     "ApiKey": "ApiKeyOut",
+    "LogLine": "LogLineOut",
     "Identity": "WhoAmIOut",
     "AuditEntry": "AuditEntryOut",
     "Changed": "ChangedOut",

@@ -212,6 +212,7 @@ WHO_MAY = {
     "POST /v1/jobs/{job_id}/pause": {"admin", "customer", "ops"},
     "POST /v1/jobs/{job_id}/resume": {"admin", "customer", "ops"},
     "GET /v1/jobs/{job_id}/events": {"admin", "customer", "ops"},
+    "GET /v1/jobs/{job_id}/logs": {"admin", "customer", "ops"},
     "GET /v1/jobs/{job_id}/runs": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}/checkpoints": {"admin", "customer", "ops"},
     "GET /v1/jobs/{job_id}/usage": {"admin", "customer", "finance", "ops"},

@@ -32,6 +32,7 @@ class FakeBroker:
         self.validations: list[dict[str, Any]] = []
         self.samples: list[dict[str, Any]] = []
         self.finishes: list[dict[str, Any]] = []
+        self.log: dict[int, str] = {}
         self.requests: list[str] = []
         self.chunks: dict[str, bytes] = {}
         self.violations: list[str] = []
@@ -154,6 +155,13 @@ class FakeBroker:
         if self.stop_reason is not None:
             reply |= {"command": "stop", "reason": self.stop_reason}
         return 200, json.dumps(reply).encode()
+
+    def on_logs(self, said: dict[str, Any]) -> tuple[int, bytes]:
+        self.check(0 < len(said["lines"]) <= 200, "lines of a batch")
+        for line in said["lines"]:
+            self.check(self.log.get(line["number"], line["text"]) == line["text"], "a line changed")
+            self.log[line["number"]] = line["text"]
+        return 200, b"{}"
 
     def on_finish(self, said: dict[str, Any]) -> tuple[int, bytes]:
         self.check(said["outcome"] in {"succeeded", "failed", "stopped", "preempted"}, "outcome of finish")

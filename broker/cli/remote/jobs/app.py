@@ -36,6 +36,7 @@ COMMANDS = {
         f"{HERE}.logs:show_log",
         "Show what happened to a job in full, with losses and samples; errors and advice stand there, too.",
     ),
+    "logs": Place(f"{HERE}.logs:show_training_log", "Show the lines that a job's training wrote, of all its runs."),
     "events": Place(f"{HERE}.logs:list_events", "List what happened to a job, a line for each event."),
     "usage": Place(f"{HERE}.logs:show_usage", "Show what was metered, run by run, and what it costs."),
     "pause": Place(f"{HERE}.control:pause_job", "Pause a job after a checkpoint; its hold stays."),

@@ -1,14 +1,15 @@
 """`broker jobs log`, `events` and `usage`: what happened to a job, and what was metered."""
 
+import re
 import time
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from broker.cli.output import find_line_width, make_console, write_json, write_lines
+from broker.cli.output import find_line_width, make_console, one_line, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
@@ -20,6 +21,8 @@ from broker.cli.texts.values import describe_money
 from broker.client.objects.jobs import Usage
 
 POLL_SECONDS = 1.0
+AGO = re.compile(r"(\d{1,6})([smhd])")
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 USAGE_COLUMNS = (
     Column("run"),
     Column("intervals", right=True),
@@ -54,6 +57,49 @@ def show_log(
             job = client.get_job(job["id"])
     if job["error"]:
         write_lines(console, [Text(f"{job['id']} failed: {job['error'].get('message', '')}", "red")])
+
+
+def show_training_log(
+    job_id: JobId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Only lines of later: 10m, 2h, 1d ago, or a UTC time.")
+    ] = None,
+    search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Only lines with this.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show the lines that a job's training wrote, of all its runs."""
+    wanted = {"search": search, "since": None if since is None else read_since(since, datetime.now(UTC))}
+    with connect(url, key) as client:
+        job = client.get_job(resolve_id(client, "job", job_id))
+        last: str | None = None
+        while True:
+            lines = list(client.list_log(job["id"], cursor=last, **wanted))
+            if as_json:
+                write_json(collect_page(lines))
+                return
+            write_lines(make_console(), [Text(f"{each['at'][:19]}Z  {one_line(each['text'])}") for each in lines])
+            last = lines[-1]["id"] if lines else last
+            if not follow or (job["status"] in TERMINAL and not lines):
+                return
+            time.sleep(0 if job["status"] in TERMINAL else POLL_SECONDS)
+            job = client.get_job(job["id"])
+
+
+def read_since(typed: str, now: datetime) -> str:
+    """Read how long ago, or a moment as it is written. Raises: BadParameter."""
+    found = AGO.fullmatch(typed.strip())
+    if found is not None:
+        return (now - timedelta(seconds=int(found[1]) * UNIT_SECONDS[found[2]])).isoformat()
+    try:
+        moment = datetime.fromisoformat(typed)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{typed!r} is no time; say 30s, 10m, 2h or 1d, or 2026-11-24T10:05", param_hint="--since"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def list_events(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
