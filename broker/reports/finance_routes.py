@@ -17,6 +17,7 @@ from broker.reports.commitments.schemas import CommitmentsOut, tabulate_commitme
 from broker.reports.focus.columns import COLUMNS
 from broker.reports.focus.lines import read_focus_lines
 from broker.reports.focus.rows import make_focus_rows
+from broker.reports.guaranteed_use import report_guaranteed_use
 from broker.reports.pool_margin import report_pool_margin
 from broker.reports.pool_margin_schemas import PoolMarginOut, tabulate_pools
 from broker.reports.report_files import ReportTable, answer_file, write_csv
@@ -76,7 +77,8 @@ async def pool_margin(
     work: FinanceWork, month: Month, as_format: Format = "json", language: InLanguage = Language.ZH
 ) -> PoolMarginOut | Response:
     """Report what usage on each pool was worth, what was borne of it and why, and what the pool cost, idle or not."""
-    report = PoolMarginOut.of(month, await report_pool_margin(work, month), work.now)
+    guarantees = await report_guaranteed_use(work, month)
+    report = PoolMarginOut.of(month, await report_pool_margin(work, month), guarantees, work.now)
     return report if as_format == "json" else answer_file(tabulate_pools(report), as_format, language, work.now)
 
 

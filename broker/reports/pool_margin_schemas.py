@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut, as_hours
 from broker.ledger import service as ledger
+from broker.reports.guaranteed_use import GuaranteedUse
 from broker.reports.pool_margin import PoolMargin
 from broker.reports.report_files import ReportTable
 from pricing.money import Money
@@ -46,6 +47,24 @@ class PoolMarginRowOut(BaseModel):
         )
 
 
+class GuaranteedUseOut(BaseModel):
+    gpu_type: str = Field(description="Type of device.", examples=["rtx-4090"])
+    guaranteed_gpu_hours: str = Field(description="GPU-hours guaranteed to contracts.", examples=["1440.0000"])
+    used_gpu_hours: str = Field(
+        description="Used of it by those contracts, in their own queues.", examples=["900.0000"]
+    )
+    left_gpu_hours: str = Field(description="The rest.", examples=["540.0000"])
+    lent_gpu_hours: str = Field(
+        description="Of the rest, what others used: at least so much, since use is known by the day.",
+        examples=["210.0000"],
+    )
+
+    @classmethod
+    def of(cls, use: GuaranteedUse) -> Self:
+        seconds = {name: getattr(use, name) for name in ("guaranteed", "used", "left", "lent")}
+        return cls(gpu_type=use.gpu_type, **{f"{name}_gpu_hours": as_hours(each) for name, each in seconds.items()})
+
+
 class PoolMarginOut(BaseModel):
     object: Literal["pool_margin_report"] = Field(
         default="pool_margin_report", description="Kind of object.", examples=["pool_margin_report"]
@@ -53,6 +72,9 @@ class PoolMarginOut(BaseModel):
     month: str = Field(description="Billing month of usage, calendar month of cost.", examples=["2026-11"])
     as_of: datetime = Field(description="When it was made (UTC).", examples=["2026-11-24T10:00:00Z"])
     data: list[PoolMarginRowOut] = Field(description="By pool.", examples=[[{"pool": "a100"}]])
+    guarantees: list[GuaranteedUseOut] = Field(
+        description="What became of guaranteed GPUs, by type.", examples=[[{"gpu_type": "rtx-4090"}]]
+    )
     charged: MoneyOut = _money("Sum of the rows.", "2600.00")
     borne: MoneyOut = _money("Sum of the rows.", "5.20")
     used_cost: MoneyOut | None = _money("Sum of the rows; null: a pool that was used has no rate.", "1175.00")
@@ -60,7 +82,7 @@ class PoolMarginOut(BaseModel):
     margin: MoneyOut | None = _money("charged - used_cost - idle_cost, of all rows.", "851.60")
 
     @classmethod
-    def of(cls, month: str, rows: Sequence[PoolMargin], as_of: datetime) -> Self:
+    def of(cls, month: str, rows: Sequence[PoolMargin], guarantees: Sequence[GuaranteedUse], as_of: datetime) -> Self:
         inside = [row for row in rows if row.pool is not None]
         used, idle = (_sum([getattr(row, name) for row in inside]) for name in ("used_cost", "idle_cost"))
         charged = sum((row.charged for row in rows), Money.zero())
@@ -69,6 +91,7 @@ class PoolMarginOut(BaseModel):
             month=month,
             as_of=as_of,
             data=[PoolMarginRowOut.of(row) for row in rows],
+            guarantees=[GuaranteedUseOut.of(use) for use in guarantees],
             charged=MoneyOut.of(charged),
             borne=MoneyOut.of(sum((row.borne for row in rows), Money.zero())),
             used_cost=None if used is None else MoneyOut.of(used),

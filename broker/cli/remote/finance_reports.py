@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
-from broker.cli.output import make_console, one_line
+from broker.cli.output import make_console, one_line, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.report_files import fetch_report
@@ -92,6 +93,17 @@ def show_pool_margin(
         report = fetch_report(client, "pool-margin", {"month": month}, output)
     if report is not None:
         write_table(report if as_json else collect_page(report["data"]), POOLS, make_pool_row, as_json=as_json)
+        if report["guarantees"] and not as_json:
+            write_lines(make_console(), [Text(tell_guarantee(each)) for each in report["guarantees"]])
+
+
+def tell_guarantee(use: dict[str, Any]) -> str:
+    """Tell what became of the guaranteed GPUs of a type."""
+    hours = {name: use[f"{name}_gpu_hours"] for name in ("guaranteed", "used", "lent", "left")}
+    kept = f"{hours['used']} used by whom they are guaranteed to, {hours['left']} left by them"
+    return (
+        f"{use['gpu_type']}: {hours['guaranteed']} GPU-hours guaranteed, {kept}, at least {hours['lent']} of these lent"
+    )
 
 
 def make_pool_row(row: dict[str, Any]) -> list[str]:

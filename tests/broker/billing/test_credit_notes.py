@@ -45,6 +45,19 @@ async def test_what_was_paid_already_becomes_a_credit(api: Api, system: System, 
     assert await broken_rules(system) == {}
 
 
+async def test_a_credit_note_above_its_invoice_names_its_line_and_writes_nothing(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer, invoice = await bill_ten_hours(api, system, clock, **TAXED)
+    before = await read_money(system, customer)
+    problem = await credit(api, invoice, "68.01", expect=422)
+    assert [each["field"] for each in problem["errors"]] == ["lines.0.amount", "lines"]
+    assert "68.00" in problem["errors"][0]["message"], "what is left of the line"
+    assert (await api.get("/credit-notes", invoice_id=invoice["id"]))["data"] == []
+    assert await read_money(system, customer) == before
+    assert (await credit(api, invoice, "68.00"))["number"] == "CN-2026-000001", "no number was used up"
+
+
 async def test_invoice_that_is_credited_whole_is_settled(api: Api, system: System, clock: ManualClock) -> None:
     customer, invoice = await bill_ten_hours(api, system, clock, **TAXED)
     await credit(api, invoice, "68.00")

@@ -236,6 +236,7 @@ SHORT_ARRAYS = {
     "GET /v1/reports/receivables data": "one document: who owes something now, exported as a whole",
     "GET /v1/reports/margin data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/pool-margin data": "one for each pool",
+    "GET /v1/reports/pool-margin guarantees": "one for each GPU type",
     "GET /v1/reports/revenue data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/revenue waterfall": "one for each month until the last grant ends",
     "GET /v1/reports/commitments data": "one document: contracts with a commitment, exported as a whole",
