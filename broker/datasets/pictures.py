@@ -11,6 +11,8 @@ from pricing.datasets.caption_quality import judge_caption
 from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_captions import NO_CAPTION, choose_caption
 from pricing.datasets.picture_listing import ListedPicture, ListingProblem, is_picture_name, list_named_pictures
+from pricing.datasets.row_counts import RowCounts, RowTally
+from pricing.datasets.row_finding import RowFinding, cut_figures
 from pricing.datasets.thresholds import MAX_ASPECT, MAX_SAMPLES, MIN_SAMPLES, MIN_SIDE_PIXELS
 
 Files = Sequence[tuple[str, bytes]]
@@ -33,8 +35,14 @@ class ParsedPictures:
     """
 
     pictures: list[StoredPicture] = field(default_factory=list)
+    tally: RowTally = field(default_factory=RowTally)
     unusable: list[DatasetFinding] = field(default_factory=list)
     notes: list[DatasetFinding] = field(default_factory=list)
+
+    @property
+    def counts(self) -> RowCounts:
+        """Count every picture, and every row about one that cannot be used."""
+        return self.tally.sum_up("pictures")
 
 
 def holds_pictures(names: Iterable[str]) -> bool:
@@ -54,11 +62,14 @@ def parse_pictures(files: Files, *, max_rows: int | None = None) -> ParsedPictur
         unusable=[each for each in found if each.level == Level.ERROR],
         notes=[each for each in found if each.level != Level.ERROR],
     )
+    parsed.tally.add_findings(problem.to_finding() for problem in listing.problems)
     for listed in listing.pictures:
         try:
             parsed.pictures.append(_read_picture(listed, contents[listed.name]))
         except PictureUnusable as error:
             parsed.unusable.append(DatasetFinding(listed.name, None, Level.ERROR, str(error)))
+            parsed.tally.add_finding(RowFinding(listed.name, 1, str(error), reason=cut_figures(str(error))))
+    parsed.tally.usable = len(parsed.pictures)
     return parsed
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from broker.datasets.tables import Dataset, TokenCount
 from broker.http.shapes import created_at_field
 from pricing.datasets.finding_level import Level
+from pricing.datasets.row_counts import RowCounts
 
 
 class FileOut(BaseModel):
@@ -47,6 +48,46 @@ class FindingCountsOut(BaseModel):
     hint: int = Field(default=0, description="What may be as you mean it.", examples=[0])
 
 
+class RefusedRowsOut(BaseModel):
+    reason: str = Field(description="Why rows cannot be used.", examples=["completion is empty"])
+    rows: int = Field(description="How many of them.", examples=[150])
+
+
+class RowCountsOut(BaseModel):
+    """Every row of text, or picture, by what became of it: the same line that the trainer writes."""
+
+    read: int = Field(description="Rows, or pictures, in all.", examples=[300])
+    used: int = Field(description="Those that are trained on.", examples=[147])
+    refused: int = Field(description="Those that cannot be used.", examples=[150])
+    refused_because: list[RefusedRowsOut] = Field(
+        description="Why, the most rows first.", examples=[[{"reason": "completion is empty", "rows": 150}]]
+    )
+    set_aside: int = Field(description="Those that say themselves that they are not to be learnt.", examples=[0])
+    too_long: int = Field(description="Those whose prompt leaves nothing to learn at `max_length`.", examples=[3])
+    cut: int = Field(description="Those of the used that lose their end.", examples=[8])
+    line: str = Field(
+        description="All of it in one line.",
+        examples=["300 rows read: 147 used, 150 refused (150: completion is empty), 0 set aside, 3 too long, 8 cut"],
+    )
+
+    @classmethod
+    def of(cls, counts: RowCounts) -> "RowCountsOut":
+        return cls(
+            read=counts.read,
+            used=counts.used,
+            refused=counts.refused_rows,
+            refused_because=[RefusedRowsOut(reason=each.reason, rows=each.rows) for each in counts.refused],
+            set_aside=counts.set_aside,
+            too_long=counts.too_long,
+            cut=counts.cut,
+            line=counts.describe(),
+        )
+
+
+def _count_rows(counts: Any) -> Any:
+    return RowCountsOut.of(counts) if isinstance(counts, RowCounts) else counts
+
+
 class DatasetOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
@@ -69,6 +110,11 @@ class DatasetOut(BaseModel):
     )
     finding_counts: FindingCountsOut = Field(
         description="How many findings there are, by level.", examples=[{"error": 1, "warning": 0, "hint": 0}]
+    )
+    row_counts: Annotated[RowCountsOut, BeforeValidator(_count_rows)] = Field(
+        validation_alias="counted_rows",
+        description="What became of every row; lengths are told by a quote, which has a base model and `max_length`.",
+        examples=[{"read": 65, "used": 64, "refused": 1}],
     )
     token_counts: list[TokenCountOut] = Field(
         default_factory=list,

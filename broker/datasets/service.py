@@ -18,7 +18,9 @@ from broker.persistence.driver import Command, Row, RowFormat, Statement, requir
 from broker.persistence.storage import StoredObject, one_chunk
 from broker.persistence.tenancy import is_seen, owns
 from broker.work import Services, Work
+from pricing.datasets.file_names import is_left_aside
 from pricing.datasets.finding_level import Level
+from pricing.datasets.row_counts import RowCounts, RowTally
 from pricing.datasets.text_rows import TEXT_SUFFIXES, TextRow, TooManyRows, iter_text_files
 
 __all__ = [
@@ -50,6 +52,7 @@ class CheckedUpload:
     usable: int
     report: FindingReport
     packed: bytes
+    counts: RowCounts
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ async def keep_dataset(work: Work, customer_id: str, name: str, received: Receiv
         usable_rows=checked.usable,
         findings=[_to_json(finding) for finding in checked.report.first],
         finding_counts=checked.report.counts,
+        row_counts=_clean(checked.counts.to_json()),
         created_at=work.now,
     )
     work.session.add(dataset)
@@ -113,24 +117,30 @@ def _check_upload(uploads: list[UploadedFile], settings: Settings) -> CheckedUpl
     if holds_pictures(name for name, _ in contents):
         pictures = parse_pictures(contents, max_rows=settings.max_dataset_rows)
         report.extend(report_on_pictures(pictures))
-        return CheckedUpload(files, len(pictures.pictures), report, pack_files(files))
-    usable = 0
+        return CheckedUpload(files, len(pictures.pictures), report, pack_files(files), pictures.counts)
+    tally = RowTally()
     for row in iter_text_files(contents, max_rows=settings.max_dataset_rows):
         if isinstance(row, TextRow):
-            usable += 1
+            tally.usable += 1
         else:
+            tally.add_finding(row)
             report.add(DatasetFinding(row.file, row.line, row.level, row.message))
-    if usable:
+    if tally.usable:
         report.extend(_tell_unread(name for name, _ in contents))
-    return CheckedUpload(files, usable, report, pack_files(files))
+    return CheckedUpload(files, tally.usable, report, pack_files(files), tally.sum_up())
 
 
 def _tell_unread(names: Iterable[str]) -> Iterator[DatasetFinding]:
     """Tell of files in which somebody may keep rows, and which are no file of rows that is read."""
     for name in names:
-        if not name.lower().endswith(TEXT_SUFFIXES):
+        if not name.lower().endswith(TEXT_SUFFIXES) and not is_left_aside(name):
             message = f"is not read; save its rows as {', '.join(TEXT_SUFFIXES)}, or leave it out"
             yield DatasetFinding(name, None, Level.WARNING, message)
+
+
+def _clean(counts: dict[str, Any]) -> dict[str, Any]:
+    """Replace in reasons, which may quote the data, what the database cannot keep."""
+    return counts | {"refused": [[reason.replace("\0", "\ufffd"), rows] for reason, rows in counts["refused"]]}
 
 
 def _to_json(finding: DatasetFinding) -> dict[str, Any]:

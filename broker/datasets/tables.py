@@ -8,11 +8,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.datasets.pictures import holds_pictures
 from broker.persistence.database import Base, moment_column
+from pricing.datasets.row_counts import RowCounts
 
 
 class Dataset(Base):
     """One upload, kept as one tar of its files. `findings` is its report: what cannot be used, and what will show; the
-    first of them, where `finding_counts` counts all, by level. The row of a deleted one stays, for jobs that name it.
+    first of them, where `finding_counts` counts all, by level. `row_counts` counts every row by what became of it. The
+    row of a deleted one stays, for jobs that name it.
     """
 
     __tablename__ = "datasets"
@@ -27,8 +29,14 @@ class Dataset(Base):
     usable_rows: Mapped[int]
     findings: Mapped[list[Any]]
     finding_counts: Mapped[dict[str, Any]]
+    row_counts: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = moment_column()
     deleted_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+    @property
+    def counted_rows(self) -> RowCounts:
+        """Count the rows, or pictures, by what became of them; a `usable` one may be too long for a base model."""
+        return RowCounts.from_json(self.row_counts, unit="rows" if self.kind == "text" else "pictures")
 
     @property
     def kind(self) -> str:

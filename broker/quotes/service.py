@@ -176,7 +176,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
         other_types=others,
         expected_starts=inputs.find_starts(terms.gpus, work.now),
         max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, terms),
-        findings=QuotedFindings.of(inputs.dataset, unread=planned.unread),
+        findings=QuotedFindings.of(inputs.dataset, too_long=planned.too_long, cut=planned.cut, bare=planned.bare),
         rate_card_version=inputs.card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
         created_at=work.now,

@@ -2,22 +2,28 @@
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from pricing.datasets.csv_file import BrokenRow, iter_csv
+from pricing.datasets.file_names import is_left_aside, tell_left_aside
 from pricing.datasets.finding_level import Level
+from pricing.datasets.row_finding import RowFinding
+from pricing.datasets.telling_keys import RowRefused, find_switched_off, is_said
 from pricing.datasets.text_decoding import CURE, EncodingUnknown, decode_text
-from pricing.datasets.text_rows import TooManyRows, iter_csv, iter_lines, load_record
+from pricing.datasets.text_rows import TooManyRows, iter_lines, load_record
 
 PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 PICTURE_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow's names of those it reads by itself
-METADATA_NAMES = ("metadata.csv", "metadata.jsonl")
+METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
 SIDECAR_SUFFIXES = (".txt", ".caption")
 FILE_KEYS = ("file_name", "filename", "file", "image")
 CAPTION_KEYS = ("text", "caption", "prompt")
+# What changes how a picture is learnt, in a way that this trainer does not have.
+PICTURE_KEYS = ("mask", "masks", "mask_path", "conditioning_image", "control_image", "chosen", "rejected")
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,10 @@ class ListedPicture:
 
 @dataclass(frozen=True)
 class ListingProblem:
-    """What is wrong with a line of a file (from 1), or with the whole file; only an error cannot be trained on."""
+    """What is wrong with a line of a file (from 1), or with the whole file; only an error cannot be trained on.
+
+    `reason` and `rows` as in a RowFinding: `rows` of the list are lost by it.
+    """
 
     code: str
     file: str
@@ -40,6 +49,17 @@ class ListingProblem:
     message: str
     cure: str
     level: Level = Level.ERROR
+    reason: str = ""
+    rows: int = 1
+
+    def to_finding(self) -> RowFinding:
+        """Return the same as what is said of a row."""
+        message, is_set_aside = f"{self.message}; {self.cure}", self.code == SET_ASIDE
+        reason = self.reason or self.message
+        return RowFinding(self.file, self.line or 1, message, self.level, reason, self.rows, is_set_aside)
+
+
+SET_ASIDE = "picture_set_aside"
 
 
 @dataclass
@@ -61,11 +81,12 @@ class _Entry:
     caption: str
     file: str
     line: int
+    set_aside_by: str | None = None
 
 
 def is_picture_name(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    """Tell whether a file, named from the data's folder on, is a picture to train on: not one in a hidden folder."""
+    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES and not is_left_aside(name)
 
 
 def list_named_pictures(
@@ -81,7 +102,8 @@ def list_named_pictures(
     list: pictures that it does not name are left out. Folders are walked in the order of their names, as the trainer
     walks them. `read` may raise OSError. Raises: TooManyRows, for more than `max_rows` of metadata.
     """
-    files = set(names)
+    in_all = set(names)
+    files = {name for name in in_all if not is_left_aside(name)}
     captions = _Captions(files, max_rows)
     listing = captions.listing
     for file in _find_metadata(files, read) if metadata is None else [metadata]:
@@ -89,16 +111,43 @@ def list_named_pictures(
     used = set[str]()
     for name in sorted(files, key=lambda name: name.split("/")):
         if is_picture_name(name) and (metadata is None or name in captions.entries):
-            picture = _list_picture(name, files, read, captions.entries.pop(name, None), listing.problems)
-            listing.pictures.append(picture)
+            entry = captions.entries.pop(name, None)
+            picture = _list_picture(name, captions, read, entry, listing.problems)
             used.add(picture.caption_file)
+            if entry is not None and entry.set_aside_by is not None:
+                listing.problems.append(_tell_set_aside(name, entry))
+            else:
+                listing.pictures.append(picture)
     for name, entry in captions.entries.items():
         cure = "correct the name or delete the row"
         message = f"names {name}, which is not there"
-        listing.problems.append(ListingProblem("file_missing", entry.file, entry.line, message, cure))
+        reason = "names a picture that is not there"
+        listing.problems.append(ListingProblem("file_missing", entry.file, entry.line, message, cure, reason=reason))
     if metadata is None:
         listing.problems += [problem for name in sorted(files - used) if (problem := _judge_unread(name)) is not None]
+    listing.problems += _tell_hidden(name for name in in_all - files if _is_data_name(name))
     return listing
+
+
+def _tell_set_aside(name: str, entry: _Entry) -> ListingProblem:
+    message = f"says {entry.set_aside_by} of {name}, so it is not learnt"
+    cure = "take that out where it means something else"
+    reason = "the row says that it is not to be learnt"
+    return ListingProblem(SET_ASIDE, entry.file, entry.line, message, cure, Level.HINT, reason)
+
+
+def _is_data_name(name: str) -> bool:
+    """Tell of a hidden file whether it would be read if it were not: those of systems are nobody's data."""
+    path = PurePosixPath(name)
+    is_data = path.suffix.lower() in {*PICTURE_SUFFIXES, *SIDECAR_SUFFIXES} or is_metadata_name(name)
+    return is_data and not path.name.startswith("._")
+
+
+def _tell_hidden(names: Iterable[str]) -> Iterator[ListingProblem]:
+    told = tell_left_aside(names)
+    if told is not None:
+        message, _, cure = told.message.partition("; ")
+        yield ListingProblem("file_hidden", told.file, None, message, cure, Level.HINT, rows=0)
 
 
 def is_metadata_name(name: str) -> bool:
@@ -122,18 +171,18 @@ def _judge_unread(name: str) -> ListingProblem | None:
         return None
     if path.suffix.lower() in SIDECAR_SUFFIXES:
         message, cure = "belongs to no picture", "name it like its picture"
-        return ListingProblem("sidecar_alone", name, None, message, cure, Level.WARNING)
+        return ListingProblem("sidecar_alone", name, None, message, cure, Level.WARNING, rows=0)
     message, cure = "is not read: this is a data set of pictures", "leave it out"
-    return ListingProblem("file_unread", name, None, message, cure, Level.HINT)
+    return ListingProblem("file_unread", name, None, message, cure, Level.HINT, rows=0)
 
 
 def _list_picture(
-    name: str, files: set[str], read: Callable[[str], bytes], entry: _Entry | None, problems: list[ListingProblem]
+    name: str, files: "_Captions", read: Callable[[str], bytes], entry: _Entry | None, problems: list[ListingProblem]
 ) -> ListedPicture:
     if entry is not None and entry.caption:
         return ListedPicture(name, entry.caption, entry.file, entry.line)
     beside = (str(PurePosixPath(name).with_suffix(suffix)) for suffix in SIDECAR_SUFFIXES)
-    sidecar = next((each for each in beside if each in files), None)
+    sidecar = next((found for each in beside if (found := files.find_file(each)) is not None), None)
     if sidecar is None:
         return ListedPicture(name)
     caption = _decode(MetadataFile(sidecar, _reader(read, sidecar)), problems)
@@ -156,14 +205,26 @@ class _Captions:
         text = _decode(file, problems)
         if text is None:
             return
-        for line, record in _read_records(text, is_csv=file.name.lower().endswith(".csv")):
+        cure = f"each row needs {FILE_KEYS[0]} and {CAPTION_KEYS[0]}"
+        for row in _read_records(text, PurePosixPath(file.name).suffix.lower()):
             self._rows += 1
             if self.max_rows is not None and self._rows > self.max_rows:
                 raise TooManyRows(self.max_rows)
-            problem = record if isinstance(record, str) else self._add(record, file.name, line)
+            if isinstance(row, BrokenRow):
+                found = ListingProblem("metadata_row", file.name, row.line, row.message, cure, reason=row.reason)
+                problems.append(replace(found, rows=row.rows))
+                continue
+            problem = self._try_to_add(*row, file.name)
             if problem:
-                cure = f"each row needs {FILE_KEYS[0]} and {CAPTION_KEYS[0]}"
-                problems.append(ListingProblem("metadata_row", file.name, line, problem, cure))
+                problems.append(ListingProblem("metadata_row", file.name, row[0], problem, cure))
+
+    def _try_to_add(self, line: int, record: Any, file: str) -> str | None:
+        if not isinstance(record, dict):
+            return "is no object with keys"
+        try:
+            return self._add(record, file, line)
+        except RowRefused as error:
+            return str(error)
 
     def _add(self, record: dict[str, Any], file: str, line: int) -> str | None:
         name = next((record[key] for key in FILE_KEYS if record.get(key)), None)
@@ -176,8 +237,17 @@ class _Captions:
         if name in self.entries:
             before = self.entries[name]
             return f"{name} was named before, in line {before.line}" + (f" of {before.file}" * (before.file != file))
-        self.entries[name] = _Entry(" ".join(caption.split()), file, line)
+        stray = next((key for key in PICTURE_KEYS if is_said(record.get(key))), None)
+        if stray is not None:
+            return f"{stray} changes how a picture is learnt, and is not trained here"
+        switch = find_switched_off(record)
+        set_aside_by = f"{switch}: {record[switch]!r}" if switch else None
+        self.entries[name] = _Entry(" ".join(caption.split()), file, line, set_aside_by)
         return None
+
+    def find_file(self, name: str) -> str | None:
+        """Find a file by its name, in whichever way its accents are written."""
+        return name if name in self.files else self._composed.get(_compose(name))
 
     def _place(self, name: str, file: str) -> str:
         """Name a picture as its file is named: from the metadata's folder on, else from the data's own.
@@ -186,7 +256,7 @@ class _Captions:
         """
         beside = str(PurePosixPath(file).parent / name)
         for written in (beside, name):
-            found = written if written in self.files else self._composed.get(_compose(written))
+            found = self.find_file(written)
             if found is not None:
                 return found
         return beside
@@ -196,24 +266,15 @@ def _compose(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _read_records(text: str, *, is_csv: bool) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    if is_csv:
-        yield from _read_csv(text)
+def _read_records(text: str, suffix: str) -> Iterator[tuple[int, Any] | BrokenRow]:
+    if suffix in {".csv", ".tsv"}:
+        yield from iter_csv(text, usual="\t" if suffix == ".tsv" else ",")
         return
     for number, line in iter_lines(text):
         try:
-            record = load_record(line)
+            yield number, load_record(line)
         except (ValueError, RecursionError) as error:
-            record = f"is not JSON: {error}"
-        yield number, record if isinstance(record, dict | str) else "is no object with keys"
-
-
-def _read_csv(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    for line, record in iter_csv(text):
-        if isinstance(record, str):
-            yield line, record
-        else:
-            yield line, {str(key).strip().lower(): value for key, value in record.items()}
+            yield BrokenRow(number, f"is not JSON: {error}", "is not JSON")
 
 
 def _decode(file: MetadataFile, problems: list[ListingProblem]) -> str | None:
@@ -227,6 +288,6 @@ def _decode(file: MetadataFile, problems: list[ListingProblem]) -> str | None:
     else:
         if decoded.is_guess:
             message, cure = f"was read as {decoded.encoding}, since it is not UTF-8", "save it as UTF-8"
-            problems.append(ListingProblem("encoding_guessed", file.name, None, message, cure, Level.HINT))
+            problems.append(ListingProblem("encoding_guessed", file.name, None, message, cure, Level.HINT, rows=0))
         return decoded.text
     return None

@@ -19,6 +19,8 @@ CURE = "save the file as UTF-8"
 USUAL_SHARE = 0.9
 LOWEST_GB2312_BYTE = 0xA1
 JUDGED_CHARACTERS = 20_000
+JUDGED_BYTES = 4096
+MANY_ZEROS, FEW_ZEROS = 0.25, 0.1  # share of the places that hold the high byte; share of the others beside them
 
 
 class EncodingUnknown(ValueError):
@@ -42,6 +44,9 @@ def decode_text(content: bytes) -> DecodedText:
                 return DecodedText(content.decode(codec), name)
             except UnicodeDecodeError as error:
                 raise EncodingUnknown(f"not {name} (byte {error.start})") from error
+    zeros = _find_utf16(content)
+    if zeros is not None:
+        return zeros
     try:
         return DecodedText(content.decode(), "UTF-8")
     except UnicodeDecodeError as error:
@@ -49,6 +54,24 @@ def decode_text(content: bytes) -> DecodedText:
         if text is None:
             raise EncodingUnknown(f"not UTF-8 (byte {error.start}), nor GBK") from error
         return DecodedText(text, "GBK", is_guess=True)
+
+
+def _find_utf16(content: bytes) -> DecodedText | None:
+    """Decode UTF-16 without a mark: it has zeros in every second place where the text is Latin, as headings are.
+
+    UTF-8 has none at all. Raises: EncodingUnknown.
+    """
+    even, odd = content[:JUDGED_BYTES:2].count(0), content[1:JUDGED_BYTES:2].count(0)
+    if not even and not odd:
+        return None
+    codec = "utf-16-le" if odd > even else "utf-16-be"
+    more, fewer = max(even, odd), min(even, odd)
+    if len(content) % 2 or more < MANY_ZEROS * len(content[:JUDGED_BYTES]) / 2 or fewer > more * FEW_ZEROS:
+        return None
+    try:
+        return DecodedText(content.decode(codec), "UTF-16", is_guess=True)
+    except UnicodeDecodeError as error:
+        raise EncodingUnknown(f"not UTF-16 (byte {error.start})") from error
 
 
 def decode_gbk(content: bytes) -> str | None:

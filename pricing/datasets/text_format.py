@@ -3,7 +3,7 @@ the training, so that the tokens that were quoted are the tokens that are traine
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Encode = Callable[[str], list[int]]
 
@@ -12,8 +12,8 @@ Encode = Callable[[str], list[int]]
 class TextRow:
     """One training example: completions are learnt, prompts are context.
 
-    `history` holds earlier turns (prompt, answer) of the same conversation, whose answers are learnt as well. A plain
-    row is its completion, with nothing around it.
+    `history` holds earlier turns (prompt, answer) of the same conversation, whose answers are learnt as well, but for
+    those whose numbers (from 0) are in `context_answers`. A plain row is its completion, with nothing around it.
     """
 
     prompt: str
@@ -21,6 +21,7 @@ class TextRow:
     system: str | None = None
     history: tuple[tuple[str, str], ...] = ()
     is_plain: bool = False
+    context_answers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class TextFormat:
         between = self.after_completion if self.after_earlier_completion is None else self.after_earlier_completion
         for number, (prompt, completion) in enumerate((*row.history, (row.prompt, row.completion)), start=1):
             yield opening + prompt + self.after_prompt, False
-            yield completion + (between if number <= len(row.history) else self.after_completion), True
+            end = between if number <= len(row.history) else self.after_completion
+            yield completion + end, number - 1 not in row.context_answers
             opening = next_opening.replace("{round}", str(number + 1))
 
 
@@ -72,6 +74,7 @@ class EncodedRow:
     token_ids: list[int]
     prompt_length: int
     unlearnt: tuple[tuple[int, int], ...] = ()
+    is_cut: bool = field(default=False, compare=False)
 
     @property
     def is_learnable(self) -> bool:
@@ -98,6 +101,7 @@ class RowLength:
     prompt: int
     whole: int
     later_prompts: tuple[tuple[int, int], ...] = ()
+    is_cut: bool = field(default=False, compare=False)
 
     def count_learnt(self, max_length: int) -> int:
         """Count the tokens that carry loss in the row cut at `max_length`."""
@@ -110,11 +114,13 @@ def measure_row(pieces: Iterable[tuple[int, bool]], *, max_length: int) -> RowLe
     prompts: list[tuple[int, int]] = []
     for tokens, is_learnt in pieces:
         start, end = end, end + tokens
-        if not is_learnt:
+        if not is_learnt and prompts and prompts[-1][1] == start:  # an answer that is context only, or what follows it
+            prompts[-1] = (prompts[-1][0], end)
+        elif not is_learnt:
             prompts.append((start, end))
     whole = min(end, max_length)
     kept = [(start, min(end, max_length)) for start, end in prompts if start < whole]
-    return RowLength(kept[0][1] if kept else 0, whole, tuple(kept[1:]))
+    return RowLength(kept[0][1] if kept else 0, whole, tuple(kept[1:]), is_cut=end > max_length)
 
 
 def encode_row(row: TextRow, text_format: TextFormat, encode: Encode, *, max_length: int) -> EncodedRow:
@@ -125,5 +131,5 @@ def encode_row(row: TextRow, text_format: TextFormat, encode: Encode, *, max_len
     """
     pieces = [(encode(text), is_learnt) for text, is_learnt in text_format.lay_out(row)]
     length = measure_row(((len(ids), is_learnt) for ids, is_learnt in pieces), max_length=max_length)
-    token_ids = [token for ids, _ in pieces for token in ids][:max_length]
-    return EncodedRow(token_ids, length.prompt, length.later_prompts)
+    token_ids = [token for ids, _ in pieces for token in ids]
+    return EncodedRow(token_ids[:max_length], length.prompt, length.later_prompts, length.is_cut)

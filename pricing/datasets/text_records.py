@@ -3,28 +3,26 @@ and plain text.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
+from pricing.datasets.telling_keys import RowRefused, RowSetAside, check_keys, is_said
 from pricing.datasets.text_format import TextRow
+from pricing.datasets.text_turns import read_dialogue, read_text
 
-ROLES = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-}
+__all__ = ["FORMS", "RowRefused", "RowSetAside", "to_row"]
+
 FORMS = "a row has prompt and completion, instruction and output, messages, conversations, or text"
-
-
-class RowRefused(ValueError):
-    """The record cannot be used; the message says why."""
+OTHER_FORMS = frozenset({"prompt", "completion", "messages", "conversations", "instruction", "output"})
+# Text that a row of these forms has no place for.
+STRAY_BESIDE_PROMPT = ("input", "query", "context")
+STRAY_BESIDE_INSTRUCTION = ("query", "context")
 
 
 def to_row(record: Any) -> TextRow:
-    """Turn a record into a row, stripped of white space around its texts. Raises: RowRefused."""
+    """Turn a record into a row, stripped of white space around its texts.
+
+    Raises: RowRefused; RowSetAside, where the record itself says that nothing of it is to be learnt.
+    """
     if not isinstance(record, Mapping):
         raise RowRefused("a row is an object with prompt and completion")
     row = _read_form(record)
@@ -38,80 +36,106 @@ def to_row(record: Any) -> TextRow:
 
 def _read_form(record: Mapping[str, Any]) -> TextRow:
     """Recognize the form by the keys that are there, the more telling first."""
-    has = {key for key, value in record.items() if value is not None}
+    has = {key for key, value in record.items() if value is not None and value != ""}
+    is_text = record.get("text") is not None and not has & OTHER_FORMS
+    check_keys(record, is_text=is_text)
     if has & {"messages", "conversations"}:
-        return _read_turns(record)
-    if has & {"instruction", "output"} and not has & {"prompt", "completion"}:
-        return _read_alpaca(record)
-    if "text" in has and not has & {"prompt", "completion"}:
+        return _read_messages(record, has)
+    if is_text:
+        _refuse_stray(record, ("history",))
         return TextRow("", _text_of(record, "text"), is_plain=True)
+    if has & {"instruction", "output"} and not has >= {"prompt", "completion"}:
+        return _read_alpaca(record)
+    return _read_prompt(record)
+
+
+def _read_prompt(record: Mapping[str, Any]) -> TextRow:
+    """Read prompt and completion; each may be a list of messages, of which those of the completion are learnt."""
+    if record.get("instruction") is None:  # else the prompt was put together from these
+        _refuse_stray(record, STRAY_BESIDE_PROMPT)
     prompt, completion = record.get("prompt"), record.get("completion")
-    if not isinstance(prompt, str) or not isinstance(completion, str):
+    if _is_list_of_turns(prompt) and _is_list_of_turns(completion):
+        _refuse_stray(record, ("history",))
+        return read_dialogue([*prompt, *completion], _read_system(record), learnt_from=len(prompt))
+    if not _is_text(prompt) or not _is_text(completion):
         raise RowRefused(f"prompt and completion are both needed, as text ({FORMS})")
-    return TextRow(prompt.strip(), completion.strip(), system=_optional(record, "system"))
+    return TextRow(
+        read_text(prompt, "prompt"),
+        read_text(completion, "completion"),
+        system=_read_system(record),
+        history=_read_history(record),
+    )
 
 
 def _read_alpaca(record: Mapping[str, Any]) -> TextRow:
     """Read instruction and output; an input follows the instruction on a line of its own, as LLaMA-Factory has it."""
+    _refuse_stray(record, STRAY_BESIDE_INSTRUCTION)
     instruction, given = _text_of(record, "instruction"), _optional(record, "input")
-    history = record.get("history") or ()
-    if not isinstance(history, Sequence) or not all(_is_pair(turn) for turn in history):
-        raise RowRefused("history is a list of pairs: a prompt and its answer, as text")
     return TextRow(
         f"{instruction}\n{given}" if given else instruction,
         _text_of(record, "output"),
-        system=_optional(record, "system"),
-        history=tuple((prompt.strip(), answer.strip()) for prompt, answer in history),
+        system=_read_system(record),
+        history=_read_history(record),
     )
 
 
+def _read_history(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    history = record.get("history") or ()
+    if not isinstance(history, Sequence) or not all(_is_pair(turn) for turn in history):
+        raise RowRefused("history is a list of pairs: a prompt and its answer, as text")
+    return tuple((prompt.strip(), answer.strip()) for prompt, answer in history)
+
+
 def _is_pair(turn: Any) -> bool:
-    return isinstance(turn, Sequence) and len(turn) == 2 and all(isinstance(text, str) for text in turn)
+    is_list = isinstance(turn, Sequence) and not isinstance(turn, str)
+    return is_list and len(turn) == 2 and all(isinstance(text, str) for text in turn)
 
 
-def _read_turns(record: Mapping[str, Any]) -> TextRow:
-    """Read `messages` (role, content) or `conversations` (from, value); a last question without answer is left out."""
+def _read_messages(record: Mapping[str, Any], has: set[str]) -> TextRow:
+    """Read `messages` (role, content) or `conversations` (from, value)."""
+    _refuse_stray(record, ("history",))
     turns = record.get("messages") or record.get("conversations")
+    if has >= {"messages", "conversations"} and record["messages"] != record["conversations"]:
+        raise RowRefused("has both messages and conversations, and they differ; keep one")
     if not isinstance(turns, Sequence) or isinstance(turns, str) or not turns:
         raise RowRefused("messages is a list of objects with role and content")
-    spoken = [_read_turn(turn) for turn in turns]
-    system = _optional(record, "system")
-    if spoken[0][0] == "system":
-        system = spoken.pop(0)[1] or None
-    if spoken and spoken[-1][0] == "user":
-        spoken.pop()
-    roles = [role for role, _ in spoken]
-    if not roles or roles != ["user", "assistant"] * (len(roles) // 2):
-        raise RowRefused("after an optional system message, user and assistant take turns, the user first")
-    texts = [text for _, text in spoken]
-    pairs = list(zip(texts[::2], texts[1::2], strict=True))
-    (prompt, completion), history = pairs[-1], tuple(pairs[:-1])
-    return TextRow(prompt, completion, system=system, history=history)
+    return read_dialogue(turns, _read_system(record))
 
 
-def _read_turn(turn: Any) -> tuple[str, str]:
-    if not isinstance(turn, Mapping):
-        raise RowRefused("each message is an object with role and content")
-    role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
-    if not isinstance(role, str) or role not in ROLES:
-        raise RowRefused(f"role {role!r} is not known; roles are system, user and assistant")
-    if not isinstance(content, str):
-        raise RowRefused(f"the content of a message of {role} is not text")
-    return ROLES[role], content.strip()
+def _read_system(record: Mapping[str, Any]) -> str | None:
+    """Read the system message beside the turns, under either of its names."""
+    system, prompt = _optional(record, "system"), _optional(record, "system_prompt")
+    if system and prompt and system != prompt:
+        raise RowRefused("has both system and system_prompt, and they differ; keep one")
+    return system or prompt
+
+
+def _refuse_stray(record: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Refuse text that would be left out without a word. Raises: RowRefused."""
+    stray = next((key for key in keys if is_said(record.get(key))), None)
+    if stray is not None:
+        raise RowRefused(f"{stray} has no place in a row of this form; join it to the prompt, or take it out")
+
+
+def _is_list_of_turns(value: Any) -> TypeGuard[list[Mapping[str, Any]]]:
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) and "role" in each for each in value)
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | list)
 
 
 def _text_of(record: Mapping[str, Any], key: str) -> str:
-    value = record.get(key)
-    if not isinstance(value, str):
+    if not _is_text(record.get(key)):
         raise RowRefused(f"{key} is needed, as text")
-    return value.strip()
+    return read_text(record[key], key)
 
 
 def _optional(record: Mapping[str, Any], key: str) -> str | None:
     value = record.get(key)
-    if value is not None and not isinstance(value, str):
-        raise RowRefused(f"{key} is not text")
-    return (value or "").strip() or None
+    return None if value is None else read_text(value, key) or None
 
 
 def _has_lone_surrogate(text: str) -> bool:

@@ -1,39 +1,42 @@
-"""Reading text rows from files: JSON lines, JSON, CSV and Parquet, in the forms of `text_records`, one by one."""
+"""Reading text rows from files: JSON lines, JSON, CSV, TSV and Parquet, in the forms of `text_records`, one by one."""
 
-import csv
 import importlib
 import io
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pricing.datasets.csv_file import BrokenRow, iter_csv
+from pricing.datasets.file_names import TEXT_SUFFIXES, is_left_aside, tell_left_aside
 from pricing.datasets.finding_level import Level
+from pricing.datasets.row_counts import RowCounts, RowTally
+from pricing.datasets.row_finding import RowFinding
 from pricing.datasets.text_decoding import CURE, EncodingUnknown, decode_text
 from pricing.datasets.text_format import Encode, EncodedRow, RowLength, TextFormat, TextRow, encode_row, measure_row
-from pricing.datasets.text_records import RowRefused, to_row
+from pricing.datasets.text_records import RowRefused, RowSetAside, to_row
 
 __all__ = [
     "TEXT_SUFFIXES",
     "Encode",
     "EncodedRow",
     "ParsedRows",
+    "PlacedRow",
     "RowFinding",
     "RowLength",
     "TextFormat",
     "TextRow",
     "TooManyRows",
     "encode_row",
+    "is_text_name",
+    "iter_placed_rows",
     "iter_text_files",
     "measure_row",
     "parse_text_files",
 ]
 
-TEXT_SUFFIXES = (".jsonl", ".csv", ".json", ".parquet")
-GUESSED = "was read as GBK, since it is not UTF-8; save the file as UTF-8 where its text looks wrong"
-REST_IS_LOST = "the rows after it are not read"
+GUESSED = "since it is not UTF-8; save the file as UTF-8 where its text looks wrong"
 NOT_EMPTY = re.compile(r"[^\n]+")
 SPACE = re.compile(r"\s*")
 LINES_OF_A_ROW = 16  # a row may have line breaks in it; more lines than this for each row are no data
@@ -41,16 +44,6 @@ RECORD_PIECES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)  # characters; no row is lo
 TOO_LONG = f"has more than {RECORD_PIECES[-1]} characters; split it"
 DECODER = json.JSONDecoder()
 PARQUET_BATCH = 256
-
-
-@dataclass(frozen=True)
-class RowFinding:
-    """A row that cannot be used (an error), or what is to be known of one: where it is (1-based line) and why."""
-
-    file: str
-    line: int
-    message: str
-    level: Level = Level.ERROR
 
 
 class TooManyRows(ValueError):
@@ -63,9 +56,21 @@ class TooManyRows(ValueError):
 
 @dataclass(frozen=True)
 class _Unreadable:
-    """Stands for a record that could not be parsed at all."""
+    """Stands for records that could not be parsed at all."""
 
-    reason: str
+    message: str
+    reason: str = ""
+    rows: int = 1
+
+
+@dataclass(frozen=True)
+class PlacedRow:
+    """A usable row, where it stands, and all that its record says. In a list (JSON, Parquet) `line` is its number."""
+
+    row: TextRow
+    file: str
+    line: int
+    record: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,18 @@ class ParsedRows:
     def errors(self) -> list[RowFinding]:
         """List the findings of rows that cannot be used."""
         return [finding for finding in self.findings if finding.level == Level.ERROR]
+
+    @property
+    def counts(self) -> RowCounts:
+        """Count every row that was read by what became of it."""
+        tally = RowTally(usable=len(self.rows))
+        tally.add_findings(self.findings)
+        return tally.sum_up()
+
+
+def is_text_name(name: str) -> bool:
+    """Tell whether a file is read for rows: by its suffix, and not hidden."""
+    return name.lower().endswith(TEXT_SUFFIXES) and not is_left_aside(name)
 
 
 def parse_text_files(files: Iterable[tuple[str, bytes]]) -> ParsedRows:
@@ -97,9 +114,18 @@ def iter_text_files(
 
     Raises: TooManyRows, once there are more than `max_rows`, usable or not.
     """
-    rows = 0
+    for placed in iter_placed_rows(files, max_rows=max_rows):
+        yield placed.row if isinstance(placed, PlacedRow) else placed
+
+
+def iter_placed_rows(
+    files: Iterable[tuple[str, bytes]], *, max_rows: int | None = None
+) -> Iterator[PlacedRow | RowFinding]:
+    """Read the same, each row with its place and its record. Raises: TooManyRows."""
+    rows, aside = 0, list[str]()
     for name, content in sorted(files):
-        if not name.lower().endswith(TEXT_SUFFIXES):
+        if not is_text_name(name):
+            aside += [name] if name.lower().endswith(TEXT_SUFFIXES) else []
             continue
         for line, record in _read_records(name, content, max_rows):
             if isinstance(record, RowFinding):
@@ -109,6 +135,9 @@ def iter_text_files(
             if max_rows is not None and rows > max_rows:
                 raise TooManyRows(max_rows)
             yield _take_record(name, line, record)
+    told = tell_left_aside(aside)
+    if told is not None:
+        yield told
 
 
 def _read_records(name: str, content: bytes, max_rows: int | None) -> Iterator[tuple[int, Any]]:
@@ -119,22 +148,28 @@ def _read_records(name: str, content: bytes, max_rows: int | None) -> Iterator[t
     try:
         decoded = decode_text(content)
     except EncodingUnknown as error:
-        yield 1, _Unreadable(f"{error}; {CURE}")
+        yield 1, _Unreadable(f"{error}; {CURE}", "the file is in no encoding that can be told")
         return
     if decoded.is_guess:
-        yield 1, RowFinding(name, 1, GUESSED, Level.HINT)
+        yield 1, RowFinding(name, 1, _tell_guess(decoded.encoding), Level.HINT, reason=GUESSED, rows=0)
     if max_rows is not None and decoded.text.count("\n") > LINES_OF_A_ROW * max_rows:
         raise TooManyRows(max_rows)
     yield from _READERS[suffix](decoded.text)
 
 
-def _take_record(name: str, line: int, record: Any) -> TextRow | RowFinding:
+def _tell_guess(encoding: str) -> str:
+    return f"was read as {encoding}, {GUESSED}"
+
+
+def _take_record(name: str, line: int, record: Any) -> PlacedRow | RowFinding:
     if isinstance(record, _Unreadable):
-        return RowFinding(name, line, record.reason)
+        return RowFinding(name, line, record.message, reason=record.reason, rows=record.rows)
     try:
-        return to_row(record)
+        return PlacedRow(to_row(record), name, line, record)
     except RowRefused as error:
-        return RowFinding(name, line, str(error))
+        return RowFinding(name, line, str(error), reason=error.reason)
+    except RowSetAside as error:
+        return RowFinding(name, line, str(error), Level.HINT, is_set_aside=True)
 
 
 def iter_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -162,38 +197,19 @@ def _read_jsonl(text: str) -> Iterator[tuple[int, Any]]:
         try:
             yield number, load_record(line)
         except (ValueError, RecursionError) as error:
-            yield number, _Unreadable(f"not JSON: {error}")
+            yield number, _Unreadable(f"not JSON: {error}", "not JSON")
 
 
-def iter_csv(text: str) -> Iterator[tuple[int, dict[str | None, Any] | str]]:
-    """Iterate over the records of a CSV file with a heading: each with its last line's number, or why it is none.
-
-    A quote that is never closed, or two columns of one name, would lose what is in the file without a word.
-    """
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        twice = _find_twice(reader.fieldnames or ())
-        if twice is not None:
-            yield 1, f"the heading has {twice} more than once; keep one; {REST_IS_LOST}"
-            return
-        for record in reader:
-            if any(value.strip() for value in record.get(None) or ()):
-                yield reader.line_num, "has more fields than the heading; put texts with commas in quotes"
-            else:
-                yield reader.line_num, record
-    except csv.Error as error:
-        cure = "close each quote, and write a quote inside of quotes twice"
-        yield reader.line_num + 1, f"not CSV: {error}; {cure}; {REST_IS_LOST}"
+def _read_csv(text: str, usual: str = ",") -> Iterator[tuple[int, Any]]:
+    for row in iter_csv(text, usual=usual):
+        if isinstance(row, BrokenRow):
+            yield row.line, _Unreadable(row.message, row.reason, row.rows)
+        else:
+            yield row
 
 
-def _find_twice(names: Iterable[str]) -> str | None:
-    counts = Counter(name.strip() for name in names)
-    return next((name for name, count in counts.items() if name and count > 1), None)
-
-
-def _read_csv(text: str) -> Iterator[tuple[int, Any]]:
-    for line, record in iter_csv(text):
-        yield line, _Unreadable(record) if isinstance(record, str) else record
+def _read_tsv(text: str) -> Iterator[tuple[int, Any]]:
+    yield from _read_csv(text, "\t")
 
 
 def _read_json(text: str) -> Iterator[tuple[int, Any]]:
@@ -208,7 +224,11 @@ def _read_json(text: str) -> Iterator[tuple[int, Any]]:
         try:
             record, place = _read_element(text, place)
         except (ValueError, RecursionError) as error:
-            yield number, _Unreadable(f"not JSON: {error}; {REST_IS_LOST}")
+            left = f"{len(text) - place} characters from here on are not read"
+            yield (
+                number,
+                _Unreadable(f"not JSON: {error}; {left}", "not JSON, so that the rest of its file is not read"),
+            )
             return
         yield number, record
     if text[place + 1 :].strip():
@@ -255,18 +275,23 @@ def _read_parquet(content: bytes) -> Iterator[tuple[int, Any]]:
     except ImportError:
         yield 1, _Unreadable("Parquet is read with pyarrow; run `pip install pyarrow`, or save as .jsonl")
         return
-    number = 0
+    number = in_all = 0
     try:
-        for batch in parquet.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=PARQUET_BATCH):
+        file = parquet.ParquetFile(io.BytesIO(content))
+        in_all = file.metadata.num_rows
+        for batch in file.iter_batches(batch_size=PARQUET_BATCH):
             for record in batch.to_pylist():
                 number += 1
                 yield number, record
     except pyarrow.ArrowException as error:
-        yield number + 1, _Unreadable(f"not Parquet: {error}; {REST_IS_LOST}")
+        lost = max(1, in_all - number)
+        message = f"not Parquet: {error}; {lost} rows from here on are not read"
+        yield number + 1, _Unreadable(message, "not Parquet", lost)
 
 
 _READERS: dict[str, Callable[[str], Iterator[tuple[int, Any]]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".csv": _read_csv,
+    ".tsv": _read_tsv,
 }

@@ -33,7 +33,8 @@ def check_dataset(folder: Path, config: TrainingConfig | None = None) -> Quality
     if metadata is not None and not metadata.is_file():
         raise BadInput("metadata_path", f"{metadata} is not a file; give the metadata file, or leave the key out")
     if has_pictures(folder):
-        return check_images(folder, metadata, load_clip_counter())
+        default = config.default_caption if config is not None else None
+        return check_images(folder, metadata, load_clip_counter(), default_caption=default)
     if config is None:
         return check_text(folder, metadata)
     source = resolve_base_model(config.base_model)

@@ -4,10 +4,15 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from pricing.datasets.caption_quality import CaptionProblem, judge_caption
 from pricing.datasets.finding_level import Level
+from pricing.datasets.picture_captions import NO_CAPTION, choose_caption
+from pricing.datasets.picture_listing import ListingProblem
+from pricing.datasets.row_counts import RowCounts, RowTally
+from pricing.datasets.row_finding import RowFinding, cut_figures
 from pricing.datasets.thresholds import (
     BLUR_LIMIT,
     CLIP_CAPTION_TOKENS,
@@ -19,22 +24,27 @@ from pricing.datasets.thresholds import (
 from trainer.checking.near_duplicates import find_near_duplicates
 from trainer.checking.picture_measures import PictureFacts, PictureUnreadable, measure_picture
 from trainer.data.quality_report import Finding, Histogram, QualityReport, Thumbnail, make_histogram, sort_findings
-from trainer.data.quality_samples import PictureSample, is_picture, list_pictures
+from trainer.data.quality_samples import PictureListing, PictureSample, list_picture_names, list_pictures
 
 CountTokens = Callable[[str], int]
 MAX_THREADS = 8
 
 
 def check_images(
-    folder: Path, metadata_path: Path | None = None, count_tokens: CountTokens | None = None
+    folder: Path,
+    metadata_path: Path | None = None,
+    count_tokens: CountTokens | None = None,
+    *,
+    default_caption: str | None = None,
 ) -> QualityReport:
-    """Judge every picture and caption under `folder`. `count_tokens`: of one caption, begin and end not counted.
+    """Judge every picture under `folder`, with the caption that training takes: its own, the default, or its folder's.
 
-    Raises: nothing for what is in the files; each problem is a finding.
+    `count_tokens`: of one caption, begin and end not counted. Raises: nothing for what is in the files; each problem is
+    a finding.
     """
-    listing = list_pictures(folder, metadata_path)
+    listing = choose_captions(list_pictures(folder, metadata_path), default_caption)
     measured = measure_all([sample.path for sample in listing.samples])
-    findings = [*listing.findings, *judge_unnamed(folder, metadata_path, len(listing.samples))]
+    findings = [*map(_listing_finding, listing.findings), *judge_unnamed(folder, metadata_path, len(listing.samples))]
     for sample, facts in zip(listing.samples, measured, strict=True):
         findings += judge_file(sample, facts)
         if isinstance(facts, PictureFacts):
@@ -54,12 +64,43 @@ def check_images(
         histograms=_draw_histograms(readable, tokens),
         thumbnails=[Thumbnail(sample.name, sample.caption, facts.jpeg) for sample, facts in readable],
         kept=[{"file_name": s.name, "text": s.caption} for s in listing.samples if s.name not in bad],
+        counts=count_pictures(listing, measured, tokens),
     )
+
+
+def choose_captions(listing: PictureListing, default_caption: str | None) -> PictureListing:
+    """Give each picture the caption that it trains with, and nothing where it has none at all."""
+    chosen = [
+        replace(sample, caption=choose_caption(sample.name, sample.caption, default_caption) or "")
+        for sample in listing.samples
+    ]
+    return PictureListing(chosen, listing.findings)
+
+
+def count_pictures(
+    listing: PictureListing, measured: Sequence[PictureFacts | PictureUnreadable], tokens: Sequence[int]
+) -> RowCounts:
+    """Count every picture by what training makes of it."""
+    tally = RowTally()
+    tally.add_findings(problem.to_finding() for problem in listing.findings)
+    for sample, facts in zip(listing.samples, measured, strict=True):
+        if isinstance(facts, PictureUnreadable):
+            tally.add_finding(RowFinding(sample.name, 1, str(facts), reason=cut_figures(str(facts))))
+        elif not sample.caption:
+            tally.add_finding(RowFinding(sample.name, 1, NO_CAPTION, reason="has no caption"))
+        else:
+            tally.usable += 1
+    cut = sum(count > CLIP_CAPTION_TOKENS for count in tokens)
+    return tally.sum_up("pictures").with_lengths(too_long=0, cut=cut)
+
+
+def _listing_finding(found: ListingProblem) -> Finding:
+    return Finding(found.code, found.level, found.file, found.line, found.message, found.cure)
 
 
 def judge_unnamed(folder: Path, metadata_path: Path | None, named: int) -> list[Finding]:
     """Find pictures that the named metadata file leaves out: it is the whole list, so that should be meant."""
-    unnamed = sum(is_picture(path) for path in folder.rglob("*")) - named if metadata_path else 0
+    unnamed = len(list_picture_names(folder)) - named if metadata_path else 0
     if metadata_path is None or unnamed <= 0:
         return []
     message = f"has {unnamed} pictures that {metadata_path.name} does not name; they are not trained on"

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pricing.datasets.file_names import tell_unread
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_records import FORMS
-from pricing.datasets.text_rows import TEXT_SUFFIXES, TextRow
+from pricing.datasets.text_rows import PlacedRow, TextRow, is_text_name
 from pricing.datasets.thresholds import CHINESE_CHARACTER, MAX_SAMPLES, MIN_SAMPLES, MINOR_LANGUAGE_SHARE, WORD
-from trainer.checking.placed_rows import PlacedRow, place_rows
+from trainer.checking.placed_rows import place_rows
 from trainer.data.quality_report import Finding, QualityReport, make_histogram, sort_findings
+from trainer.data.text import list_names
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ def check_text(
     folder: Path, metadata_path: Path | None = None, measure: MeasureRow | None = None, *, max_length: int = 512
 ) -> QualityReport:
     """Judge every row of the text files under `folder`. Raises: nothing for what is in the files."""
-    rows, findings = place_rows(_read_files(folder, metadata_path))
+    placed = place_rows(_read_files(folder, metadata_path))
+    for told in tell_unread(list_names(folder)) if metadata_path is None else ():
+        placed.add_finding(told)
+    rows, findings = placed.rows, placed.findings
     findings += judge_duplicates(rows)
-    lengths = [measure(placed.row) for placed in rows] if measure else []
+    lengths = [measure(each.row) for each in rows] if measure else []
     findings += judge_lengths(rows, lengths, max_length)
-    languages = Counter(detect_language(describe_row(placed.row)) for placed in rows)
+    languages = Counter(detect_language(describe_row(each.row)) for each in rows)
     findings += judge_languages(languages) + judge_counts(len(rows))
     bad = {(finding.file, finding.line) for finding in findings if finding.is_bad_row}
     figures: dict[str, Any] = {"rows": len(rows), "languages": dict(languages.most_common())}
@@ -45,7 +50,7 @@ def check_text(
         }
     drawn = [
         make_histogram("Row length", "tokens", [length.tokens for length in lengths]),
-        make_histogram("Row length", "characters", [len(describe_row(placed.row)) for placed in rows]),
+        make_histogram("Row length", "characters", [len(describe_row(each.row)) for each in rows]),
     ]
     return QualityReport(
         kind="text",
@@ -53,17 +58,20 @@ def check_text(
         figures=figures,
         findings=sort_findings(findings),
         histograms=[histogram for histogram in drawn if histogram is not None],
-        kept=[placed.record for placed in rows if (placed.file, placed.line) not in bad],
+        kept=[dict(row.record) for row in rows if (row.file, row.line) not in bad],
+        counts=placed.tally.sum_up().with_lengths(
+            too_long=sum(length.prompt_tokens >= max_length for length in lengths),
+            cut=sum(length.prompt_tokens < max_length < length.tokens for length in lengths),
+        ),
     )
 
 
 def _read_files(folder: Path, metadata_path: Path | None) -> Iterator[tuple[str, bytes | OSError]]:
-    paths = [metadata_path] if metadata_path else sorted(folder.rglob("*"))
-    for path in paths:
-        if path.is_file() and path.name.lower().endswith(TEXT_SUFFIXES):
-            name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    named = metadata_path.name.lstrip(".") if metadata_path else ""
+    for name in [named] if metadata_path else list_names(folder):
+        if is_text_name(name):
             try:
-                yield name, path.read_bytes()
+                yield name, (metadata_path or folder / name).read_bytes()
             except OSError as error:
                 yield name, error
 

@@ -43,6 +43,7 @@ def run_check(
 
 def print_report(report: QualityReport, console: Console) -> None:
     console.print(f"{report.folder}: {report.kind}, {sum_up_levels(report)}")
+    console.print(f"  {report.counts.describe()}")
     for name, value in report.figures.items():
         console.print(f"  {name.replace('_', ' ')}: {value}")
     for histogram in report.histograms[:1]:

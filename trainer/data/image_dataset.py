@@ -2,17 +2,17 @@
 is loaded.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_captions import NO_CAPTION, choose_caption, read_kohya_folder
-from pricing.datasets.text_rows import RowFinding
+from pricing.datasets.row_counts import RowCounts, RowTally
+from pricing.datasets.row_finding import RowFinding
 from pricing.training.config import TrainingConfig
 from trainer.data.bad_rows import list_findings, refuse_bad_rows
 from trainer.data.images import ImageUnusable, read_size
-from trainer.data.quality_samples import PictureListing, PictureSample, list_pictures
+from trainer.data.quality_samples import PictureSample, list_pictures
 from trainer.errors import BadInput
 
 
@@ -35,6 +35,18 @@ class ImageDataset:
     rows: list[ImageRow] = field(default_factory=list)
     findings: list[RowFinding] = field(default_factory=list)
 
+    @property
+    def errors(self) -> list[RowFinding]:
+        """List the findings of pictures, and of rows about them, that cannot be used."""
+        return [finding for finding in self.findings if finding.level == Level.ERROR]
+
+    @property
+    def counts(self) -> RowCounts:
+        """Count every picture, and every row about one that cannot be used."""
+        tally = RowTally(usable=len(self.rows))
+        tally.add_findings(self.findings)
+        return tally.sum_up("pictures")
+
 
 def read_image_dataset(config: TrainingConfig) -> ImageDataset:
     """Read every picture of `train_data_dir`, and of `reg_data_dir`, with its caption.
@@ -47,13 +59,13 @@ def read_image_dataset(config: TrainingConfig) -> ImageDataset:
     dataset = ImageDataset()
     folder, metadata = Path(config.train_data_dir), Path(config.metadata_path) if config.metadata_path else None
     _read_folder("train_data_dir", folder, metadata, dataset, config.default_caption)
-    if not dataset.rows and not dataset.findings:
+    if not dataset.rows and not dataset.errors:
         raise BadInput("train_data_dir", f"{folder} has no picture (.png, .jpg, .webp, …); give the folder with yours")
     if config.reg_data_dir is not None:
         _read_folder("reg_data_dir", Path(config.reg_data_dir), None, dataset, config.default_caption)
-    refuse_bad_rows(dataset.findings, skip=config.skip_bad_rows)
+    refuse_bad_rows(dataset.errors, skip=config.skip_bad_rows)
     if not any(not row.is_regularisation for row in dataset.rows):
-        raise BadInput("train_data_dir", list_findings("no picture is left to train on", dataset.findings))
+        raise BadInput("train_data_dir", list_findings("no picture is left to train on", dataset.errors))
     return dataset
 
 
@@ -66,22 +78,16 @@ def _read_folder(
         raise BadInput("metadata_path", f"{metadata} is not there; give the path of the metadata file, or leave it out")
     is_regularisation = key == "reg_data_dir"
     listing = list_pictures(folder, metadata)
-    dataset.findings.extend(_take_over_findings(listing))
+    dataset.findings.extend(problem.to_finding() for problem in listing.findings)
     for sample in listing.samples:
         row = _read_row(sample, default_caption, is_regularisation=is_regularisation)
         if isinstance(row, ImageRow):
             dataset.rows.append(row)
         else:
-            dataset.findings.append(RowFinding(sample.name, 1, row))
+            dataset.findings.append(row)
 
 
-def _take_over_findings(listing: PictureListing) -> Iterator[RowFinding]:
-    for found in listing.findings:
-        if found.level == Level.ERROR:
-            yield RowFinding(found.file, found.line or 1, f"{found.message}; {found.cure}")
-
-
-def _read_row(sample: PictureSample, default_caption: str | None, *, is_regularisation: bool) -> ImageRow | str:
+def _read_row(sample: PictureSample, default_caption: str | None, *, is_regularisation: bool) -> ImageRow | RowFinding:
     """Read one row, or return what is wrong with it.
 
     A regularisation picture may go without a caption: its class has no name.
@@ -90,10 +96,10 @@ def _read_row(sample: PictureSample, default_caption: str | None, *, is_regulari
     if caption is None and is_regularisation:
         caption = ""
     if caption is None:
-        return NO_CAPTION
+        return RowFinding(sample.name, 1, NO_CAPTION, reason="has no caption")
     try:
         size = read_size(sample.path)
     except ImageUnusable as error:
-        return str(error)
+        return RowFinding(sample.name, 1, str(error), reason=error.reason)
     kohya = read_kohya_folder(sample.name)
     return ImageRow(sample.path, sample.name, caption, size, kohya.repeats if kohya else 1, is_regularisation)

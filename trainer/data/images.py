@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from pricing.datasets.picture_listing import PICTURE_FORMATS
+from pricing.datasets.row_finding import cut_figures
 from pricing.datasets.thresholds import MAX_PIXELS
 
 SIDEWAYS = frozenset({5, 6, 7, 8})
@@ -19,6 +20,10 @@ HEIC_SUFFIXES = (".heic", ".heif")
 
 class ImageUnusable(Exception):
     """The file gives no picture to train on; the message says why and what to do."""
+
+    @property
+    def reason(self) -> str:
+        return cut_figures(str(self))
 
 
 def read_size(path: Path) -> tuple[int, int]:

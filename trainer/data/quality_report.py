@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pricing.datasets.finding_level import Level
+from pricing.datasets.row_counts import RowCounts
 
 HISTOGRAM_BARS = 12
 
@@ -64,6 +65,7 @@ class QualityReport:
     histograms: list[Histogram] = field(default_factory=list)
     thumbnails: list[Thumbnail] = field(default_factory=list)
     kept: list[dict[str, Any]] = field(default_factory=list)
+    counts: RowCounts = field(default_factory=RowCounts)
 
     @property
     def counts_by_level(self) -> dict[str, int]:
@@ -77,6 +79,7 @@ def to_json_value(report: QualityReport) -> dict[str, Any]:
         "kind": report.kind,
         "folder": report.folder,
         "figures": report.figures,
+        "row_counts": asdict(report.counts) | {"used": report.counts.used, "line": report.counts.describe()},
         "findings_by_level": report.counts_by_level,
         "findings": [asdict(finding) for finding in report.findings],
         "histograms": [asdict(histogram) for histogram in report.histograms],

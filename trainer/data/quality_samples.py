@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pricing.datasets.picture_listing import (
     SIDECAR_SUFFIXES,
+    ListingProblem,
     MetadataFile,
     is_picture_name,
     list_named_pictures,
 )
-from trainer.data.quality_report import Finding
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,17 @@ class PictureSample:
 @dataclass
 class PictureListing:
     samples: list[PictureSample] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ListingProblem] = field(default_factory=list)
 
 
 def has_pictures(folder: Path) -> bool:
-    return any(is_picture(path) for path in folder.rglob("*"))
+    return any(list_picture_names(folder))
 
 
-def is_picture(path: Path) -> bool:
-    return is_picture_name(path.name)
+def list_picture_names(folder: Path) -> list[str]:
+    """List the pictures under a folder, by their names from there on; those in hidden folders are none."""
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [name for name in names if is_picture_name(name)]
 
 
 def list_pictures(folder: Path, metadata_path: Path | None = None) -> PictureListing:
@@ -54,10 +56,7 @@ def list_pictures(folder: Path, metadata_path: Path | None = None) -> PictureLis
             PictureSample(folder / each.name, each.name, each.caption, each.caption_file, each.caption_line)
             for each in listing.pictures
         ],
-        [
-            Finding(found.code, found.level, found.file, found.line, found.message, found.cure)
-            for found in listing.problems
-        ],
+        listing.problems,
     )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from pricing.datasets.file_names import tell_unread
 from pricing.datasets.text_records import FORMS
-from pricing.datasets.text_rows import TEXT_SUFFIXES, ParsedRows, parse_text_files
+from pricing.datasets.text_rows import TEXT_SUFFIXES, ParsedRows, is_text_name, parse_text_files
 from pricing.training.config import TrainingConfig
 from trainer.data.bad_rows import refuse_bad_rows
 from trainer.errors import BadInput
@@ -23,7 +24,10 @@ def read_text_dataset(config: TrainingConfig) -> ParsedRows:
         raise BadInput(
             "train_data_dir", "this key is required: the folder with your text files (.jsonl, .json, .csv, .parquet)"
         )
-    parsed = parse_text_files(list(_read_files(Path(config.train_data_dir), config.metadata_path)))
+    folder = Path(config.train_data_dir)
+    parsed = parse_text_files(list(_read_files(folder, config.metadata_path)))
+    if config.metadata_path is None:
+        parsed.findings.extend(tell_unread(list_names(folder)))
     if parsed.rows:
         refuse_bad_rows(parsed.errors, skip=config.skip_bad_rows)
         return parsed
@@ -36,13 +40,18 @@ def read_text_dataset(config: TrainingConfig) -> ParsedRows:
 
 def _read_files(folder: Path, metadata_path: str | None) -> Iterator[tuple[str, bytes]]:
     if metadata_path is not None:
-        yield Path(metadata_path).name, _read_bytes("metadata_path", Path(metadata_path))
+        yield Path(metadata_path).name.lstrip("."), _read_bytes("metadata_path", Path(metadata_path))
         return
     if not folder.is_dir():
         raise BadInput("train_data_dir", f"{folder} is not a folder; give the folder with your data")
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name.lower().endswith(TEXT_SUFFIXES):
-            yield path.relative_to(folder).as_posix(), _read_bytes("train_data_dir", path)
+    for name in list_names(folder):
+        if is_text_name(name):
+            yield name, _read_bytes("train_data_dir", folder / name)
+
+
+def list_names(folder: Path) -> list[str]:
+    """List the files under a folder by their names from there on, with `/`."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _read_bytes(field: str, path: Path) -> bytes:

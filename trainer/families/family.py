@@ -8,6 +8,7 @@ import torch
 
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import BaseModelSource
+from trainer.data.dataset import EncodingCounts
 
 Example = TypeVar("Example")
 
@@ -53,6 +54,10 @@ class Family(Protocol[Example]):
 
     def encode(self, rows: Sequence[Any], *, max_length: int) -> list[Example]:
         """Turn the rows of the data set into examples, once, before training. Raises: BadInput."""
+
+    @property
+    def encoding_counts(self) -> EncodingCounts:
+        """Return what `encode` found of the rows it was given."""
 
     def fingerprint(self, examples: Sequence[Example]) -> str:
         """Compute the SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""

@@ -1,13 +1,13 @@
 """Captions for pictures that have none: which ones, how the words are put together, and where they are written."""
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pricing.datasets.csv_file import BrokenRow, CsvFile, write_csv
 from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, METADATA_NAMES
+from pricing.datasets.text_decoding import EncodingUnknown, decode_text
 from trainer.atomic_files import writing_file
 from trainer.data.quality_samples import PictureSample, find_sidecar, list_pictures
 from trainer.errors import BadInput
@@ -104,7 +104,7 @@ def write_metadata(captions: Mapping[str, str], samples: Sequence[PictureSample]
 
 def get_metadata_file(folder: Path) -> Path:
     """Get the CSV that captions go into. Raises: BadInput, where the folder keeps them in metadata.jsonl."""
-    as_csv, as_jsonl = (folder / name for name in METADATA_NAMES)
+    as_csv, as_jsonl = (folder / name for name in METADATA_NAMES[:2])
     if as_jsonl.is_file() and not as_csv.is_file():
         raise BadInput(str(as_jsonl), "captions stand in JSONL here; use --write sidecar, or turn it into metadata.csv")
     return as_csv
@@ -114,21 +114,20 @@ def _read_table(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     if not file.is_file():
         return [FILE_KEYS[0], CAPTION_KEYS[0]], []
     try:
-        reader = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8-sig"), newline=""), restval="")
-        rows = [dict(row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(str(file), f"cannot be read as CSV in UTF-8 ({error}); correct it first") from error
-    if any(None in row for row in rows):
-        raise BadInput(str(file), "has rows with more cells than the heading; put captions with commas into quotes")
-    return list(reader.fieldnames or []), rows
+        table = CsvFile(decode_text(file.read_bytes()).text)
+    except EncodingUnknown as error:
+        raise BadInput(str(file), f"cannot be read as CSV ({error}); correct it first") from error
+    rows = []
+    for row in table:
+        if isinstance(row, BrokenRow):
+            raise BadInput(str(file), f"line {row.line} {row.message}; correct it first")
+        rows.append(dict(zip(table.heading, row.fields, strict=True)))
+    return table.heading, rows
 
 
 def _write_table(header: Iterable[str], rows: Iterable[Mapping[str, str]]) -> str:
-    written = io.StringIO(newline="")
-    writer = csv.DictWriter(written, list(header), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return written.getvalue()
+    names = list(header)
+    return write_csv(names, ([row.get(name, "") for name in names] for row in rows))
 
 
 def _normal(name: str) -> str:

@@ -11,7 +11,7 @@ import torch
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import hold_out_copies
 from trainer.base_models.config import BaseModelSource
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, EncodingCounts
 from trainer.errors import OutOfMemory, TrainerError
 from trainer.families.family import Family
 from trainer.families.registry import get_family_class
@@ -110,12 +110,14 @@ def _train_once(
         family = load_family(source, config)
         base_sha256 = hash_base_model_once(source.weights)
         examples = family.encode(dataset.rows, max_length=config.max_length)
+    if processes.is_first:
+        write_line(describe_rows(dataset, family.encoding_counts))
     seed_generators(config.seed)
     family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
     if processes.is_first:
         refuse_without_room(output, sum(tensor.nbytes for tensor in family.adapter_tensors().values()))
     if resume_from is None:
-        start_from_adapter(family, config, source.name)
+        start_from_adapter(family, config, source.name, base_sha256)
     recompute_if_needed(family, config, source, examples, available_gib=available_gib)
     identity = RunIdentity(config, source.name, family.fingerprint(examples), base_sha256)
     trained_rows, held_out_rows = hold_out_copies(family.list_sources(examples), config)
@@ -143,6 +145,12 @@ def _train_once(
     if source.published_as is None:
         keep_base_loadable(family, source)
     return FinishedTraining(result, written)
+
+
+def describe_rows(dataset: Dataset, encoded: EncodingCounts) -> str:
+    """Write the one line that says what became of every row."""
+    counts = dataset.counts.with_lengths(too_long=encoded.too_long, cut=encoded.cut, refused=encoded.refused)
+    return counts.describe()
 
 
 def keep_base_loadable(family: Family[Any], source: BaseModelSource) -> None:

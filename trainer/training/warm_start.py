@@ -10,7 +10,7 @@ from trainer.formats.reading import load_adapter_any
 from trainer.formats.rescaling import rescale_tensors
 
 
-def start_from_adapter(family: Family[Any], config: TrainingConfig, base_model: str) -> None:
+def start_from_adapter(family: Family[Any], config: TrainingConfig, base_model: str, base_sha256: str = "") -> None:
     """Put the adapter of `init_from` on the family, whose fresh adapter is attached already.
 
     Raises: AdapterUnusable; BadInput, which names what does not match: rank, modules, variant or base model.
@@ -21,9 +21,11 @@ def start_from_adapter(family: Family[Any], config: TrainingConfig, base_model: 
     adapter = load_adapter_any(place)  # kohya's and diffusers' files too
     theirs, ours = adapter.config, family.adapter_config()
     differences = list(_compare(theirs, ours))
-    trained_on = adapter.header.get("base_model")
+    trained_on, their_sha256 = adapter.header.get("base_model"), adapter.header.get("base_model_sha256")
     if trained_on is not None and trained_on != base_model:
         differences.append(f"it was trained on base_model {trained_on}, this run has {base_model}")
+    elif their_sha256 and base_sha256 and their_sha256 != base_sha256:
+        differences.append(f"it was trained on other weights of {base_model} than those here")
     if differences:
         raise BadInput("init_from", f"{place} does not fit: {'; '.join(differences)}")
     try:

@@ -20,6 +20,9 @@ def make_report(dataset: Dataset, width: int, *, all_findings: bool = False) -> 
     facts = f"{usable} in {describe_count(len(dataset['files']), 'file')}, {describe_size(dataset['size_bytes'])}"
     lines = [Text(dataset["id"], "bold")]
     lines += [Text(f"  {line}") for line in fold(f"{one_line(dataset['name'])}: {facts}", width - 2)]
+    counts = dataset.get("row_counts")  # a broker of before has none
+    if counts:
+        lines += [Text(f"  {line}") for line in fold(clean(counts["line"]), width - 2)]
     findings = sorted(dataset["findings"], key=lambda finding: list(STYLE_OF).index(finding["level"]))
     shown = findings if all_findings else findings[:MOST_SHOWN]
     for finding in shown:

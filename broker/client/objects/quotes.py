@@ -87,6 +87,26 @@ class MaxCostBuys(TypedDict):
     p90: JobPart
 
 
+class RefusedRows(TypedDict):
+    """Why rows cannot be used, and how many."""
+
+    reason: str
+    rows: int
+
+
+class RowCounts(TypedDict):
+    """Every row, or picture, by what became of it; `line` says all of it."""
+
+    read: int
+    used: int
+    refused: int
+    refused_because: list[RefusedRows]
+    set_aside: int
+    too_long: int
+    cut: int
+    line: str
+
+
 class QuotedFindings(TypedDict):
     """What is wrong with the data of a quote; `left_out` rows are not trained."""
 
@@ -94,6 +114,7 @@ class QuotedFindings(TypedDict):
     warning: int
     hint: int
     left_out: int
+    rows: RowCounts | None
 
 
 class Quote(TypedDict):
@@ -161,4 +182,5 @@ class Dataset(TypedDict):
     usable_rows: int
     findings: list[Finding]
     finding_counts: FindingCounts
+    row_counts: RowCounts
     created_at: str

@@ -32,18 +32,24 @@ CACHE_BYTES = 64 * 1024 * 1024
 # Counts of the data sets last quoted, by content and tokenizer, in bytes: quoting again after a change is quick.
 COUNTS: MutableMapping[tuple[str, str], Counted] = LRUCache(CACHE_BYTES, getsizeof=lambda counted: counted.size_bytes)
 # Raised when rows come to be counted otherwise: what was counted before is then counted anew.
-COUNTING_VERSION = 1
+COUNTING_VERSION = 2
 ROWS_A_SECOND = 10_000  # on one busy core, for the advice when to ask again
 LONGEST_ADVICE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A configuration and the work that it does on one data set; `unread` usable rows of it have nothing to train."""
+    """A configuration and the work that it does on one data set.
+
+    Of its usable rows `too_long` have nothing to learn, and of those that are trained `cut` lose their end; `bare`
+    pictures have no caption.
+    """
 
     configuration: JobConfiguration
     workload: Workload
-    unread: int = 0
+    too_long: int = 0
+    cut: int = 0
+    bare: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,16 @@ class CountedDataset:
         profile, config = configuration.profile, configuration.config
         if isinstance(self.counted, CountedPictures):
             workload = plan_counted_pictures(self.counted, profile, config)
-            return PlannedJob(configuration, workload, self.counted.count_bare(config.default_caption))
-        unread = len(self.counted) - len(self.counted.list_learnable(config.max_length))
-        return PlannedJob(configuration, plan_text(self.counted, config), unread)
+            bare = self.counted.count_bare(config.default_caption)
+            cut = self.counted.count_cut(config.default_caption, profile)
+            return PlannedJob(configuration, workload, cut=cut, bare=bare)
+        learnable = self.counted.list_learnable(config.max_length)
+        return PlannedJob(
+            configuration,
+            plan_text(self.counted, config),
+            too_long=len(self.counted) - len(learnable),
+            cut=self.counted.count_cut(learnable, config.max_length),
+        )
 
     async def plan_aside(self, configuration: JobConfiguration) -> PlannedJob:
         """Plan the same in a thread where it may take long: other requests go on. Raises: InvalidTrainingConfig."""

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 
 from broker.datasets.pictures import ParsedPictures
 from broker.quotes.checking.refusal import refuse_config
-from broker.quotes.counts.text import count_caption_tokens
+from broker.quotes.counts.text import measure_captions
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.picture_captions import read_kohya_folder
 from pricing.training.config import TrainingConfig
@@ -20,7 +20,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class CountedPicture:
-    """A picture and the tokens of its own caption, and of its kohya folder's name; None where it has none."""
+    """A picture and all tokens of its own caption, and of its kohya folder's name; None where it has none."""
 
     name: str
     source: str
@@ -54,6 +54,12 @@ class CountedPictures:
             return 0
         return sum(picture.own_tokens is None and picture.folder_tokens is None for picture in self.pictures)
 
+    def count_cut(self, default_caption: str | None, profile: BaseModelProfile) -> int:
+        """Count the captions that are longer than the text encoder reads."""
+        default = measure_captions([default_caption], profile)[0] if default_caption else None
+        chosen = (_choose_tokens(picture, default) for picture in self.pictures)
+        return sum(tokens is not None and tokens > profile.context_length for tokens in chosen)
+
     def pack(self) -> bytes:
         """Write the count as it is kept."""
         written = [[astuple(picture) for picture in self.pictures], self.unusable, self.unusable_count]
@@ -71,8 +77,8 @@ def unpack_pictures(parts: Iterable[bytes]) -> CountedPictures:
 def count_pictures(parsed: ParsedPictures, profile: BaseModelProfile) -> CountedPictures:
     """Count the tokens of captions, and of folder names, as the trainer encodes them."""
     folders = [read_kohya_folder(picture.name) for picture in parsed.pictures]
-    own = count_caption_tokens([picture.caption for picture in parsed.pictures], profile)
-    named = count_caption_tokens([folder.name if folder else "" for folder in folders], profile)
+    own = measure_captions([picture.caption for picture in parsed.pictures], profile)
+    named = measure_captions([folder.name if folder else "" for folder in folders], profile)
     pictures = tuple(
         CountedPicture(
             name=picture.name,
@@ -108,20 +114,26 @@ def choose_captioned(
 
     Raises: InvalidTrainingConfig, for what cannot be used, unless the configuration says to leave it out.
     """
-    default = count_caption_tokens([config.default_caption], profile)[0] if config.default_caption else None
+    default = measure_captions([config.default_caption], profile)[0] if config.default_caption else None
     chosen, bad, count = [], list(counted.unusable), counted.unusable_count
     for each in counted.pictures:
-        tokens = next((count for count in (each.own_tokens, default, each.folder_tokens) if count is not None), None)
+        tokens = _choose_tokens(each, default)
         if tokens is None:
             bad.append(f"{each.name} has no caption; set default_caption, or send the data set anew with one")
             count += 1
         else:
-            chosen.append(TrainingPicture(each.source, each.size, tokens, each.repeats))
+            read = min(tokens, profile.context_length)
+            chosen.append(TrainingPicture(each.source, each.size, read, each.repeats))
     if bad and not config.skip_bad_rows:
         raise refuse_config("skip_bad_rows", f"{_list(bad, count)}; set it to true to train without these")
     if not chosen:
         raise refuse_config("default_caption", f"no picture is left to train on: {_list(bad, count)}")
     return chosen
+
+
+def _choose_tokens(picture: CountedPicture, default: int | None) -> int | None:
+    tokens = (picture.own_tokens, default, picture.folder_tokens)
+    return next((count for count in tokens if count is not None), None)
 
 
 def _list(bad: Sequence[str], count: int) -> str:

@@ -15,7 +15,7 @@ from pricing.training.config import TrainingConfig
 from pricing.training.text_workload import plan_text_workload
 from pricing.training.workload import Workload
 
-__all__ = ["RowLength", "count_caption_tokens", "count_row_lengths", "plan_text"]
+__all__ = ["RowLength", "count_caption_tokens", "count_row_lengths", "measure_captions", "plan_text"]
 
 # One thread counts at a time: the other cores are for those who wait for an answer.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -40,12 +40,13 @@ def count_row_lengths(
 
 
 def count_caption_tokens(captions: Sequence[str], profile: BaseModelProfile) -> list[int]:
-    """Count the tokens that the text encoder reads of each caption: with begin and end, cut at its context length.
+    """Count the tokens that the text encoder reads of each caption: with begin and end, cut at its context length."""
+    return [min(tokens, profile.context_length) for tokens in measure_captions(captions, profile)]
 
-    Every Stable Diffusion has the vocabulary that ships.
-    """
-    encoded = load_shipped_tokenizer(profile).encode_batch_fast(list(captions))
-    return [min(len(each), profile.context_length) for each in encoded]
+
+def measure_captions(captions: Sequence[str], profile: BaseModelProfile) -> list[int]:
+    """Count all tokens of each caption, with begin and end. Every Stable Diffusion has the vocabulary that ships."""
+    return [len(each) for each in load_shipped_tokenizer(profile).encode_batch_fast(list(captions))]
 
 
 def plan_text(lengths: RowLengths, config: TrainingConfig) -> Workload:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from broker.datasets.schemas import FindingOut
+from broker.datasets.schemas import FindingOut, RowCountsOut
 from broker.errors import DomainError
 from broker.http.problems import describe_error
 from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, created_at_field, read_fields
@@ -104,12 +104,18 @@ class QuotedFindingsOut(BaseModel):
         "to learn at this `max_length`, or without a caption.",
         examples=[1],
     )
+    rows: RowCountsOut | None = Field(
+        default=None,
+        description="What becomes of every row; null: a quote of before it was told.",
+        examples=[{"read": 65, "used": 64, "refused": 1}],
+    )
     first: list[FindingOut] = Field(description="The first 20 findings, errors first.", examples=[[]])
 
     @classmethod
     def of(cls, findings: QuotedFindings) -> "QuotedFindingsOut":
         first = [FindingOut.model_validate(found) for found in findings.first]
-        return cls(**findings.counts, left_out=findings.left_out, first=first)
+        rows = None if findings.rows is None else RowCountsOut.of(findings.rows)
+        return cls(**findings.counts, left_out=findings.left_out, rows=rows, first=first)
 
 
 class QuoteOut(BaseModel):

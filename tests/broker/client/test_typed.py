@@ -41,6 +41,8 @@ SCHEMA_OF = {
     "Usage": "UsageListOut",
     "Finding": "FindingOut",
     "FindingCounts": "FindingCountsOut",
+    "RowCounts": "RowCountsOut",
+    "RefusedRows": "RefusedRowsOut",
     "BaseModel": "BaseModelOut",
     "Dataset": "DatasetOut",
     "Adapter": "AdapterOut",

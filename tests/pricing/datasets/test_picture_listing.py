@@ -73,10 +73,11 @@ def test_comma_that_is_not_in_quotes_loses_no_text_in_silence() -> None:
     assert problems(listing) == [("metadata_row", "metadata.csv", 2)]
 
 
-def test_captions_after_a_quote_that_is_never_closed_are_missed_aloud() -> None:
+def test_captions_after_a_quote_that_is_never_closed_are_still_read() -> None:
     listing = listed({"1.png": b"", "2.png": b"", "metadata.csv": 'file_name,text\n1.png,"a cup\n2.png,a bowl\n'})
     assert problems(listing) == [("metadata_row", "metadata.csv", 2)]
     assert "close each quote" in listing.problems[0].message
+    assert captions(listing)["2.png"] == "a bowl"
 
 
 def test_metadata_has_a_limit_of_rows() -> None:

@@ -139,9 +139,10 @@ def test_a_histogram_counts_every_value_in_its_bar(values) -> None:
 
 @given(st.binary(max_size=200), st.sampled_from(["a.jsonl", "a.csv", "a.json", "a.parquet"]))
 def test_whatever_bytes_a_file_has_nothing_is_raised(content, name) -> None:
-    rows, findings = place_rows(iter([(name, content)]))
-    assert all(placed.line >= 1 for placed in rows)
-    assert all(finding.cure for finding in findings)
+    placed = place_rows(iter([(name, content)]))
+    assert all(row.line >= 1 for row in placed.rows)
+    assert all(finding.cure for finding in placed.findings)
+    assert placed.tally.sum_up().used == len(placed.rows)
 
 
 FORMS = {

@@ -1,7 +1,7 @@
 """Captions to CLIP token ids: the vocabulary is the same for every Stable Diffusion, and ships in the catalogue."""
 
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
 
@@ -19,6 +19,7 @@ class Caption:
     """One caption as a text encoder reads it: begin, at most 75 tokens, end; without the padding."""
 
     token_ids: tuple[int, ...]
+    is_cut: bool = field(default=False, compare=False)
 
     def padded(self, pad: int) -> list[int]:
         return [*self.token_ids, *[pad] * (LENGTH - len(self.token_ids))]
@@ -39,7 +40,7 @@ class ClipTokenizer:
         ids = self.tokenizer.encode(text).ids
         if len(ids) <= LENGTH:
             return Caption(tuple(ids))
-        return Caption((*ids[: LENGTH - 1], ids[-1]))
+        return Caption((*ids[: LENGTH - 1], ids[-1]), is_cut=True)
 
 
 @lru_cache(maxsize=1)

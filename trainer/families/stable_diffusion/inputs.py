@@ -80,7 +80,7 @@ def collect_latents(
         try:
             keys[row.path] = encode(row)
         except ImageUnusable as error:
-            findings.append(RowFinding(row.name, 1, str(error)))
+            findings.append(RowFinding(row.name, 1, str(error), reason=error.reason))
     return keys, findings
 
 

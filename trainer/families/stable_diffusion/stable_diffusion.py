@@ -20,6 +20,7 @@ from trainer.base_models.cache_dir import get_cache_dir
 from trainer.base_models.config import BaseModelSource
 from trainer.base_models.number_format import choose_dtype
 from trainer.data.bad_rows import refuse_bad_rows
+from trainer.data.dataset import EncodingCounts
 from trainer.data.image_dataset import ImageRow
 from trainer.data.tensor_cache import TensorCache
 from trainer.errors import BadInput
@@ -49,6 +50,7 @@ class StableDiffusion:
         self._adapters: ComponentAdapters | None = None
         self._encoders_key = ""
         self.located: str | None = None
+        self.encoding_counts = EncodingCounts()
 
     @classmethod
     def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
@@ -84,6 +86,8 @@ class StableDiffusion:
         if all(row.is_regularisation for row in rows):
             raise BadInput("train_data_dir", "no picture is left to train on: none of them can be decoded")
         examples = [self._make_example(row, keys[row.path]) for row in repeat_pictures(rows)]
+        cut = sum(self.tokenizer.encode(row.caption).is_cut for row in rows)
+        self.encoding_counts = EncodingCounts(cut=cut, refused=tuple(findings))
         if not self.config.train_text_encoder:
             self._embed([example.caption for example in examples])
         if not self.config.sample_prompts:

@@ -17,6 +17,7 @@ from trainer.base_models.gguf_cache import dequantize_once
 from trainer.base_models.number_format import choose_dtype, describe_quantization
 from trainer.base_models.peft_adapter import check_targets, describe_adapter, name_targets, put_adapter_on
 from trainer.base_models.transformers_quiet import peft, transformers
+from trainer.data.dataset import EncodingCounts
 from trainer.errors import BadInput
 from trainer.families.text.batch import TextBatch, pack_rows, pad_rows
 from trainer.families.text.tokenizer import TextTokenizer, load_text_tokenizer
@@ -34,6 +35,7 @@ class CausalLM:
     def __init__(self, model: Any, tokenizer: TextTokenizer, device: torch.device) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, device
         self.packs_rows = False
+        self.encoding_counts = EncodingCounts()
 
     @classmethod
     def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
@@ -95,6 +97,8 @@ class CausalLM:
         learnable = [row for row in encoded if row.is_learnable]
         if not learnable:
             raise BadInput("max_length", f"at {max_length} tokens no row has any completion left; raise it")
+        cut = sum(row.is_cut for row in learnable)
+        self.encoding_counts = EncodingCounts(too_long=len(encoded) - len(learnable), cut=cut)
         return learnable
 
     def fingerprint(self, examples: Sequence[EncodedRow]) -> str:
