@@ -28,8 +28,9 @@ def draft_usage_lines(groups: Iterable[CapturedUsage], streams: Mapping[str, Str
     """
     lines: list[DraftLine] = []
     for group in groups:
-        name, origin = METER_NAMES[group.meter], describe_origin(group, streams)
-        lines.append(draft_line(group, LineKind.USAGE, f"{name}, {origin}", group.amount))
+        name, origin, stream = METER_NAMES[group.meter], describe_origin(group, streams), streams.get(group.job_id)
+        text = f"{name}, job {group.job_id}" if stream is None else f"{name}, reported by {stream.source}"
+        lines.append(draft_line(group, LineKind.USAGE, text, group.amount))
         if not group.billable:
             lines.append(draft_line(group, LineKind.ADVANCE, f"{name} paid by a grant, {origin}", -group.amount))
     return lines

@@ -88,11 +88,14 @@ async def _show_draft(page: Page, form: Form) -> HTMLResponse:
     work = await open_work(page)
     now = await read_settings(work, contract_ids)
     past = await simulations.list_simulations(work, limit=MOST_LISTED)
+    proposed = {name for each in past for named in each.proposal.values() for name in named}
     return page.show(
         "ops/what_if.html",
         status=200 if form.problem is None else form.problem.status,
         draft=now,
         names=seen.names,
+        queue_names=await name_queues(work, {*now["queues"], *proposed}),
+        contract_names=await name_contracts(work, {*now.get("contracts", {}), *proposed}),
         form=form,
         windows=WINDOWS,
         disciplines=[(name, name) for name in DISCIPLINES],

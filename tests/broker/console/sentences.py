@@ -22,6 +22,9 @@ from tests.broker.console.catalogues import list_messages
 ROOTS = (Path(broker.__file__).parent, Path(pricing.__file__).parent)
 # Whose refusals a customer's pages show: each of their sentences must be in the catalogue.
 TOLD_TO_CUSTOMERS = ("adapters", "arrears", "console", "datasets", "errors.py", "identity", "jobs", "quotes")
+# Whose refusals pages of finance and of operations show.
+TOLD_TO_STAFF = ("approvals", "audit", "billing", "capacity", "contracts", "fapiao", "ledger", "notices", "operations")
+TOLD_TO_STAFF += ("payments", "scheduling", "second_person.py", "signing")
 MADE_BY = frozenset({"invalid_field", "FieldError"})
 # Sentences that other programs make: pydantic's, of the fields that forms have.
 OF_OTHERS = frozenset(
@@ -48,6 +51,7 @@ OF_OTHERS = frozenset(
 # Words that stand in the places of sentences.
 KINDS = frozenset(
     {"job", "adapter", "dataset", "quote", "contract", "project", "customer", "API key", "page", "panel", "picture"}
+    | {"GPU-hours", "tokens", "answers", "never", "true-up"}
     | {"invoice", "grant", "run", "batch", "hold of job", "pictures", "text"}
 )
 
@@ -82,7 +86,11 @@ def collect_told() -> frozenset[str]:
     """Collect the sentences of refusals that customers' pages show."""
     found: set[str] = set()
     for path, node in _walk(ROOTS[0]):
-        if path.parts[0] in TOLD_TO_CUSTOMERS and isinstance(node, ast.Call) and _makes_refusal(node.func):
+        if (
+            path.parts[0] in (*TOLD_TO_CUSTOMERS, *TOLD_TO_STAFF)
+            and isinstance(node, ast.Call)
+            and _makes_refusal(node.func)
+        ):
             told = (write_template(argument) for argument in node.args)
             found |= {each for each in told if each and " " in each.strip("{}0123456789: ")}
     return frozenset(found | OF_OTHERS | KINDS)
