@@ -14,6 +14,7 @@ from broker.contracts import tables as contracts
 from broker.datasets import tables as datasets
 from broker.fapiao import tables as fapiao
 from broker.http.idempotency import IdempotencyKey
+from broker.http.repeats import SentOrder
 from broker.identity import tables as identity
 from broker.jobs import tables as jobs
 from broker.ledger import tables as ledger
@@ -35,6 +36,7 @@ __all__ = [
     "IdempotencyKey",
     "Installation",
     "OutboxMessage",
+    "SentOrder",
     "ServiceMark",
     "adapters",
     "approvals",

@@ -30,6 +30,7 @@ from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
 from broker.daemon.loops import Daemon
 from broker.datasets.routes import router as datasets
+from broker.facades.routes import add_facades
 from broker.fapiao.debts import read_debt
 from broker.fapiao.routes import router as fapiao
 from broker.http.access import AccessLog
@@ -46,6 +47,7 @@ from broker.identity.bearers import Bearers
 from broker.identity.routes import router as identity
 from broker.jobs.admitting.submissions import Submissions
 from broker.jobs.dataset_routes import router as dataset_deletion
+from broker.jobs.loss_routes import router as job_losses
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
 from broker.ledger.listing_routes import router as books
@@ -89,6 +91,7 @@ from broker.workers.routes import router as workers
 ROUTERS = (
     workers,
     jobs,
+    job_losses,
     identity,
     simulations,
     tuned_pools,
@@ -185,6 +188,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     install_openapi(app)
     add_docs_pages(app)
     add_problem_pages(app)
+    add_facades(app)
     add_console(app)
     table = install_route_table(app)
     app.add_middleware(HeadAsGet)

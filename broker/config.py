@@ -209,6 +209,11 @@ class Settings(BaseSettings):
         default=None, ge=0, lt=1, decimal_places=4, description="Its tax rate, such as 0.06; needed for fapiao."
     )
     fapiao_unit: str = Field(default="项", max_length=20, description="The unit on fapiao (单位).")
+    inference_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s]+$",
+        description="The /v1 of an inference server in the OpenAI form, to which chats of /openai/v1 are passed on.",
+    )
     stripe_api_key: SecretStr | None = Field(
         default=None, description="Secret or restricted key of a Stripe account that collects invoices; unset: none."
     )

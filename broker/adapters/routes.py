@@ -8,6 +8,7 @@ from broker.adapters.tables import Adapter
 from broker.http.edge import CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, OfJob, OfProject, Page
+from broker.jobs.service import read_labels
 
 router = feature_router("/adapters", "adapters")
 
@@ -24,12 +25,14 @@ async def list_adapters(
 ) -> Page[AdapterOut]:
     query = service.select_finished(id_prefix=id_prefix, customer_id=customer_id, project_id=project_id, job_id=job_id)
     rows, after = await fetch_page(work.session, query, Adapter, limit=limit, cursor=cursor)
-    return Page(data=[AdapterOut.of(row) for row in rows], next_cursor=after)
+    labels = await read_labels(work, [row.job_id for row in rows])
+    return Page(data=[AdapterOut.of(row, labels) for row in rows], next_cursor=after)
 
 
 @router.get("/{adapter_id}")
 async def get_adapter(work: CustomerWork, adapter_id: str) -> AdapterOut:
-    return AdapterOut.of(await service.get_adapter(work, adapter_id))
+    adapter = await service.get_adapter(work, adapter_id)
+    return AdapterOut.of(adapter, await read_labels(work, [adapter.job_id]))
 
 
 @router.get(

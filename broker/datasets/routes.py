@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from fastapi import File, Form, Query, UploadFile
+from fastapi.responses import StreamingResponse
 
 from broker.datasets import service, token_counts
 from broker.datasets.archive import UploadedFile
+from broker.datasets.file_download import iter_file, require_file
 from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
@@ -63,3 +65,20 @@ async def get_dataset(work: CustomerWork, dataset_id: str) -> DatasetOut:
     """Get a data set with its report, and how far its tokens are counted."""
     dataset = await service.get_dataset(work, dataset_id)
     return DatasetOut.of(dataset, await token_counts.list_counts(work, [dataset.id]))
+
+
+@router.get(
+    "/{dataset_id}/file",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "The file."}},
+)
+async def download_dataset_file(
+    work: CustomerWork,
+    dataset_id: str,
+    name: Annotated[str, Query(description="One of its `files`.", examples=["train.jsonl"])],
+) -> StreamingResponse:
+    """Download a file of a data set as it was uploaded, or as it was in the archive."""
+    dataset = await service.get_dataset(work, dataset_id)
+    size = require_file(dataset, name)
+    pieces = iter_file(work.storage.local_path(dataset.storage_key), name)
+    return StreamingResponse(pieces, media_type="application/octet-stream", headers={"Content-Length": str(size)})

@@ -147,6 +147,9 @@ class MoneyOut(BaseModel):
         return {"amount": money.format_amount(), "currency": money.currency}
 
 
+MaxCost = Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=6)]  # yuan
+
+
 def as_hours(gpu_seconds: int) -> str:
     """Write GPU-hours to four places, for people; GPU-seconds stay the exact unit."""
     steps = divide_half_even(abs(gpu_seconds) * HOURS_STEPS, 3600)

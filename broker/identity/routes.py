@@ -11,9 +11,9 @@ from broker.http.shapes import Cursor, Limit, OfCustomer, Page
 from broker.identity import service
 from broker.identity.model import NewKey
 from broker.identity.schemas import (
-    ApiKeyIn,
     ApiKeyOut,
     CustomerIn,
+    CustomerKeyIn,
     CustomerOut,
     EndedSessionsOut,
     NewApiKeyOut,
@@ -36,7 +36,7 @@ async def get_identity(work: AnyKey) -> WhoAmIOut:
     return WhoAmIOut(
         role=work.actor.role.value,
         customer=None if customer is None else CustomerOut.model_validate(customer),
-        api_key=ApiKeyOut.model_validate(key),
+        api_key=ApiKeyOut.of(key),
         version=broker.__version__,
     )
 
@@ -64,11 +64,16 @@ async def get_customer(work: AnyKey, customer_id: str) -> CustomerOut:
 
 
 @router.post("/customers/{customer_id}/api-keys", status_code=201)
-async def create_customer_key(work: CustomerWork, customer_id: str, body: ApiKeyIn) -> NewApiKeyOut:
+async def create_customer_key(work: CustomerWork, customer_id: str, body: CustomerKeyIn) -> NewApiKeyOut:
     """Make a key for a customer: its own, or any for an administrator. It is shown this once."""
     service.resolve_customer(work, customer_id)
     key, new = await service.create_api_key(
-        work, role=Role.CUSTOMER, name=body.name, customer_id=customer_id, expires_at=body.expires_at
+        work,
+        role=Role.CUSTOMER,
+        name=body.name,
+        customer_id=customer_id,
+        expires_at=body.expires_at,
+        max_cost=body.read_max_cost(),
     )
     return _show_once(key, new)
 
@@ -82,7 +87,7 @@ async def create_staff_key(work: AdminWork, body: StaffKeyIn) -> NewApiKeyOut:
 
 
 def _show_once(key: ApiKey, new: NewKey) -> NewApiKeyOut:
-    return NewApiKeyOut(**ApiKeyOut.model_validate(key).model_dump(), key=new.clear)
+    return NewApiKeyOut.of(key, key=new.clear)
 
 
 @router.get("/api-keys")
@@ -98,13 +103,13 @@ async def list_api_keys(
 ) -> Page[ApiKeyOut]:
     query = service.select_api_keys(customer_id=customer_id, role=role)
     rows, after = await fetch_page(work.session, query, ApiKey, limit=limit, cursor=cursor)
-    return Page(data=[ApiKeyOut.model_validate(row) for row in rows], next_cursor=after)
+    return Page(data=[ApiKeyOut.of(row) for row in rows], next_cursor=after)
 
 
 @router.delete("/api-keys/{key_id}")
 async def revoke_api_key(work: CustomerWork, key_id: str) -> ApiKeyOut:
     """Revoke a key; a customer revokes its own ones. Its sessions end with it."""
-    return ApiKeyOut.model_validate(await service.revoke_api_key(work, key_id))
+    return ApiKeyOut.of(await service.revoke_api_key(work, key_id))
 
 
 @router.delete("/api-keys/{key_id}/sessions")

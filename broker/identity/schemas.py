@@ -1,12 +1,14 @@
 """API shapes of customers, projects and API keys."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import Moment, RequestBody, created_at_field
+from broker.http.shapes import MaxCost, Moment, MoneyOut, RequestBody, created_at_field
+from broker.identity.tables import ApiKey
+from pricing.money import Money
 
 NAME = Field(min_length=1, max_length=200, description="A name for people.", examples=["Acme Tea"])
 
@@ -48,6 +50,18 @@ class ApiKeyIn(RequestBody):
     )
 
 
+class CustomerKeyIn(ApiKeyIn):
+    max_cost: MaxCost | None = Field(
+        default=None,
+        description="Most a job may cost, in yuan, that is ordered by a client of another service (a facade) and says "
+        "no limit of its own; null: such a job is refused.",
+        examples=["38.20"],
+    )
+
+    def read_max_cost(self) -> Money | None:
+        return None if self.max_cost is None else Money.from_decimal(self.max_cost)
+
+
 class StaffKeyIn(ApiKeyIn):
     role: Literal["finance", "ops", "admin", "meter"] = Field(
         description="What the key may do; `meter`: report usage from outside, and nothing else.", examples=["finance"]
@@ -55,14 +69,16 @@ class StaffKeyIn(ApiKeyIn):
 
 
 class ApiKeyOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
     id: str = Field(description="API key id (not the key).", examples=["key_01k"])
     object: Literal["api_key"] = Field(default="api_key", description="Kind of object.", examples=["api_key"])
     customer_id: str | None = Field(description="Null for a staff key.", examples=["cus_01k"])
     role: str = Field(description="customer, finance, ops, admin or meter.", examples=["customer"])
     name: str = NAME
     prefix: str = Field(description="The beginning of the key, to tell keys apart.", examples=["lbk_1a2b3c4d"])
+    max_cost: MoneyOut | None = Field(
+        description="Most a job of a facade's client may cost that says no limit of its own.",
+        examples=[{"amount": "38.20", "currency": "CNY"}],
+    )
     expires_at: datetime | None = Field(
         description="From when on it is refused (UTC).", examples=["2027-01-01T00:00:00Z"]
     )
@@ -73,6 +89,12 @@ class ApiKeyOut(BaseModel):
         examples=["2026-11-24T10:05:00Z"],
     )
     created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: ApiKey, **more: Any) -> Self:
+        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        most = None if row.max_cost_micros is None else MoneyOut.of_micros(row.max_cost_micros)
+        return cls(**own, max_cost=most, **more)
 
 
 class NewApiKeyOut(ApiKeyOut):

@@ -15,6 +15,7 @@ from broker.persistence.driver import Command, Statement
 from broker.persistence.membership import is_one_of
 from broker.persistence.tenancy import is_seen
 from broker.work import OF_NO_CUSTOMER, Actor, Role, Work
+from pricing.money import Money
 
 # An administrator's key that expires sooner does not count as a way in: it may be gone before anybody makes another.
 LASTING = timedelta(days=30)
@@ -134,7 +135,13 @@ async def get_api_key(work: Work, key_id: str) -> ApiKey:
 
 
 async def create_api_key(
-    work: Work, *, role: Role, name: str, customer_id: str | None, expires_at: datetime | None
+    work: Work,
+    *,
+    role: Role,
+    name: str,
+    customer_id: str | None,
+    expires_at: datetime | None,
+    max_cost: Money | None = None,
 ) -> tuple[ApiKey, NewKey]:
     """Create a key; its clear form is in the answer and nowhere else. Raises: NotFound, InvalidRequest."""
     if customer_id is not None:
@@ -150,6 +157,7 @@ async def create_api_key(
         name=name,
         prefix=new.prefix,
         key_hash=new.key_hash,
+        max_cost_micros=None if max_cost is None else max_cost.micros,
         expires_at=expires_at,
         created_at=work.now,
     )

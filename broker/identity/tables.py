@@ -30,6 +30,7 @@ class ApiKey(Base):
     """An API key; one of staff has no customer. Only the hash of the key is kept; the prefix tells keys apart.
 
     `last_used_at` is to the minute, and written up to a minute late (`key_uses.py`).
+    Units: `max_cost_micros` is what a job ordered through a facade may cost where its order does not say; micro-yuan.
     """
 
     __tablename__ = "api_keys"
@@ -40,6 +41,7 @@ class ApiKey(Base):
     name: Mapped[str]
     prefix: Mapped[str]
     key_hash: Mapped[str] = mapped_column(unique=True)
+    max_cost_micros: Mapped[int | None]
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
     revoked_at: Mapped[datetime | None] = moment_column(nullable=True)
     last_used_at: Mapped[datetime | None] = moment_column(nullable=True)

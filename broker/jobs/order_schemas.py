@@ -1,13 +1,12 @@
 """API shapes of what a customer orders: one job, or many configurations of one data set as a batch."""
 
-from decimal import Decimal
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from broker.http.labels import Labels
 from broker.http.plain_text import PlainLine, PlainText
-from broker.http.shapes import Moment, Reason, RequestBody
+from broker.http.shapes import MaxCost, Moment, Reason, RequestBody
 from broker.jobs.running.notes import Annotation
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.schemas import Gpus
@@ -19,7 +18,6 @@ ANNOTATED = ("name", "notes", "pinned")
 MOST_GPU_TYPES = 20
 MOST_JOBS = 100
 GpuType = Annotated[PlainLine, Field(min_length=1, max_length=64)]
-MaxCost = Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=6)]  # yuan
 
 
 class OrderIn(RequestBody):

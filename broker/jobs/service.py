@@ -65,6 +65,12 @@ def select_jobs(
     return query if name is None else query.where(Job.name.icontains(name, autoescape=True))
 
 
+async def read_labels(work: Work, job_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """Read the labels of jobs that the actor sees, by their ids."""
+    found = await work.session.execute(select(Job.id, Job.labels).where(Job.id.in_(job_ids)))
+    return {row.id: row.labels for row in found}
+
+
 def select_succeeded_ids() -> Select[Any]:
     """Select the ids of jobs that succeeded, for a statement over what they have made."""
     return select(Job.id).where(Job.status == JobStatus.SUCCEEDED.value)

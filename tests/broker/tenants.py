@@ -30,6 +30,7 @@ from tests.broker.factories import (
     amend_contract,
     customer_api,
     dispatch,
+    jsonl,
     make_customer,
     sign_contract,
     sign_prepaid,
@@ -242,6 +243,8 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         live_run = (await own.get(f"/jobs/{live_job}/runs"))["data"][0]["id"]
         adapter = (await own.get("/adapters"))["data"][0]["id"]
         await own.call("PATCH", f"/jobs/{job}", json={"notes": "the best so far", "pinned": True}, expect=200)
+        more = {"data": {"purpose": "fine-tune"}, "files": {"file": ("more.jsonl", jsonl())}}
+        await own.http.post("/openai/v1/files", **more)
     grant = (await api.get("/grants", contract_id=contract))["data"][0]["id"]
     purchase = (await api.post("/purchases", {"contract_id": contract, "gpu_hours": "10"}, expect=201))["id"]
     await api.call("PATCH", f"/contracts/{contract}/quota", json={"weight": 100, "reason": "as usual"}, expect=200)

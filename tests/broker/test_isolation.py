@@ -193,6 +193,7 @@ ANSWERS = {
     "GET /v1/datasets": LIST,
     "GET /v1/datasets/{dataset_id}": NOT_FOUND,
     "DELETE /v1/datasets/{dataset_id}": NOT_FOUND,
+    "GET /v1/datasets/{dataset_id}/file": Ask(404, params={"name": "train.jsonl"}),
     "POST /v1/quotes": Ask(404, body={"config": CONFIG, "dataset_id": "{dataset_id}"}),
     "POST /v1/quotes/batch": Ask(404, body={"configs": [CONFIG], "dataset_id": "{dataset_id}"}),
     "GET /v1/quotes/{quote_id}": NOT_FOUND,
@@ -209,6 +210,7 @@ ANSWERS = {
     "GET /v1/jobs/{job_id}/events": NOT_FOUND,
     "GET /v1/jobs/{job_id}/logs": NOT_FOUND,
     "GET /v1/jobs/{job_id}/runs": NOT_FOUND,
+    "GET /v1/jobs/{job_id}/losses": NOT_FOUND,
     "GET /v1/jobs/{job_id}/checkpoints": NOT_FOUND,
     "GET /v1/jobs/{job_id}/usage": NOT_FOUND,
     "GET /v1/adapters": LIST,
@@ -315,6 +317,7 @@ NAMES_NO_TENANT = {
     "GET /v1/plan-comparison",
     "GET /v1/pools",
     "GET /v1/adapters/{adapter_id}/download",
+    "GET /v1/datasets/{dataset_id}/file",
     "GET /v1/quotes/{quote_id}/offers",
     "GET /v1/invoices/{invoice_id}/reminders",
 }

@@ -12,6 +12,7 @@ from broker.console.frame.problem import Problem, parse_problem
 from broker.http.access import HEADER as REQUEST_ID_HEADER
 from broker.http.access import find_request_id
 from broker.http.idempotency import HEADER as KEY_HEADER
+from broker.http.in_process import open_client
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,6 @@ async def ask_api(
             method, quote(path, safe="/%"), json=json, params=params, files=files, data=data
         )
     return _read_answer(answered)
-
-
-def open_client(request: Request, headers: Mapping[str, str]) -> httpx.AsyncClient:
-    """Open a client of this very application, at the address by which the browser knows it."""
-    transport = httpx.ASGITransport(request.app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url=str(request.base_url), headers=headers)
 
 
 def _read_answer(answered: httpx.Response) -> Answer:

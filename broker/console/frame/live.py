@@ -20,8 +20,8 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from markupsafe import Markup
 
 from broker import errors
-from broker.console.frame.api import open_client
 from broker.console.frame.page import LIVE, OVER_HEADER, PARTS_HEADER, PREFIX, AnyPage, Page, is_passing, page_router
+from broker.http.in_process import open_client
 from broker.http.shares import STAFF_SHARE
 
 LOOK_SECONDS = 2.0

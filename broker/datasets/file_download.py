@@ -1,0 +1,26 @@
+"""A file of a data set as it was uploaded, read out of the packed data set piece by piece."""
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from broker import errors
+from broker.datasets.tables import Dataset
+
+PIECE_BYTES = 1 << 20
+
+
+def require_file(dataset: Dataset, name: str) -> int:
+    """Get the size in bytes of a file of a data set. Raises: NotFound."""
+    sizes = {file["name"]: file["size_bytes"] for file in dataset.files}
+    if name not in sizes:
+        raise errors.NotFound("file", name)
+    return int(sizes[name])
+
+
+def iter_file(packed: Path, name: str) -> Iterator[bytes]:
+    """Iterate over a file of a packed data set, in pieces. Raises: OSError; KeyError, for a name that is not in it."""
+    with tarfile.open(packed, mode="r:") as archive:
+        found = archive.extractfile(name)
+        while found is not None and (piece := found.read(PIECE_BYTES)):
+            yield piece

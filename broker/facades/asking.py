@@ -1,0 +1,110 @@
+"""Asks the REST API of this very process as the bearer of a foreign client's request: no socket between."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx2 as httpx
+from fastapi import Request, Response
+
+from broker.http.access import HEADER as REQUEST_ID_HEADER
+from broker.http.access import find_request_id
+from broker.http.caller import Caller
+from broker.http.edge import identify
+from broker.http.idempotency import HEADER as KEY_HEADER
+from broker.http.in_process import open_client
+from broker.http.repeats import find_order_key
+from broker.work import Work
+
+
+@dataclass
+class Refused(Exception):
+    """The REST API refused; `members` is its problem: `type`, `title`, `detail`, and `errors` by field."""
+
+    status: int
+    members: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The REST API, as the bearer of one request."""
+
+    request: Request
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """Get the JSON of a path below /v1. Raises: Refused."""
+        given = {name: str(value) for name, value in params.items() if value is not None}
+        return (await self.send("GET", path, params=given)).json()
+
+    async def post(self, path: str, body: Any = None, *, key: str | None = None, **options: Any) -> Any:
+        """Post to a path below /v1, with an idempotency key where one is given. Raises: Refused."""
+        headers = {} if key is None else {KEY_HEADER: key}
+        return (await self.send("POST", path, json=body, headers=headers, **options)).json()
+
+    async def send(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> httpx.Response:
+        """Send a request to a path below /v1. Raises: Refused."""
+        sent = {**self._list_headers(), **(headers or {})}
+        async with open_client(self.request, sent) as client:
+            answer = await client.request(method, f"/v1{quote(path)}", **options)
+        if answer.is_error:
+            raise Refused(answer.status_code, _read_members(answer), answer.headers)
+        return answer
+
+    def _list_headers(self) -> dict[str, str]:
+        bearer, request_id = self.request.headers.get("authorization"), find_request_id()
+        found = {"Authorization": bearer, REQUEST_ID_HEADER: request_id}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_members(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        members = answer.json()
+    except ValueError:
+        return {}
+    return members if isinstance(members, dict) else {}
+
+
+async def find_order_key_of(request: Request, digest: str, *, is_repeated: bool) -> str:
+    """Find the key under which an order is done: the client's own, or one that is noted (`http/repeats.py`).
+
+    Raises: Unauthenticated, Busy.
+    """
+    own = request.headers.get(KEY_HEADER)
+    if own is not None:
+        return own
+    state, actor = request.app.state, await identify(request)
+    async with AsyncExitStack() as stack:
+        caller = Caller(actor, state.services, state.database, state.turnstile, None, stack, _record_nothing)
+        async with caller.look() as work:
+            return await find_order_key(work, digest, is_repeated=is_repeated)
+
+
+async def _record_nothing(_work: Work, _response: Response) -> None:
+    """Record nothing: what is decided goes through the REST API, which records it."""
+
+
+def make_digest(*parts: bytes) -> str:
+    """Digest what is ordered: 32 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:32]
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """Read the JSON object of a body. Raises: Refused, as the REST API refuses another one."""
+    try:
+        body = json.loads(await request.body() or b"{}")
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        detail = "body: must be a JSON object"
+        raise Refused(422, {"title": "The request is not valid.", "detail": detail, "errors": [{"field": "body"}]})
+    return body

@@ -1,0 +1,49 @@
+"""Models: the base models that can be trained, and the adapters that training made."""
+
+from typing import Any
+
+from fastapi import Request
+
+from broker.facades.asking import Broker
+from broker.facades.openai.door import facade_router
+from broker.facades.openai.objects import find_adapter_id, write_adapter, write_base_model
+from broker.facades.openai.orders import refuse
+
+router = facade_router()
+
+
+@router.get("/models")
+async def list_models(request: Request) -> dict[str, Any]:
+    """List all models: those that can be trained, and what was trained. The clients know no pages of them."""
+    broker = Broker(request)
+    models = [write_base_model(each) for each in await _list_all(broker, "/base-models") if each["can_be_quoted"]]
+    adapters = [write_adapter(each) for each in await _list_all(broker, "/adapters")]
+    return {"object": "list", "data": models + adapters}
+
+
+async def _list_all(broker: Broker, path: str) -> list[dict[str, Any]]:
+    page = await broker.get(path, limit=100)
+    found = list(page["data"])
+    while page["next_cursor"] is not None:
+        page = await broker.get(path, limit=100, cursor=page["next_cursor"])
+        found += page["data"]
+    return found
+
+
+# The name of a model may hold slashes, which clients send as %2F.
+@router.get("/models/{model:path}")
+async def retrieve_model(request: Request, model: str) -> dict[str, Any]:
+    adapter_id = find_adapter_id(model)
+    if adapter_id is None:
+        return write_base_model(await Broker(request).get(f"/base-models/{model}"))
+    return {**write_adapter(await Broker(request).get(f"/adapters/{adapter_id}")), "id": model}
+
+
+@router.delete("/models/{model:path}")
+async def delete_model(request: Request, model: str) -> dict[str, Any]:
+    """Delete an adapter."""
+    adapter_id = find_adapter_id(model)
+    if adapter_id is None:
+        raise refuse("model", "is a base model, which is not yours to delete")
+    await Broker(request).send("DELETE", f"/adapters/{adapter_id}")
+    return {"id": model, "object": "model", "deleted": True}

@@ -1,0 +1,13 @@
+"""The routes of all facades."""
+
+from fastapi import APIRouter, FastAPI
+
+from broker.facades.openai.routes import ROUTERS as OPENAI
+
+ROUTERS: tuple[APIRouter, ...] = (*OPENAI,)
+
+
+def add_facades(app: FastAPI) -> None:
+    """Add the routes of the facades to the application."""
+    for router in ROUTERS:
+        app.include_router(router)
