@@ -36,7 +36,7 @@ class Buyer:
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedBroker]:
     """Serve a broker whose trainer trains nothing but speaks the real worker protocol."""
-    settings = {"trainer_command": fake_trainer(beats=4), "local_slots": "1"}
+    settings = {"trainer_command": fake_trainer(beats=60), "local_slots": "1"}
     served = ServedBroker(tmp_path_factory.mktemp("clients") / "data", settings)
     served.start()
     yield served

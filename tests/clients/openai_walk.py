@@ -21,16 +21,20 @@ ENDED = ("succeeded", "failed", "cancelled")
 HYPERPARAMETERS = {"n_epochs": 1, "batch_size": 4}
 
 
+def follow(client: openai.OpenAI, job_id: str) -> openai.types.fine_tuning.FineTuningJob:
+    deadline = time.monotonic() + 120
+    while (job := client.fine_tuning.jobs.retrieve(job_id)).status not in ENDED and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return job
+
+
 def walk(client: openai.OpenAI) -> dict[str, object]:
     file = client.files.create(file=("train.jsonl", ROWS), purpose="fine-tune")
     method = {"type": "supervised", "supervised": {"hyperparameters": HYPERPARAMETERS}}
     job = client.fine_tuning.jobs.create(
         model=MODEL, training_file=file.id, suffix="tea", method=method, metadata={"team": "search"}, seed=5
     )
-    deadline = time.monotonic() + 120
-    while job.status not in ENDED and time.monotonic() < deadline:
-        time.sleep(0.2)
-        job = client.fine_tuning.jobs.retrieve(job.id)
+    job = follow(client, job.id)
     other = client.fine_tuning.jobs.create(
         model=MODEL, training_file=file.id, extra_body={"lora": {"rank": 4, "max_cost": "3.00"}}
     )
@@ -45,7 +49,7 @@ def walk(client: openai.OpenAI) -> dict[str, object]:
         "model": client.models.retrieve(job.fine_tuned_model).id,
         "models": [each.id for each in client.models.list()],
         "jobs": [each.id for each in client.fine_tuning.jobs.list(limit=1)] == [other.id, job.id],
-        "cancelled": client.fine_tuning.jobs.retrieve(other.id).status,
+        "cancelled": follow(client, other.id).status,
     }
 
 
