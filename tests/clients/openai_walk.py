@@ -9,6 +9,7 @@ import sys
 import time
 
 import openai
+from openai.types.fine_tuning import FineTuningJob
 
 ROWS = b"\n".join(
     json.dumps(
@@ -21,7 +22,7 @@ ENDED = ("succeeded", "failed", "cancelled")
 HYPERPARAMETERS = {"n_epochs": 1, "batch_size": 4}
 
 
-def follow(client: openai.OpenAI, job_id: str) -> openai.types.fine_tuning.FineTuningJob:
+def follow(client: openai.OpenAI, job_id: str) -> FineTuningJob:
     deadline = time.monotonic() + 120
     while (job := client.fine_tuning.jobs.retrieve(job_id)).status not in ENDED and time.monotonic() < deadline:
         time.sleep(0.2)
