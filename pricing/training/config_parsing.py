@@ -1,11 +1,11 @@
 """From a mapping that a person wrote to a training configuration, or to what is wrong with each key."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
+from pricing.catalog.key_names import explain_key
 from pricing.field_problem import FieldProblem
 from pricing.number_fields import find_odd_values
 from pricing.training.config import TrainingConfig
@@ -46,8 +46,8 @@ def _describe_all(error: ValidationError) -> list[FieldProblem]:
 def _describe(detail: dict[str, Any]) -> FieldProblem:
     field = ".".join(str(part) for part in detail["loc"]) or "config"
     if detail["type"] == "extra_forbidden":
-        near = get_close_matches(field, TrainingConfig.model_fields, n=1, cutoff=0.5)
-        cure = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(TrainingConfig.model_fields)}"
+        known = list(TrainingConfig.model_fields)
+        cure = explain_key(field, known) or f"known keys: {', '.join(known)}"
         return FieldProblem(field, f"unknown key; {cure}")
     if detail["type"] == "missing":
         return FieldProblem(field, "this key is required")

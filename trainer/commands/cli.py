@@ -147,6 +147,22 @@ def template(
         console.print(f"written: {output}")
 
 
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="A .toml or .json of sd-scripts, a .yaml of LLaMA-Factory or axolotl.")],
+    output: Annotated[Path, typer.Option(help="The new YAML file.")] = Path("lora.yaml"),
+    program: Annotated[
+        str | None, typer.Option("--from", help="sd-scripts, llama-factory or axolotl; by default told by its keys.")
+    ] = None,
+    base_model: Annotated[str | None, typer.Option(help="The base model, where the file's is not this one.")] = None,
+) -> None:
+    """Write another program's configuration as one of ours, and list what has no equal or means something else."""
+    with reporting_errors(file):
+        from trainer.commands.convert import convert as convert_file  # noqa: PLC0415
+
+        convert_file(file, output, console, program=program, base_model=base_model)
+
+
 @app.command("make-tiny")
 def make_tiny(
     kind: Annotated[str, typer.Argument(help="sd15, sdxl, llama or chatglm.")],
