@@ -32,6 +32,9 @@ class TextFormat:
     and `after_system`, which take the place of `before_prompt`; `before_next_prompt` stands before every later prompt,
     with the number of the turn (from 1) where it says {round}. `after_earlier_completion` stands after every answer but
     the last, where that is not `after_completion`. None where the template has no such thing.
+
+    `begin` is what the tokenizer puts before any text by itself (`<s>`): plain rows have it, and conversations where no
+    template writes its own (`begins_conversations`). A text that begins with it has it once.
     """
 
     before_prompt: str = ""
@@ -41,6 +44,8 @@ class TextFormat:
     after_system: str | None = None
     before_next_prompt: str | None = None
     after_earlier_completion: str | None = None
+    begin: str = ""
+    begins_conversations: bool = False
 
     def open_conversation(self, system: str | None) -> str:
         """Write what stands before the first prompt; without a place of its own the system message leads the prompt."""
@@ -50,8 +55,15 @@ class TextFormat:
             return f"{self.before_prompt}{system}\n\n"
         return f"{self.before_system}{system}{self.after_system}"
 
+    def lay_out_prompt(self, row: TextRow) -> list[str]:
+        """Lay out a conversation up to where its last answer begins."""
+        return [text for text, _ in self.lay_out(row)][:-1]
+
     def lay_out(self, row: TextRow) -> Iterator[tuple[str, bool]]:
         """Lay out the pieces of a row in order, each with whether it is learnt: prompts and answers in turn."""
+        first = row.completion if row.is_plain else self.open_conversation(row.system) + row.prompt
+        if self.begin and (row.is_plain or self.begins_conversations) and not first.startswith(self.begin):
+            yield self.begin, False
         if row.is_plain:
             yield row.completion + self.after_completion, True
             return

@@ -1,7 +1,10 @@
 """Measures one picture file, whatever is in it: size, sharpness, perceptual hash, or why it cannot be read."""
 
 import io
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from pricing.datasets.thresholds import (
     MIN_SIDE_PIXELS,
 )
 from trainer.checking.near_duplicates import PictureHash, hash_picture
+from trainer.data.narrowing import find_range, spread_values
 
 THUMBNAIL_SIDE = 160
 ORIENTATION_TAG = 0x0112
@@ -33,6 +37,8 @@ TURNS = {
 }
 SIDEWAYS = {5, 6, 7, 8}
 DRAFT_SIDE = 2 * MIN_SIDE_PIXELS
+LARGE_PIXELS = 16_000_000
+ONE_LARGE = threading.Lock()
 
 
 class PictureUnreadable(Exception):
@@ -92,7 +98,7 @@ def measure_picture(file: Path) -> PictureFacts:
 def _decode(file: Path) -> PictureFacts:
     if file.stat().st_size == 0:
         raise PictureUnreadable("file_empty", "has no content (0 bytes)", "copy the file again, or delete it")
-    with Image.open(file) as opened:
+    with Image.open(file) as opened, _bounding_memory(opened.width * opened.height):
         if opened.width * opened.height > MAX_PIXELS:
             raise _too_large(f"{opened.width}×{opened.height} pixels, {opened.width * opened.height / 1e6:.0f} million")
         mode, frames = opened.mode, _count_frames(opened)
@@ -116,6 +122,13 @@ def _decode(file: Path) -> PictureFacts:
         picture_hash=hash_picture(picture),
         jpeg=_make_thumbnail(picture),
     )
+
+
+@contextmanager
+def _bounding_memory(pixels: int) -> Iterator[None]:
+    """Let large pictures be decoded one at a time: several threads measure, and each of these takes over a GiB."""
+    with ONE_LARGE if pixels > LARGE_PIXELS else nullcontext():
+        yield
 
 
 def _count_frames(opened: Image.Image) -> int:
@@ -160,9 +173,8 @@ def _flatten(picture: Image.Image) -> Image.Image:
 
 def _stretch(picture: Image.Image) -> Image.Image:
     """Spread 16-bit and float pictures over their own range: convert would cut all above 255 to white."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-    span = float(np.ptp(values)) or 1.0
-    return Image.fromarray(((values - values.min()) * (255 / span)).astype(np.uint8)).convert("RGB")
+    values = np.asarray(picture)
+    return spread_values(values, *find_range(values))
 
 
 def _reduce(grey: Image.Image) -> NDArray[np.float32]:

@@ -12,7 +12,9 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from pricing.datasets.picture_listing import PICTURE_FORMATS
 from pricing.datasets.row_finding import cut_figures
 from pricing.datasets.thresholds import MAX_PIXELS
+from trainer.data.narrowing import find_range, spread_values
 
+LONGEST_SHORT = 65535.0
 SIDEWAYS = frozenset({5, 6, 7, 8})
 ORIENTATION_TAG = 0x0112
 HEIC_SUFFIXES = (".heic", ".heif")
@@ -114,12 +116,9 @@ def _flatten(picture: Image.Image, *, has_profile: bool) -> Image.Image:
 
 def _narrow(picture: Image.Image) -> Image.Image:
     """Narrow 16 bit to 8 by the full range; what goes beyond 16 bit, and floats, by their own range."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and values.max() <= 65535):
-        scaled = values / 257
-    else:
-        scaled = (values - values.min()) * (255 / (float(np.ptp(values)) or 1.0))
-    return Image.fromarray(scaled.clip(0, 255).round().astype(np.uint8)).convert("RGB")
+    values = np.asarray(picture)
+    is_short = picture.mode.startswith("I;16") or (picture.mode == "I" and find_range(values)[1] <= LONGEST_SHORT)
+    return spread_values(values, *((0.0, LONGEST_SHORT) if is_short else find_range(values)))
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:

@@ -1,5 +1,6 @@
 """Bringing a picture to its bucket: resized to cover it with Lanczos, and what is too much cut where least is lost."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +22,26 @@ class Fitted:
 
 
 def fit_to_bucket(picture: Image.Image, bucket: Bucket) -> Fitted:
-    """Resize and crop an RGB picture to exactly the bucket's size."""
+    """Resize and crop an RGB picture to exactly the bucket's size. No more memory is taken than for either of them."""
     scale = max(bucket.width / picture.width, bucket.height / picture.height)
+    if scale > 1:
+        return _cut_and_enlarge(picture, bucket, scale)
     size = (max(bucket.width, round(picture.width * scale)), max(bucket.height, round(picture.height * scale)))
     resized = picture.resize(size, Image.Resampling.LANCZOS)
     left, top = choose_crop(np.asarray(resized.convert("L"), dtype=np.float32), bucket)
     box = (left, top, left + bucket.width, top + bucket.height)
     return Fitted(resized.crop(box), left, top)
+
+
+def _cut_and_enlarge(picture: Image.Image, bucket: Bucket, scale: float) -> Fitted:
+    """Cut first, then enlarge: 2×20000 pixels enlarged whole would be 12 GiB, of which a strip is kept."""
+    width, height = min(bucket.width / scale, picture.width), min(bucket.height / scale, picture.height)
+    grey = np.asarray(picture.convert("L"), dtype=np.float32)
+    start = choose_crop(grey, Bucket(math.ceil(width), math.ceil(height)))
+    left, top = min(start[0], picture.width - width), min(start[1], picture.height - height)
+    box = (left, top, left + width, top + height)
+    enlarged = picture.resize((bucket.width, bucket.height), Image.Resampling.LANCZOS, box=box)
+    return Fitted(enlarged, round(left * scale), round(top * scale))
 
 
 def choose_crop(grey: NDArray[np.float32], bucket: Bucket) -> tuple[int, int]:

@@ -59,6 +59,12 @@ class Family(Protocol[Example]):
     def encoding_counts(self) -> EncodingCounts:
         """Return what `encode` found of the rows it was given."""
 
+    def describe_format(self) -> dict[str, Any] | None:
+        """Describe what stands around rows, as JSON values; None for pictures."""
+
+    def keep_format(self, kept: dict[str, Any]) -> None:
+        """Go on with what a checkpoint's rows have around them, before `encode`."""
+
     def fingerprint(self, examples: Sequence[Example]) -> str:
         """Compute the SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
 

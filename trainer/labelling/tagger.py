@@ -16,6 +16,7 @@ from trainer.labelling.words import Label
 TAGS_FILE = "selected_tags.csv"
 GENERAL, CHARACTER = "0", "4"  # categories of selected_tags.csv; 9 is the rating, which is no tag
 GENERAL_THRESHOLD, CHARACTER_THRESHOLD = 0.35, 0.85  # the defaults of SmilingWolf's own demo
+LONGEST_SQUARED = 4096
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ def read_tags(file: Path) -> list[Tag]:
 
 def prepare_picture(picture: Image.Image, side: int) -> NDArray[np.float32]:
     """Turn a picture into what WD14 was trained on: [1, side, side, 3], blue first, 0 to 255, on a white square."""
+    if max(picture.size) > LONGEST_SQUARED:  # a strip of 20000 pixels would be a square of 1.6 GB
+        scale = LONGEST_SQUARED / max(picture.size)
+        picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
     longest = max(picture.size)
     square = Image.new("RGB", (longest, longest), "white")
     square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))

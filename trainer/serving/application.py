@@ -70,13 +70,13 @@ class Answers:
     async def chat(self, request: Request) -> Response:
         body = await read_body(request)
         model, asked = self._text_model(), parse_request(ChatRequest, body)
-        text = model.write_chat([(message.role, message.content) for message in asked.messages])
-        return await self._answer_text(model, "chat", asked, text)
+        laid_out = model.write_chat([(message.role, message.content) for message in asked.messages])
+        return await self._answer_text(model, "chat", asked, laid_out)
 
     async def complete(self, request: Request) -> Response:
         body = await read_body(request)
         model, asked = self._text_model(), parse_request(CompletionRequest, body)
-        return await self._answer_text(model, "text", asked, asked.prompt)
+        return await self._answer_text(model, "text", asked, model.write_prompt(asked.prompt))
 
     async def draw(self, request: Request) -> Response:
         asked, model = parse_request(ImageRequest, await read_body(request)), self._model
@@ -99,7 +99,7 @@ class Answers:
         response.headers["Connection"] = "close"
         return response
 
-    async def _answer_text(self, model: TextServer, kind: Kind, asked: TextRequest, text: str) -> Response:
+    async def _answer_text(self, model: TextServer, kind: Kind, asked: TextRequest, text: list[str]) -> Response:
         name, answer_id = asked.model or self._host.base_name, f"cmpl-{next(self._numbers)}"
         if asked.stream:
             return EventStream(self._write_events(model, kind, answer_id, name, asked, text))
@@ -108,7 +108,7 @@ class Answers:
             return self._answer(describe_completion(kind, answer_id, name, pieces))
 
     async def _write_events(
-        self, model: TextServer, kind: Kind, answer_id: str, name: str, asked: TextRequest, text: str
+        self, model: TextServer, kind: Kind, answer_id: str, name: str, asked: TextRequest, text: list[str]
     ) -> AsyncGenerator[bytes]:
         async with self._host.using(name):
             with closing(model.generate(text, asked.sampling)) as pieces:

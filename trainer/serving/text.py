@@ -45,8 +45,9 @@ class TextServer(HotSwap):
         self.context = int(family.model.config.max_position_embeddings)
         self._ends = _list_ends(family)
 
-    def write_chat(self, messages: Sequence[tuple[str, str]]) -> str:
-        """Lay out a conversation, (role, content) each, as the base model expects it, up to where its answer begins.
+    def write_chat(self, messages: Sequence[tuple[str, str]]) -> list[str]:
+        """Lay out a conversation, (role, content) each, as the base model expects it, up to where its answer begins:
+        in pieces, which are encoded apart as in training.
 
         Raises: BadInput.
         """
@@ -59,13 +60,17 @@ class TextServer(HotSwap):
             raise BadInput("messages", "the last message is empty; there is nothing to answer")
         history = tuple(zip(texts[:-1:2], texts[1::2], strict=True))
         row = TextRow(texts[-1], "", system="\n\n".join(system) if system else None, history=history)
-        pieces = [text for text, _ in self.tokenizer.text_format.lay_out(row)]
-        return "".join(pieces[:-1])  # the last piece is what follows the answer
+        return self.tokenizer.text_format.lay_out_prompt(row)
+
+    def write_prompt(self, prompt: str) -> list[str]:
+        """Lay out a text that the model goes on with, begun as its tokenizer begins every text."""
+        begin = self.tokenizer.text_format.begin
+        return [begin, prompt] if begin and not prompt.startswith(begin) else [prompt]
 
     @torch.inference_mode()
-    def generate(self, text: str, sampling: Sampling) -> Generator[Piece]:
+    def generate(self, pieces: Sequence[str], sampling: Sampling) -> Generator[Piece]:
         """Yield the answer piece by piece. Raises: BadInput, if the prompt fills the model's context."""
-        prompt_ids = self.tokenizer.encode(text)
+        prompt_ids = self.tokenizer.encode_pieces(pieces)
         room = self.context - len(prompt_ids)
         if not prompt_ids or room < 1:
             raise BadInput("prompt", f"{len(prompt_ids)} tokens do not fit; this model reads 1 to {self.context - 1}")

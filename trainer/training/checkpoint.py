@@ -103,6 +103,21 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(facts["step"], tensors, facts)
 
 
+def read_text_format(folder: Path) -> dict[str, Any] | None:
+    """Read what stands around the rows of a checkpoint's run, before anything is loaded; None where it does not say.
+
+    What is wrong with the checkpoint is told when it is read whole.
+    """
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    kept = facts.get("text_format") if isinstance(facts, dict) else None
+    return (
+        kept if isinstance(kept, dict) and all(isinstance(each, str | bool | None) for each in kept.values()) else None
+    )
+
+
 def _hash_file(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -22,7 +22,7 @@ from trainer.machine.available_memory import read_available_gib
 from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag
 from trainer.training.adapter_file import describe_training, write_adapter
-from trainer.training.checkpoint import CheckpointFolder
+from trainer.training.checkpoint import CheckpointFolder, read_text_format
 from trainer.training.memory_plan import find_fits, recompute_if_needed
 from trainer.training.optimizer_step import telling_out_of_memory
 from trainer.training.optimizers import advise_on_rate
@@ -108,6 +108,8 @@ def _train_once(
         resume_from = find_resume(config)
         checkpoints = CheckpointFolder(output / "checkpoints", resume_from)
         family = load_family(source, config)
+        if resume_from is not None and (kept := read_text_format(resume_from)) is not None:
+            family.keep_format(kept)
         base_sha256 = hash_base_model_once(source.weights)
         examples = family.encode(dataset.rows, max_length=config.max_length)
     if processes.is_first:

@@ -89,6 +89,7 @@ class TrainingState:
             "base_model": self.identity.base_model,
             "base_sha256": self.identity.base_sha256,
             "data_sha256": self.identity.data_sha256,
+            "text_format": self.family.describe_format(),
             **optimizer_facts,
             "scaler": self.scaler.state_dict() if self.scaler is not None else {},
             "random": python_generators,

@@ -84,3 +84,44 @@ def test_metadata_has_a_limit_of_rows() -> None:
     content = "file_name,text\n" + "x.png,y\n" * 4
     with pytest.raises(TooManyRows):
         listed({"1.png": b"", "metadata.csv": content}, max_rows=3)
+
+
+def test_hidden_folders_and_clutter_are_left_aside_with_a_word() -> None:
+    """Past fault: the older copies that Jupyter keeps in `.ipynb_checkpoints` were trained on."""
+    hidden = [".ipynb_checkpoints/1-checkpoint.png", "a/.ipynb_checkpoints/1.txt", "@eaDir/1.png", "__MACOSX/._1.png"]
+    listing = listed({"1.png": b"", "metadata.csv": "file_name,text\n1.png,a cup\n"} | dict.fromkeys(hidden, b""))
+    assert captions(listing) == {"1.png": "a cup"}
+    (told,) = listing.problems
+    assert (told.code, told.level, told.rows) == ("file_hidden", "hint", 0)
+    assert "and 2 more such files" in told.message
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_text_file_beside_a_picture_may_write_its_accents_otherwise(form: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    files = {f"{unicodedata.normalize(form, 'café')}.png": b"", f"{unicodedata.normalize(other, 'café')}.txt": "a cup"}
+    listing = listed(files)
+    assert (list(captions(listing).values()), problems(listing)) == (["a cup"], [])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "table"),
+    [
+        ("metadata.csv", "file_name;text\r\n1.png;1girl, solo, long hair\r\n"),
+        ("metadata.csv", "sep=;\nfile_name;text\n1.png;1girl, solo, long hair"),
+        ("metadata.tsv", "file_name\ttext\n1.png\t1girl, solo, long hair"),
+        ("metadata.csv", 'File_Name , Text\n1.png,"1girl, solo, long hair"'),
+        ("metadata.jsonl", '{"file_name": "1.png", "text": "1girl, solo, long hair", "weight": 1}'),
+    ],
+)
+def test_tables_as_programs_write_them_are_read(metadata: str, table: str) -> None:
+    listing = listed({"1.png": b"", metadata: table})
+    assert captions(listing) == {"1.png": "1girl, solo, long hair"}
+    assert problems(listing) == []
+
+
+def test_keys_that_change_how_a_picture_is_learnt_are_honoured_or_refused() -> None:
+    rows = ['{"file_name": "1.png", "text": "a", "weight": 0}', '{"file_name": "2.png", "text": "b", "mask": "m.png"}']
+    listing = listed({"1.png": b"", "2.png": b"", "metadata.jsonl": "\n".join(rows)})
+    assert captions(listing) == {"2.png": ""}
+    assert problems(listing) == [("metadata_row", "metadata.jsonl", 2), ("picture_set_aside", "metadata.jsonl", 1)]

@@ -332,3 +332,34 @@ def test_a_checkpoint_knows_its_base_by_its_weights_wherever_they_lie(run, recor
     model.save_pretrained(moved)
     with pytest.raises(CheckpointUnusable, match=r"base model .*other weights"):
         run(source=BaseModelSource("tiny-llama", moved), resume="auto")
+
+
+def test_a_run_goes_on_though_its_chat_template_has_changed(run, recorder, tiny_model, tmp_path) -> None:
+    """Past fault: a template that wrote the day, or was edited, made `resume: auto` fail on the next one."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    whole, observer = run(source=BaseModelSource("tiny", model), output_dir=str(tmp_path / "whole"))
+    _, first = run(recorder(stop_after=7), source=BaseModelSource("tiny", model))
+    (model / "chat_template.jinja").write_text("{% for m in messages %}<{{ m['content'] }}>{% endfor %}")
+    finished, second = run(source=BaseModelSource("tiny", model), resume="auto")
+    assert first.losses + second.losses == observer.losses
+    a, b = read_adapter(whole.adapter).tensors, read_adapter(finished.adapter).tensors
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_one_line_says_what_became_of_every_row(run, tmp_path, capsys) -> None:
+    """Past fault: 8 of 10 rows were over max_length and left out, and nobody was told."""
+    data = tmp_path / "rows"
+    data.mkdir()
+    rows = [{"prompt": "x" * 40, "completion": "y"}] * 8 + [
+        {"prompt": "a", "completion": "b" * 60},
+        {"prompt": "a", "completion": "b"},
+    ]
+    rows += [{"prompt": "a", "completion": "b", "label": False}] * 3 + [
+        {"prompt": "a", "completion": "b", "loss": False}
+    ]
+    (data / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    run(train_data_dir=str(data), skip_bad_rows=True, max_steps=1)
+    line = next(line for line in capsys.readouterr().out.splitlines() if " rows read: " in line)
+    assert line.startswith("14 rows read: 2 used, 3 refused (3: label: false says that the answer is a bad one")
+    assert line.endswith("), 1 set aside, 8 too long, 1 cut")

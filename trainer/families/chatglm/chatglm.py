@@ -31,6 +31,7 @@ from trainer.families.text.tokenizer import TextTokenizer, load_text_tokenizer
 from trainer.formats.safe_file import read_safetensors
 
 METADATA = {"format": "pt"}  # transformers reads no weight file without it
+BEGIN = ("[gMASK]", "<sop>")
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj")  # together what the original calls query_key_value
 ORIGINAL_TARGETS = {
     "query_key_value": DEFAULT_TARGETS,
@@ -57,8 +58,8 @@ class ChatGLM(CausalLM):
     def read_tokenizer(cls, source: BaseModelSource, folder: Path | None = None) -> TextTokenizer:
         """Read the tokenizer of a folder in either layout, each answer ended by a mark. Raises: BadInput."""
         if read_model_type(source.weights) == CHATGLM_ORIGINAL:
-            return _end_completions(_read_original_tokenizer(source))
-        return _end_completions(super().read_tokenizer(source, folder))
+            return _begin_texts(_end_completions(_read_original_tokenizer(source)))
+        return _begin_texts(_end_completions(super().read_tokenizer(source, folder)))
 
     @classmethod
     def prepare_weights(cls, source: BaseModelSource) -> Path:
@@ -153,6 +154,14 @@ def _read_original_tokenizer(source: BaseModelSource) -> TextTokenizer:
     if generation is None:
         return load_text_tokenizer(source, folder)
     return TextTokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), LAYOUTS[generation].text_format)
+
+
+def _begin_texts(tokenizer: TextTokenizer) -> TextTokenizer:
+    """Begin plain texts as the released tokenizers do, also where `tokenizer.json` does not say so."""
+    missing = [token for token in BEGIN if tokenizer.tokenizer.token_to_id(token) is None]
+    if tokenizer.text_format.begin or missing:
+        return tokenizer
+    return TextTokenizer(tokenizer.tokenizer, replace(tokenizer.text_format, begin="".join(BEGIN)))
 
 
 def _end_completions(tokenizer: TextTokenizer) -> TextTokenizer:

@@ -51,6 +51,7 @@ CHATGLM2 = ChatLayout(
         after_completion=END,
         after_earlier_completion="\n\n",
         before_next_prompt="[Round {round}]\n\n问：",
+        begin="[gMASK]<sop>",
     ),
 )
 # Source: `build_single_message` of chatglm3-6b: a role, a line break, the message, the two encoded apart. The released
@@ -68,6 +69,7 @@ CHATGLM3 = ChatLayout(
         before_system="[gMASK]<sop><|system|>\n ",
         after_system="<|user|>\n ",
         before_next_prompt="\n ",
+        begin="[gMASK]<sop>",
     ),
 )
 LAYOUTS = {Generation.CHATGLM2: CHATGLM2, Generation.CHATGLM3: CHATGLM3}

@@ -23,6 +23,7 @@ from trainer.families.stable_diffusion.weights import BaseWeights
 from trainer.log import write_line
 
 CAPTIONS_AT_ONCE = 16
+ENLARGED = 2  # changes with how small pictures are enlarged: what an older way made is made anew
 SECONDS_BETWEEN_WORDS = 10
 
 
@@ -43,7 +44,9 @@ class LatentEncoder:
             content = hash_file(row.path)
         except OSError as error:
             raise ImageUnusable(f"cannot be read ({error.strerror}); give it read permission") from error
-        facts = {"bucket": [bucket.width, bucket.height], "flip": self._flip, "vae": vae_key}
+        facts: dict[str, Any] = {"bucket": [bucket.width, bucket.height], "flip": self._flip, "vae": vae_key}
+        if bucket.width > row.size[0] or bucket.height > row.size[1]:
+            facts["enlarged"] = ENLARGED
         key = make_key("latents", content, json.dumps(facts))
         if self._cache.find(key) is None:
             self._cache.put(key, self._compute(open_image(row.path), bucket, load_vae(), device))

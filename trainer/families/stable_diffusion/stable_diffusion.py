@@ -129,6 +129,12 @@ class StableDiffusion:
         trained = self._adapters.components if self._adapters is not None else {}
         return {name: trained.get(name) or self.component(name) for name in self.base.text_encoders}
 
+    def describe_format(self) -> None:
+        """Return nothing: captions have no text around them."""
+
+    def keep_format(self, kept: dict[str, Any]) -> None:
+        """Do nothing, for the same reason."""
+
     def fingerprint(self, examples: Sequence[ImageExample]) -> str:
         """Compute the SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
         digest = hashlib.sha256()

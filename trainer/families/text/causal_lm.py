@@ -101,6 +101,14 @@ class CausalLM:
         self.encoding_counts = EncodingCounts(too_long=len(encoded) - len(learnable), cut=cut)
         return learnable
 
+    def describe_format(self) -> dict[str, Any] | None:
+        """Describe the text around rows, which a resumed run goes on with."""
+        return self.tokenizer.describe_format()
+
+    def keep_format(self, kept: dict[str, Any]) -> None:
+        """Go on with the text around rows that a checkpoint was made with."""
+        self.tokenizer = self.tokenizer.with_format(kept)
+
     def fingerprint(self, examples: Sequence[EncodedRow]) -> str:
         """Compute the SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
         digest = hashlib.sha256()
@@ -166,8 +174,8 @@ class CausalLM:
     @torch.inference_mode()
     def complete(self, prompt: str, *, max_new_tokens: int) -> str:
         """Return the greedy completion of one prompt."""
-        text_format = self.tokenizer.text_format
-        prompt_ids = self.tokenizer.encode(text_format.before_prompt + prompt.strip() + text_format.after_prompt)
+        row = TextRow(prompt.strip(), "")
+        prompt_ids = self.tokenizer.encode_pieces(self.tokenizer.text_format.lay_out_prompt(row))
         input_ids = torch.tensor([prompt_ids], device=self.device)
         self.model.eval()
         generated = self.model.generate(

@@ -1,10 +1,12 @@
 """The tokenizer and the text format of a base model: the catalogue's, by which the broker quotes, else the folder's."""
 
 import gzip
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any, Self
 
 from tokenizers import Tokenizer
 
@@ -14,6 +16,11 @@ from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.log import write_line
 
+# The day of a chat template that writes one: that on which the templates of Llama 3 fall back. Another day every day
+# would be other tokens, so that no run could be resumed on the next.
+FIXED_DATE = datetime(2024, 7, 26)  # noqa: DTZ001 - a calendar day, nowhere
+DIRECTIVES = "aAbBdmyYHIMSpjUWuVGwefcxX"  # of strftime; those with a minus have no leading zero
+PROBE = "a"
 Write = Callable[[TextRow], str]
 PROMPT_MARK, COMPLETION_MARK, SYSTEM_MARK = "\u2063prompt\u2063", "\u2063completion\u2063", "\u2063system\u2063"
 EARLIER_PROMPT_MARK, EARLIER_COMPLETION_MARK = "\u2063earlier prompt\u2063", "\u2063earlier completion\u2063"
@@ -29,6 +36,24 @@ class TextTokenizer:
     def encode(self, text: str) -> list[int]:
         """Encode a text without adding special tokens; those written out in the text are recognised."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_pieces(self, pieces: Iterable[str]) -> list[int]:
+        """Encode pieces of text as training does: each apart, then joined."""
+        return [token for piece in pieces for token in self.encode(piece)]
+
+    def describe_format(self) -> dict[str, Any]:
+        """Describe the text format as a checkpoint keeps it."""
+        return asdict(self.text_format)
+
+    def with_format(self, kept: Mapping[str, Any]) -> Self:
+        """Go on with the text format of a checkpoint, whatever the folder's template says by now."""
+        known = {field.name for field in fields(TextFormat)}
+        text_format = TextFormat(**{name: value for name, value in kept.items() if name in known})
+        if text_format != self.text_format:
+            write_line(
+                "the chat template is another than the checkpoint's, which is kept: its rows go on as they began"
+            )
+        return replace(self, text_format=text_format)
 
     def decode(self, token_ids: list[int]) -> str:
         return self.tokenizer.decode(token_ids, skip_special_tokens=True)
@@ -55,13 +80,16 @@ def derive_text_format(folder: Path) -> TextFormat:
     from trainer.base_models.transformers_quiet import transformers  # noqa: PLC0415 - slow, and only local models need it
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    begin = find_begin(tokenizer)
     if tokenizer.chat_template is None:
-        return TextFormat(after_completion=tokenizer.eos_token or "")
+        return TextFormat(after_completion=tokenizer.eos_token or "", begin=begin, begins_conversations=bool(begin))
+
+    template = write_fixed_date() + tokenizer.get_chat_template()
 
     def write(row: TextRow) -> str:
-        return str(tokenizer.apply_chat_template(list_messages(row), tokenize=False))
+        return str(tokenizer.apply_chat_template(list_messages(row), tokenize=False, chat_template=template))
 
-    single = _write_out_single_turn(write)
+    single = replace(_write_out_single_turn(write), begin=begin)
     with_system = _add_system(single, write)
     complete = _add_later_turns(with_system, write)
     if with_system is single:
@@ -69,6 +97,23 @@ def derive_text_format(folder: Path) -> TextFormat:
     if complete is with_system:
         _say_once(f"{folder}: its chat template cannot be written out for later turns; each is laid out like a first")
     return complete
+
+
+def write_fixed_date() -> str:
+    """Write the macro that stands in for transformers' `strftime_now` in a chat template."""
+    written = [(f"%{sign}{each}", FIXED_DATE.strftime(f"%{sign}{each}")) for sign in ("-", "") for each in DIRECTIVES]
+    replaced = "".join(f" | replace({directive!r}, {text!r})" for directive, text in written if text != directive)
+    return f"{{%- macro strftime_now(format) -%}}{{{{ format{replaced} }}}}{{%- endmacro -%}}"
+
+
+def find_begin(tokenizer: Any) -> str:
+    """Find what a tokenizer of transformers puts before every text, as vLLM and llama.cpp do: BOS; empty for nothing.
+
+    A GLM puts two tokens there.
+    """
+    whole, bare = (tokenizer.encode(PROBE, add_special_tokens=special) for special in (True, False))
+    starts = (place for place in range(len(whole) - len(bare) + 1) if whole[place : place + len(bare)] == bare)
+    return "".join(tokenizer.convert_ids_to_tokens(whole[: next(starts, 0)]))
 
 
 @cache

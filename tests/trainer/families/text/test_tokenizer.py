@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from pricing.datasets.text_rows import TextFormat, TextRow
-from trainer.families.text.tokenizer import derive_text_format, list_messages
+from pricing.datasets.text_rows import TextFormat, TextRow, encode_row
+from trainer.commands.make_tiny import write_byte_tokenizer
+from trainer.families.text.tokenizer import TextTokenizer, derive_text_format, list_messages
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -88,3 +91,72 @@ def test_a_template_that_fails_for_later_turns_is_told_of_once(folder_with, caps
 def test_a_template_that_takes_everything_is_not_talked_about(folder_with, capsys) -> None:
     derive_text_format(folder_with(LLAMA_2))
     assert capsys.readouterr().out == ""
+
+
+LLAMA_3 = (
+    "{{ bos_token }}{% if strftime_now is defined %}{% set day = strftime_now('%d %b %Y') %}{% else %}"
+    "{% set day = '1 Jan 2000' %}{% endif %}Today: {{ day }}\n{% for message in messages %}"
+    "<|{{ message['role'] }}|>{{ message['content'] }}{{ eos_token }}{% endfor %}"
+)
+
+
+def test_a_template_that_writes_the_day_writes_the_same_one_every_day(folder_with) -> None:
+    """Past fault: the tokens were others on the next day, and `resume: auto` failed."""
+    text_format = derive_text_format(folder_with(LLAMA_3))
+    assert "Today: 26 Jul 2024" in text_format.before_prompt
+
+
+@pytest.fixture
+def bos_folder(tmp_path):
+    """Make a folder whose tokenizer begins every text with `<s>`, as LLaMA's does."""
+
+    def make(template=None):
+        write_byte_tokenizer(tmp_path)
+        tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+        tokenizer.add_special_tokens(["<s>"])
+        bos = tokenizer.token_to_id("<s>")
+        tokenizer.post_processor = TemplateProcessing(
+            single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", bos)]
+        )
+        fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="<|end|>")
+        fast.chat_template = template
+        fast.save_pretrained(tmp_path)
+        return TextTokenizer(tokenizer, derive_text_format(tmp_path)), fast
+
+    return make
+
+
+@pytest.mark.parametrize("text", ["tea", "<s>tea"])
+def test_what_transformers_puts_first_is_put_first_and_once(bos_folder, text) -> None:
+    """Past fault: folders without a chat template trained without the BOS that all readers put first."""
+    tokenizer, fast = bos_folder()
+    theirs = fast("tea")["input_ids"]
+    assert theirs[0] == fast.bos_token_id
+    for row in (
+        TextRow("", text, is_plain=True),
+        TextRow(text, "calm", history=()),
+        TextRow("tea", "b", (), (("t", "c"),)),
+    ):
+        encoded = encode_row(row, tokenizer.text_format, tokenizer.encode, max_length=99)
+        assert encoded.token_ids.count(fast.bos_token_id) == 1
+        assert encoded.token_ids[: len(theirs)] == theirs or row.history
+        assert encoded.token_ids[0] == fast.bos_token_id
+        assert encoded.prompt_length > 0 or row.completion.startswith("<s>")
+    plain = encode_row(TextRow("", "tea", is_plain=True), tokenizer.text_format, tokenizer.encode, max_length=99)
+    assert plain.prompt_length == 1
+
+
+def test_a_template_that_writes_bos_itself_has_no_second_one(bos_folder) -> None:
+    tokenizer, fast = bos_folder(LLAMA_3)
+    row = TextRow("tea?", "calm", history=(("a", "b"),))
+    encoded = encode_row(row, tokenizer.text_format, tokenizer.encode, max_length=99)
+    assert encoded.token_ids.count(fast.bos_token_id) == 1
+    plain = encode_row(TextRow("", "tea", is_plain=True), tokenizer.text_format, tokenizer.encode, max_length=99)
+    assert plain.token_ids[:4] == fast("tea")["input_ids"]
+
+
+def test_a_checkpoint_keeps_the_format_of_its_rows(bos_folder) -> None:
+    tokenizer, _ = bos_folder()
+    kept = json.loads(json.dumps(tokenizer.describe_format() | {"of_a_later_version": 1}))
+    other = TextTokenizer(tokenizer.tokenizer, TextFormat("<", ">"))
+    assert other.with_format(kept).text_format == tokenizer.text_format
