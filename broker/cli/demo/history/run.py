@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import make_url
+from uvicorn.loops.auto import auto_loop_factory
 
 from broker.cli.demo.history.house import MADE_UP, open_house
 from broker.cli.demo.history.scene import Scene, Span
@@ -58,7 +59,8 @@ def write_history(settings: Settings, options: HistoryOptions) -> int:
             migrate_database(urls)
         spare_what_stays()
         try:
-            broken = asyncio.run(_write(settings, write_lazily(urls), options, console))
+            with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop, as served processes have it
+                broken = runner.run(_write(settings, write_lazily(urls), options, console))
         except HistoryFailed as error:
             console.print("[red]The history failed:[/]", escape(str(error)))
             console.print(f"It is broken off: remove {settings.data_dir}, or name another folder with --data-dir.")
