@@ -7,6 +7,7 @@ from playwright.async_api import expect
 
 from broker.capacity.agents import register_agent
 from broker.capacity.model import NodeCapacity
+from broker.scheduling.simulations import run_next_simulation
 from tests.broker.factories import submit_job
 from tests.broker.pools import make_card
 from tests.pages.browsing import Visit
@@ -72,3 +73,28 @@ async def test_chosen_jobs_get_a_priority_after_one_confirmation(open_tab: OpenT
         await visit.check()
     told = [(await house.api.get(f"/jobs/{job}"))["priority"] for job in jobs]
     assert told == [700, 700]
+
+
+async def test_a_proposal_is_compared_applied_and_undone(open_tab: OpenTab, house: House) -> None:
+    before = (await house.api.get("/queues/standard"))["weight"]
+    async with open_tab("ops", theme="dark") as visit:
+        await visit.open("/console/ops/what-if")
+        await visit.tab.locator("[name='queues|standard|weight']").fill("150")
+        await visit.tab.locator("#f-hours").select_option("1")
+        await visit.tab.get_by_role("button", name="Simulate").click()
+        await visit.tab.wait_for_url("**/what-if/sim_*")
+        while await run_next_simulation(house.system):
+            pass
+        await visit.open(visit.tab.url.removeprefix(house.url))
+        await expect(visit.tab.locator("svg.gantt")).to_have_count(2)
+        await visit.check()
+        await visit.shoot("flow-what-if-dark")
+        await visit.tab.locator("#apply #f-reason").fill("the fair")
+        await visit.tab.locator("#apply button").click()
+        await expect(visit.tab.locator(".outcome")).to_contain_text("Done.")
+        await visit.check()
+        assert (await house.api.get("/queues/standard"))["weight"] == 150
+        await visit.tab.locator(".outcome").get_by_role("button", name="Undo").click()
+        await visit.tab.wait_for_url("**/ops/audit")
+        await visit.check()
+    assert (await house.api.get("/queues/standard"))["weight"] == before
