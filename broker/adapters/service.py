@@ -3,13 +3,15 @@
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select
 
 from broker import errors
 from broker.adapters.tables import Adapter
+from broker.jobs.admitting.starting_points import KEY, list_goers_on
 from broker.jobs.running.locked_run import LockedRun
 from broker.jobs.service import (
     forget_adapter,
@@ -112,6 +114,19 @@ async def find_adapter_of_job(work: Work, job_id: str) -> Adapter | None:
     return (await work.session.scalars(select(Adapter).where(Adapter.job_id == job_id))).one_or_none()
 
 
+async def find_start(work: Work, customer_id: str, config: Mapping[str, Any]) -> Adapter | None:
+    """Find the adapter that a customer's configuration goes on from; None where it begins anew, or that was deleted."""
+    if config.get(KEY) is None:
+        return None
+    wanted = (Adapter.id == config[KEY], Adapter.customer_id == customer_id, Adapter.deleted_at.is_(None))
+    return (await work.session.scalars(select(Adapter).where(*wanted))).one_or_none()
+
+
+def select_offspring(adapter_id: str, customer_id: str) -> Select[Adapter]:
+    """Select the adapters that went on from one."""
+    return select_finished(customer_id=customer_id).where(Adapter.config[KEY].astext == adapter_id)
+
+
 async def list_makers(works: Collection[Work], job_ids: Collection[str]) -> set[str]:
     """List the runs that made the adapters of these jobs, asked by units of work of one transaction."""
     asked = {"job_ids": list(job_ids), SEEN_BY.key: list_seen(works)}
@@ -137,8 +152,16 @@ async def get_adapter(work: Work, adapter_id: str) -> Adapter:
 
 
 async def delete_adapter(work: Work, adapter_id: str) -> None:
-    """Delete an adapter: its file goes, its row stays for the version that it was. Raises: NotFound."""
+    """Delete an adapter: its file goes, its row stays for the version that it was.
+
+    Raises: NotFound; IllegalTransition, while a job that is not over goes on from it.
+    """
     adapter = await get_adapter(work, adapter_id)
+    needed_by = await list_goers_on(work, adapter_id)
+    if needed_by:
+        raise errors.IllegalTransition(
+            f"{adapter_id} is what jobs go on from that are not over ({', '.join(needed_by)}); cancel them, or wait."
+        )
     forget_adapter(await lock_job(work, adapter.job_id))
     adapter.deleted_at = work.now
 

@@ -1,6 +1,6 @@
 """Jobs: submit, follow, cancel, pause, resume."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request, Response
 
 from broker.capacity.announcements import list_notices_for
 from broker.capacity.notice_schemas import NoticeOut
+from broker.http.caller import Caller
 from broker.http.edge import AnyKey, CustomerInBatch, JobControl, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.labels import WithLabel, read_label
@@ -28,6 +29,7 @@ from broker.http.shapes import (
 from broker.identity.service import resolve_customer_of
 from broker.jobs import events, service
 from broker.jobs.admitting.request import BatchPlace, JobRequest
+from broker.jobs.admitting.starting_points import names_start, require_starting_points
 from broker.jobs.admitting.submissions import Submissions, make_quote_for, make_quotes_for
 from broker.jobs.batch_schemas import JobBatchOut
 from broker.jobs.eviction_schemas import EvictionOut
@@ -77,6 +79,7 @@ async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn)
     request = _read_request(
         body, customer_id, config=body.config, name=body.name, gpus=body.gpus, quote_id=body.quote_id
     )
+    await _check_starts(caller, customer_id, [body.config])
     made = await make_quote_for(caller, request) if body.quote_id is None else None
     return await submissions.submit(caller, request, made)
 
@@ -89,6 +92,7 @@ async def submit_jobs(caller: CustomerInBatch, submissions: Batched, body: JobBa
     at a time; one that fails or is cancelled keeps none of the others from running.
     """
     customer_id = resolve_customer_of(caller.actor, body.customer_id)
+    await _check_starts(caller, customer_id, body.configs)
     batch_id = caller.services.new_id("bat")
     places = [BatchPlace(batch_id, place, body.at_once) for place in range(len(body.configs))]
     requests = [
@@ -96,6 +100,14 @@ async def submit_jobs(caller: CustomerInBatch, submissions: Batched, body: JobBa
         for config, place in zip(body.configs, places, strict=True)
     ]
     return await submissions.submit_batch(caller, requests, await make_quotes_for(caller, requests))
+
+
+async def _check_starts(caller: Caller, customer_id: str, configs: Sequence[Mapping[str, Any]]) -> None:
+    """Check what configurations go on from, in a transaction of its own; of most jobs nothing is asked."""
+    if names_start(configs):
+        await caller.answer_if_known()
+        async with caller.look() as work:
+            await require_starting_points(work, customer_id, configs)
 
 
 def _name(body: JobBatchIn, batch: BatchPlace) -> str | None:

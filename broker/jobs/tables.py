@@ -60,6 +60,12 @@ class Job(Base):
             "id",
             postgresql_include=["name", "project_id", "ended_cost_micros"],
         ),
+        Index("ix_jobs_adapter", "adapter_id", postgresql_where=text("adapter_id IS NOT NULL")),
+        Index(
+            "ix_jobs_init_from",
+            text("(config ->> 'init_from')"),
+            postgresql_where=text("(config ->> 'init_from') IS NOT NULL"),
+        ),
         Index("ix_jobs_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_jobs_waiting", "queue", "created_at", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_waiting_contract", "contract_id", postgresql_where=text("status = 'queued'")),

@@ -1,6 +1,7 @@
 """What a worker fetches: its assignment, its data set, the checkpoint that it goes on from."""
 
 from broker import errors
+from broker.adapters import service as adapters
 from broker.base_models import service as base_models
 from broker.capacity.readiness import command_good_starts
 from broker.datasets import service as datasets
@@ -9,7 +10,7 @@ from broker.jobs.running.checkpoints import Checkpoint, find_last_checkpoint
 from broker.jobs.running.locked_run import get_run, lock_run
 from broker.jobs.running.log_lines import find_next_number
 from broker.jobs.running.runs import claim_run
-from broker.jobs.service import get_job
+from broker.jobs.service import Job, get_job
 from broker.ledger import service as ledger
 from broker.work import Work
 from broker.workers.model import Assignment, CheckpointDownload, Download
@@ -33,6 +34,7 @@ async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignm
         base_model=await _find_added_model(work, locked.job.estimate.base_model),
         dataset=Download(dataset.sha256, dataset.size_bytes),
         checkpoint=_describe_checkpoint(await find_last_checkpoint(work, locked.job.id)),
+        init_adapter=await _describe_start(work, locked.job),
         next_sequence=locked.run.acknowledged_sequence + 1,
         next_log_number=await find_next_number(work, run_id),
         now=work.now,
@@ -49,6 +51,20 @@ def _describe_checkpoint(checkpoint: Checkpoint | None) -> CheckpointDownload | 
     if checkpoint is None:
         return None
     return CheckpointDownload(checkpoint.sha256, checkpoint.size_bytes, checkpoint.step)
+
+
+async def _describe_start(work: Work, job: Job) -> Download | None:
+    adapter = await adapters.find_start(work, job.customer_id, job.config)
+    return None if adapter is None else Download(adapter.sha256, adapter.size_bytes)
+
+
+async def get_start_key(work: Work, run_id: str) -> str:
+    """Get the storage key of the adapter that a run goes on from. Raises: NotFound, StaleFenceToken."""
+    job = await get_job(work, await _get_job_id(work, run_id))
+    adapter = await adapters.find_start(work, job.customer_id, job.config)
+    if adapter is None:
+        raise errors.NotFound("adapter of run", run_id)
+    return adapter.storage_key
 
 
 async def get_dataset_key(work: Work, run_id: str) -> str:

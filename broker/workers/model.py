@@ -85,6 +85,7 @@ class Assignment:
     """What a worker that claims a run is to train, from what, and how often it is to report.
 
     `base_model` is the profile of one that an operator added, whose files the worker checks; None: the catalogue's.
+    `init_adapter` is what its configuration goes on from; None where it begins anew, or that was deleted.
     `now` is the broker's time, from which the worker counts.
     """
 
@@ -97,6 +98,7 @@ class Assignment:
     base_model: BaseModelProfile | None
     dataset: Download
     checkpoint: CheckpointDownload | None
+    init_adapter: Download | None
     next_sequence: int
     next_log_number: int
     now: datetime

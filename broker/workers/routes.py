@@ -17,7 +17,7 @@ from broker.jobs.running.log_lines import keep_lines
 from broker.persistence.storage import StoredObject
 from broker.work import Work
 from broker.workers import chunks
-from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_key
+from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_key, get_start_key
 from broker.workers.finishing import Finish, send_finish
 from broker.workers.heartbeat import Beat
 from broker.workers.heartbeat_batches import send_heartbeat
@@ -122,6 +122,14 @@ async def download_checkpoint(work: RunWork, run_id: str) -> FileResponse:
     """Download the checkpoint that the run goes on from, as one tar."""
     check_own_run(work, run_id)
     key = await get_checkpoint_key(work, run_id)
+    return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
+
+
+@router.get("/init-adapter", response_class=FileResponse)
+async def download_init_adapter(work: RunWork, run_id: str) -> FileResponse:
+    """Download the adapter that the run's configuration goes on from."""
+    check_own_run(work, run_id)
+    key = await get_start_key(work, run_id)
     return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
 
 

@@ -57,6 +57,11 @@ class RunAssignmentOut(BaseModel):
     checkpoint: CheckpointDownloadOut | None = Field(
         description="Where to go on from; null: from the start.", examples=[{"step": 100}]
     )
+    init_adapter: DownloadOut | None = Field(
+        default=None,
+        description="The adapter that `config.init_from` names, to start from; null: none, or it was deleted since.",
+        examples=[None],
+    )
     next_sequence: int = Field(description="Number of the first usage interval to report.", examples=[0])
     next_log_number: int = Field(default=0, description="Number of the next line of its log.", examples=[0])
     now: datetime = Field(
@@ -70,9 +75,13 @@ class RunAssignmentOut(BaseModel):
         dataset = DownloadOut(url=f"{place}/dataset", **vars(assignment.dataset))
         checkpoint = assignment.checkpoint
         continued = None if checkpoint is None else CheckpointDownloadOut(url=f"{place}/checkpoint", **vars(checkpoint))
+        start = assignment.init_adapter
+        started = None if start is None else DownloadOut(url=f"{place}/init-adapter", **vars(start))
         added = assignment.base_model
         profile = None if added is None else added.model_dump(mode="json", exclude_defaults=True)
-        return cls(**{**own, "base_model": profile, "dataset": dataset, "checkpoint": continued})
+        return cls(
+            **{**own, "base_model": profile, "dataset": dataset, "checkpoint": continued, "init_adapter": started}
+        )
 
 
 class LogLineIn(RequestBody):

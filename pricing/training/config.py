@@ -11,6 +11,9 @@ PATH_KEYS = frozenset(
 )
 ALL_LINEAR = "all-linear"
 
+# Of these a job may name what it starts from: by the id of an adapter that the broker keeps.
+JOB_PATH_KEYS = PATH_KEYS - {"init_from"}
+
 
 class TrainingConfig(BaseModel):
     """What to train and how. Lengths are in tokens, sizes in rows, the learning rate per optimizer step."""
@@ -47,7 +50,8 @@ class TrainingConfig(BaseModel):
     )
     init_from: str | None = Field(
         default=None,
-        description="An existing adapter to start from; the rank and the modules must be its own (trainer standalone).",
+        description="An existing adapter to start from; the rank and the modules must be its own. Its file, or in a "
+        "job of the broker the id of an adapter of the same customer.",
         examples=["./output/my_style_lora/adapter_model.safetensors"],
     )
     log_to: Literal["tensorboard"] | None = Field(

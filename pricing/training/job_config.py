@@ -7,8 +7,9 @@ from pricing.catalog.offered import SHIPPED, ModelNotOffered, OfferedModels
 from pricing.catalog.profile import BaseModelProfile
 from pricing.field_problem import FieldProblem
 from pricing.training.adapter_parameters import UnknownTargetModules, name_target_modules
-from pricing.training.config import PATH_KEYS, TrainingConfig
+from pricing.training.config import JOB_PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid, parse_training_config
+from pricing.training.continuing import NO_ADAPTER_ID, is_adapter_id
 from pricing.training.family_keys import find_foreign_keys
 
 NO_PATHS = "leave it out: a job takes its data from dataset_id and keeps its own output folder"
@@ -22,9 +23,11 @@ def parse_job_config(
     Raises: ConfigInvalid, with one FieldProblem for each wrong key and its cure.
     """
     config = parse_training_config(raw)
-    paths = sorted(PATH_KEYS & raw.keys())
+    paths = sorted(JOB_PATH_KEYS & raw.keys())
     if paths:
         raise ConfigInvalid([FieldProblem(key, NO_PATHS) for key in paths])
+    if config.init_from is not None and not is_adapter_id(config.init_from):
+        raise ConfigInvalid([FieldProblem("init_from", NO_ADAPTER_ID)])
     try:
         profile = offered.get(config.base_model)
     except ModelNotOffered as error:

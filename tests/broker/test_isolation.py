@@ -307,6 +307,7 @@ ANSWERS = {
     "POST /v1/runs/{run_id}/finish": FORBIDDEN,
     "GET /v1/runs/{run_id}/dataset": FORBIDDEN,
     "GET /v1/runs/{run_id}/checkpoint": FORBIDDEN,
+    "GET /v1/runs/{run_id}/init-adapter": FORBIDDEN,
     "PUT /v1/runs/{run_id}/checkpoints/{step}": FORBIDDEN,
     "GET /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,
     "PUT /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,

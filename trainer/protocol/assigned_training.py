@@ -10,6 +10,7 @@ import torch
 from pricing.training.config import TrainingConfig
 from pricing.training.config_parsing import parse_training_config
 from trainer.base_models.config import BaseModelSource, resolve_added_model, resolve_base_model
+from trainer.errors import BadInput
 from trainer.families.registry import read_dataset
 from trainer.log import write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads, unpack_folder
@@ -106,7 +107,7 @@ def find_base_model(assignment: RunAssignment, config: TrainingConfig) -> BaseMo
 def fetch_inputs(
     client: BrokerClient, assignment: RunAssignment, config: TrainingConfig, work_dir: Path
 ) -> TrainingConfig:
-    """Download and unpack the data set and the checkpoint, and return the configuration with their paths."""
+    """Download and unpack the data set and the checkpoint, or what the job starts from; return it with their paths."""
     dataset, output = work_dir / "dataset", work_dir / "output"
     archive = work_dir / "dataset.tar"
     keep_trying(lambda: client.download(assignment.dataset, archive))
@@ -118,7 +119,22 @@ def fetch_inputs(
         resume_from = output / "checkpoints" / name_checkpoint(remote.step)
         unpack_folder(archive, resume_from)
         places["resume_from"] = str(resume_from)
+    places["init_from"] = fetch_start(client, assignment, config, work_dir)
     return config.model_copy(update=places)
+
+
+def fetch_start(client: BrokerClient, assignment: RunAssignment, config: TrainingConfig, work_dir: Path) -> str | None:
+    """Download the adapter that the job starts from, where it does and has no checkpoint yet; returns its place.
+
+    Raises: BadInput, where it was deleted since.
+    """
+    if config.init_from is None or assignment.checkpoint is not None:
+        return None
+    remote, place = assignment.init_adapter, work_dir / "init_adapter.safetensors"
+    if remote is None:
+        raise BadInput("init_from", f"adapter {config.init_from} is gone: it was deleted after the job was submitted")
+    keep_trying(lambda: client.download(remote, place))
+    return str(place)
 
 
 def release_devices() -> None:

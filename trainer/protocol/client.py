@@ -81,6 +81,7 @@ class RunAssignment(BaseModel):
     base_model: BaseModelProfile | None = None
     dataset: RemoteFile
     checkpoint: RemoteCheckpoint | None
+    init_adapter: RemoteFile | None = None
     next_sequence: int
     next_log_number: int = 0
     now: AwareDatetime

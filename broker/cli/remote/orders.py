@@ -21,7 +21,7 @@ from broker.client.folder import FolderUnusable, list_folder, pack_folder
 from broker.client.objects.contracts import Contract
 from broker.client.objects.quotes import Dataset, Quote
 from broker.client.typed import BrokerClient
-from pricing.training.config import PATH_KEYS
+from pricing.training.config import JOB_PATH_KEYS
 from pricing.unique_yaml import load_yaml
 
 MOST_LEFT_OUT_SHOWN = 5
@@ -54,7 +54,7 @@ def read_config(path: Path, *, skip_bad_rows: bool) -> dict[str, Any]:
         raise typer.BadParameter(f"{path} cannot be read as YAML: {error}", param_hint="--config") from error
     if not isinstance(raw, dict):
         raise typer.BadParameter(f"{path} must hold keys with values", param_hint="--config")
-    config = {name: value for name, value in raw.items() if name not in PATH_KEYS}
+    config = {name: value for name, value in raw.items() if name not in JOB_PATH_KEYS}
     return {**config, "skip_bad_rows": True} if skip_bad_rows else config
 
 

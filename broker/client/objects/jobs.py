@@ -234,6 +234,7 @@ class Adapter(TypedDict):
     name: str
     version: int
     base_model: str
+    init_from: str | None
     config: dict[str, Any]
     sha256: str
     size_bytes: int

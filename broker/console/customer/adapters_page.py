@@ -58,13 +58,17 @@ class AdapterShown:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where an adapter comes from: its data set and its project, its earlier and later versions, its job's curve."""
+    """Where an adapter comes from: its data set and its project, its earlier and later versions, its job's curve; and
+    which adapter it went on from, and which went on from it.
+    """
 
     adapter: AdapterShown
     dataset: Any | None
     project: str | None
     versions: Sequence[Any]
     chart: LossChart | None
+    parent: Any | None
+    offspring: Sequence[Any]
 
 
 @router.get("")
@@ -122,6 +126,8 @@ async def _show_one(page: Page, adapter_id: str, form: Form, *, status: int = 20
         project=names.get(row.project_id or ""),
         versions=versions,
         chart=draw_losses(await read_loss_curve(work, row.job_id, buckets=CURVE_BUCKETS)),
+        parent=await adapters.find_start(work, row.customer_id, row.config),
+        offspring=(await fetch_newest(work, adapters.select_offspring(row.id, row.customer_id), limit=PAGE))[0],
     )
     return page.show("customer/adapter.html", status=status, box=Panel.ready(lineage, page.now), form=form)
 

@@ -32,7 +32,8 @@ class NewJob:
         """The configuration: what is written wins over the preset, and that over what is so by default."""
         preset = find_preset(self.get("preset"), is_text=self.is_text)
         own = read_config(self.values, is_text=self.is_text)
-        return {"base_model": self.get("base_model"), **preset.config, **own}
+        start = {"init_from": self.get("init_from")} if self.get("init_from") else {}
+        return {"base_model": self.get("base_model"), **preset.config, **own, **start}
 
     @property
     def max_cost(self) -> Money | None:
@@ -72,7 +73,13 @@ def open_job(job: Mapping[str, Any]) -> dict[str, str]:
     values = {"base_model": job["config"].get("base_model", ""), "dataset_id": job["dataset_id"]}
     for name in ("contract_id", "project_id", "name"):
         values[name] = job.get(name) or ""
+    values["init_from"] = job["config"].get("init_from") or ""
     return values | write_config(job["config"])
+
+
+def go_on_from(job: Mapping[str, Any], adapter_id: str) -> dict[str, str]:
+    """Open the parameters of the job that made an adapter, to go on from that: rank and modules stay as they were."""
+    return open_job(job) | {"init_from": adapter_id, "name": ""}
 
 
 def fill_preset(values: Mapping[str, str], *, is_text: bool) -> dict[str, str]:

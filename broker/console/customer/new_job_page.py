@@ -7,9 +7,11 @@ from typing import Any
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
+from broker.adapters import service as adapters
 from broker.base_models import service as base_models
 from broker.base_models.model import ListedModel
-from broker.console.customer.new_job_form import NewJob, fill_preset, open_job
+from broker.console.customer.new_job_form import NewJob, fill_preset, go_on_from, open_job
+from broker.console.customer.newest import fetch_newest
 from broker.console.customer.presets import Preset, list_presets
 from broker.console.customer.quote_view import QuoteView, read_quote
 from broker.console.customer.training_fields import FieldGroup, list_groups
@@ -39,6 +41,7 @@ class Choices:
     data: Sequence[Dataset]
     contracts: Sequence[ContractTerms]
     projects: Mapping[str, str]
+    adapters: Sequence[Any]
 
     def is_text(self, base_model: str) -> bool:
         found = [each for each in self.models if base_model in {each.profile.name, *each.profile.aliases}]
@@ -55,6 +58,11 @@ class Choices:
         """List the data sets that a base model of this kind learns from."""
         kind = "text" if is_text else "images"
         return [each for each in self.data if each.kind == kind]
+
+    def list_starts(self, base_model: str) -> list[tuple[str, str]]:
+        """List the adapters that a job on a base model can go on from, each with its rank."""
+        fitting = [each for each in self.adapters if each.base_model == base_model]
+        return [(each.id, f"{each.name} v{each.version} · r{each.config.get('lora_rank', 8)}") for each in fitting]
 
 
 @dataclass(frozen=True)
@@ -93,14 +101,22 @@ class NewJobView:
 
 @router.get("/new")
 async def show_new_job(
-    page: CustomerPage, like: str | None = None, base_model: str = "", dataset_id: str = ""
+    page: CustomerPage,
+    like: str | None = None,
+    continue_from: str | None = None,
+    base_model: str = "",
+    dataset_id: str = "",
 ) -> HTMLResponse:
-    """Show the form: empty, or with the parameters of a job that there was (`like`)."""
+    """Show the form: empty, with the parameters of a job that there was (`like`), or to go on from an adapter."""
     work = await page.begin()
     values = {"base_model": base_model, "dataset_id": dataset_id}
     if like is not None:
         job = JobOut.of(await jobs.get_job(work, like), page.now)
         values = open_job(job.model_dump(mode="json"))
+    if continue_from is not None:
+        adapter = await adapters.get_adapter(work, continue_from)
+        job = JobOut.of(await jobs.get_job(work, adapter.job_id), page.now)
+        values = go_on_from(job.model_dump(mode="json"), adapter.id)
     return await _show(page, work, Form(values))
 
 
@@ -168,9 +184,11 @@ async def _read_choices(work: Work) -> Choices:
     models = [each for each in await base_models.list_models_now(work) if each.reason is None]
     newest = datasets.select_datasets(customer_id=customer_id).order_by(Dataset.id.desc()).limit(MOST_CHOICES)
     projects = identity.select_projects(customer_id=customer_id).limit(MOST_CHOICES)
+    made, _after = await fetch_newest(work, adapters.select_finished(customer_id=customer_id), limit=MOST_CHOICES)
     return Choices(
         models=models,
         data=(await work.session.scalars(newest)).all(),
         contracts=await contracts.list_in_force(work, customer_id),
         projects={row.id: row.name for row in await work.session.scalars(projects)},
+        adapters=made,
     )

@@ -11,7 +11,7 @@ from broker import errors
 from broker.quotes.checking.refusal import refuse_fields
 from pricing.catalog.offered import SHIPPED, OfferedModels
 from pricing.catalog.profile import BaseModelProfile
-from pricing.training.config import PATH_KEYS, TrainingConfig
+from pricing.training.config import JOB_PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid
 from pricing.training.job_config import parse_job_config
 
@@ -28,8 +28,12 @@ class JobConfiguration:
     profile: BaseModelProfile
 
     def to_json(self) -> dict[str, Any]:
-        """Write the configuration with its defaults, without the keys that only the standalone trainer knows."""
-        return self.config.model_dump(mode="json", exclude=set(PATH_KEYS))
+        """Write the configuration with its defaults, without the keys that only the standalone trainer knows.
+
+        What it starts from is there where it does: one that starts anew is as it always was.
+        """
+        anew = set() if self.config.init_from is not None else {"init_from"}
+        return self.config.model_dump(mode="json", exclude={*JOB_PATH_KEYS, *anew})
 
     @cached_property
     def hash(self) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from pricing.training.config import PATH_KEYS, TrainingConfig
+from pricing.training.config import JOB_PATH_KEYS, TrainingConfig
 
 CONFIG_EXAMPLE = {
     "base_model": "smollm2-135m-instruct",
@@ -22,7 +22,7 @@ CONFIG_EXAMPLE = {
 def describe_config() -> dict[str, Any]:
     """Describe the trainer's own schema without the keys that name paths: a job gets its data by `dataset_id`."""
     schema = TrainingConfig.model_json_schema()
-    schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in PATH_KEYS}
+    schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in JOB_PATH_KEYS}
     return {**schema, "examples": [CONFIG_EXAMPLE]}
 
 

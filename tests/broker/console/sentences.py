@@ -52,7 +52,7 @@ OF_OTHERS = frozenset(
 KINDS = frozenset(
     {"job", "adapter", "dataset", "quote", "contract", "project", "customer", "API key", "page", "panel", "picture"}
     | {"GPU-hours", "tokens", "answers", "never", "true-up"}
-    | {"invoice", "grant", "run", "batch", "hold of job", "pictures", "text"}
+    | {"invoice", "grant", "run", "batch", "hold of job", "pictures", "text", "with", "without"}
 )
 
 
