@@ -41,13 +41,17 @@ def tell_left_aside(names: Iterable[str]) -> RowFinding | None:
 
 
 def tell_unread(names: Iterable[str]) -> list[RowFinding]:
-    """Tell of files in which somebody may keep rows of text, and which are not read: of each kind in one finding."""
+    """Tell of files in which somebody may keep rows of text, and which are not read: of each kind, and of the hidden
+    ones, in one finding.
+    """
     kinds: dict[str, list[str]] = {}
-    for name in sorted(names):
+    in_all = sorted(names)
+    hidden = tell_left_aside(name for name in in_all if name.lower().endswith(TEXT_SUFFIXES) and is_left_aside(name))
+    for name in in_all:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in OTHER_DATA and not is_left_aside(name):
             kinds.setdefault(suffix, []).append(name)
-    return [_tell_kind(found) for found in kinds.values()]
+    return [*(_tell_kind(found) for found in kinds.values()), *([hidden] if hidden is not None else [])]
 
 
 def _tell_kind(names: list[str]) -> RowFinding:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from pricing.datasets.text_rows import RowFinding
+from pricing.datasets.row_counts import RowCounts
+from pricing.datasets.row_finding import RowFinding
 from trainer.errors import BadInput
 
 SHOWN_PROBLEMS = 10
@@ -10,11 +11,12 @@ SHOWN_PROBLEMS = 10
 ROW_SUFFIXES = (".jsonl", ".json", ".parquet")
 
 
-def refuse_bad_rows(findings: Sequence[RowFinding], *, skip: bool) -> None:
+def refuse_bad_rows(findings: Sequence[RowFinding], *, skip: bool, counts: RowCounts | None = None) -> None:
     """Refuse data with bad rows, unless such are to be left out. Raises: BadInput with every file and its cure."""
     if findings and not skip:
         cure = "cure them, or set skip_bad_rows: true to train without them"
-        raise BadInput("train_data_dir", list_findings(f"{len(findings)} cannot be used; {cure}", findings))
+        told = "" if counts is None else f"\n  {counts.describe()}"
+        raise BadInput("train_data_dir", list_findings(f"{len(findings)} cannot be used; {cure}", findings) + told)
 
 
 def list_findings(heading: str, findings: Sequence[RowFinding]) -> str:

@@ -22,14 +22,14 @@ def read_text_dataset(config: TrainingConfig) -> ParsedRows:
     """
     if config.train_data_dir is None:
         raise BadInput(
-            "train_data_dir", "this key is required: the folder with your text files (.jsonl, .json, .csv, .parquet)"
+            "train_data_dir", f"this key is required: the folder with your text files ({', '.join(TEXT_SUFFIXES)})"
         )
     folder = Path(config.train_data_dir)
     parsed = parse_text_files(list(_read_files(folder, config.metadata_path)))
     if config.metadata_path is None:
         parsed.findings.extend(tell_unread(list_names(folder)))
     if parsed.rows:
-        refuse_bad_rows(parsed.errors, skip=config.skip_bad_rows)
+        refuse_bad_rows(parsed.errors, skip=config.skip_bad_rows, counts=parsed.counts)
         return parsed
     found = "; ".join(f"{f.file} line {f.line}: {f.message}" for f in parsed.findings[:SHOWN_FINDINGS])
     place = config.metadata_path or config.train_data_dir
