@@ -43,6 +43,7 @@ from broker.http.route_table import install_route_table
 from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shared_reads import SharedReads
 from broker.http.shares import Turnstile
+from broker.http.short_way import ShortWay
 from broker.identity.bearers import Bearers
 from broker.identity.routes import router as identity
 from broker.jobs.admitting.submissions import Submissions
@@ -192,6 +193,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     add_console(app)
     table = install_route_table(app)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(ShortWay, table=table)
     app.add_middleware(AccessLog)
     return app
 

@@ -7,6 +7,7 @@ handed to FastAPI before it was acted upon, so each error is told as ever.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, Self
@@ -22,6 +23,8 @@ from broker.http.body import JSON_TYPE, find_type
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 # What FastAPI knows of a parameter: its name, its alias, its default, its validator. It exports no name for the type.
 Field = Any
+# Where FastAPI looks for what is to be ended with a request, in its scope: it puts them there on its own way.
+FASTAPI_STACKS = ("fastapi_middleware_astack", "fastapi_inner_astack", "fastapi_function_astack")
 PLAIN_STATUS = frozenset({None, 200, 201, 202})
 
 
@@ -60,7 +63,7 @@ class DirectHandler:
         try:
             arguments = await self._read_arguments(request)
         except NotPlain:
-            return await self.usual(request)
+            return await _handle_usually(request, self.usual)
         for each in self.needed:
             found = await each.get(**{each.request_name: request})
             if each.name is not None:
@@ -86,6 +89,14 @@ class DirectHandler:
         """Write an answer as FastAPI does: held against the shape that the route promises, then straight to bytes."""
         content = await serialize_response(field=self.route.response_field, response_content=answer, dump_json=True)
         return Response(content, self.route.status_code or 200, media_type="application/json")
+
+
+async def _handle_usually(request: Request, usual: Handler) -> Response:
+    """Have FastAPI handle a request; what it wants to have ended then, it hands to one stack or another of its own."""
+    async with AsyncExitStack() as stack:
+        for name in FASTAPI_STACKS:
+            request.scope.setdefault(name, stack)
+        return await usual(request)
 
 
 async def _read_body(field: Field, request: Request) -> Any:

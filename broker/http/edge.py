@@ -59,7 +59,8 @@ class TransactionalRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         usual = super().get_route_handler()
-        handle = DirectHandler.of(self, usual) or usual
+        planned = DirectHandler.of(self, usual)
+        handle = planned or usual
 
         async def handle_in_transaction(request: Request) -> Response:
             supposed = suppose(request) if self.confirms else None
@@ -87,6 +88,7 @@ class TransactionalRoute(APIRoute):
             finally:
                 await request.close()
 
+        self.has_plan, self.answer_request = planned is not None, handle_in_transaction
         return handle_in_transaction
 
 

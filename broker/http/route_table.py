@@ -29,6 +29,12 @@ class TableRoute:
     def of(cls, context: RouteContext, parts: Sequence[str]) -> "TableRoute":
         return cls(context, [(place, part[1:-1]) for place, part in enumerate(parts) if _is_parameter(part)])
 
+    def select(self, scope: Scope) -> Scope:
+        """Tell what the scope of a request that is for this route has besides, as Starlette's own routes do."""
+        parts = split_path(_cut_path(scope)) if self.parameters else ()
+        taken = {name: parts[place] for place, name in self.parameters}
+        return {"route": self.context.original_route, "endpoint": self.context.endpoint, "path_params": taken}
+
 
 @dataclass
 class Branch:
@@ -81,16 +87,14 @@ class RouteTable(BaseRoute):
         _ = self.root
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http":
-            return Match.NONE, {}
-        parts = split_path(scope["path"].removeprefix(scope.get("root_path", "")))
-        found = self.root.find(scope["method"], parts)
+        found = self.find(scope) if scope["type"] == "http" else None
         if found is None:
             return Match.NONE, {}
-        context = found.context
-        taken = {name: parts[place] for place, name in found.parameters}
-        selected = {"route": context.original_route, "endpoint": context.endpoint, "path_params": taken}
-        return Match.FULL, {**selected, SELECTED: context.app}
+        return Match.FULL, {**found.select(scope), SELECTED: found.context.app}
+
+    def find(self, scope: Scope) -> TableRoute | None:
+        """Find the route of a request; None for one that only FastAPI finds."""
+        return self.root.find(scope["method"], split_path(_cut_path(scope)))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await scope[SELECTED](scope, receive, send)
@@ -104,6 +108,12 @@ def _list_plain_routes(app: FastAPI) -> Iterator[RouteContext]:
             are_texts = all(type(each) is StringConvertor for each in context.param_convertors.values())
             if are_texts and all(_is_parameter(part) or "{" not in part for part in parts):
                 yield context
+
+
+def _cut_path(scope: Scope) -> str:
+    """Cut what stands before a proxy's path off a request's."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def split_path(path: str) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableM
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from types import FunctionType
 from typing import Any, Generic, Self, TypeVar
@@ -144,6 +145,8 @@ def _write_literal(value: object, driver: Driver) -> bytes:
         words = value if kinds == WORDS else [element for element in value if type(element) is str]
         if not _has_any("".join(words), "'\"\\\0"):
             return _write_array(value, kinds)
+    if type(value) is datetime and value.tzinfo is not None:
+        return b"'%s'::timestamptz" % str(value).encode()
     return sql.Literal(value).as_bytes(driver)
 
 
@@ -219,10 +222,14 @@ class RowFormat(Generic[Mapped]):
         owner: str = values[self.owner]
         return owner
 
-    def write(self, row: Mapped) -> dict[str, Any]:
-        """Write a row for `set_writes.command_inserts`, with the defaults of what it does not say."""
-        written = pick_values(row, self.names)
-        return written | {name: value for name, value in self.defaults if written[name] is None}
+    def write(self, row: Mapped, *, without: AbstractSet[str] = frozenset()) -> dict[str, Any]:
+        """Write a row for `set_writes.command_inserts`, with the defaults of what it does not say.
+
+        It is written without some columns where another row has them to copy from.
+        """
+        written = pick_values(row, [name for name in self.names if name not in without] if without else self.names)
+        unsaid = {name: value for name, value in self.defaults if written.get(name, value) is None}
+        return written | unsaid if unsaid else written
 
 
 def make_twin(mapped: type[Mapped]) -> type[Mapped]:

@@ -5,7 +5,7 @@ Locks are taken in the order data sets, contracts. What they guard is read by th
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from broker.base_models import service as base_models
 from broker.capacity import service as capacity
@@ -26,6 +26,7 @@ from broker.work import Services, Work
 SUBMITTED = "submitted"
 # What of a job may be its quote's, as it stands there.
 QUOTED = Copied(Quote.__tablename__, named_by="quote_id", columns=("config", "estimate"))
+QUOTED_COLUMNS = frozenset(QUOTED.columns)
 
 
 def list_known_quotes(services: Services, orders: Sequence[Order]) -> dict[str, Quote]:
@@ -117,14 +118,9 @@ def write_admissions(plans: Mapping[str, AdmissionPlan], services: Services) -> 
 
 def _write_jobs(admitted: Sequence[Admission]) -> list[Command]:
     """Make the commands that write jobs; what is the quote's is copied from the quote, and not sent once more."""
-    rows = [(each.has_quoted_documents, JOBS.write(each.job)) for each in admitted]
-    sent = [row for is_quoted, row in rows if not is_quoted]
-    quoted = [_leave_out(row, QUOTED.columns) for is_quoted, row in rows if is_quoted]
+    sent = [JOBS.write(each.job) for each in admitted if not each.has_quoted_documents]
+    quoted = [JOBS.write(each.job, without=QUOTED_COLUMNS) for each in admitted if each.has_quoted_documents]
     return [*command_inserts(Job, sent), *command_inserts(Job, quoted, copied=QUOTED)]
-
-
-def _leave_out(row: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in names}
 
 
 def tell_submitted(job: Job) -> dict[str, str | None]:

@@ -7,7 +7,8 @@ What is bounded by more than balances, by a budget or a credit limit, is read ea
 whole job needs, since what is left beside the hold decides its types and prices then.
 """
 
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -99,22 +100,36 @@ class Supposition:
         ]
 
     def imagine(self) -> dict[str, AdmissionSnapshot]:
-        """Imagine the snapshot of each customer."""
-        return {each: self._imagine(each) for each in {place.customer_id for place in self.places}}
+        """Imagine the snapshot of each customer, of what is its own."""
+        contracts = _share_out(self.contracts, lambda each: each.terms.customer_id)
+        datasets = _share_out(self.datasets, lambda each: each.customer_id)
+        quotes = _share_out(self.quotes, lambda each: each.customer_id)
+        projects = _share_out(self.projects, str)
+        return {
+            customer_id: AdmissionSnapshot(
+                moment=self.moment,
+                offered=self.common.offered,
+                quotes=quotes[customer_id],
+                datasets=datasets[customer_id],
+                projects=projects[customer_id],
+                contracts={key: (each.terms, each.grants) for key, each in contracts[customer_id].items()},
+                holds=_imagine_holds(contracts[customer_id]),
+                ordered={},
+            )
+            for customer_id in {place.customer_id for place in self.places}
+        }
 
-    def _imagine(self, customer_id: str) -> AdmissionSnapshot:
-        """Imagine the snapshot of one customer, of what is its own."""
-        own = {key: each for key, each in self.contracts.items() if each.terms.customer_id == customer_id}
-        return AdmissionSnapshot(
-            moment=self.moment,
-            offered=self.common.offered,
-            quotes={key: each for key, each in self.quotes.items() if each.customer_id == customer_id},
-            datasets={key: each for key, each in self.datasets.items() if each.customer_id == customer_id},
-            projects={key: owner for key, owner in self.projects.items() if owner == customer_id},
-            contracts={key: (each.terms, each.grants) for key, each in own.items()},
-            holds=HoldSnapshot({key: each.books.after(each.books.reserves) for key, each in own.items()}, {}),
-            ordered={},
-        )
+
+def _share_out(known: Mapping[str, Known], find_owner: Callable[[Known], str]) -> defaultdict[str, dict[str, Known]]:
+    """Share what is known out among the customers whose it is."""
+    shares: defaultdict[str, dict[str, Known]] = defaultdict(dict)
+    for key, each in known.items():
+        shares[find_owner(each)][key] = each
+    return shares
+
+
+def _imagine_holds(contracts: Mapping[str, KnownContract]) -> HoldSnapshot:
+    return HoldSnapshot({key: each.books.after(each.books.reserves) for key, each in contracts.items()}, {})
 
 
 def _list_candidates(snapshot: AdmissionSnapshot, place: Place) -> frozenset[str]:

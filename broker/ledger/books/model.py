@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pricing.money import MICROS_PER_UNIT, Quotient, add_quotients, divide_half_even
 from pricing.rating import divide_price
@@ -107,8 +107,7 @@ class UsageInterval:
     first_sequence: int | None = None
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(NamedTuple):
     """Units that go from one account, which is credited, to another, which is debited. Units: `amount` in `unit`."""
 
     source_id: str

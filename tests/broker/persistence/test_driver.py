@@ -1,10 +1,15 @@
 """Statements of the driver: in the transaction of the session beside them, and with its errors."""
 
 from contextlib import suppress
+from datetime import datetime
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import datetimes, timezones
+from psycopg import sql
 from psycopg.errors import AssertFailure, UniqueViolation
-from sqlalchemy import ARRAY, BigInteger, Text, any_, bindparam, insert, select, text
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, any_, bindparam, insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -236,3 +241,13 @@ def test_two_that_require_something_call_nothing_alike_that_differs() -> None:
     some = require(bindparam("number", type_=BigInteger) > 0)
     with pytest.raises(AssertionError, match="name number"):
         require_all([Command(some, {"number": 3}), Command(some, {"number": 4})])
+
+
+MOMENT = Statement(select(bindparam("moment", type_=DateTime(timezone=True))))
+
+
+@given(moment=datetimes(timezones=timezones()))
+def test_a_moment_is_written_as_the_driver_writes_it(moment: datetime) -> None:
+    no_driver = cast("Any", None)  # a text alone asks it how it is written
+    written = MOMENT.write_execute({"moment": moment}, no_driver)
+    assert written == f"EXECUTE {MOMENT.prepared_as} ({sql.Literal(moment).as_string()})".encode()
