@@ -186,7 +186,7 @@ async def test_pages_are_walked_by_keys(finance: OpenVisit) -> None:
         assert await visit.has_focus("#listed tbody a, #invoices tbody a")
         await visit.tab.keyboard.press("Enter")
         await visit.tab.wait_for_url("**/invoices/inv_*")
-        for letter, path in (("b", "refunds"), ("f", "fapiao"), ("n", "top-ups")):
+        for letter, path in (("b", "refunds"), ("f", "fapiao"), ("o", "commitments")):
             await expect(visit.tab.locator("h1")).to_be_focused()
             await visit.tab.keyboard.press("g")
             await visit.tab.keyboard.press(letter)

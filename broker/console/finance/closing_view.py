@@ -83,6 +83,11 @@ class CheckLine:
     href: str | None
 
     @property
+    def says_more(self) -> bool:
+        """Tell whether the finding says more than that there is nothing: of what is not checked by itself it does."""
+        return self.finding.open > 0 or self.finding.name in {"books", "stripe"}
+
+    @property
     def is_in_the_way(self) -> bool:
         return self.finding.blocks and self.finding.open > 0
 

@@ -16,7 +16,6 @@ MENU = MenuGroup(
         MenuItem("/console/finance/refunds", N_("Refunds"), "b"),
         MenuItem("/console/finance/fapiao", N_("Fapiao"), "f"),
         MenuItem("/console/finance/commitments", N_("Commitments"), "o"),
-        MenuItem("/console/finance/top-ups", N_("Top-ups"), "n"),
         MenuItem("/console/finance/plan-advice", N_("Plan advice"), "v"),
         MenuItem("/console/finance/reconciliation", N_("Reconciliation"), "l"),
         MenuItem("/console/finance/customers", N_("Customers"), "e"),

@@ -61,7 +61,7 @@ async def test_rows_are_told_apart_by_whatever_is_chosen_and_come_as_files(
     async with sign_in_staff(api, "finance") as finance:
         shown = await finance.open(f"{MONTH}?month=2026-11&by=plan,gpu_type")
         assert shown.words_of("#costs table.rows th")[:2] == ["Plan", "GPU type"]
-        csv, xlsx, _pdf = shown.attributes("#costs .files a", "href")
+        _pdf, csv, xlsx = shown.attributes("#costs .files a", "href")
         file = (await finance.open(csv)).response
         assert file.headers["content-type"].startswith("text/csv")
         assert "monthly-cost" in file.headers["content-disposition"]
