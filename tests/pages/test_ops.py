@@ -7,6 +7,9 @@ from playwright.async_api import expect
 
 from broker.capacity.agents import register_agent
 from broker.capacity.model import NodeCapacity
+from broker.scheduling.cycle.live import run_cycle
+from broker.scheduling.cycle.memory import CycleMemory
+from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.simulations import run_next_simulation
 from tests.broker.factories import submit_job
 from tests.broker.pools import make_card
@@ -75,7 +78,21 @@ async def test_chosen_jobs_get_a_priority_after_one_confirmation(open_tab: OpenT
     assert told == [700, 700]
 
 
+async def record_cycle(house: House) -> None:
+    """Have a cycle recorded, with a job that waits for it: what a simulation replays."""
+    assert house.tenant is not None
+    place = {"customer_id": house.tenant.customer_id, "contract_id": house.tenant.contract_id}
+    memory, recorder = CycleMemory(), CycleRecorder()
+    for number in range(2):
+        await submit_job(house.api, house.tenant.dataset_id, key=f"replayed-{number}", **place)
+        house.clock.advance(seconds=30)
+        async with house.system.work() as work:
+            await run_cycle(work, memory=memory, recorder=recorder)
+    house.clock.advance(seconds=30)
+
+
 async def test_a_proposal_is_compared_applied_and_undone(open_tab: OpenTab, house: House) -> None:
+    await record_cycle(house)
     before = (await house.api.get("/queues/standard"))["weight"]
     async with open_tab("ops", theme="dark") as visit:
         await visit.open("/console/ops/what-if")

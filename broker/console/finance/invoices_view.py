@@ -148,6 +148,9 @@ def trace_chain(invoice: Invoice, aftermath: Aftermath) -> list[Chain]:
         (each.created_at.date(), "write_off", each.id, Money(-abs(each.quantity)), None, each.reason)
         for each in aftermath.adjustments
     ]
+    by_hand = invoice.paid_micros + sum(amount.micros for _on, kind, _name, amount, *_ in links if kind == "payment")
+    if by_hand > 0:
+        links.append(((invoice.paid_at or invoice.finalized_at).date(), "by_hand", "", Money(-by_hand), None, ""))
     left = invoice.total
     chain = [Chain(invoice.finalized_at.date(), "invoice", invoice.number or invoice.id, left, left)]
     for on, kind, name, amount, href, note in sorted(links, key=lambda link: (link[0], link[2])):

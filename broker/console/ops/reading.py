@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from broker.billing import service as billing
+from broker.clock import local_day
 from broker.console.frame.page import Page
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import dedicated_queue_name
@@ -33,10 +34,15 @@ async def name_queues(work: Work, queues: Collection[str]) -> dict[str, str]:
 
 
 async def name_contracts(work: Work, contract_ids: Collection[str]) -> dict[str, str]:
-    """Name contracts by their customer and number."""
+    """Name contracts by their customer and number; one without a number by the day on which it begins."""
     terms = await contracts.load_terms(work, set(contract_ids))
     customers = await identity.list_names(work, {each.customer_id for each in terms.values()})
-    return {each.id: f"{customers[each.customer_id]} · {each.contract_number}" for each in terms.values()}
+    numbers = {each.id: each.contract_number for each in terms.values()}
+    days = {each.id: str(local_day(each.starts_at, each.time_zone)) for each in terms.values()}
+    return {
+        each.id: f"{customers[each.customer_id]} · {days[each.id] if numbers[each.id] == each.id else numbers[each.id]}"
+        for each in terms.values()
+    }
 
 
 async def name_objects(work: Work, object_ids: Collection[str]) -> dict[str, str]:

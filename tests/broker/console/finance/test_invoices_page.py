@@ -150,6 +150,16 @@ async def test_an_invoice_of_many_months_is_read_in_as_many_statements_as_one_of
     assert counts[0] == counts[1]
 
 
+async def test_what_was_paid_by_hand_stands_in_the_chain(api: Api) -> None:
+    debtor = await make_debtor(api)
+    await api.post(f"/invoices/{debtor.invoice_id}/pay")
+    async with sign_in_staff(api, "finance") as finance:
+        shown = await finance.open(f"/console/finance/invoices/{debtor.invoice_id}")
+    last = shown.words_of("#chain tbody tr")[-1]
+    assert "Recorded as paid, or paid by credit" in last
+    assert last.endswith("-¥2,600.00 ¥0.00")
+
+
 async def test_the_customer_of_an_overdue_invoice_is_reminded_once_a_day(api: Api, clock: ManualClock) -> None:
     debtor = await make_debtor(api)
     at = f"/console/finance/invoices/{debtor.invoice_id}"
