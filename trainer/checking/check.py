@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from tokenizers import Tokenizer
 
@@ -16,6 +17,10 @@ from trainer.checking.text_report import MeasureRow, RowLength, check_text
 from trainer.data.quality_report import QualityReport
 from trainer.data.quality_samples import has_pictures
 from trainer.errors import BadInput
+
+if TYPE_CHECKING:
+    from trainer.families.text.causal_lm import CausalLM
+    from trainer.families.text.tokenizer import TextTokenizer
 
 # The vocabulary of the text encoders of Stable Diffusion 1.5 and XL (CLIP ViT-L/14).
 CLIP_TOKENIZER = "clip-vit-large-patch14.json.gz"
@@ -38,8 +43,20 @@ def check_dataset(folder: Path, config: TrainingConfig | None = None) -> Quality
     if config is None:
         return check_text(folder, metadata)
     source = resolve_base_model(config.base_model)
-    max_length = min(config.max_length, source.profile.context_length if source.profile else config.max_length)
+    max_length = min(config.max_length, read_context_length(source) or config.max_length)
     return check_text(folder, metadata, load_row_measure(source), max_length=max_length)
+
+
+def read_context_length(source: BaseModelSource) -> int | None:
+    """Read how many tokens a base model reads, at which training cuts, too; None where nothing says so."""
+    if source.profile is not None:
+        return source.profile.context_length
+    try:
+        facts = json.loads((source.weights / "config.json").read_text(encoding="utf-8"))
+        length = facts.get("max_position_embeddings") or facts.get("seq_length")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return length if isinstance(length, int) else None
 
 
 def load_clip_counter() -> CountTokens:
@@ -51,20 +68,25 @@ def load_clip_counter() -> CountTokens:
 
 def load_row_measure(source: BaseModelSource) -> MeasureRow:
     """Load what counts the tokens of a row as the training of this base model encodes it. Raises: BadInput."""
-    from trainer.families.text.tokenizer import load_text_tokenizer  # noqa: PLC0415 - quick only for the catalogue's
-
-    folder = source.weights.parent if source.is_gguf else source.weights
-    if source.is_gguf and source.profile is None:
-        from trainer.base_models.gguf_cache import dequantize_once  # noqa: PLC0415 - needs torch
-
-        folder = dequantize_once(source.weights)
-    tokenizer = load_text_tokenizer(source, folder)
+    tokenizer = _load_tokenizer(source)
 
     def measure(row: TextRow) -> RowLength:
         encoded = encode_row(row, tokenizer.text_format, tokenizer.encode, max_length=UNCUT)
         return RowLength(len(encoded.token_ids), encoded.prompt_length)
 
     return measure
+
+
+def _load_tokenizer(source: BaseModelSource) -> "TextTokenizer":
+    """Load the tokenizer that the training has: the catalogue's at once, any other as its family reads it."""
+    if source.profile is not None and source.profile.tokenizer is not None and source.is_gguf:
+        from trainer.families.text.tokenizer import load_text_tokenizer  # noqa: PLC0415 - quick: it needs no torch
+
+        return load_text_tokenizer(source, source.weights.parent)
+    from trainer.families.registry import get_family_class  # noqa: PLC0415 - the class brings torch
+
+    family = cast("type[CausalLM]", get_family_class(source))
+    return family.read_tokenizer(source)
 
 
 def write_kept(report: QualityReport) -> Path | None:

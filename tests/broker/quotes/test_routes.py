@@ -182,6 +182,20 @@ async def test_rows_that_cannot_be_used_stop_the_submission_unless_they_are_to_b
     assert (first["problem"]["type"], second["problem"]) == ("/problems/dataset-unusable", None)
 
 
+async def test_quote_counts_every_row_by_what_becomes_of_it(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    row = {"prompt": "a", "completion": "b"}
+    rows = [row] * 4 + [row | {"label": False}] * 3 + [row | {"weight": 0}]
+    rows += [{"prompt": "tea " * 200, "completion": "b"}, {"prompt": "a", "completion": "tea " * 200}]
+    dataset = await upload_dataset(api, customer.id, content=jsonl(rows))
+    made = await quote(api, dataset["id"], skip_bad_rows=True, max_length=128)
+    told = made["findings"]["rows"]
+    numbers = [told[key] for key in ("read", "used", "refused", "set_aside", "too_long", "cut")]
+    assert numbers == [10, 5, 3, 1, 1, 1]
+    assert made["findings"]["left_out"] == 5
+    assert told["line"].endswith("1 set aside, 1 too long, 1 cut")
+
+
 async def test_row_with_nothing_to_learn_at_this_length_is_counted_as_left_out(api: Api) -> None:
     customer = await make_ready_customer(api)
     rows = [{"prompt": "tea " * 300, "completion": "x"}, {"prompt": "tea", "completion": "x"}]

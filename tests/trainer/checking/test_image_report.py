@@ -9,6 +9,7 @@ from pricing.datasets.finding_level import Level
 from tests.trainer.checking.pictures import blur, crop, draw_picture, write_pictures
 from trainer.checking.check import check_dataset, load_clip_counter, write_kept
 from trainer.checking.html import render_html
+from trainer.data.image_dataset import read_image_dataset
 from trainer.data.quality_report import to_json_value
 from trainer.data.quality_samples import list_pictures
 
@@ -154,3 +155,21 @@ def test_json_has_everything_but_the_pictures(folder) -> None:
     assert value["findings_by_level"] == {"error": 0, "warning": 1, "hint": 0}
     assert value["findings"][0]["code"] == "few_samples"
     assert sum(value["histograms"][0]["counts"]) == 3
+
+
+def test_captions_are_those_that_training_takes(tmp_path, tiny_config) -> None:
+    """Past fault: pictures with the caption of their folder, or the default, were judged as if they had none."""
+    folder = tmp_path / "style"
+    for number, name in enumerate(("4_red paper lantern/a.png", "b.png", "c.png")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        draw_picture(number).save(folder / name)
+    (folder / "c.txt").write_text("a blue glass bottle")
+    config = tiny_config.model_copy(update={"train_data_dir": str(folder), "default_caption": None})
+    bare = check_dataset(folder, config)
+    assert [found.file for found in bare.findings if found.code == "caption_missing"] == ["b.png"]
+    assert bare.counts.describe().startswith("3 pictures read: 2 used, 1 refused (1: has no caption)")
+    given = check_dataset(folder, config.model_copy(update={"default_caption": "a round clay teapot"}))
+    assert [found.file for found in given.findings if found.code == "caption_missing"] == []
+    trained = read_image_dataset(config.model_copy(update={"default_caption": "a round clay teapot"}))
+    assert {kept["file_name"]: kept["text"] for kept in given.kept} == {one.name: one.caption for one in trained.rows}
+    assert given.counts == trained.counts

@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.datasets.finding_level import Level
+from pricing.datasets.text_rows import encode_row
+from trainer.base_models.config import resolve_base_model
 from trainer.checking.check import check_dataset, write_kept
 from trainer.checking.placed_rows import place_rows
 from trainer.checking.text_report import detect_language
+from trainer.commands.make_tiny import make_tiny
 from trainer.data.quality_report import make_histogram
 from trainer.data.text import read_text_dataset
+from trainer.families.chatglm.chatglm import ChatGLM
 
 
 @pytest.fixture
@@ -216,3 +220,18 @@ def test_talks_that_end_alike_but_begin_differently_are_no_duplicates(write) -> 
 
     report = check_dataset(write(talk("Tea?"), talk("Rain?"), talk("tea?")))
     assert found(report, "row_duplicate") == [("rows.jsonl", 3)]
+
+
+def test_lengths_are_those_of_the_family_and_its_context(write, tiny_config, tmp_path) -> None:
+    """Past fault: a ChatGLM's answers were counted without the mark that ends each of them in training."""
+    model = make_tiny("chatglm", tmp_path / "glm")
+    folder = write(row(1), {"prompt": "a", "completion": "b" * 5000})
+    config = tiny_config.model_copy(update={"base_model": str(model), "max_length": 100_000})
+    source = resolve_base_model(str(model))
+    context = json.loads((model / "config.json").read_text())["seq_length"]
+    report = check_dataset(folder, config)
+    tokenizer = ChatGLM.read_tokenizer(source)
+    rows = read_text_dataset(config.model_copy(update={"train_data_dir": str(folder)})).rows
+    encoded = [encode_row(one, tokenizer.text_format, tokenizer.encode, max_length=context) for one in rows]
+    assert report.figures["tokens_of_one_epoch"] == sum(len(one.token_ids) for one in encoded)
+    assert (report.counts.read, report.counts.cut) == (2, 1)

@@ -1,9 +1,12 @@
 """What the broker is told of a base model that its operator adds: the counts of its quotes are those of training."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from pricing.catalog import get_base_model
 from pricing.datasets.text_rows import TextRow, encode_row
@@ -16,14 +19,20 @@ from trainer.profiles.described_model import describe_model
 
 ROWS = [
     TextRow("Write a line about tea.", "Tea, picked at dawn."),
+    TextRow("", "Tea is calm.", is_plain=True),
     TextRow("再来一句", "好茶", system="简短", history=(("你好", "您好"),)),
 ]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("begins", [False, True])
 @pytest.mark.parametrize("kind", ["llama", "chatglm"])
-def test_rows_are_counted_by_the_description_as_the_family_encodes_them(kind: str, tmp_path: Path) -> None:
+def test_rows_are_counted_by_the_description_as_the_family_encodes_them(
+    kind: str, begins: bool, tmp_path: Path
+) -> None:
     folder = make_tiny(kind, tmp_path / kind)
+    if begins and kind == "llama":
+        begin_texts(folder)
     described = describe_model(folder, "our-own")
     tokenizer, profile = Tokenizer.from_str(described.tokenizer), described.profile
     assert profile.text_format is not None
@@ -35,6 +44,19 @@ def test_rows_are_counted_by_the_description_as_the_family_encodes_them(kind: st
     source = BaseModelSource("our-own", folder, profile)
     trained = get_family_class(source).load(source).encode(ROWS, max_length=10_000)
     assert [row.token_ids for row in counted] == [row.token_ids for row in trained]
+    if begins and kind == "llama":
+        assert {row.token_ids[0] for row in counted} == {tokenizer.token_to_id("<s>")}
+
+
+def begin_texts(folder: Path) -> None:
+    """Have the tokenizer of a folder begin every text with `<s>`."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    end = json.loads((folder / "tokenizer_config.json").read_text())["eos_token"]
+    tokenizer.add_special_tokens(["<s>"])
+    tokens = [("<s>", tokenizer.token_to_id("<s>"))]
+    tokenizer.post_processor = TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B", special_tokens=tokens)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token=end)
+    fast.save_pretrained(folder)
 
 
 @pytest.mark.slow
