@@ -1,5 +1,6 @@
 """Notices are worded in both languages, whatever is told of, with what is owed and how to pay."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +44,12 @@ def test_every_kind_is_worded(kind: str, language: Language) -> None:
     told = tell(kind, FACTS[kind], language)
     assert "con_1" in told
     assert any("\u4e00" <= character <= "\u9fff" for character in told) == (language == Language.ZH)
+
+
+@pytest.mark.parametrize("kind", TELLINGS)
+def test_no_english_sentence_is_left_in_a_chinese_notice(kind: str) -> None:
+    facts = FACTS[kind] | ({"reason": "开错单位"} if "reason" in FACTS[kind] else {})
+    assert re.findall(r"[A-Za-z]{2,}(?: [A-Za-z]{2,}){2,}", tell(kind, facts, Language.ZH)) == []
 
 
 def test_kinds_are_those_that_features_record() -> None:

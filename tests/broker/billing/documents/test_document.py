@@ -1,5 +1,7 @@
 """What documents say: facts, lines by project and job, sums, capitals, references. Pure."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,9 @@ from broker.billing.reference import is_reference, make_reference
 from broker.ledger.books.causes import OUR_DOING, Cause
 from pricing.money import Money
 from tests.broker.billing.documents.invoices import make_source
+
+# Three words of Latin letters, which are no name, unit or code.
+SENTENCE = re.compile(r"[A-Za-z]{2,}(?: [A-Za-z]{2,}){2,}")
 
 
 def test_lines_are_told_by_project_and_job_and_add_up_to_the_net_amount() -> None:
@@ -42,6 +47,16 @@ def test_a_line_tells_what_it_is_of_in_the_language_of_the_document() -> None:
     assert notes[Language.EN]["Tokens (correction of an earlier month)"] == "Job job_01 · of 2026-10"
     assert notes[Language.ZH]["训练 Token（平台承担，不计费）"] == "任务 job_02 · 机器故障"
     assert notes[Language.EN]["True-up of the commitment"] == "not used 1.0000 GPU-hour"
+
+
+def test_no_english_sentence_is_left_in_a_chinese_document() -> None:
+    document = make_document(make_source(3), Language.ZH)
+    lines = [line for project in document.projects for line in project.lines]
+    told = [*document.words.values(), *(f"{name} {value}" for name, value in document.facts)]
+    told += [f"{line.item} {line.note} {line.unit}" for line in lines]
+    told += [name_cause(cause.value, Language.ZH) for cause in Cause]
+    commands = {"broker invoices verify"}
+    assert {found for text in told for found in SENTENCE.findall(text)} <= commands
 
 
 def test_every_kind_of_line_and_every_word_is_said_in_both_languages() -> None:
