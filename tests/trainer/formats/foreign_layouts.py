@@ -47,6 +47,19 @@ def write_sd_scripts_sdxl() -> Tensors:
     )
 
 
+def write_sd_scripts_sd2() -> Tensors:
+    return kohya_pair(f"lora_unet_{flat(UNET_ATTENTION)}_to_k", 1024)
+
+
+def write_onetrainer_legacy_sdxl() -> Tensors:
+    """OneTrainer's LEGACY of SDXL: diffusers' names, flattened, with numbered text encoders."""
+    names = (
+        "lora_unet_down_blocks_1_attentions_0_transformer_blocks_1_attn2_to_k",
+        "lora_te1_text_model_encoder_layers_0",
+    )
+    return kohya_pair(names[0], 2048) | kohya_pair(f"{names[1]}_mlp_fc2")
+
+
 def write_lycoris_dora() -> Tensors:
     """LyCORIS, `lycoris/modules/locon.py` with `dora_wd` and `wd_on_output` (its default since 2.2)."""
     linear, convolution = f"lora_unet_{flat(UNET_ATTENTION)}_to_q", "lora_unet_down_blocks_0_resnets_0_conv1"
@@ -75,6 +88,8 @@ def write_unsloth() -> Tensors:
 IMPORTED: dict[str, tuple[Callable[[], Tensors], int]] = {
     "sd-scripts SD 1.5": (write_sd_scripts_sd15, 2),
     "sd-scripts SDXL": (write_sd_scripts_sdxl, 3),
+    "sd-scripts SD 2": (write_sd_scripts_sd2, 1),
+    "OneTrainer LEGACY SDXL": (write_onetrainer_legacy_sdxl, 2),
     "LyCORIS DoRA": (write_lycoris_dora, 2),
     "OneTrainer DIFFUSERS": (write_onetrainer_diffusers, 1),
     "OneTrainer INTERNAL": (write_onetrainer_internal, 1),
