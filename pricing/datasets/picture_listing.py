@@ -10,7 +10,7 @@ from pricing.datasets.csv_file import BrokenRow, iter_csv
 from pricing.datasets.file_names import is_left_aside, tell_left_aside
 from pricing.datasets.finding_level import Level
 from pricing.datasets.row_finding import RowFinding
-from pricing.datasets.telling_keys import RowRefused, find_switched_off, is_said
+from pricing.datasets.telling_keys import RowRefused, find_switched_off, is_said, refuse_key_twice
 from pricing.datasets.text_decoding import CURE, EncodingUnknown, decode_text
 from pricing.datasets.text_rows import TooManyRows, iter_lines, load_record
 
@@ -222,6 +222,7 @@ class _Captions:
         if not isinstance(record, dict):
             return "is no object with keys"
         try:
+            refuse_key_twice(record)
             return self._add(record, file, line)
         except RowRefused as error:
             return str(error)

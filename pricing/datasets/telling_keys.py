@@ -44,6 +44,22 @@ class RowSetAside(ValueError):
     """The record says itself that nothing of it is to be learnt."""
 
 
+class KeyTwice(dict[str, Any]):
+    """An object in which a key is written twice: which of the two is meant, nobody can tell."""
+
+
+def refuse_key_twice(record: Any) -> None:
+    """Refuse an object in which a key is written twice. Raises: RowRefused."""
+    if isinstance(record, KeyTwice):
+        raise RowRefused("a key is written twice in one object; keep one of them")
+
+
+def take_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its keys; plain JSON would quietly take the second of two."""
+    taken = dict(pairs)
+    return taken if len(taken) == len(pairs) else KeyTwice(taken)
+
+
 def is_said(value: Any) -> bool:
     """Tell whether a key says anything: an empty text, list or object, `false` and null are the absence of a thing."""
     return value is not None and value is not False and value not in ("", [], {}) and str(value).strip() not in EMPTY

@@ -5,7 +5,7 @@ and plain text.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from pricing.datasets.telling_keys import RowRefused, RowSetAside, check_keys, is_said
+from pricing.datasets.telling_keys import RowRefused, RowSetAside, check_keys, is_said, refuse_key_twice
 from pricing.datasets.text_format import TextRow
 from pricing.datasets.text_turns import read_dialogue, read_text
 
@@ -25,6 +25,7 @@ def to_row(record: Any) -> TextRow:
     """
     if not isinstance(record, Mapping):
         raise RowRefused("a row is an object with prompt and completion")
+    refuse_key_twice(record)
     row = _read_form(record)
     texts = [row.prompt, row.completion, row.system or "", *(text for turn in row.history for text in turn)]
     if not row.completion:
@@ -51,14 +52,14 @@ def _read_form(record: Mapping[str, Any]) -> TextRow:
 
 def _read_prompt(record: Mapping[str, Any]) -> TextRow:
     """Read prompt and completion; each may be a list of messages, of which those of the completion are learnt."""
-    if record.get("instruction") is None:  # else the prompt was put together from these
-        _refuse_stray(record, STRAY_BESIDE_PROMPT)
     prompt, completion = record.get("prompt"), record.get("completion")
     if _is_list_of_turns(prompt) and _is_list_of_turns(completion):
         _refuse_stray(record, ("history",))
         return read_dialogue([*prompt, *completion], _read_system(record), learnt_from=len(prompt))
     if not _is_text(prompt) or not _is_text(completion):
         raise RowRefused(f"prompt and completion are both needed, as text ({FORMS})")
+    if record.get("instruction") is None:  # else the prompt was put together from these
+        _refuse_stray(record, STRAY_BESIDE_PROMPT)
     return TextRow(
         read_text(prompt, "prompt"),
         read_text(completion, "completion"),

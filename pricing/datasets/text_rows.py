@@ -13,6 +13,7 @@ from pricing.datasets.file_names import TEXT_SUFFIXES, is_left_aside, tell_left_
 from pricing.datasets.finding_level import Level
 from pricing.datasets.row_counts import RowCounts, RowTally
 from pricing.datasets.row_finding import RowFinding
+from pricing.datasets.telling_keys import take_pairs
 from pricing.datasets.text_decoding import CURE, EncodingUnknown, decode_text
 from pricing.datasets.text_format import Encode, EncodedRow, RowLength, TextFormat, TextRow, encode_row, measure_row
 from pricing.datasets.text_records import RowRefused, RowSetAside, to_row
@@ -42,7 +43,6 @@ SPACE = re.compile(r"\s*")
 LINES_OF_A_ROW = 16  # a row may have line breaks in it; more lines than this for each row are no data
 RECORD_PIECES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)  # characters; no row is longer than the last
 TOO_LONG = f"has more than {RECORD_PIECES[-1]} characters; split it"
-DECODER = json.JSONDecoder()
 PARQUET_BATCH = 256
 
 
@@ -189,7 +189,10 @@ def load_record(line: str) -> Any:
     """
     if len(line) > RECORD_PIECES[-1]:
         raise ValueError(TOO_LONG)
-    return json.loads(line)
+    return DECODER.decode(line)
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=take_pairs)
 
 
 def _read_jsonl(text: str) -> Iterator[tuple[int, Any]]:
@@ -216,7 +219,9 @@ def _read_json(text: str) -> Iterator[tuple[int, Any]]:
     """Read one list of rows, as alpaca and sharegpt files come; lines are the numbers of the rows."""
     place, number = _skip_space(text, 0), 0
     if not text.startswith("[", place):
-        yield 1, _Unreadable("a .json file holds one list of rows; for a row on each line name it .jsonl")
+        rows = max(1, sum(line.lstrip().startswith("{") for _, line in iter_lines(text)))
+        reason = "a .json file holds one list of rows; for a row on each line name it .jsonl"
+        yield 1, _Unreadable(reason, rows=rows)
         return
     place = _skip_space(text, place + 1)
     while not text.startswith("]", place):

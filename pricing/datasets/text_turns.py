@@ -13,6 +13,7 @@ from pricing.datasets.telling_keys import (
     check_keys,
     find_switched_off,
     find_switched_on,
+    refuse_key_twice,
     refuse_keys,
 )
 from pricing.datasets.text_format import TextRow
@@ -68,6 +69,7 @@ def read_dialogue(turns: Sequence[Any], system: str | None = None, *, learnt_fro
 def _read_turn(turn: Any, *, is_learnt: bool) -> _Turn:
     if not isinstance(turn, Mapping):
         raise RowRefused("each message is an object with role and content")
+    refuse_key_twice(turn)
     role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
     if not isinstance(role, str) or role not in ROLES:
         raise RowRefused(f"role {str(role)[:40]!r} is not known; roles are system, user and assistant")

@@ -194,3 +194,22 @@ def test_a_row_is_the_template_around_prompt_and_completion():
 def test_a_long_row_is_cut_at_its_end(max_length, text, prompt_length):
     row = encode_row(TextRow("ab", "cd"), BARE, encode, max_length=max_length)
     assert row == EncodedRow(encode(text), prompt_length)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_a_key_that_is_written_twice_costs_its_row_alone(name):
+    good = '{"prompt": "a", "completion": "b"}'
+    rows = ['{"prompt": "a", "completion": "b", "prompt": "c"}', good]
+    rows += [
+        '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "content": "c"}]}',
+        good,
+    ]
+    parsed = parse("\n".join(rows) if name == "rows.jsonl" else f"[{','.join(rows)}]", name)
+    assert parsed.rows == [TextRow("a", "b")] * 2
+    assert [found.line for found in parsed.findings] == [1, 3]
+    assert "a key is written twice" in parsed.findings[0].message
+
+
+def test_a_list_in_name_only_tells_how_many_rows_are_lost():
+    row = '{"prompt": "a", "completion": "b"}\n'
+    assert parse(row * 7, "rows.json").counts.refused_rows == 7
