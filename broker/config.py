@@ -167,6 +167,9 @@ class Settings(BaseSettings):
     recorded_cycle_mib: int = Field(
         default=2048, ge=64, description="Most MiB that they may take, as JSON; the oldest go first."
     )
+    wait_cause_days: float = Field(
+        default=400.0, ge=0, description="For what jobs waited, and how long for each cause, stays so long."
+    )
     done_message_days: float = Field(default=7.0, ge=0, description="Done messages to engines stay so long.")
     stripe_step_days: float = Field(
         default=90.0,

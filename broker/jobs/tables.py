@@ -245,7 +245,10 @@ class Run(Base):
 
 
 class WaitCause(Base):
-    """A cause for which a job waited until `ended_at`, since the row before or since it came; never changed."""
+    """A cause for which a job waited until `ended_at`, since the row before or since it came.
+
+    It is never changed, and swept by age once its job waits no more.
+    """
 
     __tablename__ = "wait_causes"
 

@@ -61,7 +61,7 @@ async def require_fresh(work: Work, row: simulations.QueueSimulation) -> None:
             f"Its window ended {minutes} minutes ago, and the line is another one by now; simulate the proposal again.",
             errors=[errors.FieldError("ends_at", f"is {minutes} minutes ago; {most} at most")],
         )
-    now = await read_settings(work, row.proposal.get("contracts", {}).keys())
+    now = await read_settings(work, *(row.proposal.get(kind, {}).keys() for kind in ("contracts", "jobs")))
     _refuse_changed(list_differences(row.settings or {}, now))
 
 
@@ -111,7 +111,8 @@ async def _put_contract(work: Work, name: str, changes: dict[str, Any], reason: 
 async def _put_pool(work: Work, name: str, changes: dict[str, Any], _reason: str, applied: Applied) -> None:
     stops = {name: changes[name] for name in pool_changes.STOP_SETTINGS if name in changes}
     nodes = changes.get("nodes") or {}
-    words = pool_changes.PoolChanges(changes.get("open"), changes.get("discipline"), nodes, stops=stops)
+    planned = changes.get("maintenance")
+    words = pool_changes.PoolChanges(changes.get("open"), changes.get("discipline"), nodes, planned, stops)
     tuned, effects = await tuning.tune_pool(work, name, words)
     applied.lost_runs += tuned.lost_runs
     _take(applied, effects)
@@ -123,6 +124,13 @@ async def _put_queue(work: Work, name: str, changes: dict[str, Any], _reason: st
     _take(applied, effects)
 
 
+async def _put_job(work: Work, name: str, changes: dict[str, Any], reason: str, applied: Applied) -> None:
+    _job, effects = await tuning.tune_job(
+        work, name, tuning.JobChanges(changes_priority=True, priority=changes["priority"], reason=reason)
+    )
+    _take(applied, effects)
+
+
 def _take(applied: Applied, effects: Effects) -> None:
     """Take what one of several changes does: whom any of them lets start, and whom the last of them strands."""
     applied.effects.freed += [job for job in effects.freed if job not in applied.effects.freed]
@@ -131,11 +139,12 @@ def _take(applied: Applied, effects: Effects) -> None:
 
 
 PUTTING: Mapping[str, Callable[[Work, str, dict[str, Any], str, Applied], Awaitable[None]]] = {
+    "jobs": _put_job,  # jobs are locked first
     "contracts": _put_contract,
     "queues": _put_queue,
     "pools": _put_pool,  # a pool is locked last
 }
-KINDS = {"queue": "queues", "pool": "pools", "contract_quota": "contracts"}
+KINDS = {"queue": "queues", "pool": "pools", "contract_quota": "contracts", "job": "jobs"}
 
 
 def note_applied(work: Work, simulation_id: str) -> Change:
@@ -152,7 +161,8 @@ def note_applied(work: Work, simulation_id: str) -> Change:
 async def read_applied(work: Work, done: Change) -> Mapping[str, Any]:
     """Read how what a simulation changed is set now, by the same paths."""
     named = [split_path(path) for path in done.after]
-    now = await read_settings(work, {name for kind, name, _field in named if kind == "contracts"})
+    asked = ({name for kind, name, _field in named if kind == of} for of in ("contracts", "jobs"))
+    now = await read_settings(work, *asked)
     return {path: now[kind].get(name, {}).get(of) for path, (kind, name, of) in zip(done.after, named, strict=True)}
 
 

@@ -14,7 +14,7 @@ class Rules:
 
     `ended_jobs`: their checkpoints; `orphans`: files that no row names, and what broke off; `run_work`, `run_logs`: of
     runs that have ended; `messages`: of the outbox, once they are done; `recorded_cycles`: what they were planned from,
-    of which at most `recorded_bytes` stay.
+    of which at most `recorded_bytes` stay; `wait_causes`: for what jobs waited.
     """
 
     kept_checkpoints: int
@@ -25,6 +25,7 @@ class Rules:
     messages: datetime
     recorded_cycles: datetime
     recorded_bytes: int
+    wait_causes: datetime
 
     @classmethod
     def of(cls, settings: Settings, now: datetime) -> "Rules":
@@ -37,4 +38,5 @@ class Rules:
             messages=now - timedelta(days=settings.done_message_days),
             recorded_cycles=now - timedelta(days=settings.recorded_cycle_days),
             recorded_bytes=settings.recorded_cycle_mib * MIB,
+            wait_causes=now - timedelta(days=settings.wait_cause_days),
         )

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker.execution.run_folders import RunFolders
+from broker.jobs.reading.wait_causes import forget_wait_causes
 from broker.jobs.running import checkpoints
 from broker.jobs.running.log_lines import forget_logs
 from broker.jobs.running.runs import find_ends
@@ -46,10 +47,14 @@ async def sweep(system: System) -> None:
     async def forget_cycles(work: Work) -> int:
         return await forget_records(work, before=rules.recorded_cycles, most_bytes=rules.recorded_bytes, limit=BATCH)
 
+    async def forget_causes(work: Work) -> int:
+        return await forget_wait_causes(work, before=rules.wait_causes, limit=BATCH)
+
     await _note(system, "checkpoints", Removed(await _in_batches(system, mark_checkpoints)))
     await _note(system, "messages", Removed(await _in_batches(system, forget_messages)))
     await _note(system, "run_logs", Removed(await _in_batches(system, forget_run_logs, most=LOGS)))
     await _note(system, "cycles", Removed(await _in_batches(system, forget_cycles)))
+    await _note(system, "wait_causes", Removed(await _in_batches(system, forget_causes)))
     await _note(system, "files", await sweep_files(system, before=rules.orphans))
 
 

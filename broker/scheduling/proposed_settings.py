@@ -1,7 +1,7 @@
 """What of a proposal can be set, by the names that settings have: a machine that is not there cannot. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,11 +11,12 @@ from broker.capacity.model import NodeState
 from broker.capacity.pool_changes import STOP_SETTINGS
 from broker.capacity.schemas import ContractQuotaPatch, PoolPatch, QueuePatch
 from broker.http.shapes import RequestBody
+from broker.jobs.order_schemas import JobPatch
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of a queue, pool or contract (`kind` is the part of the proposal) and its value."""
+    """A field of a queue, pool, contract or job (`kind` is the part of the proposal) and its value."""
 
     kind: str
     name: str
@@ -34,15 +35,23 @@ SETTABLE = {
             "max_wait_seconds",
             "max_jobs",
             "max_gpus",
+            "max_gpu_hours",
+            "window_hours",
             "allowed_pools",
             "lending_limit",
         }
     ),
-    "pools": frozenset({"open", "discipline", "nodes", *STOP_SETTINGS}),
+    "pools": frozenset({"open", "discipline", "nodes", "maintenance", *STOP_SETTINGS}),
     "contracts": frozenset({"weight", "max_gpus", "max_jobs"}),
+    "jobs": frozenset({"priority"}),
 }
 # By part of a proposal: the request by which ops sets the same. What can be simulated may be beyond what can be set.
-REQUESTS: Mapping[str, type[RequestBody]] = {"queues": QueuePatch, "pools": PoolPatch, "contracts": ContractQuotaPatch}
+REQUESTS: Mapping[str, type[RequestBody]] = {
+    "queues": QueuePatch,
+    "pools": PoolPatch,
+    "contracts": ContractQuotaPatch,
+    "jobs": JobPatch,
+}
 CURES = {
     "total_gpus": "is what its agent has: add machines, or drain nodes",
     "sku": "is what its agent has: a pool comes with the agent that serves it",
@@ -61,7 +70,7 @@ def read_proposed_settings(proposal: Mapping[str, Mapping[str, Mapping[str, Any]
                     raise errors.invalid_field(path, CURES.get(field, "cannot be set here"))
                 setting = Setting(kind, name, *_read(kind, field, value))
                 _check(path, setting)
-                wanted.append(setting)
+                wanted.append(_read_checked(setting))
     return wanted
 
 
@@ -74,6 +83,14 @@ def _read(kind: str, field: str, value: Any) -> tuple[str, Any]:
     if field == "max_wait_seconds" and value is not None:
         return field, int(value)
     return field, value
+
+
+def _read_checked(setting: Setting) -> Setting:
+    """Read what is kept otherwise than it is sent, once it has been checked: times of maintenance."""
+    if setting.field != "maintenance":
+        return setting
+    planned = PoolPatch.model_validate({"maintenance": setting.value}).read_changes().maintenance
+    return replace(setting, value=planned)
 
 
 def _check(path: str, setting: Setting) -> None:

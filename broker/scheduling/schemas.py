@@ -169,7 +169,7 @@ def _warn_of(whose: str, cure: str, stranded: Sequence[str]) -> StrandedOut:
 
 class SimulationIn(RequestBody):
     proposal: dict[str, Any] = Field(
-        description="What would change of queues, pools and contracts, by their names; all else stays.",
+        description="What would change of queues, pools, contracts and jobs, by their names or ids; all else stays.",
         examples=[PROPOSAL_EXAMPLE],
     )
     begins_at: Moment = Field(description="Begin of the recorded window.", examples=["2026-11-28T00:00:00Z"])

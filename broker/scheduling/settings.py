@@ -6,6 +6,7 @@ from typing import Any
 from broker.capacity import quotas, readiness
 from broker.capacity import service as capacity
 from broker.capacity.pool_changes import PoolWord
+from broker.jobs.running.control import list_priorities
 from broker.work import Work
 
 QUEUE_SETTINGS = (
@@ -24,8 +25,8 @@ QUEUE_SETTINGS = (
 Settings = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
-async def read_settings(work: Work, contract_ids: Collection[str]) -> Settings:
-    """Read what is set of all queues and pools, what the pools have, and the quotas of some contracts."""
+async def read_settings(work: Work, contract_ids: Collection[str], job_ids: Collection[str] = ()) -> Settings:
+    """Read what is set of all queues and pools, what the pools have, and of some contracts and jobs."""
     queues = {
         queue.name: {name: getattr(queue, name) for name in QUEUE_SETTINGS}
         for queue in await capacity.list_queues(work)
@@ -40,7 +41,8 @@ async def read_settings(work: Work, contract_ids: Collection[str]) -> Settings:
     }
     set_of = await quotas.list_quotas(work, contract_ids)
     contracts = {name: _show_quota(set_of.get(name)) for name in sorted(contract_ids)}
-    return {"queues": queues, "pools": pools, "contracts": contracts}
+    of_jobs = {name: {"priority": told} for name, told in (await list_priorities(work, job_ids)).items()}
+    return {"queues": queues, "pools": pools, "contracts": contracts, "jobs": of_jobs}
 
 
 def _show_quota(quota: quotas.ContractQuota | None) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from sqlalchemy import and_, or_, select
 from broker.errors import NotFound, invalid_field
 from broker.scheduling.cycle.recorder import read_records
 from broker.scheduling.settings import read_settings
+from broker.scheduling.simulation.bad_proposal import BadProposal
 from broker.scheduling.simulation.comparison import Comparison, compare_replays
 from broker.scheduling.simulation.played import PlayedTurn
 from broker.scheduling.simulation.proposal import read_proposal
-from broker.scheduling.simulation.proposal_fields import BadProposal
 from broker.scheduling.simulation.recording import CycleRecord
 from broker.scheduling.simulation.stop_count import StopRules
 from broker.scheduling.simulation.window import EmptyWindow, read_window
@@ -53,7 +53,7 @@ async def request_simulation(
         id=work.new_id("sim"),
         status=QUEUED,
         proposal=dict(proposal),
-        settings=await _keep_settings(work, changes.contracts),
+        settings=await _keep_settings(work, changes.contracts, changes.jobs),
         begins_at=begins_at,
         ends_at=ends_at,
         result=None,
@@ -67,8 +67,8 @@ async def request_simulation(
     return row
 
 
-async def _keep_settings(work: Work, contract_ids: Collection[str]) -> dict[str, Any]:
-    return {kind: dict(named) for kind, named in (await read_settings(work, contract_ids)).items()}
+async def _keep_settings(work: Work, contract_ids: Collection[str], job_ids: Collection[str]) -> dict[str, Any]:
+    return {kind: dict(named) for kind, named in (await read_settings(work, contract_ids, job_ids)).items()}
 
 
 async def list_simulations(work: Work, *, limit: int) -> Sequence[QueueSimulation]:
@@ -149,7 +149,7 @@ def simulate_proposal(
     """
     window, changes = read_window(records), read_proposal(document)
     conditions = [told for _at, told in window.conditions]
-    changes.check(conditions, window.list_contracts())
+    changes.check(conditions, window.list_contracts(), {turn.job.job_id for turn in window.turns})
     today = replay_window(window, progressed=progress.of_replay(0))
     proposed = replay_window(window, changes.as_proposal(conditions, stops), progress.of_replay(1))
     comparison = compare_replays(today, proposed)

@@ -36,7 +36,6 @@ RECORDS = (
     "checkpoint_marks",
     "lost_work",
     "evictions",
-    "wait_causes",
     "arrears_changes",
     "arrears_extensions",
     "arrears_deletions",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ARRAY, DateTime, Text, bindparam, column, func, insert, select
+from sqlalchemy import ARRAY, DateTime, Text, bindparam, column, delete, func, insert, select
 
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job, JobEvent, WaitCause
@@ -49,6 +49,19 @@ async def note_ended(work: Work, ended: Mapping[str, str]) -> None:
     if ended:
         told = {"job_ids": list(ended), "codes": list(ended.values()), "ended_at": work.now}
         await work.run_together([Command(NOTE_ENDED, told)])
+
+
+async def forget_wait_causes(work: Work, *, before: datetime, limit: int) -> int:
+    """Forget the oldest causes of before a moment, of jobs that wait no more; returns how many.
+
+    They are looked for by their numbers, which are in the order in which they were noted: the oldest are few, and a
+    job that has waited since before then keeps its own.
+    """
+    oldest = select(WaitCause.id, WaitCause.job_id, WaitCause.ended_at).order_by(WaitCause.id).limit(limit).subquery()
+    is_waiting = select(Job.id).where(Job.id == oldest.c.job_id, Job.status == JobStatus.QUEUED.value).exists()
+    old = select(oldest.c.id).where(oldest.c.ended_at < before, ~is_waiting)
+    gone = await work.session.execute(delete(WaitCause).where(WaitCause.id.in_(old)).returning(WaitCause.id))
+    return len(gone.all())
 
 
 async def read_wait(work: Work, job: Job) -> list[Segment]:

@@ -14,6 +14,7 @@ from broker.ledger import service as ledger
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
 from broker.persistence.driver import Command, Row
+from broker.persistence.membership import is_one_of
 from broker.work import Work
 
 # The kind of a decision on several jobs at once: what it changed is by job.
@@ -80,6 +81,12 @@ async def set_priorities(work: Work, priorities: Mapping[str, int | None], reaso
     noted = {change.object_id: change.before["priority"] for change in work.changes[-len(jobs) :] if change.after}
     after = {job_id: priorities[job_id] for job_id in noted}
     work.note_change(SEVERAL_JOBS, f"{len(jobs)} jobs", noted, after)
+
+
+async def list_priorities(work: Work, job_ids: Collection[str]) -> dict[str, int | None]:
+    """List the priorities of their own that jobs have; None: their queue's."""
+    query = select(Job.id, Job.priority).where(is_one_of(Job.id, job_ids)).order_by(Job.id)
+    return dict((await work.session.execute(query)).all()) if job_ids else {}
 
 
 async def list_queued_without_contract(work: Work) -> list[str]:

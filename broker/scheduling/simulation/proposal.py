@@ -1,4 +1,4 @@
-"""What ops proposes to change about queues, pools and contracts' shares, read from a document. Pure.
+"""What ops proposes to change about queues, pools, contracts' shares and jobs, read from a document. Pure.
 
 `docs/simulation.md` has the format, with an example.
 """
@@ -7,9 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import ContractShare
-from broker.scheduling.simulation.proposal_fields import LENDING, PARTS, BadProposal, Field, lend
+from broker.scheduling.simulation.bad_proposal import BadProposal
+from broker.scheduling.simulation.proposal_fields import HOURS, LENDING, PARTS, WINDOW, Field, lend
 from broker.scheduling.simulation.recording import Conditions
 from broker.scheduling.simulation.stop_count import StopRules
 from broker.scheduling.simulation.window_replay import Proposal
@@ -21,11 +23,12 @@ NEEDED_OF_NEW_POOL = ("sku", "total_gpus")
 
 @dataclass(frozen=True)
 class ProposedChanges:
-    """What is proposed, by the names of queues, pools and contracts."""
+    """What is proposed, by the names of queues and pools, and by the ids of contracts and jobs."""
 
     queues: Changes
     pools: Changes
     contracts: Changes
+    jobs: Changes
 
     def as_proposal(self, conditions: Sequence[Conditions] = (), stops: StopRules | None = None) -> Proposal:
         """Make it a proposal for a window on these conditions; they say whose own a queue is."""
@@ -38,23 +41,34 @@ class ProposedChanges:
 
         named = sorted(self.contracts.keys() | lent.keys())
         shares = tuple(change_share(ContractShare(contract_id)) for contract_id in named)
-        return Proposal(self._change_conditions, change_share, shares, stops)
+        counted = frozenset(name for name, changed in self.queues.items() if {HOURS, WINDOW} & changed.keys())
+        return Proposal(self._change_conditions, change_share, shares, stops, self._change_job, counted)
 
-    def check(self, conditions: Sequence[Conditions], contracts: Collection[str]) -> None:
-        """Check that what is named was there in the window, where `contracts` had jobs. Raises: BadProposal."""
+    def _change_job(self, job: WaitingJob) -> WaitingJob:
+        changed: WaitingJob = _apply("jobs", job, self.jobs.get(job.job_id, {}))
+        return changed
+
+    def check(self, conditions: Sequence[Conditions], contracts: Collection[str], jobs: Collection[str] = ()) -> None:
+        """Check that what is named was there in the window, where `jobs` of `contracts` waited. Raises: BadProposal."""
         queues = {queue.name for told in conditions for queue in told.queues}
         pools = {pool.name for told in conditions for pool in told.pools}
         new = {name for name, changed in self.pools.items() if all(field in changed for field in NEEDED_OF_NEW_POOL)}
         _check_there("queues", self.queues, queues)
         _check_there("pools", self.pools, pools, new, "; a new one needs sku and total_gpus")
         _check_there("contracts", self.contracts, set(contracts))
+        for job_id in self.jobs.keys() - set(jobs):
+            raise BadProposal(f"jobs.{job_id} did not wait in this window")
         self._check_guarantees(conditions, _list_owners(conditions))
         for name, changed in self.queues.items():
             for pool in changed.get("allowed_pools") or ():
                 if pool not in pools | new:
                     raise BadProposal(f"queues.{name}.allowed_pools names {pool}, which is no pool of this window")
         for told in conditions:
-            self._change_conditions(told)
+            for queue in self._change_conditions(told).queues:
+                if (queue.limits.gpu_seconds is None) != (queue.limits.window is None):
+                    raise BadProposal(
+                        f"queues.{queue.name}.{HOURS} and {WINDOW} go together: set both, or both to null"
+                    )
 
     def _check_guarantees(self, conditions: Sequence[Conditions], owners: Mapping[str, str]) -> None:
         for name, changed in self.queues.items():
@@ -113,7 +127,7 @@ def _check_there(
 def read_proposal(document: object) -> ProposedChanges:
     """Read a parsed document. Raises: BadProposal."""
     if not isinstance(document, Mapping) or not document:
-        raise BadProposal("must hold queues, pools or contracts with what changes of them")
+        raise BadProposal("must hold queues, pools, contracts or jobs with what changes of them")
     for part in document:
         if part not in PARTS:
             raise BadProposal(f"field {part!r} is unknown; the fields are {', '.join(PARTS)}")
@@ -130,9 +144,7 @@ def _read_part(part: str, named: object) -> dict[str, dict[str, Any]]:
 def _read_changes(path: str, changes: object, known: Mapping[str, Field]) -> dict[str, Any]:
     if not isinstance(changes, Mapping) or not changes:
         raise BadProposal(f"{path} must hold fields: {', '.join(known)}")
-    read: dict[str, Any] = {}
-    for name, value in changes.items():
+    for name in changes:
         if name not in known:
             raise BadProposal(f"{path}.{name} is unknown; the fields are {', '.join(known)}")
-        read[name] = known[name].read(f"{path}.{name}", value)
-    return read
+    return {name: known[name].read(f"{path}.{name}", changes[name]) for name in known if name in changes}

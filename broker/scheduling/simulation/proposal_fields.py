@@ -1,6 +1,6 @@
 """The fields of a proposal: how the value of each is read, and what it changes. Pure.
 
-They have the names that REST gives them, of queues, of pools and of a contract's quota.
+They have the names that REST gives them, of queues, of pools, of a contract's quota and of jobs.
 """
 
 import math
@@ -12,13 +12,11 @@ from typing import Any
 
 from broker.scheduling.planning.values.pools import Discipline, Node, NodeState, PoolState
 from broker.scheduling.planning.values.queues import ContractShare, Guarantee, QueueMode, QueueState
+from broker.scheduling.simulation.bad_proposal import BadProposal
+from broker.scheduling.simulation.proposed_maintenance import plan_maintenance, read_maintenance
 
 Reader = Callable[[str, Any], Any]
 MOST = 10**9
-
-
-class BadProposal(ValueError):
-    """A proposal that cannot be; the message names the field and what it must be."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,16 @@ def _set_limit(name: str) -> Callable[[QueueState, Any], QueueState]:
     return lambda queue, value: replace(queue, limits=replace(queue.limits, **{name: value}))
 
 
+def _set_hours(queue: QueueState, hours: int | None) -> QueueState:
+    """Set how many GPU-hours a queue has in its window; what of them is left is for the replay to count."""
+    seconds = None if hours is None else 3600 * hours
+    return replace(queue, limits=replace(queue.limits, gpu_seconds=seconds, gpu_seconds_left=seconds))
+
+
+def _set_window(queue: QueueState, hours: int | None) -> QueueState:
+    return replace(queue, limits=replace(queue.limits, window=None if hours is None else timedelta(hours=hours)))
+
+
 def _set_nodes(pool: PoolState, states: Mapping[str, NodeState]) -> PoolState:
     """Set the states of nodes; what the pool offers follows them. Raises: BadProposal, where a node is not there."""
     there = {node.name for node in pool.nodes}
@@ -137,6 +145,7 @@ def lend(share: ContractShare, most_lent: int | None) -> ContractShare:
     return replace(share, guarantees=tuple(replace(each, most_lent=most_lent) for each in share.guarantees))
 
 
+HOURS, WINDOW = "max_gpu_hours", "window_hours"  # a limit and its window: both, or none
 LENDING = "lending_limit"  # stands with the queue; what it changes is the guarantee of the queue's contract
 
 QUEUE_FIELDS: Mapping[str, Field] = {
@@ -147,6 +156,8 @@ QUEUE_FIELDS: Mapping[str, Field] = {
     "weight": Field(_read_whole(1), _set("weight")),
     "max_jobs": Field(_or_none(_read_whole(1)), _set_limit("jobs")),
     "max_gpus": Field(_or_none(_read_whole(1)), _set_limit("gpus")),
+    HOURS: Field(_or_none(_read_whole(1)), _set_hours),
+    WINDOW: Field(_or_none(_read_whole(1)), _set_window),
     "allowed_pools": Field(_or_none(_read_names), _set("allowed_pools")),
     LENDING: Field(_or_none(_read_whole(0)), lambda queue, _most: queue),
 }
@@ -158,6 +169,7 @@ POOL_FIELDS: Mapping[str, Field] = {
     "sku": Field(_read_word, _set("sku")),
     "least_run_seconds": Field(_or_none(_read_whole(0)), _set_least_run),
     "stops_per_hour": Field(_or_none(_read_whole(0)), _set("own_stops_per_hour")),
+    "maintenance": Field(read_maintenance, plan_maintenance),  # after the nodes that it names
 }
 CONTRACT_FIELDS: Mapping[str, Field] = {
     "weight": Field(_read_whole(1), _set("weight")),
@@ -165,4 +177,5 @@ CONTRACT_FIELDS: Mapping[str, Field] = {
     "max_jobs": Field(_or_none(_read_whole(0)), _set("most_jobs")),
     "guaranteed_gpus": Field(_read_by_name(_read_whole(0)), _guarantee),
 }
-PARTS = {"queues": QUEUE_FIELDS, "pools": POOL_FIELDS, "contracts": CONTRACT_FIELDS}
+JOB_FIELDS: Mapping[str, Field] = {"priority": Field(_or_none(_read_whole(0)), _set("priority"))}
+PARTS = {"queues": QUEUE_FIELDS, "pools": POOL_FIELDS, "contracts": CONTRACT_FIELDS, "jobs": JOB_FIELDS}

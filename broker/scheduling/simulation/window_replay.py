@@ -9,7 +9,7 @@ from broker.scheduling.planning.books.nodes import name_node
 from broker.scheduling.planning.planner import Planner
 from broker.scheduling.planning.rounds.round import Plan
 from broker.scheduling.planning.values.answers import Preemption, Start
-from broker.scheduling.planning.values.jobs import RunningJob
+from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import ContractShare
 from broker.scheduling.planning.values.snapshot import Kept
@@ -17,6 +17,7 @@ from broker.scheduling.simulation.guarantee_watch import GuaranteeWatch
 from broker.scheduling.simulation.happenings import Happening, Happenings
 from broker.scheduling.simulation.offered import Offered
 from broker.scheduling.simulation.played import PlayedTurn, Replayed, Stint
+from broker.scheduling.simulation.queue_windows import QueueWindows
 from broker.scheduling.simulation.recording import Conditions
 from broker.scheduling.simulation.stop_count import StopCount, StopRules
 from broker.scheduling.simulation.window import Turn, Window
@@ -34,13 +35,16 @@ class Proposal:
     """What is made of the conditions, and of each contract's share, that were recorded.
 
     `shares` are told first, of contracts that have none on record. `stops` bounds how many runs a pool may stop for
-    others; None: as it is recorded.
+    others; None: as it is recorded. `change_job` is what is made of each job that comes. What is left of the GPU-hours
+    of the queues that are `counted` is counted anew.
     """
 
     change_conditions: Callable[[Conditions], Conditions]
     change_share: Callable[[ContractShare], ContractShare]
     shares: tuple[ContractShare, ...] = ()
     stops: StopRules | None = None
+    change_job: Callable[[WaitingJob], WaitingJob] = lambda job: job
+    counted: frozenset[str] = frozenset()
 
 
 AS_IT_WAS = Proposal(lambda conditions: conditions, lambda share: share)
@@ -81,6 +85,7 @@ class _WindowReplay:
         self.offered = Offered(window.begins_at)
         self.watch = GuaranteeWatch()
         self.stops = StopCount(proposal.stops)
+        self.windows = QueueWindows(proposal.counted)
 
     def run(self) -> Replayed:
         self._schedule_window()
@@ -101,6 +106,8 @@ class _WindowReplay:
             self._take(happening, of, now)
         for name in self.stops.list_changed(now):
             self.planner.change(self.stops.bound(self.pools[name]))
+        for queue in self.windows.list_bounded(self._list_running(now), now) if self.windows.counted else ():
+            self.planner.change(queue)
         for kept in self.kept:  # the end of the run that was lost has the planner forget it
             if kept.job_id in self.waiting:
                 self.planner.change(kept)
@@ -110,6 +117,11 @@ class _WindowReplay:
                 self._start(start, now)
         self._stop_for_others(plan, now)
         self.watch.look(now)
+
+    def _list_running(self, now: datetime) -> list[RunningJob]:
+        """List what runs, with what ran before the window began."""
+        earlier = [run for run, ends_at in self.before.values() if ends_at > now]
+        return [*earlier, *(progress.run for progress in self.running.values())]
 
     def _schedule_window(self) -> None:
         """Schedule what no plan changes: conditions, the ends of those that ran before, and who comes of himself."""
@@ -164,6 +176,7 @@ class _WindowReplay:
             self.planner.change(self.stops.bound(pool))
         for queue in conditions.queues:
             self.planner.change(queue)
+        self.windows.tell(conditions.queues)
         self.pools, self.queues, self.kept = pools, queues, conditions.kept
         self.offered.change(pools.values(), now)
         self.watch.tell_queues(conditions.queues)
@@ -172,8 +185,9 @@ class _WindowReplay:
         turn = self.window.turns[number]
         self.played[number].came_at = now
         self.waiting[turn.job.job_id] = number
-        self.planner.submit(turn.job)
-        self.watch.come(turn.job)
+        job = self.proposal.change_job(turn.job)
+        self.planner.submit(job)
+        self.watch.come(job)
         if turn.left_at is not None:
             self.coming.add(max(turn.left_at, now), Happening.LEAVE, number)
 
@@ -208,6 +222,7 @@ class _WindowReplay:
         elif progress is not None and self.played[progress.number].stints[-1] is stint and stint.ended_at == now:
             del self.running[job_id]
             self.planner.end(job_id)
+            self.windows.note(progress.run, now)
             self._let_go(progress.run, stint.sku)
             if progress.stopped:
                 self._wait_again(progress.number)
@@ -218,7 +233,8 @@ class _WindowReplay:
         """End what ran when the window began, or what lingers of a run that has ended."""
         self.planner.end(job_id)
         if job_id in self.before:
-            run, _ends_at = self.before[job_id]
+            run, ends_at = self.before[job_id]
+            self.windows.note(run, ends_at)
             self._let_go(run, self.lengths.find_sku(run.pool))
 
     def _let_go(self, run: RunningJob, sku: str) -> None:
@@ -261,7 +277,7 @@ class _WindowReplay:
         """Have a job that was stopped wait again, at its age, for what is left of its work."""
         played = self.played[number]
         played.waits_again = True
-        job = self.lengths.make_rest(played)
+        job = self.proposal.change_job(self.lengths.make_rest(played))
         self.waiting[job.job_id] = number
         self.planner.submit(job)
         self.watch.come(job)

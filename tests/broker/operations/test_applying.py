@@ -1,7 +1,7 @@
 """What was simulated is applied as one decision with a reason, unless something changed since; and undone as one."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -64,6 +64,33 @@ async def test_all_of_a_proposal_is_applied_at_once_recorded_with_its_reason_and
     assert undone["after"] == applied["before"]
     assert await api.get("/queues/standard") == before
     assert (await api.get("/pools/test"))["discipline"] == "fair"
+
+
+async def test_hours_of_a_window_maintenance_and_priorities_of_jobs_are_applied_and_taken_back(
+    api: Api, system: System, clock: Any
+) -> None:
+    ahead = {"begins_at": clock.now + timedelta(days=1), "ends_at": clock.now + timedelta(days=1, hours=2)}
+    planned = {name: moment.isoformat() for name, moment in ahead.items()}
+    proposal = {
+        "queues": {"standard": {"max_gpu_hours": 50, "window_hours": 24}},
+        "pools": {"test": {"maintenance": [planned]}},
+    }
+    simulation_id, _contract = await simulate(api, system, clock, proposal)
+    waiting = (await api.get("/jobs", status="queued"))["data"][0]
+    named = {**proposal, "jobs": {waiting["id"]: {"priority": 300}}}
+    body = {"proposal": named, "begins_at": (clock.now - timedelta(seconds=2)).isoformat()}
+    simulation_id = (await api.post("/queues/simulations", body, expect=202))["id"]
+    assert await run_next_simulation(system)
+    await api.post(f"/queues/simulations/{simulation_id}/apply", FOR_A_REASON)
+    queue, pool = await api.get("/queues/standard"), await api.get("/pools/test")
+    assert (queue["max_gpu_hours"], queue["window_hours"]) == (50, 24)
+    assert [datetime.fromisoformat(each["begins_at"]) for each in pool["maintenance"]] == [ahead["begins_at"]]
+    assert (await api.get(f"/jobs/{waiting['id']}"))["priority"] == 300
+    entry = (await api.get("/audit", limit=1))["data"][0]
+    await api.post(f"/audit/{entry['id']}/undo")
+    queue, pool = await api.get("/queues/standard"), await api.get("/pools/test")
+    assert (queue["max_gpu_hours"], queue["window_hours"], pool["maintenance"]) == (None, None, [])
+    assert (await api.get(f"/jobs/{waiting['id']}"))["priority"] is None
 
 
 async def test_what_was_changed_since_or_is_too_long_ago_is_refused_with_what_it_is_now(

@@ -17,7 +17,7 @@ from broker.client.objects.simulations import QueueSimulation
 from broker.client.typed import BrokerClient
 
 NOW = "now"
-PARTS = ("queues", "pools", "contracts")
+PARTS = ("queues", "pools", "contracts", "jobs")
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 
 
@@ -43,7 +43,7 @@ def simulate_window(
 def read_changes(changes: Sequence[str], client: BrokerClient) -> dict[str, Any]:
     """Read `NAME.FIELD=VALUE` into a proposal. A name is a contract's id, a pool's, or else a queue's.
 
-    `queues.NAME.FIELD`, `pools.` and `contracts.` say which; a value is JSON where it can be, and else a word.
+    `queues.NAME.FIELD`, `pools.`, `contracts.` and `jobs.` say which; a value is JSON where it can be, and else a word.
     Raises: typer.BadParameter.
     """
     proposal: dict[str, Any] = {}
@@ -58,6 +58,8 @@ def read_changes(changes: Sequence[str], client: BrokerClient) -> dict[str, Any]
             name = rest
         elif name.startswith("con_"):
             part = "contracts"
+        elif name.startswith("job_"):
+            part = "jobs"
         else:
             pools = {pool["name"] for pool in client.list_all("/pools")} if pools is None else pools
             part = "pools" if name in pools else "queues"

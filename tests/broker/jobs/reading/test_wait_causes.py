@@ -6,9 +6,20 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from broker.jobs import service as jobs
-from broker.jobs.reading.wait_causes import PAUSED, UNACCOUNTED, Segment, add_up_causes, read_wait, split_wait
+from broker.jobs.reading.wait_causes import (
+    PAUSED,
+    UNACCOUNTED,
+    Segment,
+    add_up_causes,
+    forget_wait_causes,
+    note_ended,
+    read_wait,
+    split_wait,
+)
+from broker.jobs.tables import WaitCause
 from broker.scheduling.cycle.live import run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.system import System
@@ -85,6 +96,22 @@ async def test_what_a_job_waited_for_is_kept_as_it_changes_and_the_last_of_it_wi
     assert told == [(each.cause, each.seconds) for each in waiting]
     assert [seconds for _cause, seconds in told] == [300, 180]
     assert told[1][0] == "queue_closed"
+
+
+async def test_old_causes_are_forgotten_but_for_those_of_a_job_that_still_waits(
+    api: Api, system: System, clock: Any
+) -> None:
+    customer = await make_ready_customer(api)
+    jobs_of = [(await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"] for _ in range(2)]
+    async with system.work() as work:
+        await note_ended(work, dict.fromkeys(jobs_of, "queue_closed"))
+    await api.post(f"/jobs/{jobs_of[0]}/cancel")
+    clock.advance(hours=1)
+    async with system.work() as work:
+        assert await forget_wait_causes(work, before=work.now - timedelta(hours=2), limit=10) == 0
+        assert await forget_wait_causes(work, before=work.now, limit=10) == 1
+        left = (await work.session.scalars(select(WaitCause.job_id))).all()
+    assert list(left) == jobs_of[1:]
 
 
 async def plan(system: System, memory: CycleMemory) -> None:
