@@ -36,6 +36,7 @@ RECORDS = (
     "checkpoint_marks",
     "lost_work",
     "evictions",
+    "wait_causes",
     "arrears_changes",
     "arrears_extensions",
     "arrears_deletions",
@@ -55,6 +56,8 @@ RECORDS = (
     "closed_months",
     "stripe_payments",
 )
+# Of these records the old ones are swept; they are changed no more than others.
+SWEPT_RECORDS = frozenset({"wait_causes"})
 SHARED_TABLES = {
     "agents",
     "alembic_version",
@@ -772,7 +775,8 @@ async def test_scope_ends_with_its_transaction(system: System, tenants: tuple[Te
         assert tuple(rows.one()) in {("", 0), (None, 0)}
 
 
-CHANGES = ("UPDATE {table} SET {column} = {column}", "DELETE FROM {table}", "TRUNCATE {table} CASCADE")
+DELETION = "DELETE FROM {table}"
+CHANGES = ("UPDATE {table} SET {column} = {column}", DELETION, "TRUNCATE {table} CASCADE")
 
 
 @pytest.mark.parametrize("role", ["application", "owner"])
@@ -787,7 +791,7 @@ async def test_records_are_never_changed_or_deleted(
             names |= {"usage_events": "tokens", "usage_event_keys": "event_id", "noticed": "event_id"}
             names |= {"quarantine_decisions": "decision", "amendment_withdrawals": "amendment_id"}
             column = sql.Identifier(names.get(table, "id"))
-            for change in CHANGES:
+            for change in set(CHANGES) - ({DELETION} if table in SWEPT_RECORDS else set()):
                 query = sql.SQL(change).format(table=sql.Identifier(table), column=column)
                 with pytest.raises(refused), connection.transaction():
                     connection.execute(query)
