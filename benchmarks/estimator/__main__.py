@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmarks.estimator.bars import judge_apart, judge_held_out
 from benchmarks.estimator.doubts import fit_doubts
 from benchmarks.estimator.fit import PreparedRow, fit_memory, fit_time, prepare
+from benchmarks.estimator.gpu_runs import read_gpu_runs
 from benchmarks.estimator.held_out import (
     Error,
     HeldOut,
@@ -70,14 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_tables(paths: Sequence[Path], console: Console) -> list[PreparedRow]:
-    """Read the rows of all tables, our own public runs among them, and say which cannot be estimated, and why."""
+    """Read the rows of all tables, the public runs that we gathered and those of `make bench-gpu` among them, and say
+    which cannot be estimated, and why.
+    """
     rows = []
     for path in paths:
         published, left_out = read_published(path)
         rows += [prepare(row) for row in published]
         for found in left_out:
             console.print(f"{path.name}, line {found.line} left out: {found.reason}")
-    rows += [prepare(run.to_published()) for run in read_public_runs()]
+    rows += [prepare(run.to_published()) for run in (*read_public_runs(), *read_gpu_runs())]
     console.print(f"{len(rows)} rows of {len(list_programs(rows))} programs")
     return rows
 

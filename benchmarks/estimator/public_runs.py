@@ -63,7 +63,7 @@ class PublicRun(BaseModel):
     memory_unit: Literal["GiB", "MiB", "GB", "B"] | None = None
     memory_counts: Literal["driver", "reserved", "allocated"] | None = None
     assumed: str | None = None
-    reference: str = Field(pattern=r"^https://\S+$")
+    reference: str = Field(pattern=r"^(https://|benchmarks/results/)\S+$")
     note: str | None = None
 
     @model_validator(mode="after")
