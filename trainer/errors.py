@@ -65,7 +65,10 @@ class OutOfMemory(TrainerError):
 
     def __init__(self, detail: str, would_fit: Sequence[str] = ()) -> None:
         self.detail = detail
-        cure = "set batch_size to 2 or 1, lower max_length (text) or resolution (pictures), or set lora_rank to 4"
+        cure = (
+            "set batch_size to 2 or 1, gradient_checkpointing: true, or lora_rank to 4; lower max_length (text) or "
+            "resolution (pictures), or set quantization: 4bit (text on a GPU)"
+        )
         if would_fit:
             cure = f"by the estimate one of these would fit: {'; or '.join(would_fit)}; auto_fit: true tries the first"
         super().__init__(f"{cure} ({detail})")

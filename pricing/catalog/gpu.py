@@ -57,8 +57,10 @@ class GpuProfile(BaseModel):
 
     @property
     def auto_precision(self) -> Precision:
-        """What precision auto means here: bf16 where the GPU has it, else fp32."""
-        return "bf16" if self.has_bf16 else "fp32"
+        """What precision auto means here: bf16 where the GPU has it, on an older one fp16, on a CPU fp32."""
+        if self.has_bf16:
+            return "bf16"
+        return "fp32" if self.is_cpu else "fp16"
 
     @cached_property
     def stack_bytes(self) -> float:

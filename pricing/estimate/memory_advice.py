@@ -1,7 +1,7 @@
 """What to change when a run does not fit into memory, by the estimator's numbers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pricing.catalog.gpu import Precision
@@ -12,6 +12,8 @@ from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
 
 SMALLER_RANK = 4
+SMALLER_SIDES = (0.75, 0.5)
+SIDE_UNIT = 64  # pixels: what buckets are made of
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,14 @@ def list_fits(
     now = estimate_memory_gib(profile, config, workload, precision=precision, on_cpu=not on_gpu)
     limit = min(available_gib, 0.9 * now)
     fits = []
-    for changes in _list_changes(config, precision=precision, on_gpu=on_gpu):
+    possible = [
+        *_list_changes(config, precision=precision, on_gpu=on_gpu),
+        *_list_coarser(profile, config, on_gpu=on_gpu),
+    ]
+    for changes in possible:
         changed = config.model_copy(update=changes)
-        gib = estimate_memory_gib(profile, changed, workload, precision=precision, on_cpu=not on_gpu)
+        smaller = _shrink(workload, profile, config, changed)
+        gib = estimate_memory_gib(profile, changed, smaller, precision=precision, on_cpu=not on_gpu)
         if gib <= limit:
             fits.append(Fit(changes, gib))
     return fits
@@ -64,6 +71,28 @@ def _list_changes(config: TrainingConfig, *, precision: Precision, on_gpu: bool)
     if config.lora_rank > SMALLER_RANK:
         yield {"lora_rank": SMALLER_RANK}
         yield recomputing | (smaller[-1] if smaller else {}) | {"lora_rank": SMALLER_RANK}
+
+
+def _list_coarser(profile: BaseModelProfile, config: TrainingConfig, *, on_gpu: bool) -> Iterator[dict[str, Any]]:
+    """List what trains something else: a base in 4 bit, smaller pictures."""
+    if on_gpu and profile.is_text and config.quantization == "none":
+        yield {"quantization": "4bit"}
+        yield {"quantization": "4bit", "gradient_checkpointing": True} | _split_batch(config, 1)
+    side = config.resolution or profile.resolution
+    if side is not None and not profile.is_text:
+        for share in SMALLER_SIDES:
+            yield {"resolution": max(SIDE_UNIT, round(side * share) // SIDE_UNIT * SIDE_UNIT)}
+
+
+def _shrink(workload: Workload, profile: BaseModelProfile, config: TrainingConfig, changed: TrainingConfig) -> Workload:
+    """Make the pictures of a workload as much smaller as a change does."""
+    before, after = (of.resolution or profile.resolution for of in (config, changed))
+    if before is None or after is None or before == after:
+        return workload
+    share = (after / before) ** 2
+    return replace(
+        workload, positions=round(workload.positions * share), longest=max(1, round(workload.longest * share))
+    )
 
 
 def _split_batch(config: TrainingConfig, size: int) -> dict[str, Any]:

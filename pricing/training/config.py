@@ -98,7 +98,7 @@ class TrainingConfig(BaseModel):
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
-        description="Number format of the base model; auto is bf16 on a GPU that has it, else fp32.",
+        description="Number format of the base model; auto is bf16, on a GPU without it fp16, on a CPU fp32.",
         examples=["bf16"],
     )
     quantization: Literal["none", "8bit", "4bit"] = Field(

@@ -12,8 +12,13 @@ from trainer.errors import BadInput
 
 
 def choose_auto_precision() -> Precision:
-    """Choose what `precision: auto` stands for on this machine."""
-    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
+    """Choose what `precision: auto` stands for on this machine: bf16, on an older GPU fp16 with a scaled loss.
+
+    A GPU that only emulates bf16 has none.
+    """
+    if not torch.cuda.is_available():
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def choose_dtype(config: TrainingConfig | None, device: torch.device) -> torch.dtype:

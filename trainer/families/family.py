@@ -83,6 +83,9 @@ class Family(Protocol[Example]):
     def recompute_activations(self) -> None:
         """Compute activations again on the way back instead of keeping them (gradient checkpointing)."""
 
+    def compile_blocks(self, **options: Any) -> None:
+        """Let torch compile the blocks that the model repeats; `options` go to `torch.compile`."""
+
     def group(self, examples: Sequence[Example]) -> Sequence[Hashable]:
         """Name the group of each example; those of one group go through the model best together. () for one group."""
 

@@ -40,13 +40,13 @@ class Processes:
         """Take the batches of a step that are this process's own; none, if there are fewer than processes."""
         return batches[self.rank :: self.count]
 
-    def add_up(self, value: float) -> float:
-        """Sum a number up over the processes."""
+    def add_up_loss(self, loss: torch.Tensor) -> torch.Tensor:
+        """Sum a loss up over the processes; of several it is there at once, on the CPU, so that all stop together."""
         if self.count == 1:
-            return value
-        total = _on_device(torch.tensor(value, dtype=torch.float64))
+            return loss
+        total = _on_device(loss.double())
         dist.all_reduce(total)
-        return float(total)
+        return total.cpu()
 
     def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Replace each gradient by the sum over the processes. All go in one message for each number format."""

@@ -15,6 +15,7 @@ from trainer.families.stable_diffusion.configs import Kind
 from trainer.tracing.caching_allocator import AllocatorPeak, replay
 from trainer.tracing.gpu_attention import gpu_attention
 from trainer.tracing.gpu_autocast import gpu_autocast
+from trainer.tracing.gpu_norms import gpu_norms
 from trainer.tracing.image_trace import prepare_pictures
 from trainer.tracing.memory_trace import TracedStep, count_resident, trace_step
 from trainer.tracing.storage_tape import META
@@ -134,6 +135,7 @@ def measure_step(traced: TracedStep, autocast: torch.dtype | None = None) -> All
     """Measure what a step needs beside what stays, on a GPU that casts to `autocast` where a family asks for that."""
     with ExitStack() as stack:
         stack.enter_context(gpu_attention())
+        stack.enter_context(gpu_norms())
         if autocast is not None:
             stack.enter_context(gpu_autocast(autocast))
         peak = replay(trace_step(traced, META))

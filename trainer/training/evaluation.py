@@ -32,13 +32,14 @@ def evaluating(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iter
 
 def measure_loss(family: Family[Any], examples: Sequence[Any], *, batch_size: int) -> float:
     """Measure the mean loss over all loss tokens (or pictures) of the examples, in nats."""
-    total = weight = 0.0
+    losses, weights = [], []
     with telling_out_of_memory("validation"):
         for chunk in cut_into_batches(examples, batch_size):
             batch = family.collate(chunk)
-            total += float(family.compute_loss(batch)) * batch.weight
-            weight += batch.weight
-    return total / max(weight, 1.0)
+            losses.append(family.compute_loss(batch))
+            weights.append(batch.weight)
+        read = torch.stack(losses).tolist() if losses else []  # once, at the end: each reading waits for the GPU
+    return sum(loss * weight for loss, weight in zip(read, weights, strict=True)) / max(sum(weights), 1.0)
 
 
 def find_overfitting(losses: Sequence[float]) -> str | None:

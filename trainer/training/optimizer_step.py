@@ -1,6 +1,5 @@
 """One optimizer step: the batches of a step forward and backward, their loss as one mean, then the update."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from typing import Any
 
 import torch
 
-from trainer.errors import LossNotFinite, OutOfMemory
+from trainer.errors import OutOfMemory
 from trainer.families.family import Family
 from trainer.several_devices.processes import SINGLE_PROCESS, Processes
+from trainer.training.arrivals import LossOnTheWay, TakenStep
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -27,10 +27,11 @@ class Stepper:
     processes: Processes = SINGLE_PROCESS
     seed: int = 0
 
-    def take_step(self, examples: Sequence[Any], *, step: int, rows: Sequence[int] = ()) -> tuple[float, int]:
-        """Take one step; returns its loss, in nats, and its tokens, in all processes the same.
+    def take_step(self, examples: Sequence[Any], *, step: int, rows: Sequence[int] = ()) -> TakenStep:
+        """Take one step; its loss, in nats, and its tokens are in all processes the same.
 
-        A loss that is not finite changes no weight. `rows` are the numbers of the examples, for that message.
+        A loss that is there at once and is not finite changes no weight; one that comes from a GPU is found not to be
+        when it is read, before anything is written. `rows` are the numbers of the examples, for that message.
 
         Raises: OutOfMemory, LossNotFinite.
         """
@@ -40,15 +41,17 @@ class Stepper:
             batches = [batch for chunk in chunks for batch in self._collate(chunk, piece_size)]
             self.optimizer.zero_grad()
             with self.processes.own_randomness(seed=self.seed, step=step):
-                loss = self.processes.add_up(self._accumulate(batches))
-            if not math.isfinite(loss):
-                raise LossNotFinite(step, loss, rows)
+                loss = self.processes.add_up_loss(self._accumulate(batches))
+            tokens = sum(batch.tokens for batch in batches)
+            taken = TakenStep(step, tokens, LossOnTheWay(loss), rows)
+            if loss.device.type == "cpu":
+                taken.read_loss()
             self.processes.add_gradients(self.trainable)
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, MAX_GRADIENT_NORM)
             self.scaler.step(self.optimizer)
             self.scaler.update()
-        return loss, sum(batch.tokens for batch in batches)
+        return taken
 
     def _collate(self, chunk: Sequence[Any], piece_size: int) -> Iterator[Any]:
         """Yield a batch, or its pieces where several processes share it; each piece draws as the whole batch would."""
@@ -57,7 +60,7 @@ class Stepper:
             torch.set_rng_state(state)
             yield self.family.collate(piece)
 
-    def _accumulate(self, batches: Sequence[Any]) -> float:
+    def _accumulate(self, batches: Sequence[Any]) -> torch.Tensor:
         """Add up gradients, each batch's mean loss weighted, so that the gradient is that of one large batch."""
         whole = sum(batch.weight for batch in batches)
         losses = []
@@ -67,7 +70,7 @@ class Stepper:
                 loss = loss * (batch.weight / whole)
             self.scaler.scale(loss).backward()
             losses.append(loss.detach())
-        return float(sum(losses))
+        return sum(losses[1:], losses[0]) if losses else torch.zeros(())
 
 
 def create_scaler(model: torch.nn.Module) -> torch.amp.GradScaler:

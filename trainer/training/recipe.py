@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from pricing.training.caption_dropout import CaptionDropout, plan_caption_dropout
-from pricing.training.step_plan import plan_steps
+from pricing.training.step_plan import StepPlan, plan_steps
 from trainer.families.family import Family
 from trainer.machine.peak_memory import read_peak_memory_bytes
 from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag, StopReason
+from trainer.training.arrivals import Arrivals, TakenStep
 from trainer.training.checkpoint import CheckpointFolder, read_checkpoint
 from trainer.training.evaluation import evaluating, find_overfitting, measure_loss
 from trainer.training.learning_rate import compute_learning_rate
@@ -93,6 +95,7 @@ def train(
     if resume_from is not None:
         state.restore(read_checkpoint(resume_from))
     saved_step, checkpoint = state.counters.step, resume_from
+    arrivals = Arrivals(partial(report_step, state, plan, observer))
     observer.training_started(step=saved_step, total_steps=plan.total_steps)
 
     family.model.train()
@@ -100,31 +103,40 @@ def train(
     for step in range(saved_step, plan.total_steps):
         if processes.agree_on_stop(stop) is not None:
             break
-        rows, rate = plan.rows_of(step), compute_learning_rate(config, step, plan.total_steps)
-        set_learning_rate(optimizer, rate)
+        rows = plan.rows_of(step)
+        set_learning_rate(optimizer, compute_learning_rate(config, step, plan.total_steps))
         numbers = [row_numbers[row] for row in rows]
-        epoch = plan.epoch_of(step)
-        chosen = choose_examples(examples, rows, dropout, epoch)
-        loss, tokens = stepper.take_step(chosen, step=step + 1, rows=numbers)
-        state.counters.count_step(loss=loss, tokens=tokens, starts_epoch=plan.starts_epoch(step))
-        peak = read_peak_memory_bytes()
-        observer.step_done(StepReport(step + 1, plan.total_steps, epoch, loss, tokens, peak, rate))
-        is_last = step + 1 == plan.total_steps
-        if held_out and (plan.ends_epoch(step) or is_last):
+        chosen = choose_examples(examples, rows, dropout, plan.epoch_of(step))
+        arrivals.add(stepper.take_step(chosen, step=step + 1, rows=numbers))
+        is_last, saves = step + 1 == plan.total_steps, (step + 1) % config.save_steps == 0
+        is_judged = bool(held_out) and (plan.ends_epoch(step) or is_last)
+        if is_judged or saves or is_last:
+            arrivals.wait_for_all()
+        if is_judged:
             validate(state, held_out, observer)
         if not processes.is_first:
             continue
-        if config.sample_prompts and ((step + 1) % config.save_steps == 0 or is_last):
+        if config.sample_prompts and (saves or is_last):
             draw_samples(state, checkpoints.folder.parent / "samples", observer)
-        if (step + 1) % config.save_steps == 0:
+        if saves:
             saved_step, checkpoint = step + 1, save_checkpoint(state, checkpoints, observer)
 
+    arrivals.wait_for_all()
     counters = state.counters
     stopped = stop.reason if counters.step < plan.total_steps else None
     if stopped not in {None, StopReason.CANCEL} and counters.step > saved_step and processes.is_first:
         checkpoint = save_checkpoint(state, checkpoints, observer)
     use_final_weights(optimizer)
     return TrainingResult(counters.step, counters.tokens, stopped, checkpoint)
+
+
+def report_step(state: TrainingState, plan: StepPlan, observer: Observer, taken: TakenStep) -> None:
+    """Count a step whose loss has come, and tell the observer. Raises: LossNotFinite."""
+    config, step, loss = state.identity.config, taken.step - 1, taken.read_loss()
+    state.counters.count_step(loss=loss, tokens=taken.tokens, starts_epoch=plan.starts_epoch(step))
+    rate = compute_learning_rate(config, step, plan.total_steps)
+    epoch, peak = plan.epoch_of(step), read_peak_memory_bytes()
+    observer.step_done(StepReport(taken.step, plan.total_steps, epoch, loss, taken.tokens, peak, rate))
 
 
 def choose_examples(examples: Sequence[Any], rows: Sequence[int], dropout: CaptionDropout, epoch: int) -> list[Any]:

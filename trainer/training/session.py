@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pricing.training.config import TrainingConfig
-from pricing.training.step_plan import hold_out_copies
+from pricing.training.step_plan import hold_out_copies, plan_steps
 from trainer.base_models.config import BaseModelSource
 from trainer.data.dataset import Dataset, EncodingCounts
 from trainer.errors import OutOfMemory, TrainerError
@@ -23,6 +23,7 @@ from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag
 from trainer.training.adapter_file import describe_training, write_adapter
 from trainer.training.checkpoint import CheckpointFolder, read_text_format
+from trainer.training.compile_plan import compile_if_it_pays
 from trainer.training.memory_plan import find_fits, recompute_if_needed
 from trainer.training.optimizer_step import telling_out_of_memory
 from trainer.training.optimizers import advise_on_rate
@@ -123,6 +124,9 @@ def _train_once(
     recompute_if_needed(family, config, source, examples, available_gib=available_gib)
     identity = RunIdentity(config, source.name, family.fingerprint(examples), base_sha256)
     trained_rows, held_out_rows = hold_out_copies(family.list_sources(examples), config)
+    longest = max(family.count_positions(example) for example in examples)
+    steps = plan_steps(len(trained_rows), config).total_steps
+    compile_if_it_pays(family, config, source, steps=steps, longest=longest)
     result = train(
         family,
         [examples[row] for row in trained_rows],

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from pricing.training.config import TrainingConfig
 from trainer.families.text.causal_lm import CausalLM
-from trainer.kernels.head_loss import find_plain_head, sum_head_loss
+from trainer.kernels.head_loss import _agrees_with_ours, find_plain_head, sum_by_positions, sum_head_loss
 
 
 @pytest.mark.parametrize("positions", [0, 1, 16, 19])
@@ -26,6 +26,27 @@ def test_loss_and_gradient_are_those_of_torch(monkeypatch, multiple_of, position
     theirs.backward()
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
     torch.testing.assert_close(hidden.grad, twin.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("positions", [0, 1, 7])
+@pytest.mark.parametrize("logits", [1, 100, 10_000], ids=["one by one", "two at once", "all at once"])
+def test_by_positions_loss_and_gradient_are_those_of_torch(monkeypatch, positions, logits) -> None:
+    monkeypatch.setattr("trainer.kernels.head_loss.LOGITS_ON_A_GPU", logits)
+    torch.manual_seed(0)
+    weight, targets = torch.randn(50, 8), torch.randint(0, 50, (positions,))
+    hidden = torch.randn(positions, 8, requires_grad=True)
+    twin = hidden.detach().clone().requires_grad_()
+    ours = sum_by_positions(hidden, weight, targets) / 3
+    theirs = cross_entropy(twin @ weight.T, targets, reduction="sum") / 3
+    ours.backward()
+    theirs.backward()
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    torch.testing.assert_close(hidden.grad, twin.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_library_that_is_not_there_is_not_taken(capsys) -> None:
+    assert not _agrees_with_ours(torch.device("cpu"), torch.float32)
+    assert "liger-kernel's loss fails here (ModuleNotFoundError" in capsys.readouterr().out
 
 
 def test_a_hopeless_guess_is_dear_but_finite() -> None:

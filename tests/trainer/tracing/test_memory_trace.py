@@ -9,9 +9,11 @@ from transformers import GlmConfig, LlamaConfig
 
 from pricing.training.config import TrainingConfig
 from trainer.families.stable_diffusion.configs import get_config
+from trainer.machine.accelerator import AMPERE_GPU
 from trainer.tracing.caching_allocator import SMALL_SEGMENT, replay
 from trainer.tracing.gpu_attention import gpu_attention, make_bias
 from trainer.tracing.gpu_autocast import gpu_autocast
+from trainer.tracing.gpu_norms import gpu_norms
 from trainer.tracing.image_trace import prepare_pictures
 from trainer.tracing.memory_trace import count_resident, trace_step
 from trainer.tracing.text_trace import prepare_text
@@ -99,3 +101,16 @@ def test_what_stays_is_weights_adapter_gradients_and_two_moments():
     ended = {event.storage for event in events if event.bytes is None}
     stays = sum(size for storage, size in sizes.items() if storage not in ended)
     assert stays == pytest.approx(count_resident(traced), rel=0.001)
+
+
+@pytest.mark.parametrize(("network", "least"), [(LlamaConfig, 1.2), (GlmConfig, 1.2)])
+def test_the_kernels_of_a_gpu_need_no_more_than_those_of_every_device(monkeypatch, network, least):
+    """So the tables that ship, which are of the latter, are an upper bound."""
+    peaks = []
+    for at in (None, AMPERE_GPU):
+        if at is not None:
+            monkeypatch.setattr("trainer.machine.accelerator.TRACED", at)
+        traced = text("meta", network=network)
+        with gpu_norms():
+            peaks.append(replay(trace(traced, "meta", attention="gpu")).allocated - count_resident(traced))
+    assert peaks[0] > least * peaks[1]

@@ -204,6 +204,18 @@ def _large_batches_do_not_fit(monkeypatch) -> None:
     forget_the_context(monkeypatch)
 
 
+def test_what_torch_raises_on_a_gpu_is_answered_with_what_would_have_fitted(run, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("trainer.families.text.causal_lm.sum_head_loss", fail)
+    forget_the_context(monkeypatch)
+    with pytest.raises(OutOfMemory) as caught:
+        run()
+    assert "by the estimate one of these would fit: gradient_checkpointing: true (" in str(caught.value)
+    assert "Tried to allocate 2.00 GiB" in str(caught.value)
+
+
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
 def test_running_out_of_memory_names_what_would_have_fitted(run) -> None:
     with pytest.raises(OutOfMemory) as caught:

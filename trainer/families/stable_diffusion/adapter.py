@@ -14,6 +14,9 @@ from trainer.base_models.peft_adapter import describe_adapter, put_adapter_on
 from trainer.base_models.transformers_quiet import peft
 from trainer.errors import BadInput
 from trainer.families.stable_diffusion.layout import with_text_model
+from trainer.kernels.choice import choose_layout
+from trainer.kernels.narrow_adapter import use_narrow_adapters
+from trainer.machine.accelerator import describe_accelerator
 
 UNET_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
@@ -27,6 +30,7 @@ class ComponentAdapters:
     def __init__(self, components: dict[str, Any], targets: Sequence[str]) -> None:
         self.components, self._targets = components, targets
         self.model = torch.nn.ModuleDict(components)
+        self.memory_format = torch.contiguous_format
 
     @classmethod
     def attach(
@@ -64,10 +68,15 @@ class ComponentAdapters:
         return cls(adapted, sorted({target for config in described.values() for target in config["target_modules"]}))
 
     def move(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Move the frozen base to the device in `dtype`; the adapter stays in fp32."""
+        """Move the frozen base to the device in `dtype`, laid out as its convolutions are read; the adapter stays in
+        fp32, whatever it multiplies in.
+        """
         for name, parameter in self.model.named_parameters():
             parameter.data = parameter.data.to(device, torch.float32 if is_of_adapter(name) else dtype)
         self.model.to(device)
+        self.memory_format = choose_memory_format(device, dtype)
+        self.components["unet"].to(memory_format=self.memory_format)
+        use_narrow_adapters(self.model, device, dtype)
 
     def save_memory(self) -> None:
         """Compute activations twice instead of keeping them."""
@@ -101,6 +110,12 @@ class ComponentAdapters:
         described["inference_mode"] = True
         described["peft_type"] = described["peft_type"].value  # a plain word, as it stands in files
         return dict(described)
+
+
+def choose_memory_format(device: torch.device, dtype: torch.dtype) -> torch.memory_format:
+    """Choose how the UNet's convolutions and what goes into them lie in memory."""
+    chosen = choose_layout(describe_accelerator(device), dtype)
+    return torch.channels_last if chosen.kernel == "channels_last" else torch.contiguous_format
 
 
 def is_of_adapter(name: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import torch
 
+from pricing.datasets.text_rows import RowFinding
 from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import repeat_pictures
 from trainer.base_models.cache_dir import get_cache_dir
@@ -35,6 +36,7 @@ from trainer.families.stable_diffusion.weights import BaseWeights
 from trainer.formats.adapter import Adapter
 from trainer.formats.base_model_hash import describe_base_file
 from trainer.formats.components import describe_components
+from trainer.machine.transfer import bring
 
 RESOLUTIONS = {"sd15": 512, "sdxl": 1024}
 
@@ -80,7 +82,7 @@ class StableDiffusion:
 
         Raises: BadInput, for pictures that cannot be decoded, unless the configuration says to leave such out.
         """
-        keys, findings = collect_latents(rows, self._make_latent_encoder())
+        keys, findings = self._collect_latents(rows)
         refuse_bad_rows(findings, skip=self.config.skip_bad_rows)
         rows = [row for row in rows if row.path in keys]
         if all(row.is_regularisation for row in rows):
@@ -94,10 +96,11 @@ class StableDiffusion:
             self._components.clear()
         return examples
 
-    def _make_latent_encoder(self) -> Any:
-        encoder = LatentEncoder(self._cache, self.config, self.resolution)
-        vae_key = self.base.fingerprint("vae", self.component("vae"))
-        return lambda row: encoder.encode(row, vae_key, lambda: self.component("vae"), self.device)
+    def _collect_latents(self, rows: Sequence[ImageRow]) -> tuple[dict[Path, str], list[RowFinding]]:
+        vae = self.component("vae")
+        key = self.base.fingerprint("vae", vae)
+        encoder = LatentEncoder(self._cache, self.config, self.resolution, vae, key, self.device)
+        return collect_latents(rows, encoder)
 
     def _make_example(self, row: ImageRow, key: str) -> ImageExample:
         weight = self.config.prior_loss_weight if row.is_regularisation else 1.0
@@ -187,6 +190,10 @@ class StableDiffusion:
         """Compute activations twice instead of keeping them."""
         self.adapters.save_memory()
 
+    def compile_blocks(self, **options: Any) -> None:
+        """Compile the transformer blocks of the UNet, which repeat; buckets have few shapes."""
+        self.adapters.components["unet"].get_base_model().compile_repeated_blocks(**options)
+
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Put a finished adapter on the base model, for drawing. Raises: BadInput, AdapterUnusable."""
         described = describe_components(Adapter(tensors, adapter_config, {}))
@@ -249,6 +256,7 @@ class StableDiffusion:
         total = torch.zeros((), device=self.device)
         for group in batch.groups:
             noisy = self._schedule.add_noise(group.latents, group.noise, group.timesteps)
+            noisy = noisy.contiguous(memory_format=self.adapters.memory_format)
             with self._autocast():
                 predicted = self._predict(noisy, group.timesteps, self._embedding_of(group.captions), group.geometry)
             losses = self._schedule.compute_loss(predicted, group.latents, group.noise, group.timesteps)
@@ -269,7 +277,7 @@ class StableDiffusion:
         keys = [make_embedding_key(caption, self._encoders_key, self.config.clip_skip) for caption in captions]
         found = [self._cache.get(key) for key in keys]
         hidden, pooled = (torch.stack([entry[name] for entry in found]) for name in ("hidden", "pooled"))
-        return TextEmbedding(hidden.to(self.device), pooled.to(self.device))
+        return TextEmbedding(bring(hidden, self.device), bring(pooled, self.device))
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self._dtype is torch.float32:
@@ -309,5 +317,5 @@ class StableDiffusion:
 
 def _stack(members: Sequence[Mapping[str, Any]], device: torch.device) -> ImageGroup:
     names = ("latents", "noise", "timesteps", "weights", "geometry")
-    tensors = {name: torch.stack([member[name] for member in members]).to(device) for name in names}
+    tensors = {name: bring(torch.stack([member[name] for member in members]), device) for name in names}
     return ImageGroup(**tensors, captions=[member["caption"] for member in members])

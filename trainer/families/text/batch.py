@@ -9,17 +9,19 @@ import torch
 from pricing.datasets.text_rows import EncodedRow
 from trainer.kernels.even_sizes import count_missing
 from trainer.kernels.packed_attention import PackedRows, lay_out_rows
+from trainer.machine.transfer import bring
 
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Tensors [rows, length], or [1, tokens] when packed. `learnt` marks the positions whose next token carries loss.
+    """Tensors [rows, length], or [1, tokens] when packed. `learnt` are the places whose next token carries loss.
 
+    They count through all rows, and are no mask: to find the places of a mask, a GPU has to be waited for.
     `tokens` are those of the rows: a prefix that is computed once counts in every row that it belongs to, as quoted.
     """
 
     input_ids: torch.Tensor
-    learnt: torch.Tensor
+    learnt: torch.Tensor  # [loss tokens]
     targets: torch.Tensor  # [loss tokens], in the order of `learnt`
     tokens: int
     attention_mask: torch.Tensor | None = None
@@ -33,7 +35,7 @@ class TextBatch:
 
     def to(self, device: torch.device) -> Self:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {name: value.to(device) for name, value in named.items() if torch.is_tensor(value)}
+        moved: dict[str, Any] = {name: bring(value, device) for name, value in named.items() if torch.is_tensor(value)}
         return replace(self, **moved)
 
     def model_inputs(self) -> dict[str, Any]:
@@ -50,7 +52,7 @@ class TextBatch:
 
 
 def pad_rows(rows: Sequence[EncodedRow]) -> TextBatch:
-    """Pad on the right to the longest row."""
+    """Pad on the right to the longest row; rows of one length need no mask, which a GPU would be waited for to read."""
     length = max(len(row.token_ids) for row in rows)
     input_ids = torch.zeros(len(rows), length, dtype=torch.long)
     attention_mask, learnt = torch.zeros_like(input_ids), torch.zeros_like(input_ids, dtype=torch.bool)
@@ -60,10 +62,16 @@ def pad_rows(rows: Sequence[EncodedRow]) -> TextBatch:
         attention_mask[index, :used] = 1
         learnt[index, :used] = mark_learnt(row)
     targets = input_ids.roll(-1, dims=1)[learnt]
-    return TextBatch(input_ids, learnt, targets, tokens=int(attention_mask.sum()), attention_mask=attention_mask)
+    places, tokens = find_places(learnt), int(attention_mask.sum())
+    is_padded = tokens < attention_mask.numel()
+    return TextBatch(input_ids, places, targets, tokens, attention_mask if is_padded else None)
 
 
-def pack_rows(rows: Sequence[EncodedRow], device: torch.device) -> TextBatch:
+def find_places(learnt: torch.Tensor) -> torch.Tensor:
+    return learnt.flatten().nonzero().flatten()
+
+
+def pack_rows(rows: Sequence[EncodedRow], device: torch.device, *, by_bounds: bool = False) -> TextBatch:
     """Lay the rows end to end, after the prefix that all of them share and that carries no loss.
 
     A row ends with the last token that predicts a learnt one: what comes after it changes no loss. So the shortest row
@@ -82,11 +90,11 @@ def pack_rows(rows: Sequence[EncodedRow], device: torch.device) -> TextBatch:
     learnt = torch.cat([marks[0][:prefix], *own_marks])
     return TextBatch(
         input_ids=torch.cat([ids[0][:prefix], *own])[None],
-        learnt=learnt[None],
+        learnt=find_places(learnt),
         targets=targets,
         tokens=sum(len(row.token_ids) for row in rows),
         position_ids=torch.cat([torch.arange(prefix), *places])[None],
-        packed_rows=lay_out_rows(prefix, tuple(map(len, places)), learnt, device),
+        packed_rows=lay_out_rows(prefix, tuple(map(len, places)), learnt, device, by_bounds=by_bounds),
     )
 
 

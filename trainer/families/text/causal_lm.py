@@ -22,8 +22,10 @@ from trainer.errors import BadInput
 from trainer.families.text.batch import TextBatch, pack_rows, pad_rows
 from trainer.families.text.tokenizer import TextTokenizer, load_text_tokenizer
 from trainer.kernels.cpu_layers.llama_layer import use_llama_layers
+from trainer.kernels.fused_layers import use_fused_layers
 from trainer.kernels.head_loss import find_plain_head, sum_head_loss
-from trainer.kernels.packed_attention import use_packed_attention
+from trainer.kernels.narrow_adapter import use_narrow_adapters
+from trainer.kernels.packed_attention import find_row_kernel, use_packed_attention
 
 FALLBACK_TARGETS = ("q_proj", "v_proj")
 SAMPLE_TOKENS = 48
@@ -34,7 +36,7 @@ class CausalLM:
 
     def __init__(self, model: Any, tokenizer: TextTokenizer, device: torch.device) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, device
-        self.packs_rows = False
+        self.packs_rows = self.packs_by_bounds = False
         self.encoding_counts = EncodingCounts()
 
     @classmethod
@@ -66,8 +68,12 @@ class CausalLM:
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
         """Put fresh adapter matrices on the target modules. Draws from torch's generator. Raises: BadInput."""
         self.packs_rows = config.packing and use_packed_attention(self.model, longest_row=config.max_length)
+        self.packs_by_bounds = self.packs_rows and find_row_kernel(self.model, self.device)
+        dtype = self.model.dtype
+        use_fused_layers(self.model, self.device, dtype)
         targets = name_targets(self.model, config.target_modules or default_targets or FALLBACK_TARGETS)
         self.model = put_adapter_on(self.model, describe_adapter(config, targets, "CAUSAL_LM"))
+        use_narrow_adapters(self.model, self.device, dtype)
         if self.packs_rows:
             use_llama_layers(self.model)
 
@@ -76,6 +82,11 @@ class CausalLM:
         base = self.model.base_model.model
         enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
         enable({"use_reentrant": False})
+
+    def compile_blocks(self, **options: Any) -> None:
+        """Compile each layer, for batches of any length."""
+        for layer in self.model.get_base_model().get_decoder().layers:
+            layer.compile(dynamic=True, **options)
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Put a finished adapter on the base model, for inference. Raises: BadInput."""
@@ -134,8 +145,9 @@ class CausalLM:
 
     def collate(self, examples: Sequence[EncodedRow]) -> TextBatch:
         """Make one batch, packed where the model can do it. Only the tokens of completions are targets."""
-        batch = pack_rows(examples, self.device) if self.packs_rows else pad_rows(examples)
-        return batch.to(self.device)
+        if not self.packs_rows:
+            return pad_rows(examples).to(self.device)
+        return pack_rows(examples, self.device, by_bounds=self.packs_by_bounds).to(self.device)
 
     def compute_loss(self, batch: TextBatch) -> torch.Tensor:
         """Compute the mean cross-entropy over the loss tokens of the batch, in nats; zero if it has none."""
@@ -146,7 +158,7 @@ class CausalLM:
         weight, decoder = find_plain_head(base), base.get_decoder()
         if weight is not None and decoder is not base:
             hidden = decoder(**batch.model_inputs(), use_cache=False).last_hidden_state
-            return sum_head_loss(hidden[batch.learnt], weight, batch.targets)
+            return sum_head_loss(pick_places(hidden, batch.learnt), weight, batch.targets)
         with _only_rows_into(base.get_output_embeddings(), batch.learnt):
             logits = self.model(**batch.model_inputs(), use_cache=False).logits
         total: torch.Tensor = cross_entropy(logits.float(), batch.targets, reduction="sum")
@@ -205,13 +217,18 @@ def _load_frozen_model(
     return folder, model.requires_grad_(requires_grad=False)
 
 
+def pick_places(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Pick places that count through all rows. Shapes: [rows, length, width] → [places, width]."""
+    return states.flatten(0, 1).index_select(0, places)
+
+
 @contextmanager
 def _only_rows_into(head: torch.nn.Module, learnt: torch.Tensor) -> Iterator[None]:
     """Let only the positions with loss into the output layer: with a large vocabulary it is the dearest one.
 
     Done at the layer's door, so that whatever a model does to its logits afterwards stays its own.
     """
-    hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][learnt],))
+    hook = head.register_forward_pre_hook(lambda _, inputs: (pick_places(inputs[0], learnt),))
     try:
         yield
     finally:

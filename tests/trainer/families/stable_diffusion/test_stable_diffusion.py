@@ -246,7 +246,7 @@ def test_regularisation_pictures_count_by_their_weight(tiny_sd15, picture_datase
 def test_the_second_start_computes_nothing_anew(tiny_sd15, picture_dataset, monkeypatch) -> None:
     _, first = make_family(tiny_sd15, picture_dataset)
     monkeypatch.setattr(
-        "trainer.families.stable_diffusion.inputs.LatentEncoder._compute", lambda *_: pytest.fail("computed anew")
+        "trainer.families.stable_diffusion.inputs.LatentEncoder.encode", lambda *_: pytest.fail("computed anew")
     )
     monkeypatch.setattr(
         "trainer.families.stable_diffusion.inputs.embed_captions", lambda *_, **__: pytest.fail("computed anew")

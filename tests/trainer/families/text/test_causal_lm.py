@@ -34,7 +34,7 @@ def test_collate_pads_on_the_right_and_only_completions_are_learnt(family) -> No
     batch = family.collate(ROWS)
     assert batch.input_ids.tolist() == [[5, 6, 7, 8, 9], [11, 12, 13, 0, 0]]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
-    assert batch.learnt.tolist() == [[False, True, True, True, False], [True, True, False, False, False]]
+    assert batch.learnt.tolist() == [1, 2, 3, 5, 6]
     assert batch.targets.tolist() == [7, 8, 9, 12, 13]
     assert batch.tokens == 8
 
