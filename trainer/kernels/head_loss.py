@@ -23,11 +23,11 @@ from trainer.kernels.even_sizes import count_missing
 from trainer.kernels.frozen_product import multiply, multiply_back
 from trainer.kernels.trial import passes_trial
 from trainer.log import write_line
-from trainer.machine.accelerator import describe_accelerator
+from trainer.machine.accelerator import Accelerator, describe_accelerator
 
 LOGITS = 2**21  # at once, of all positions: 8 MB stay in the cache, and twice as many cost no more
 LEAST_PART = 4096  # tokens: of more than 512 positions smaller parts would go over the gradient too often
-LOGITS_ON_A_GPU = 2**27  # at once: 0.5 GB in 32 bit, and a product that fills the card
+LOGITS_ON_A_GPU = 2**25  # at once: 128 MB in 32 bit, and of 128,000 tokens still 256 positions to a product
 TRIAL_POSITIONS, TRIAL_WIDTH, TRIAL_VOCABULARY = 40, 64, 300
 SumLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 # What models do to their logits after the output layer, by the key of their configuration.
@@ -92,7 +92,8 @@ def sum_head_loss(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Ten
 
     Shapes: hidden [positions, width], weight [vocabulary, width] (frozen), targets [positions].
     """
-    return _find_way(hidden.device, hidden.dtype)(hidden, weight, targets)
+    sum_loss = _find_way(hidden.device, hidden.dtype, describe_accelerator(hidden.device))
+    return sum_loss(hidden, weight, targets)
 
 
 def sum_by_vocabulary(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -121,10 +122,10 @@ WAYS: dict[str, SumLoss] = {
 
 
 @cache
-def _find_way(device: torch.device, dtype: torch.dtype) -> SumLoss:
+def _find_way(device: torch.device, dtype: torch.dtype, at: Accelerator) -> SumLoss:
     """Find the way of this device, tried beside torch's own products where it is not ours."""
     is_there = device.type == "cuda" and importlib.util.find_spec("liger_kernel") is not None
-    choice = choose_head_loss(describe_accelerator(device), has_liger=is_there)
+    choice = choose_head_loss(at, has_liger=is_there)
     if choice.kernel == "liger" and not _agrees_with_ours(device, dtype):
         return sum_by_positions
     if device.type == "cuda":

@@ -1,6 +1,7 @@
 """What kernels are chosen by: the kind of device, its generation, and what it computes in."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -22,7 +23,7 @@ class Accelerator:
 
 
 # What is traced without a GPU (trainer/tracing) is traced with the kernels that every device has: the tables that ship
-# are an upper bound for GPUs that have better ones. What counts these puts AMPERE_GPU in its place.
+# are an upper bound of layers for GPUs that have better ones. What counts these puts AMPERE_GPU in its place.
 TRACED = Accelerator("meta", "a device that is traced")
 AMPERE_GPU = Accelerator("cuda", "a GPU of the Ampere generation", AMPERE, has_bf16=True)
 
@@ -31,8 +32,11 @@ def describe_accelerator(device: torch.device) -> Accelerator:
     """Describe a device; the meta device stands for what `TRACED` says."""
     if device.type == "meta":
         return TRACED
-    if device.type != "cuda":
-        return Accelerator(device.type)
+    return _describe_gpu(device) if device.type == "cuda" else Accelerator(device.type)
+
+
+@cache
+def _describe_gpu(device: torch.device) -> Accelerator:
     generation = torch.cuda.get_device_capability(device)
     return Accelerator(
         "cuda",

@@ -9,7 +9,7 @@ from transformers import GlmConfig, LlamaConfig
 
 from pricing.training.config import TrainingConfig
 from trainer.families.stable_diffusion.configs import get_config
-from trainer.machine.accelerator import AMPERE_GPU
+from trainer.machine.accelerator import AMPERE_GPU, Accelerator
 from trainer.tracing.caching_allocator import SMALL_SEGMENT, replay
 from trainer.tracing.gpu_attention import gpu_attention, make_bias
 from trainer.tracing.gpu_autocast import gpu_autocast
@@ -103,14 +103,15 @@ def test_what_stays_is_weights_adapter_gradients_and_two_moments():
     assert stays == pytest.approx(count_resident(traced), rel=0.001)
 
 
-@pytest.mark.parametrize(("network", "least"), [(LlamaConfig, 1.2), (GlmConfig, 1.2)])
-def test_the_kernels_of_a_gpu_need_no_more_than_those_of_every_device(monkeypatch, network, least):
-    """So the tables that ship, which are of the latter, are an upper bound."""
+@pytest.mark.parametrize("network", [LlamaConfig, GlmConfig])
+def test_layers_by_the_kernels_of_a_gpu_need_less_than_by_those_of_every_device(monkeypatch, network):
+    """So the tables that ship, which are of the latter, are an upper bound where layers are most of a step."""
+    config = TrainingConfig(base_model="m", batch_size=2, target_modules=["all-linear"])
     peaks = []
-    for at in (None, AMPERE_GPU):
-        if at is not None:
-            monkeypatch.setattr("trainer.machine.accelerator.TRACED", at)
-        traced = text("meta", network=network)
+    for at in (Accelerator("meta"), AMPERE_GPU):
+        monkeypatch.setattr("trainer.machine.accelerator.TRACED", at)
+        shape = network(**SHAPE | {"vocab_size": 200, "num_hidden_layers": 4})
+        traced = prepare_text(shape, config, torch.bfloat16, samples=2, length=300, checkpointing=False)
         with gpu_norms():
             peaks.append(replay(trace(traced, "meta", attention="gpu")).allocated - count_resident(traced))
-    assert peaks[0] > least * peaks[1]
+    assert peaks[0] > 1.5 * peaks[1]
