@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from fastapi import Response
+from fastapi import HTTPException, Response
 from fastapi.responses import RedirectResponse
 
 from broker import errors
@@ -26,3 +26,9 @@ async def go_home(page: AnyPage) -> Response:
 async def find_no_page(page: AnyPage) -> Response:
     """Tell that there is no such page, with the menu beside it."""
     raise errors.NotFound("page", page.request.url.path)
+
+
+@nowhere.api_route("/{path:path}", methods=["POST", "PUT", "PATCH", "DELETE"])
+async def refuse_method(_page: AnyPage) -> Response:
+    """Tell, with the menu beside it, that nothing is sent to this address."""
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "Nothing is sent to this page; open it instead.")

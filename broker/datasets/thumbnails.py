@@ -4,6 +4,7 @@ import asyncio
 import io
 import tarfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -25,16 +26,28 @@ def list_picture_names(dataset: Dataset) -> list[str]:
     return [file["name"] for file in dataset.files if is_picture_name(file["name"])]
 
 
-async def make_thumbnail(work: Work, dataset: Dataset, number: int) -> bytes:
-    """Make the small copy of one picture, by its place among the pictures from 0. Raises: NotFound, DatasetUnusable."""
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture of a data set: its name in the file of the whole set."""
+
+    path: Path
+    name: str
+
+
+def find_picture(work: Work, dataset: Dataset, number: int) -> StoredPicture:
+    """Find a picture by its place among the pictures from 0; it is read without a transaction. Raises: NotFound."""
     names = list_picture_names(dataset)
     if not 0 <= number < len(names):
         raise errors.NotFound("picture", f"{dataset.id}/{number}")
-    path = work.storage.local_path(dataset.storage_key)
+    return StoredPicture(work.storage.local_path(dataset.storage_key), names[number])
+
+
+async def make_thumbnail(picture: StoredPicture) -> bytes:
+    """Make the small copy of one picture: that takes a while, so no connection is held. Raises: DatasetUnusable."""
     try:
-        return await asyncio.to_thread(_shrink_member, path, names[number])
+        return await asyncio.to_thread(_shrink_member, picture.path, picture.name)
     except PictureUnusable as error:
-        raise errors.DatasetUnusable(f"{names[number]} {error}") from error
+        raise errors.DatasetUnusable(f"{picture.name} {error}") from error
 
 
 def _shrink_member(path: Path, name: str) -> bytes:

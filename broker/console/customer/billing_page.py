@@ -41,6 +41,7 @@ from broker.contracts.keeping.events import ContractEventKind, select_contract_e
 from broker.contracts.terms.model import ContractTerms
 from broker.fapiao import service as fapiao
 from broker.http.csv_table import MEDIA_TYPE, write_table
+from broker.jobs.service import load_jobs
 from broker.ledger.grants.coverage import read_coverage
 from broker.ledger.grants.grant_balances import list_draws, read_grant_balances
 from broker.ledger.limits.budgets import read_taken
@@ -184,14 +185,16 @@ async def _read_grants(work: Work, chosen: ContractTerms | None, asked: Asked) -
     assert chosen is not None
     balances = await read_grant_balances(work, await contracts.list_grants(work, chosen.id))
     orders, _after = await fetch_purchases(work, limit=PAGE, cursor=None, status=None, contract_id=chosen.id)
-    drawn = None
+    drawn, names = None, dict[str, str | None]()
     if asked.grant_id is not None:
         balance = next((each for each in balances if each.terms.id == asked.grant_id), None)
         if balance is None:
             raise errors.NotFound("grant", asked.grant_id)
         before = int(asked.cursor) if asked.cursor and asked.cursor.isdigit() else None
         drawn = (balance, *await list_draws(work, asked.grant_id, limit=PAGE, before=before))
-    return GrantsShown(make_grant_rows(balances, work.now), await read_coverage(work, chosen.id), orders, drawn)
+        names = {job.id: job.name for job in await load_jobs(work, {draw.job_id for draw in drawn[1]})}
+    coverage = await read_coverage(work, chosen.id)
+    return GrantsShown(make_grant_rows(balances, work.now), coverage, orders, drawn, names)
 
 
 async def _read_bills(work: Work, chosen: ContractTerms | None, asked: Asked) -> BillsShown:
@@ -323,14 +326,19 @@ async def _refuse(page: Page, tab: Tab, form: Any, problem: Problem) -> HTMLResp
 
 @router.get("/spend.csv")
 async def download_spend(
-    page: CustomerPage, contract_id: Annotated[str | None, Query(max_length=64)] = None
+    page: CustomerPage,
+    contract_id: Annotated[str | None, Query(max_length=64)] = None,
+    contract_ids: Annotated[str, Query(max_length=2000)] = "",
 ) -> Response:
-    """Download the spend of the last 30 days, day by day, of all contracts, or of one on the days of its time zone."""
+    """Download the spend of the last 30 days, day by day: of one contract on the days of its time zone, or of several
+    that are named between commas, or of all.
+    """
     work = await page.begin()
     own = await _list_contracts(work)
+    named = set(filter(None, contract_ids.split(",")))
     chosen = None if contract_id is None else _choose(own, contract_id, work.now)
     zone = work.settings.time_zone if chosen is None else chosen.time_zone
-    wanted = [each.id for each in own] if chosen is None else [chosen.id]
+    wanted = [each.id for each in own if not named or each.id in named] if chosen is None else [chosen.id]
     days = await read_spend(work, wanted, days=PACE_DAYS, time_zone=zone)
     rows = [
         {

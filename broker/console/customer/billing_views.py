@@ -66,6 +66,7 @@ class GrantsShown:
     coverage: Sequence[MeterCoverage]
     orders: Sequence[PurchaseView]
     drawn: tuple[GrantBalance, Sequence[GrantDraw], int | None] | None
+    job_names: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)

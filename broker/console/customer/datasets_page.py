@@ -14,7 +14,7 @@ from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.datasets import service as datasets
 from broker.datasets import token_counts
-from broker.datasets.thumbnails import list_picture_names, make_thumbnail
+from broker.datasets.thumbnails import find_picture, list_picture_names, make_thumbnail
 
 router = page_router("/datasets")
 
@@ -99,8 +99,9 @@ async def _show_one(page: Page, dataset_id: str, form: Form, *, first: int = 0, 
 @router.get("/{dataset_id}/pictures/{number}")
 async def download_picture(page: CustomerPage, dataset_id: str, number: int) -> Response:
     """Hand over a small copy of a picture, made anew as JPEG: nothing that was uploaded reaches a browser as it is."""
-    work = await page.begin()
-    content = await make_thumbnail(work, await datasets.get_dataset(work, dataset_id), number)
+    async with page.caller.look() as work:
+        picture = find_picture(work, await datasets.get_dataset(work, dataset_id), number)
+    content = await make_thumbnail(picture)
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": KEPT_PRIVATELY})
 
 

@@ -42,11 +42,20 @@ class AccountShown:
 
 @dataclass(frozen=True)
 class Money30:
-    """What there is to spend under each contract in force, and what was spent of late under all of them."""
+    """What there is to spend under each contract in force that is shown, and what was spent of late under these.
+
+    `are_more`: there are more contracts than are shown; their sums stand in the billing pages.
+    """
 
     accounts: Sequence[AccountShown]
     spend: SpendShown
     alerts: Sequence[Alert]
+    are_more: bool
+
+    @property
+    def contract_ids(self) -> str:
+        """Name the contracts as an address does."""
+        return ",".join(each.overview.terms.id for each in self.accounts)
 
 
 async def show_home(page: Page) -> HTMLResponse:
@@ -73,7 +82,8 @@ def _make_list(lines: Sequence[JobLine], page: Page) -> Panel[Sequence[JobLine]]
 
 
 async def _read_money(work: Work, customer_id: str) -> Panel[Money30]:
-    in_force = (await contracts.list_in_force(work, customer_id))[:MOST_CONTRACTS]
+    every = await contracts.list_in_force(work, customer_id)
+    in_force = every[:MOST_CONTRACTS]
     zone = work.settings.time_zone
     days = await read_spend_by_contract(work, [terms.id for terms in in_force], days=PACE_DAYS, time_zone=zone)
     accounts, alerts = list[AccountShown](), list[Alert]()
@@ -84,4 +94,6 @@ async def _read_money(work: Work, customer_id: str) -> Panel[Money30]:
         accounts.append(shown)
         alerts += list_account_alerts(overview, shown.days_left)
     spend = show_spend(add_up_spend(list(days.values()), work.now, days=PACE_DAYS, time_zone=zone))
-    return Panel.of(Money30(accounts, spend, alerts), work.now, shown=len(in_force), is_filtered=False)
+    return Panel.of(
+        Money30(accounts, spend, alerts, len(every) > len(in_force)), work.now, shown=len(in_force), is_filtered=False
+    )

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from broker.jobs.reading.loss_curve import LossCurve
 
@@ -14,6 +15,7 @@ TICKS = 5
 SMOOTHING = 0.6
 LEAST_LOGGED = 1e-6
 SHOWN_ROWS = 200
+LossRow = tuple[int, float | None, float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A strip of the chart, and what stands there: a step, its mean, lowest, highest and validation loss."""
+
+    x: float
+    width: float
+    step: int
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True)
 class LossChart:
     """Lines as the `points` of polygons and polylines; each is empty where there is nothing to draw."""
 
@@ -45,6 +57,7 @@ class LossChart:
     marks: Sequence[Mark]
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
+    readings: Sequence[Reading]
     last_loss: float | None
     last_validation: float | None
     width: int = WIDTH
@@ -90,9 +103,21 @@ def draw_losses(curve: LossCurve, *, is_log: bool = False) -> LossChart | None:
         marks=[Mark(x(mark.step), mark.step, mark.kind) for mark in curve.marks if mark.step is not None],
         x_ticks=[Tick(x(step), f"{step:,}") for step in _choose_steps(first, last)],
         y_ticks=y_ticks,
+        readings=_place_readings(list_rows(curve), x),
         last_loss=train[-1].mean if train else None,
         last_validation=held[-1][1] if held else None,
     )
+
+
+def _place_readings(rows: Sequence[LossRow], x: Callable[[float], float]) -> list[Reading]:
+    """Place a strip around the step of each row, as far as half-way to the next: what a pointer over it is told."""
+    places = [x(step) for step, *_values in rows]
+    middles = [(before + after) / 2 for before, after in pairwise(places)]
+    lefts, rights = [float(LEFT), *middles], [*middles, float(WIDTH - RIGHT)]
+    return [
+        Reading(round(left, 1), round(max(0.0, right - left), 1), step, values)
+        for left, right, (step, *values) in zip(lefts, rights, rows, strict=True)
+    ]
 
 
 def _scale_steps(first: int, last: int) -> Callable[[float], float]:
@@ -130,9 +155,7 @@ def _write_points(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x},{y}" for x, y in points)
 
 
-def list_rows(
-    curve: LossCurve, most: int = SHOWN_ROWS
-) -> list[tuple[int, float | None, float | None, float | None, float | None]]:
+def list_rows(curve: LossCurve, most: int = SHOWN_ROWS) -> list[LossRow]:
     """List step, mean, lowest, highest and validation loss as rows of a table, at most so many, evenly chosen."""
     held = {each.step: each.loss for each in curve.validation}
     told = {each.step: each for each in curve.training}

@@ -91,6 +91,10 @@ async def test_pages_take_as_many_statements_for_many_jobs_as_for_one(api: Api, 
         "/console/datasets",
         "/console/adapters",
         "/console/keys",
+        "/console/jobs?order=pinned&search=x",
+        "/console/jobs/new",
+        "/console/jobs/compare",
+        *(f"/console/billing?tab={tab}" for tab in ("grants", "bills", "fapiao", "contracts", "budgets", "ledger")),
     )
     async with customer_api(api, customer.id) as own, sign_in_customer(api, customer.id) as person:
         counted = []
@@ -98,11 +102,12 @@ async def test_pages_take_as_many_statements_for_many_jobs_as_for_one(api: Api, 
             for _ in range(more):
                 job = await submit_job(own, customer.dataset["id"])
             told = []
-            for path in (*paths, f"/console/jobs/{job['id']}"):
+            of_job = [f"/console/jobs/{job['id']}?tab={tab}" for tab in ("overview", "training", "lines", "log")]
+            for path in (*paths, *of_job, f"/console/jobs/new?like={job['id']}"):
                 await person.open(path)
                 with listing_messages(monkeypatch) as messages:
                     await person.open(path)
-                told.append((path.rpartition("/")[0], len(messages)))
+                told.append((path.replace(job["id"], ""), len(messages)))
             counted.append(told)
     assert counted[0] == counted[1]
     assert max(number for _path, number in counted[0]) <= 40, counted

@@ -57,3 +57,16 @@ def test_the_csv_has_every_point_and_what_is_not_known_is_empty() -> None:
     assert lines[0] == "step,mean,low,high,validation"
     assert lines[1:4] == ["10,2.0,1.9,2.2,", "20,1.5,1.0,9.0,1.8", "30,1.2,1.1,1.3,"]
     assert len(list_rows(CURVE, most=1)) == 3  # those with a validation stay
+
+
+def test_a_pointer_over_the_chart_is_told_each_step_and_no_strip_overlaps() -> None:
+    curve = LossCurve(
+        [LossBucket(step, step / 10, step / 20, step / 5) for step in range(1, 51)], [ValidationLoss(50, 1.5)], [], 1
+    )
+    chart = draw_losses(curve)
+    assert chart is not None
+    assert [each.step for each in chart.readings] == list(range(1, 51))
+    assert list(chart.readings[-1].values) == [5.0, 2.5, 10.0, 1.5]
+    ends = [each.x + each.width for each in chart.readings]
+    assert all(abs(end - after.x) < 0.2 for end, after in zip(ends, chart.readings[1:], strict=False))
+    assert abs(ends[-1] - chart.right) < 0.2

@@ -52,6 +52,17 @@ async def _sign_out(person: Person, fields: dict[str, str], **headers: str) -> i
     return response.status_code
 
 
+async def test_what_is_sent_to_a_page_that_takes_nothing_is_refused_as_a_page(api: Api) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        token = (await person.open("/console/ops/pools")).hidden("form[action='/console/sign-out']")
+        for path in ("/console/ops/pools", "/console/nothing"):
+            response = await person.http.post(path, data=token)
+            assert response.status_code == 405
+            assert "The address does not take this method." in response.text
+            assert response.headers["content-type"].startswith("text/html")
+        assert (await person.http.get("/console")).headers["location"] == "/console/", "no host of the request's"
+
+
 async def test_a_parameter_that_a_page_does_not_take_is_named(api: Api) -> None:
     async with sign_in_staff(api, "ops") as person:
         shown = await person.open("/console/ops/pools", expect=422, nothing="1")
