@@ -1,5 +1,8 @@
 """The adapter registry: what training has made, to list and download."""
 
+from typing import Annotated, Any
+
+from fastapi import Query
 from fastapi.responses import FileResponse
 
 from broker.adapters import service
@@ -19,11 +22,14 @@ async def list_adapters(
     customer_id: OfCustomer = None,
     project_id: OfProject = None,
     job_id: OfJob = None,
+    name: Annotated[str | None, Query(description="Only versions of this one.", examples=["cyberpunk"])] = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[AdapterOut]:
-    query = service.select_finished(id_prefix=id_prefix, customer_id=customer_id, project_id=project_id, job_id=job_id)
+    query = service.select_finished(
+        id_prefix=id_prefix, customer_id=customer_id, project_id=project_id, job_id=job_id, name=name
+    )
     rows, after = await fetch_page(work.session, query, Adapter, limit=limit, cursor=cursor)
     labels = await read_labels(work, [row.job_id for row in rows])
     return Page(data=[AdapterOut.of(row, labels) for row in rows], next_cursor=after)
@@ -48,6 +54,13 @@ async def download_adapter(work: CustomerWork, adapter_id: str) -> FileResponse:
         filename=f"{adapter.name}_v{adapter.version}.safetensors",
         headers={"X-Content-SHA256": adapter.sha256},
     )
+
+
+@router.get("/{adapter_id}/config")
+async def get_adapter_config(work: CustomerWork, adapter_id: str) -> dict[str, Any]:
+    """Get `adapter_config.json` of an adapter, as its file tells it: put beside the weights, peft loads them."""
+    adapter = await service.get_adapter(work, adapter_id)
+    return await service.read_peft_config(work, adapter)
 
 
 @router.delete("/{adapter_id}", status_code=204)

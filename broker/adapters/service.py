@@ -34,6 +34,7 @@ MAKERS = Statement(
 )
 MAX_ADAPTER_BYTES = 8 * 1024**3
 MAX_HEADER_BYTES = 100 * 1024 * 1024
+PEFT_CONFIG = "adapter_config"  # of the header: how the trainer tells it
 
 
 async def receive_adapter(services: Services, run_id: str, chunks: AsyncIterator[bytes], sha256: str) -> StoredObject:
@@ -60,17 +61,36 @@ async def receive_adapter(services: Services, run_id: str, chunks: AsyncIterator
 
 def is_safetensors(path: Path) -> bool:
     """Tell whether a file begins as safetensors does: the length of a JSON header, then the header."""
+    return read_header(path) is not None
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """Read the JSON header of a safetensors file; None for a file of another kind."""
     with path.open("rb") as file:
         prefix = file.read(8)
         if len(prefix) < 8:
-            return False
+            return None
         (length,) = struct.unpack("<Q", prefix)
         if not 2 <= length <= min(MAX_HEADER_BYTES, path.stat().st_size - 8):
-            return False
+            return None
         try:
-            return isinstance(json.loads(file.read(length)), dict)
+            header = json.loads(file.read(length))
         except ValueError:
-            return False
+            return None
+    return header if isinstance(header, dict) else None
+
+
+async def read_peft_config(work: Work, adapter: Adapter) -> dict[str, Any]:
+    """Read peft's configuration from the header of an adapter's file. Raises: NotFound, where it tells none."""
+    header = await asyncio.to_thread(read_header, work.storage.local_path(adapter.storage_key))
+    told = (header or {}).get("__metadata__")
+    try:
+        config = json.loads(told[PEFT_CONFIG]) if isinstance(told, dict) else None
+    except (KeyError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise errors.NotFound("configuration of adapter", adapter.id)
+    return config
 
 
 async def register_adapter(

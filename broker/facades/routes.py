@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, FastAPI
 
+from broker.facades.hf.routes import router as hf
 from broker.facades.openai.routes import ROUTERS as OPENAI
 
-ROUTERS: tuple[APIRouter, ...] = (*OPENAI,)
+ROUTERS: tuple[APIRouter, ...] = (*OPENAI, hf)
 
 
 def add_facades(app: FastAPI) -> None:

@@ -227,6 +227,7 @@ WHO_MAY = {
     "GET /v1/adapters": {"admin", "customer"},
     "GET /v1/adapters/{adapter_id}": {"admin", "customer"},
     "DELETE /v1/adapters/{adapter_id}": {"admin", "customer"},
+    "GET /v1/adapters/{adapter_id}/config": {"admin", "customer"},
     "GET /v1/adapters/{adapter_id}/download": {"admin", "customer"},
     "GET /v1/arrears": {"admin", "customer", "finance"},
     "GET /v1/customers/{customer_id}/arrears": {"admin", "customer", "finance"},
