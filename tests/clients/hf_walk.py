@@ -1,4 +1,4 @@
-"""Downloads an adapter through the Hugging Face hub's client, as `hf download` does, and has plain peft load it.
+"""Downloads an adapter through the Hugging Face hub's client, as `hf download` does, and has plain peft read it.
 
 hf_walk.py REPOSITORY FOLDER    with HF_ENDPOINT and HF_TOKEN; what it found goes to standard output as JSON.
 """
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
-from peft import AutoPeftModelForCausalLM
+from peft import PeftConfig
+from peft.utils import load_peft_weights
 
 repository, folder = sys.argv[1], Path(sys.argv[2])
 whole = Path(snapshot_download(repository, local_dir=folder / "whole"))
@@ -26,7 +27,7 @@ for name, ask in {
     except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         faults[name] = type(error).__name__
 one = hf_hub_download(repository, "adapter_model.safetensors", revision=told.sha, cache_dir=folder / "cache")
-model = AutoPeftModelForCausalLM.from_pretrained(whole)
+config = PeftConfig.from_pretrained(repository)
 found = {
     "files": sorted(each.name for each in whole.iterdir() if each.is_file()),
     "sha": told.sha,
@@ -34,6 +35,7 @@ found = {
     "whoami": api.whoami()["name"],
     "one": Path(one).read_bytes() == (whole / "adapter_model.safetensors").read_bytes(),
     "faults": faults,
-    "trained": sum(each.numel() for name, each in model.named_parameters() if "lora_" in name),
+    "config": [str(config.peft_type.value), config.r, config.base_model_name_or_path],
+    "tensors": len(load_peft_weights(repository, device="cpu")),
 }
 json.dump(found, sys.stdout)

@@ -1,4 +1,4 @@
-"""The Hugging Face hub's own client at `/hf`: a trained adapter is downloaded byte by byte, and plain peft loads it."""
+"""The Hugging Face hub's own client at `/hf`: a trained adapter is downloaded byte by byte, and plain peft reads it."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ def trainer_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedB
     served.close()
 
 
-def test_an_adapter_is_downloaded_as_from_the_hub_and_loaded_by_plain_peft(
+def test_an_adapter_is_downloaded_as_from_the_hub_and_read_by_plain_peft(
     trainer_broker: ServedBroker, tmp_path: Path
 ) -> None:
     data = tmp_path / "tea.jsonl"
@@ -50,7 +50,8 @@ def test_an_adapter_is_downloaded_as_from_the_hub_and_loaded_by_plain_peft(
     assert found["sha"] == adapter["sha256"][:40]
     assert found["files"] == found["tree"] == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
     assert (found["whoami"], found["one"]) == ("acme-tea", True)
-    assert found["trained"] > 0
+    assert found["config"][:2] == ["LORA", 8]
+    assert found["tensors"] == 120  # A and B of two modules of thirty layers
     assert found["faults"] == {
         "entry": "EntryNotFoundError",
         "revision": "RevisionNotFoundError",

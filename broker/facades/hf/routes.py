@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
-from fastapi.responses import RedirectResponse
 
 from broker.facades.asking import Broker, Refused
 from broker.facades.hf.door import hub_router, not_found
 from broker.facades.hf.files import RepositoryFile, list_files, write_repository, write_tree
 from broker.facades.hf.repositories import MAIN, find_revision, is_owner, name_commit, name_owner
+from broker.facades.passing import PassedOn
 
 router = hub_router()
 ADAPTER_ID = "ada_"
@@ -58,7 +58,7 @@ async def list_tree(request: Request, owner: str, repository: str, revision: str
 
 @router.get("/{owner}/{repository}/resolve/{revision}/{path:path}")
 async def resolve_file(request: Request, owner: str, repository: str, revision: str, path: str) -> Response:
-    """Answer a file; for the weights, where they lie: the REST API gives any part of them."""
+    """Answer a file, or the part of it that is asked for: the weights as the REST API gives them."""
     found = await _find(request, owner, repository, revision)
     file = found.files.get(path)
     if file is None:
@@ -68,9 +68,7 @@ async def resolve_file(request: Request, owner: str, repository: str, revision: 
     headers = {"X-Repo-Commit": found.commit, "ETag": tag}
     if file.content is not None:
         return Response(file.content, headers=headers, media_type="application/octet-stream")
-    headers |= {"X-Linked-Etag": tag, "X-Linked-Size": str(file.size)}
-    address = f"{request.base_url}v1/adapters/{found.adapter['id']}/download"
-    return RedirectResponse(address, 302, headers)
+    return PassedOn(request.app, f"/v1/adapters/{found.adapter['id']}/download", headers=headers)
 
 
 async def _find(request: Request, owner: str, repository: str, revision: str) -> Found:

@@ -1,6 +1,7 @@
 """Files: each is a data set."""
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import File, Form, Query, Request, Response, UploadFile
 
@@ -9,6 +10,7 @@ from broker.facades.openai.door import facade_router, is_repeated
 from broker.facades.openai.objects import RESULTS, list_objects, write_file
 from broker.facades.openai.orders import refuse
 from broker.facades.openai.results import write_results
+from broker.facades.passing import PassedOn
 
 router = facade_router()
 PURPOSE = "fine-tune"
@@ -61,8 +63,8 @@ async def retrieve_content(request: Request, file_id: str) -> Response:
         content, _created = await write_results(broker, file_id)
         return Response(content, media_type="text/csv")
     found = await broker.get(f"/datasets/{file_id}")
-    sent = await broker.send("GET", f"/datasets/{file_id}/file", params={"name": found["files"][0]["name"]})
-    return Response(sent.content, media_type="application/octet-stream")
+    query = urlencode({"name": found["files"][0]["name"]}).encode()
+    return PassedOn(request.app, f"/v1/datasets/{found['id']}/file", query)
 
 
 @router.delete("/files/{file_id}")
