@@ -53,7 +53,7 @@ def test_an_adapter_is_downloaded_as_from_the_hub_and_read_by_plain_peft(
     assert found["config"][:2] == ["LORA", 8]
     assert found["tensors"] == 120  # A and B of two modules of thirty layers
     assert found["faults"] == {
-        "entry": "EntryNotFoundError",
+        "entry": "RemoteEntryNotFoundError",
         "revision": "RevisionNotFoundError",
         "repository": "RepositoryNotFoundError",
     }
