@@ -22,7 +22,7 @@ async def test_a_person_signs_in_and_out_by_the_keyboard(browser: Browser, house
     await tab.keyboard.type(house.keys["ops"])
     await tab.keyboard.press("Enter")
     await tab.wait_for_url("**/console/ops/pools")
-    await tab.get_by_role("button", name="Sign out").press("Enter")
+    await tab.get_by_role("button", name="Sign out", exact=True).press("Enter")
     await tab.wait_for_url("**/console/sign-in")
     await context.close()
 

@@ -9,7 +9,7 @@ from tests.broker.factories import Api, make_customer
 
 OURS = {
     "There is no {1} {2}.": "没有这个{1}：{2}。",
-    "job": "任务",
+    "job": "作业",
     "is in the past": "已是过去的时间",
     "{1} of {2} rows": "{2} 行中的 {1} 行",
     "stays{1}": "留下{1}",
@@ -20,7 +20,7 @@ OURS = {
     ("sentence", "said"),
     [
         ("is in the past", "已是过去的时间"),
-        ("There is no job job_1.", "没有这个任务：job_1。"),
+        ("There is no job job_1.", "没有这个作业：job_1。"),
         ("3 of 40 rows", "40 行中的 3 行"),
         ("stays", "留下"),
         ("expires_at: is in the past", "expires_at：已是过去的时间"),
@@ -45,4 +45,4 @@ async def test_a_page_tells_a_problem_in_its_language(api: Api) -> None:
     customer = await make_customer(api)
     async with sign_in_customer(api, customer["id"], language="zh") as person:
         shown = await person.open("/console/jobs/job_none", expect=404)
-        assert "没有这个任务：job_none。" in shown.text
+        assert "没有这个作业：job_none。" in shown.text
