@@ -19,12 +19,15 @@ from broker.console.ops.what_if_view import (
     MOST_ROWS,
     SPAN_COLUMNS,
     add_up,
+    list_drafted_jobs,
     list_moved,
     list_spans,
     place_gantt,
     read_draft,
 )
 from broker.http.csv_table import MEDIA_TYPE, write_table
+from broker.identity import service as identity
+from broker.jobs.reading.waiting_page import LineFilter, read_line_page
 from broker.operations.applying import FRESH_FOR
 from broker.scheduling import simulations
 from broker.scheduling.settings import read_settings
@@ -37,7 +40,7 @@ WINDOWS = (
     ("24", N_("the last day")),
     ("168", N_("the last week")),
 )
-MOST_CONTRACTS, MOST_LISTED = 20, 10
+MOST_CONTRACTS, MOST_LISTED, MOST_JOBS = 20, 10, 10
 MOVED_COLUMNS = (
     Column(N_("Job")),
     Column(N_("Queue")),
@@ -59,7 +62,7 @@ async def simulate_draft(page: OpsPage) -> Response:
     """Start a simulation of what the draft changes, in the background."""
     form = await page.read_form()
     hours = int(form.get("hours")) if form.get("hours").isdecimal() else 24
-    now = await _read_now(page)
+    now = await _read_now(page, list_drafted_jobs(form.values))
     begins_at = (page.now - timedelta(hours=hours)).isoformat()
     body = {"proposal": read_draft(form.values, now), "begins_at": begins_at}
     answer = await page.ask("POST", "/v1/queues/simulations", body, key=form.key)
@@ -68,11 +71,11 @@ async def simulate_draft(page: OpsPage) -> Response:
     return page.go_to(f"{PATH}/{answer.body['id']}")
 
 
-async def _read_now(page: Page) -> dict[str, Any]:
+async def _read_now(page: Page, job_ids: list[str]) -> dict[str, Any]:
     """Read the settings that a draft may change, in a transaction before the API is asked."""
     contract_ids = await _list_contracts(page)
     async with page.request.app.state.overview.system.work() as work:
-        return dict(await read_settings(work, contract_ids))
+        return dict(await read_settings(work, contract_ids, job_ids))
 
 
 async def _list_contracts(page: Page) -> list[str]:
@@ -86,7 +89,8 @@ async def _show_draft(page: Page, form: Form) -> HTMLResponse:
     contract_ids = await _list_contracts(page)
     seen = await read_overview(page)
     work = await open_work(page)
-    now = await read_settings(work, contract_ids)
+    line = (await read_line_page(work, LineFilter(), limit=MOST_JOBS, total=1)).rows
+    now = await read_settings(work, contract_ids, [row.id for row in line])
     past = await simulations.list_simulations(work, limit=MOST_LISTED)
     proposed = {name for each in past for named in each.proposal.values() for name in named}
     return page.show(
@@ -94,7 +98,9 @@ async def _show_draft(page: Page, form: Form) -> HTMLResponse:
         status=200 if form.problem is None else form.problem.status,
         draft=now,
         names=seen.names,
-        queue_names=await name_queues(work, {*now["queues"], *proposed}),
+        line=[(row, now["jobs"].get(row.id, {"priority": None})) for row in line],
+        customers=await identity.list_names(work, {row.customer_id for row in line}),
+        queue_names=await name_queues(work, {*(row.queue for row in line), *now["queues"], *proposed}),
         contract_names=await name_contracts(work, {*now.get("contracts", {}), *proposed}),
         form=form,
         windows=WINDOWS,

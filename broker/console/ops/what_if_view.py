@@ -13,8 +13,9 @@ PROPOSED = {
     "queues": {"state": "mode"},
     "pools": {},
     "contracts": {"max_gpus": "most_gpus", "max_jobs": "most_jobs"},
+    "jobs": {},
 }
-FIELDS = {"queues": QUEUE_FIELDS, "pools": POOL_FIELDS, "contracts": CONTRACT_FIELDS}
+FIELDS = {"queues": QUEUE_FIELDS, "pools": POOL_FIELDS, "contracts": CONTRACT_FIELDS, "jobs": ("priority",)}
 REMOVABLE = frozenset({"max_jobs", "max_gpus"})
 Draft = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -32,10 +33,15 @@ def read_draft(sent: Mapping[str, str], now: Draft) -> dict[str, dict[str, dict[
                 if text is None:
                     continue
                 value = _read_value(field, text.strip())
-                if value == settings[field] or (value is None and field not in REMOVABLE):
+                if value == settings[field] or (value is None and field not in REMOVABLE and kind != "jobs"):
                     continue
                 proposal.setdefault(kind, {}).setdefault(name, {})[PROPOSED[kind].get(field, field)] = value
     return proposal
+
+
+def list_drafted_jobs(sent: Mapping[str, str]) -> list[str]:
+    """List the jobs that a form of a draft has, by their ids. Pure."""
+    return [name.split("|")[1] for name in sent if name.startswith("jobs|") and name.count("|") == 2]
 
 
 def _read_value(field: str, text: str) -> Any:

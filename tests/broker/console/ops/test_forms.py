@@ -146,7 +146,7 @@ async def test_what_a_limit_would_bring_is_shown_before_it_is_saved(
 async def test_a_draft_is_simulated_in_the_background_compared_applied_and_undone(
     api: Api, system: System, clock: Any
 ) -> None:
-    await make_floor(api, system, clock)
+    world = await make_floor(api, system, clock)
     async with sign_in_staff(api, "ops") as person:
         draft = await person.open("/console/ops/what-if")
         none = await person.send("/console/ops/what-if", {"hours": "1"}, of=draft, form="#draft", expect=422)
@@ -169,6 +169,15 @@ async def test_a_draft_is_simulated_in_the_background_compared_applied_and_undon
         refused = await person.send(f"{where}/apply", {"reason": "x"}, of=done, form="#apply", expect=422)
         assert "agent" in refused.find(".problem")
 
+        job = world.waiting[-1]
+        assert f"jobs|{job}|priority" in draft.attributes("#draft input", "name")
+        anew = await person.open("/console/ops/what-if")
+        of_job = {"hours": "1", f"jobs|{job}|priority": "900"}
+        sent = await person.send("/console/ops/what-if", of_job, of=anew, form="#draft")
+        simulation = sent.response.headers["location"].rpartition("/")[2]
+        asked = await api.get(f"/queues/simulations/{simulation}")
+        assert asked["proposal"] == {"jobs": {job: {"priority": 900}}}
+        await run_next_simulation(system)
         fields = {"hours": "1", "queues|standard|priority": "150"}
         anew = await person.open("/console/ops/what-if")
         where = (await person.send("/console/ops/what-if", fields, of=anew, form="#draft")).response.headers["location"]
