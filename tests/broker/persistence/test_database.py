@@ -20,7 +20,7 @@ from broker.persistence.database import (
     take_turn,
     wake_dispatcher,
 )
-from broker.persistence.driver import Command, Statement, run_script
+from broker.persistence.driver import Command, Statement, run_together
 from broker.persistence.faults import Fault, find_fault
 from broker.persistence.pool import with_driver, without_driver
 from broker.processes.boot import DatabaseUrls
@@ -151,7 +151,7 @@ async def test_a_question_finds_another_connection_where_its_own_is_dead(urls: D
 async def test_a_transaction_that_is_left_open_is_rolled_back_before_the_next(urls: DatabaseUrls) -> None:
     database = open_database(urls.app, pool_size=1)
     async with database.engine.connect() as connection:
-        await run_script(connection, b"BEGIN; SET LOCAL broker.scope TO 'all'")
+        await run_together(connection, [], before=b"BEGIN; SET LOCAL broker.scope TO 'all'")
         await connection.execute(INSERT)
     scope = Statement(text("SELECT coalesce(current_setting('broker.scope', true), '')"))
     assert await database.fetch_rows(scope, {}) == [("",)]
