@@ -34,7 +34,7 @@ OF_DAYS = text("""
 # Each part of a day by the index on contract, month and moment: a plan that reads whole months costs what is saved.
 OF_PARTS = text("""
     SELECT p.number, u.*
-    FROM unnest(CAST(:numbers AS integer[]), CAST(:ids AS text[]), CAST(:months AS text[]),
+    FROM unnest(CAST(:numbers AS bigint[]), CAST(:ids AS text[]), CAST(:months AS text[]),
                 CAST(:begins AS timestamptz[]), CAST(:ends AS timestamptz[])) AS p (number, id, month, begins, ends)
     CROSS JOIN LATERAL (
         SELECT c.month, c.unit, c.grant_id, c.borne, sum(c.quantity) FROM captures c
