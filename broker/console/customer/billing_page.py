@@ -29,7 +29,7 @@ from broker.console.customer.billing_views import (
 )
 from broker.console.customer.newest import fetch_newest
 from broker.console.frame.days import DayAsked
-from broker.console.frame.forms import Form
+from broker.console.frame.forms import Form, read_whole
 from broker.console.frame.menu import N_
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
@@ -71,6 +71,7 @@ TABS: tuple[tuple[Tab, str], ...] = (
     ("ledger", N_("Ledger")),
 )
 PAGE = 20
+LAST = 10**18  # no draw has a higher number
 MOST_ALERTS = 12
 # The lines of a month of more than these are not composed for a page: that takes seconds.
 MOST_LINES = 2000
@@ -190,7 +191,8 @@ async def _read_grants(work: Work, chosen: ContractTerms | None, asked: Asked) -
         balance = next((each for each in balances if each.terms.id == asked.grant_id), None)
         if balance is None:
             raise errors.NotFound("grant", asked.grant_id)
-        before = int(asked.cursor) if asked.cursor and asked.cursor.isdigit() else None
+        told = read_whole(asked.cursor or "")
+        before = told if isinstance(told, int) and told <= LAST else None
         drawn = (balance, *await list_draws(work, asked.grant_id, limit=PAGE, before=before))
         names = {job.id: job.name for job in await load_jobs(work, {draw.job_id for draw in drawn[1]})}
     coverage = await read_coverage(work, chosen.id)
@@ -308,15 +310,11 @@ async def set_top_up(page: CustomerPage) -> Response:
     """Have hours ordered by themselves below a threshold, through the API."""
     form = await page.read_form()
     contract_id = form.get("contract_id")
-    body = {name: _read_whole(value) for name, value in form.given("threshold_gpu_hours", "purchase_gpu_hours").items()}
+    body = {name: read_whole(value) for name, value in form.given("threshold_gpu_hours", "purchase_gpu_hours").items()}
     answer = await page.ask("POST", f"/v1/contracts/{contract_id}/top-up", body, key=form.key)
     if answer.problem is not None:
         return await _refuse(page, "budgets", form, answer.problem)
     return page.go_to(f"/console/billing?tab=budgets&contract_id={contract_id}")
-
-
-def _read_whole(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text
 
 
 async def _refuse(page: Page, tab: Tab, form: Any, problem: Problem) -> HTMLResponse:

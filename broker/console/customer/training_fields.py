@@ -6,6 +6,7 @@ there is missing here for as long as its test fails.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -169,7 +170,8 @@ def _read_value(field: TrainingField, text: str) -> Any:
     for kind in (int, float):
         if kind in kinds:
             try:
-                return kind(text)
+                number = kind(text)
             except ValueError:
                 return text
+            return number if isfinite(number) else text
     return text

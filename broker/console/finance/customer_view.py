@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from broker.clock import local_day
 from broker.console.finance.grant_view import begin_day
-from broker.console.frame.forms import Submitted
+from broker.console.frame.forms import Submitted, read_whole
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.contracts.terms.model import ContractTerms
@@ -121,7 +121,7 @@ def read_change(form: Submitted, time_zone: str) -> dict[str, Any]:
     body: dict[str, Any] = dict(form.given(*CHANGED))
     for name in WHOLE:
         if form.get(name):
-            body[name] = int(form.get(name)) if form.get(name).isdigit() else form.get(name)
+            body[name] = read_whole(form.get(name))
     for name in ("ends_at", "effective_at"):
         if name in body and "T" not in body[name]:
             body[name] = begin_day(body[name], time_zone)

@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from broker.console.frame.forms import Submitted
+from broker.console.frame.forms import Submitted, read_whole
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.ledger.service import GrantDraw
@@ -34,7 +34,7 @@ def read_gift(contract_id: str, form: Submitted, time_zone: str) -> dict[str, An
     body: dict[str, Any] = {"contract_id": contract_id, "kind": form.get("kind"), "reason": form.get("reason")}
     body |= form.given("gpu_hours")
     if form.get("tokens"):
-        body["tokens"] = int(form.get("tokens")) if form.get("tokens").isdecimal() else form.get("tokens")
+        body["tokens"] = read_whole(form.get("tokens"))
     scope = {name: form.get(f"scope.{name}") for name in ("project_id", "gpu_type") if form.get(f"scope.{name}")}
     if scope:
         body["scope"] = scope

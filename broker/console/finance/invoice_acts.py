@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from broker import errors
 from broker.console.finance.acts import Act
-from broker.console.frame.forms import Submitted
+from broker.console.frame.forms import Submitted, read_whole
 
 
 def _id(form: Submitted, name: str) -> str:
@@ -33,8 +33,7 @@ def _pay(invoice_id: str, form: Submitted) -> Act:
 
 def _credit(invoice_id: str, form: Submitted) -> Act:
     """Take back of one line: its place and what of it."""
-    position = form.get("lines.0.position")
-    line = {"position": int(position) if position.isdigit() else position, "amount": form.get("lines.0.amount")}
+    line = {"position": read_whole(form.get("lines.0.position")), "amount": form.get("lines.0.amount")}
     body = {"invoice_id": invoice_id, "reason": form.get("reason"), "lines": [line]}
     return Act("/credit-notes", body, ("credit_note", body))
 

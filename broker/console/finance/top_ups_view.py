@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.console.frame.forms import Submitted
+from broker.console.frame.forms import Submitted, read_whole
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
 from broker.signing.top_ups import StandingTopUp
@@ -33,4 +33,4 @@ class TopUpsView:
 def read_rule(form: Submitted) -> dict[str, Any]:
     """Read the rule that a form sends; what is no number is left to the API to refuse."""
     names = ("threshold_gpu_hours", "purchase_gpu_hours")
-    return {name: int(form.get(name)) if form.get(name).isdecimal() else form.get(name) or None for name in names}
+    return {name: read_whole(form.get(name)) if form.get(name) else None for name in names}

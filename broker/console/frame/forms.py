@@ -11,6 +11,8 @@ from broker.console.frame import csrf
 from broker.console.frame.problem import Problem
 
 KEY_FIELD = "idempotency_key"
+# More digits than any number that is stored has; Python refuses to read some thousands of them.
+MOST_DIGITS = 40
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Submitted:
     def refused(self, problem: Problem) -> Form:
         """Make the form that is shown again: with its values, its key, and what is wrong."""
         return Form(self.values, problem, self.key)
+
+
+def read_whole(text: str) -> int | str:
+    """Read a whole number as it was typed; what is none, or longer than any, stays for the API to refuse. Pure."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else text
 
 
 async def read_submitted(request: Request) -> Submitted:

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from broker import errors
 from broker.capacity import service as capacity
 from broker.capacity.schemas import QueuePatch
-from broker.console.frame.forms import Form, Submitted
+from broker.console.frame.forms import Form, Submitted, read_whole
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
@@ -137,10 +137,9 @@ async def change_priorities(page: OpsPage) -> Response:
     """Put the chosen jobs at one priority, with a reason."""
     form = await page.read_form()
     job_ids = form.lists.get("job_ids", [])
-    priority = form.get("priority")
     body = {
         "job_ids": job_ids,
-        "priority": int(priority) if priority.isdecimal() else priority or None,
+        "priority": read_number(form.get("priority")),
         "reason": form.get("reason"),
     }
     answer = await page.ask("POST", "/v1/jobs/priorities", body, key=form.key)
@@ -197,7 +196,7 @@ async def _foresee_queue(page: Page, name: str, form: Submitted, changes: dict[s
 
 def read_number(text: str) -> int | str | None:
     """Read a number as it was typed; empty: none. What is no number the API refuses at its field."""
-    return int(text) if text.isdecimal() else text or None
+    return read_whole(text) if text else None
 
 
 async def _show_queue(

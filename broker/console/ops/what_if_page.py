@@ -61,9 +61,11 @@ async def show_draft(page: OpsPage) -> HTMLResponse:
 async def simulate_draft(page: OpsPage) -> Response:
     """Start a simulation of what the draft changes, in the background."""
     form = await page.read_form()
-    hours = int(form.get("hours")) if form.get("hours").isdecimal() else 24
+    hours = form.get("hours") or "24"
+    if hours not in dict(WINDOWS):
+        raise errors.invalid_field("hours", "choose one of the times that the form has")
     now = await _read_now(page, list_drafted_jobs(form.values))
-    begins_at = (page.now - timedelta(hours=hours)).isoformat()
+    begins_at = (page.now - timedelta(hours=int(hours))).isoformat()
     body = {"proposal": read_draft(form.values, now), "begins_at": begins_at}
     answer = await page.ask("POST", "/v1/queues/simulations", body, key=form.key)
     if answer.problem is not None:

@@ -5,16 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from broker.console.frame.forms import read_whole
+
 QUEUE_FIELDS = ("priority", "weight", "max_jobs", "max_gpus", "state")
 POOL_FIELDS = ("total_gpus", "discipline", "open")
 CONTRACT_FIELDS = ("weight", "max_gpus", "max_jobs")
-# As a proposal calls what a setting is called otherwise.
-PROPOSED = {
-    "queues": {"state": "mode"},
-    "pools": {},
-    "contracts": {"max_gpus": "most_gpus", "max_jobs": "most_jobs"},
-    "jobs": {},
-}
 FIELDS = {"queues": QUEUE_FIELDS, "pools": POOL_FIELDS, "contracts": CONTRACT_FIELDS, "jobs": ("priority",)}
 REMOVABLE = frozenset({"max_jobs", "max_gpus"})
 Draft = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -35,7 +30,7 @@ def read_draft(sent: Mapping[str, str], now: Draft) -> dict[str, dict[str, dict[
                 value = _read_value(field, text.strip())
                 if value == settings[field] or (value is None and field not in REMOVABLE and kind != "jobs"):
                     continue
-                proposal.setdefault(kind, {}).setdefault(name, {})[PROPOSED[kind].get(field, field)] = value
+                proposal.setdefault(kind, {}).setdefault(name, {})[field] = value
     return proposal
 
 
@@ -49,7 +44,7 @@ def _read_value(field: str, text: str) -> Any:
         return text == "yes"
     if not text:
         return None
-    return int(text) if text.isdecimal() else text
+    return read_whole(text)
 
 
 @dataclass(frozen=True)

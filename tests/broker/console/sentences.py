@@ -29,6 +29,9 @@ MADE_BY = frozenset({"invalid_field", "FieldError"})
 # Sentences that other programs make: pydantic's, of the fields that forms have.
 OF_OTHERS = frozenset(
     {
+        "Decimal input should have no more than {1} decimal places",
+        "Decimal input should have no more than {1} digits before the decimal point",
+        "Decimal input should have no more than {1} digits in total",
         "Field required",
         "Extra inputs are not permitted",
         "Input should be {1}",
@@ -39,6 +42,8 @@ OF_OTHERS = frozenset(
         "Input should be a valid integer, unable to parse string as an integer",
         "Input should be a valid integer",
         "Input should be a valid number",
+        "Input should be a valid decimal",
+        "Input should be a finite number",
         "Input should be a valid string",
         "Input should be a valid number, unable to parse string as a number",
         "Input should be a valid boolean, unable to interpret input",

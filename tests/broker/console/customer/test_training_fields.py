@@ -32,6 +32,9 @@ def test_a_model_is_asked_only_what_it_has_a_use_for() -> None:
         (("target_modules", "q_proj\r\n v_proj \n"), ["q_proj", "v_proj"]),
         (("max_steps", "many"), "many"),
         (("optimizer", "lion"), "lion"),
+        (("learning_rate", "NaN"), "NaN"),
+        (("lora_dropout", "1e999"), "1e999"),
+        (("epochs", "9" * 5000), "9" * 5000),
     ],
 )
 def test_what_is_written_is_read_as_its_kind_or_left_for_the_api_to_refuse(

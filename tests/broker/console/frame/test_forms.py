@@ -1,10 +1,11 @@
 """Forms: shown with what was wrong at its field, and sent once however often."""
 
+import pytest
 from fastapi import FastAPI, Request
 from selectolax.lexbor import LexborHTMLParser
 
 from broker.console.frame.api import ask_api
-from broker.console.frame.forms import Form, Submitted
+from broker.console.frame.forms import Form, Submitted, read_whole
 from broker.console.frame.problem import parse_problem
 from broker.console.frame.templating import load_environment
 from tests.broker.factories import Api, customer_api, make_customer
@@ -27,6 +28,22 @@ def test_a_refused_form_keeps_its_values_and_its_key_and_says_what_is_wrong_at_t
     assert tree.css_first("#f-name-error").text() == "is too long"
     assert [each.attributes["value"] for each in tree.css("option[selected]")] == ["b"]
     assert (form.key, form.error_of("plan")) == ("key-1", None)
+
+
+def test_what_was_emptied_stays_empty_where_a_form_was_refused_and_a_default_stands_where_nothing_was_sent() -> None:
+    refused = Submitted({"name": ""}, {}, "key-1").refused(parse_problem(422, REFUSED, "req_1"))
+    template = load_environment("en", "Asia/Shanghai").from_string('{{ field(form, "name", "N", value=7, of="a-") }}')
+    shown = [LexborHTMLParser(template.render(form=form)).css_first("#f-a-name") for form in (refused, Form())]
+    assert [each.attributes["value"] for each in shown] == ["", "7"]
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "٣", "-1", "NaN", "1e3", ""])
+def test_what_is_no_whole_number_stays_for_the_api_to_refuse(text: str) -> None:
+    assert read_whole(text) == text
+
+
+def test_a_whole_number_is_read() -> None:
+    assert read_whole("0012") == 12
 
 
 def test_each_form_that_is_shown_has_a_key_of_its_own() -> None:

@@ -151,6 +151,8 @@ async def test_a_draft_is_simulated_in_the_background_compared_applied_and_undon
         draft = await person.open("/console/ops/what-if")
         none = await person.send("/console/ops/what-if", {"hours": "1"}, of=draft, form="#draft", expect=422)
         assert none.words_of(".problem") != [], "a draft that changes nothing is no simulation"
+        long_ago = await person.send("/console/ops/what-if", {"hours": "9" * 400}, of=draft, form="#draft", expect=422)
+        assert "hours" in long_ago.find(".problem")
         fields = {"hours": "1", "pools|test|total_gpus": "3", "queues|standard|weight": "100"}
         sent = await person.send("/console/ops/what-if", fields, of=draft, form="#draft")
         where = sent.response.headers["location"]
@@ -171,6 +173,13 @@ async def test_a_draft_is_simulated_in_the_background_compared_applied_and_undon
 
         job = world.waiting[-1]
         assert f"jobs|{job}|priority" in draft.attributes("#draft input", "name")
+        shown = draft.attributes("#draft input", "name")
+        of_contract = next(each for each in shown if each.startswith("contracts|") and each.endswith("|max_gpus"))
+        limits = {"hours": "1", of_contract: "2", "queues|standard|state": "holding", "queues|standard|max_jobs": "9"}
+        anew = await person.open("/console/ops/what-if")
+        sent = await person.send("/console/ops/what-if", limits, of=anew, form="#draft")
+        await run_next_simulation(system)
+        assert (await person.open(sent.response.headers["location"])).status == 200
         anew = await person.open("/console/ops/what-if")
         of_job = {"hours": "1", f"jobs|{job}|priority": "900"}
         sent = await person.send("/console/ops/what-if", of_job, of=anew, form="#draft")

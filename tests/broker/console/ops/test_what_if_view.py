@@ -35,9 +35,9 @@ def test_a_draft_is_what_differs_by_the_names_of_a_proposal() -> None:
         "pools|nowhere|total_gpus": "5",
     }
     assert read_draft(sent, NOW) == {
-        "queues": {"dedicated:con_1": {"max_gpus": None, "mode": "holding"}},
+        "queues": {"dedicated:con_1": {"max_gpus": None, "state": "holding"}},
         "pools": {"a100": {"total_gpus": 16, "open": False}},
-        "contracts": {"con_1": {"most_gpus": "lots"}},
+        "contracts": {"con_1": {"max_gpus": "lots"}},
     }
     assert read_draft({}, NOW) == {}
 
