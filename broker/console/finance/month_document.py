@@ -23,7 +23,10 @@ Say = Callable[[str], str]
 
 @dataclass(frozen=True)
 class MonthTold:
-    """What the page of a month shows; `whose`: the customer that it is narrowed to, or nothing."""
+    """What the page of a month shows; `whose`: the customer that it is narrowed to, or nothing.
+
+    `is_reconciled`: whether the books ever were, so that what they leave unexplained is known.
+    """
 
     month: str
     whose: str
@@ -31,6 +34,7 @@ class MonthTold:
     change: MonthChange
     projects: Sequence[ShareBar]
     costs: CostTable
+    is_reconciled: bool
     at: datetime
 
 
@@ -70,8 +74,14 @@ def _list_figures(told: MonthTold, say: Say, formats: Formats) -> list[list[str]
         [say("Net"), formats.money(figures.net), say(state)],
         [say("Change"), formats.money(figures.change), formats.percent(figures.grown)],
         [say("Commitments used"), formats.percent(figures.commit_used), f"{formats.hours(figures.committed, 0)} h"],
-        [say("Unexplained"), formats.money(told.change.unexplained), ""],
+        [say("Unexplained"), *_tell_unexplained(told, say, formats)],
     ]
+
+
+def _tell_unexplained(told: MonthTold, say: Say, formats: Formats) -> list[str]:
+    if told.is_reconciled:
+        return [formats.money(told.change.unexplained), ""]
+    return [DASH, say(N_("the books were not reconciled yet"))]
 
 
 def _tell_change(told: MonthTold, say: Say, formats: Formats) -> dict[str, Any]:

@@ -117,6 +117,7 @@ async def download_month(
         change=reading.change,
         projects=share_projects(projects, names, choice.month),
         costs=make_table(rows, groups, names, choice.month),
+        is_reconciled=await find_last_reconciled(work) is not None,
         at=page.now,
     )
     described = describe_month(told, load_translations(page.preferences.language, "finance").gettext, page.formats)
