@@ -69,7 +69,16 @@ def read_config(path: Path) -> TrainingConfig:
         raise BadInput(str(path), f"cannot be read as YAML: {error}") from error
     if not isinstance(raw, dict):
         raise BadInput(str(path), "must hold `key: value` lines, such as `base_model: smollm2-135m-instruct`")
-    return expand_home(parse_training_config({str(key): value for key, value in raw.items()}))
+    config = expand_home(parse_training_config({str(key): value for key, value in raw.items()}))
+    _refuse_nul(config)
+    return config
+
+
+def _refuse_nul(config: TrainingConfig) -> None:
+    """Refuse a place with U+0000 in it, which no file system has. Raises: BadInput."""
+    for key in sorted(PLACE_KEYS):
+        if "\0" in (getattr(config, key) or ""):
+            raise BadInput(key, "has a U+0000, which no path can have; write it without")
 
 
 def expand_home(config: TrainingConfig) -> TrainingConfig:

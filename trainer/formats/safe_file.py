@@ -10,6 +10,7 @@ from trainer.errors import AdapterUnusable
 UNSAFE_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"})
 PICKLE, ZIP = b"\x80", b"PK\x03\x04"  # how torch.save's files begin, before and since torch 1.6
 LENGTH = 8  # bytes before the header of a safetensors file
+LONGEST_HEADER = 100_000_000  # what safetensors itself reads
 
 
 def read_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -40,6 +41,6 @@ def _starts_as_pickle(file: Path) -> bool:
             start = opened.read(LENGTH + 1)
     except OSError:
         return False  # said when it is read
-    if start[LENGTH:] == b"{":  # safetensors: the header behind its length, whose low byte may be 0x80 as well
-        return int.from_bytes(start[:LENGTH], "little") > file.stat().st_size
+    if start[LENGTH:] == b"{" and int.from_bytes(start[:LENGTH], "little") <= LONGEST_HEADER:
+        return False  # safetensors, whole or cut off: the low byte of its length may be 0x80 as well
     return start.startswith((PICKLE, ZIP))

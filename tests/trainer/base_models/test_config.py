@@ -192,3 +192,10 @@ def test_a_tilde_is_the_home_in_every_key_that_names_a_place(write, monkeypatch)
 def test_a_key_twice_is_refused_with_both_lines(write, second) -> None:
     with pytest.raises(BadInput, match=r"'lora_rank' is written twice, on line 2 and on line 4"):
         read_config(write(f"base_model: x\nlora_rank: 8\nepochs: 1\n{second}\n"))
+
+
+@pytest.mark.parametrize("key", ["base_model", "output_dir"])
+def test_a_place_with_u0000_is_refused_by_its_key(key, write) -> None:
+    places = {"base_model": "smollm2-135m-instruct", "train_data_dir": "d", "output_dir": "o"} | {key: "a\\0b"}
+    with pytest.raises(BadInput, match=rf"{key}.*U\+0000"):
+        read_config(write("".join(f'{name}: "{place}"\n' for name, place in places.items())))

@@ -145,3 +145,10 @@ def test_a_pickle_is_never_opened_whatever_its_name(name, tmp_path) -> None:
     torch.save({"a": torch.ones(1)}, tmp_path / name)
     with pytest.raises(AdapterUnusable, match=r"is a pickle.*get the \.safetensors file"):
         load_adapter_any(tmp_path / name)
+
+
+@pytest.mark.parametrize("start", [(0x0E80).to_bytes(8, "little") + b'{"a', (1 << 60).to_bytes(8, "little") + b"{}"])
+def test_a_safetensors_file_that_is_cut_off_is_called_no_pickle(start, tmp_path) -> None:
+    (tmp_path / "cut.safetensors").write_bytes(start)
+    with pytest.raises(AdapterUnusable, match=r"is no \.safetensors file that can be read"):
+        load_adapter_any(tmp_path / "cut.safetensors")
