@@ -1,5 +1,6 @@
 """What the commands on LoRA files do: export, inspect, merge, resize. Each returns what to print."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -62,12 +63,15 @@ def write_combined(combined: Combined, layout: Layout, output: Path) -> str:
 def split_weight(text: str) -> tuple[Path, float]:
     """Split `style.safetensors:0.7` into the path and 0.7; without a weight it is 1.0. Raises: BadInput."""
     path, colon, weight = text.rpartition(":")
-    if not colon or ("." not in weight and not weight.lstrip("-").isdigit()):
+    if not colon or Path(text).exists() or not Path(path).exists():
         return Path(text), 1.0
     try:
-        return Path(path), float(weight)
+        taken = float(weight)
     except ValueError:
-        return Path(text), 1.0
+        taken = math.nan
+    if not math.isfinite(taken) or taken == 0:
+        raise BadInput("FILE", f"{text}: the weight {weight!r} is no finite number other than 0; write {path}:0.7")
+    return Path(path), taken
 
 
 def get_model_folder(base: str) -> Path:

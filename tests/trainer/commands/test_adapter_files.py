@@ -9,8 +9,9 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
+from trainer.commands.adapter_files import split_weight
 from trainer.commands.cli import app
-from trainer.errors import ExitCode
+from trainer.errors import BadInput, ExitCode
 from trainer.formats.adapter import Adapter
 from trainer.formats.reading import load_adapter_any
 from trainer.training.adapter_file import describe_training, write_adapter
@@ -133,3 +134,18 @@ def test_a_layout_that_there_is_not_is_told_the_known_ones(trained, invoke) -> N
     result = invoke("export", trained[0], "--format", "webui")
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "--format: 'webui' is none of peft, kohya, diffusers" in result.output
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "x", "0", ""])
+def test_a_weight_that_is_no_number_other_than_0_is_refused_as_such(tmp_path, weight):
+    file = tmp_path / "style.safetensors"
+    file.write_bytes(b"")
+    with pytest.raises(BadInput, match="finite number"):
+        split_weight(f"{file}:{weight}")
+
+
+def test_a_weight_is_split_off_a_path_that_is_there(tmp_path):
+    file = tmp_path / "style.safetensors"
+    file.write_bytes(b"")
+    assert split_weight(f"{file}:-0.5") == (file, -0.5)
+    assert split_weight(str(file)) == (file, 1.0)

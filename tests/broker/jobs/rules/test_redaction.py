@@ -5,13 +5,17 @@ import pytest
 from broker.identity.model import RunBearer, make_key, make_session_token, sign_run_token
 from broker.jobs.rules.redaction import REDACTED, redact_secrets
 
-OURS = [make_key().clear, make_session_token(), sign_run_token(b"secret", RunBearer("run_01k", "cus_01k"))]
+OURS = {
+    "key": make_key().clear,
+    "session": make_session_token(),
+    "run": sign_run_token(b"secret", RunBearer("run_01k", "cus_01k")),
+}
 
 
 @pytest.mark.parametrize(
     "secret",
     [
-        *OURS,
+        *(pytest.param(secret, id=name) for name, secret in OURS.items()),
         "sk_live_51Habcdefghijk",
         "hf_AbCdEfGhIjKlMnOpQrSt",
         "ghp_0123456789abcdefghij",
