@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from broker.adapters import service as adapters
 from broker.console.customer.jobs_page import find_differences
-from broker.console.customer.loss_chart import LossChart, draw_losses
+from broker.console.customer.loss_chart import LossChart, draw_losses, draw_together
 from broker.console.customer.newest import fetch_newest
 from broker.console.frame.forms import Form
 from broker.console.frame.listing import Column, Listing
@@ -99,7 +99,7 @@ async def compare_adapters(
     work = await page.begin()
     chosen = [*(each for each in ids.split(",") if each), *id][:COMPARED]
     shown = await _with_jobs(work, [await adapters.get_adapter(work, each) for each in chosen])
-    charts = [draw_losses(await read_loss_curve(work, each.row.job_id, buckets=CURVE_BUCKETS)) for each in shown]
+    charts = draw_together([await read_loss_curve(work, each.row.job_id, buckets=CURVE_BUCKETS) for each in shown])
     return page.show(
         "customer/adapters_compare.html",
         shown=list(zip(shown, charts, strict=True)),

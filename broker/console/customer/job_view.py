@@ -227,6 +227,14 @@ def group_samples(samples: Sequence[SampleAt]) -> list[tuple[int, list[SampleAt]
     return [(step, list(by_step[step].values())) for step in sorted(by_step, reverse=True)]
 
 
+def pair_samples(of_jobs: Sequence[Sequence[SampleAt]]) -> list[tuple[str, list[SampleAt | None]]]:
+    """Pair the last samples of several jobs by prompt, those that more of them have first; None: it made none of it."""
+    last = [{each.prompt: each for each in samples} for samples in of_jobs]
+    prompts = dict.fromkeys(prompt for each in last for prompt in each)
+    paired = [(prompt, [each.get(prompt) for each in last]) for prompt in prompts]
+    return sorted(paired, key=lambda pair: pair[1].count(None))
+
+
 # What a line leaves out: every event of a job has it, or the run's page tells it.
 UNTOLD = frozenset({"run_id", "contract_id", "quote_id"})
 

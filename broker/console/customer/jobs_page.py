@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from fastapi.responses import HTMLResponse
 
+from broker.console.customer.job_view import pair_samples
 from broker.console.customer.job_words import STATUS_NAMES, describe_status
-from broker.console.customer.loss_chart import draw_losses
+from broker.console.customer.loss_chart import draw_together
 from broker.console.frame.forms import Form
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
@@ -15,6 +16,7 @@ from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem
 from broker.identity import service as identity
+from broker.jobs.reading.course import list_samples
 from broker.jobs.reading.job_list import JobList, JobOrder, JobSearch, list_chosen, list_jobs
 from broker.jobs.reading.loss_curve import read_loss_curve
 from broker.jobs.rules.model import TERMINAL, JobStatus
@@ -132,14 +134,15 @@ async def go_with_chosen(page: CustomerPage, act: str = "compare", id: Annotated
 
 @router.get("/compare")
 async def compare_jobs(page: CustomerPage, ids: Annotated[str, Query(max_length=4000)] = "") -> HTMLResponse:
-    """Show the curves of several jobs beside each other, with what is different in their parameters."""
+    """Show the curves of several jobs on the same axes, their last samples, and where their parameters differ."""
     work = await page.begin()
     lines = await _list_chosen(work, ids, MOST_COMPARED)
-    curves = [draw_losses(await read_loss_curve(work, line.id, buckets=COMPARED_BUCKETS)) for line in lines]
+    curves = draw_together([await read_loss_curve(work, line.id, buckets=COMPARED_BUCKETS) for line in lines])
     configs = await _read_configs(work, [line.id for line in lines])
     return page.show(
         "customer/jobs_compare.html",
         jobs=list(zip(lines, curves, strict=True)),
+        samples=pair_samples([await list_samples(work, line.id) for line in lines]),
         differences=find_differences([configs.get(line.id, {}) for line in lines]),
         describe=describe_status,
         most=MOST_COMPARED,

@@ -78,19 +78,54 @@ def smooth(values: Iterable[float], weight: float = SMOOTHING) -> list[float]:
     return smoothed
 
 
-def draw_losses(curve: LossCurve, *, is_log: bool = False) -> LossChart | None:
-    """Draw a curve; on a logarithmic scale what is not above zero lies on its lower border. None: nothing to draw."""
-    if curve.is_empty:
-        return None
-    told = {each.step: each.loss for each in curve.validation if each.loss is not None}
-    held = sorted(told.items())
+@dataclass(frozen=True)
+class Span:
+    """What a chart has to have room for: the first and the last step, the lowest and the highest loss."""
+
+    first: int
+    last: int
+    low: float
+    high: float
+
+
+def draw_together(curves: Iterable[LossCurve]) -> list[LossChart | None]:
+    """Draw curves that are compared: all on the same axes."""
+    known = list(curves)
+    spans = [span for curve in known if (span := _measure(curve)) is not None]
+    return [draw_losses(curve, within=_join(spans)) if spans else None for curve in known]
+
+
+def _measure(curve: LossCurve) -> Span | None:
+    """Measure a curve; None where it has nothing to draw."""
+    held = _list_held(curve)
     losses = [value for each in curve.training for value in (each.low, each.high)] + [loss for _step, loss in held]
     if not losses:
         return None
     last = max([each.step for each in curve.training] + [step for step, _loss in held])
-    first = 0 if curve.first <= 1 else min(curve.first, last - 1)
-    x, y, y_ticks = _scale_steps(first, last), *_scale_losses(losses, is_log=is_log)
-    train = curve.training
+    return Span(0 if curve.first <= 1 else min(curve.first, last - 1), last, min(losses), max(losses))
+
+
+def _join(spans: Sequence[Span]) -> Span:
+    first, last = min(each.first for each in spans), max(each.last for each in spans)
+    return Span(first, last, min(each.low for each in spans), max(each.high for each in spans))
+
+
+def _list_held(curve: LossCurve) -> list[tuple[int, float]]:
+    """List the validation losses by step; of a step that was done twice the last."""
+    return sorted({each.step: each.loss for each in curve.validation if each.loss is not None}.items())
+
+
+def draw_losses(curve: LossCurve, *, is_log: bool = False, within: Span | None = None) -> LossChart | None:
+    """Draw a curve, on axes of its own or those that are given (`within`). None: nothing to draw.
+
+    On a logarithmic scale what is not above zero lies on its lower border.
+    """
+    own = _measure(curve)
+    if own is None:
+        return None
+    span, held, train = within or own, _list_held(curve), curve.training
+    first, last = span.first, span.last
+    x, y, y_ticks = _scale_steps(first, last), *_scale_losses((span.low, span.high), is_log=is_log)
     band = [(x(each.step), y(each.high)) for each in train] + [(x(each.step), y(each.low)) for each in reversed(train)]
     dots = [(x(step), y(loss)) for step, loss in held]
     smoothed = smooth(each.mean for each in train)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from broker.console.customer.job_view import BAR_WIDTH, find_cap, group_samples, join_waits, place_waits
+from broker.console.customer.job_view import BAR_WIDTH, find_cap, group_samples, join_waits, pair_samples, place_waits
 from broker.console.customer.job_words import WAIT_NAMES
 from broker.jobs.reading.course import SampleAt
 from broker.jobs.rules.time_to_start import Segment, TimeToStart, WaitCause
@@ -46,3 +46,15 @@ def test_samples_stand_by_step_the_newest_first_and_of_a_step_done_twice_the_las
         SampleAt(3, 10, "tea?", "c", None),
     ]
     assert [(step, [each.text for each in own]) for step, own in group_samples(samples)] == [(20, ["b"]), (10, ["c"])]
+
+
+def test_last_samples_of_jobs_stand_beside_each_other_by_prompt():
+    def sample(step, prompt):
+        return SampleAt(step, step, prompt, f"{prompt} at {step}", None)
+
+    one = [sample(5, "only here"), sample(5, "tea"), sample(9, "tea")]
+    assert pair_samples([one, [], [sample(7, "tea")]]) == [
+        ("tea", [one[2], None, sample(7, "tea")]),
+        ("only here", [one[0], None, None]),
+    ]
+    assert pair_samples([[], []]) == []

@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from broker.console.customer.loss_chart import HEIGHT, LEFT, TOP, draw_losses, list_rows, smooth, write_csv
+from broker.console.customer.loss_chart import (
+    HEIGHT,
+    LEFT,
+    TOP,
+    draw_losses,
+    draw_together,
+    list_rows,
+    smooth,
+    write_csv,
+)
 from broker.jobs.reading.loss_curve import CurveMark, LossBucket, LossCurve, ValidationLoss
 
 CURVE = LossCurve(
@@ -70,3 +79,15 @@ def test_a_pointer_over_the_chart_is_told_each_step_and_no_strip_overlaps() -> N
     ends = [each.x + each.width for each in chart.readings]
     assert all(abs(end - after.x) < 0.2 for end, after in zip(ends, chart.readings[1:], strict=False))
     assert abs(ends[-1] - chart.right) < 0.2
+
+
+def test_curves_that_are_compared_have_the_same_axes():
+    short = LossCurve([LossBucket(10, 2.0, 2.0, 2.0)], [], [])
+    long = LossCurve([LossBucket(10, 4.0, 4.0, 4.0), LossBucket(100, 1.0, 1.0, 1.0)], [], [])
+    nothing, first, second = draw_together([LossCurve([], [], []), short, long])
+    assert nothing is None
+    assert first.x_ticks == second.x_ticks
+    assert first.y_ticks == second.y_ticks
+    alone = draw_losses(short)
+    assert alone.x_ticks != first.x_ticks
+    assert draw_together([]) == []
