@@ -48,7 +48,7 @@ MOVED_COLUMNS = (
     Column(N_("As proposed"), is_number=True),
     Column(N_("Later by"), is_number=True),
 )
-PAST_COLUMNS = (Column(N_("Simulation")), Column(N_("State")), Column(N_("Window")), Column(N_("Asked for")))
+PAST_COLUMNS = (Column(N_("Simulation")), Column(N_("State")), Column(N_("Window")), Column(N_("Asked at")))
 
 
 @router.get("/what-if")
