@@ -1,7 +1,7 @@
 """Asks the REST API of this very process as the bearer of a foreign client's request: no socket between."""
 
 import hashlib
-import json
+import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -19,6 +19,8 @@ from broker.http.idempotency import HEADER as KEY_HEADER
 from broker.http.in_process import open_client
 from broker.http.repeats import find_order_key
 from broker.work import Work
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")  # of an object or a base model
 
 
 @dataclass
@@ -98,11 +100,18 @@ def make_digest(*parts: bytes) -> str:
     return digest.hexdigest()[:32]
 
 
+def require_name(name: str) -> str:
+    """Require that what a client calls an id is one part of a path, and returns it. Raises: Refused."""
+    if NAME.fullmatch(name) is None:
+        raise Refused(404, {"detail": f"There is no {name[:100]!r}.", "type": "/problems/not-found"})
+    return name
+
+
 async def read_json(request: Request) -> dict[str, Any]:
-    """Read the JSON object of a body. Raises: Refused, as the REST API refuses another one."""
+    """Read the JSON object of a body that was checked (`http/body.py`). Raises: Refused, InvalidRequest."""
     try:
-        body = json.loads(await request.body() or b"{}")
-    except ValueError:
+        body = await request.json()
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         detail = "body: must be a JSON object"

@@ -7,7 +7,7 @@ gets the first one's answer.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,7 +15,7 @@ from broker.http.idempotency import name_principal
 from broker.persistence.database import Base, moment_column
 from broker.work import Work
 
-# A client gives up a request after ten minutes, and sends it again at once.
+# A client gives up a request after ten minutes and sends it again at once, twice at most: each time begins anew here.
 REPEATED_WITHIN = timedelta(minutes=15)
 
 
@@ -35,12 +35,13 @@ async def find_order_key(work: Work, digest: str, *, is_repeated: bool) -> str:
     """Find the key under which an order is done: a new one, or where it is sent again that of the first."""
     principal = name_principal(work.actor)
     if is_repeated:
-        query = select(SentOrder.key).where(
+        noted = (
             SentOrder.principal == principal,
             SentOrder.digest == digest,
             SentOrder.created_at > work.now - REPEATED_WITHIN,
         )
-        if (known := await work.session.scalar(query)) is not None:
+        sent_again = update(SentOrder).where(*noted).values(created_at=work.now).returning(SentOrder.key)
+        if (known := await work.session.scalar(sent_again)) is not None:
             return known
     told = {"customer_id": work.actor.customer_id, "key": work.new_id("ord"), "created_at": work.now}
     row = insert(SentOrder).values(principal=principal, digest=digest, **told)

@@ -1,6 +1,7 @@
 """The routes' class: whatever fails is told by the headers that the hub's client reads."""
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,7 @@ from broker.http.problems import answer_error
 
 PREFIX = "/hf"
 CODE, MESSAGE = "X-Error-Code", "X-Error-Message"
+UNSENDABLE = re.compile(r"[^\x20-\x7e]")  # in a header
 PASSED_ON = ("retry-after", "www-authenticate")
 
 
@@ -44,7 +46,7 @@ def not_found(code: str, message: str) -> Refused:
 def _tell(refused: Refused) -> Response:
     message = str(refused.members.get("detail") or refused.members.get("title") or HTTPStatus(refused.status).phrase)
     headers = {name: refused.headers[name] for name in PASSED_ON if name in refused.headers}
-    headers[MESSAGE] = message.encode("ascii", "replace").decode()
+    headers[MESSAGE] = UNSENDABLE.sub("?", message)
     if (code := refused.members.get("code")) is not None:
         headers[CODE] = code
     return JSONResponse({"error": message}, refused.status, headers)

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import Request, Response
 
-from broker.facades.asking import Broker, Refused
+from broker.facades.asking import Broker, Refused, require_name
 from broker.facades.hf.door import hub_router, not_found
 from broker.facades.hf.files import RepositoryFile, list_files, write_repository, write_tree
 from broker.facades.hf.repositories import MAIN, find_revision, is_owner, name_commit, name_owner
@@ -90,7 +89,7 @@ async def _list_versions(broker: Broker, repository: str) -> list[dict[str, Any]
     """List the versions of an adapter by its name, the newest first; or the one of this id."""
     if repository.startswith(ADAPTER_ID):
         try:
-            return [await broker.get(f"/adapters/{repository}")]
+            return [await broker.get(f"/adapters/{require_name(repository)}")]
         except Refused as refused:
             if refused.status != 404:
                 raise
@@ -106,7 +105,7 @@ async def _list_versions(broker: Broker, repository: str) -> list[dict[str, Any]
 async def _find_config(broker: Broker, adapter_id: str) -> dict[str, Any] | None:
     """Find peft's configuration of an adapter; None where its file tells none."""
     try:
-        config: dict[str, Any] = await broker.get(f"/adapters/{quote(adapter_id)}/config")
+        config: dict[str, Any] = await broker.get(f"/adapters/{adapter_id}/config")
     except Refused as refused:
         if refused.status == 404:
             return None

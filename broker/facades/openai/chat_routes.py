@@ -11,7 +11,7 @@ import httpx2 as httpx
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from broker.facades.asking import Broker, Refused, read_json
+from broker.facades.asking import Broker, Refused, read_json, require_name
 from broker.facades.openai.door import facade_router
 from broker.facades.openai.objects import find_adapter_id
 from broker.facades.openai.orders import refuse
@@ -36,13 +36,16 @@ async def chat(request: Request) -> Response:
 
 
 async def _find_served_name(broker: Broker, model: str) -> str:
-    """Find the name by which the server knows a model: of an adapter, its name and version. Raises: Refused."""
+    """Find the name by which the server knows a model: of an adapter its id, since names are a tenant's own.
+
+    Raises: Refused.
+    """
     adapter_id = find_adapter_id(model)
     if adapter_id is None:
-        await broker.get(f"/base-models/{model}")
+        await broker.get(f"/base-models/{require_name(model)}")
         return model
-    adapter = await broker.get(f"/adapters/{adapter_id}")
-    return f"{adapter['name']}_v{adapter['version']}"
+    adapter = await broker.get(f"/adapters/{require_name(adapter_id)}")
+    return str(adapter["id"])
 
 
 async def _pass_on(address: str, body: Mapping[str, Any]) -> Response:

@@ -1,4 +1,4 @@
-"""The routes' class: a body within its limit, and whatever fails told as the OpenAI clients read it."""
+"""The routes' class: who asks is known first, a body is limited and checked, failures are told in the clients' form."""
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
@@ -10,7 +10,8 @@ from fastapi.routing import APIRoute
 
 from broker.facades.asking import Refused
 from broker.facades.openai.faults import write_fault
-from broker.http.body import limit_body
+from broker.http.body import limit_body, read_body
+from broker.http.edge import identify
 from broker.http.problems import answer_error
 
 PREFIX = "/openai/v1"
@@ -26,7 +27,10 @@ class OpenAIRoute(APIRoute):
 
         async def handle_or_tell(request: Request) -> Response:
             try:
-                return await handle(limit_body(request, request.app.state.services))
+                await identify(request)
+                request = limit_body(request, request.app.state.services)
+                await read_body(request)
+                return await handle(request)
             except Refused as refused:
                 return _tell(refused.status, refused.members, refused.headers)
             except Exception as error:  # noqa: BLE001 (told as the application tells it, in this client's words)

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from fastapi import File, Form, Query, Request, Response, UploadFile
 
-from broker.facades.asking import Broker, find_order_key_of, make_digest
+from broker.facades.asking import Broker, find_order_key_of, make_digest, require_name
 from broker.facades.openai.door import facade_router, is_repeated
 from broker.facades.openai.objects import RESULTS, list_objects, write_file
 from broker.facades.openai.orders import refuse
@@ -52,7 +52,7 @@ async def retrieve_file(request: Request, file_id: str) -> dict[str, Any]:
         content, created = await write_results(broker, file_id)
         told = {"bytes": len(content), "created_at": created, "filename": "step_metrics.csv"}
         return {"id": file_id, "object": "file", "purpose": "fine-tune-results", "status": "processed", **told}
-    return write_file(await broker.get(f"/datasets/{file_id}"))
+    return write_file(await broker.get(f"/datasets/{require_name(file_id)}"))
 
 
 @router.get("/files/{file_id}/content")
@@ -62,12 +62,12 @@ async def retrieve_content(request: Request, file_id: str) -> Response:
     if file_id.startswith(RESULTS):
         content, _created = await write_results(broker, file_id)
         return Response(content, media_type="text/csv")
-    found = await broker.get(f"/datasets/{file_id}")
+    found = await broker.get(f"/datasets/{require_name(file_id)}")
     query = urlencode({"name": found["files"][0]["name"]}).encode()
     return PassedOn(request.app, f"/v1/datasets/{found['id']}/file", query)
 
 
 @router.delete("/files/{file_id}")
 async def delete_file(request: Request, file_id: str) -> dict[str, Any]:
-    await Broker(request).send("DELETE", f"/datasets/{file_id}")
+    await Broker(request).send("DELETE", f"/datasets/{require_name(file_id)}")
     return {"id": file_id, "object": "file", "deleted": True}

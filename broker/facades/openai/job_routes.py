@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request
 
-from broker.facades.asking import Broker, find_order_key_of, make_digest, read_json
+from broker.facades.asking import Broker, find_order_key_of, make_digest, read_json, require_name
 from broker.facades.openai.door import facade_router, is_repeated
 from broker.facades.openai.objects import list_objects, write_checkpoint, write_event, write_job
 from broker.facades.openai.orders import read_order
@@ -34,22 +34,22 @@ async def list_jobs(request: Request, after: str | None = None, limit: AtMost = 
 
 @router.get("/fine_tuning/jobs/{job_id}")
 async def retrieve_job(request: Request, job_id: str) -> dict[str, Any]:
-    return write_job(await Broker(request).get(f"/jobs/{job_id}"))
+    return write_job(await Broker(request).get(f"/jobs/{require_name(job_id)}"))
 
 
 @router.post("/fine_tuning/jobs/{job_id}/cancel")
 async def cancel_job(request: Request, job_id: str) -> dict[str, Any]:
-    return write_job(await Broker(request).post(f"/jobs/{job_id}/cancel"))
+    return write_job(await Broker(request).post(f"/jobs/{require_name(job_id)}/cancel"))
 
 
 @router.post("/fine_tuning/jobs/{job_id}/pause")
 async def pause_job(request: Request, job_id: str) -> dict[str, Any]:
-    return write_job(await Broker(request).post(f"/jobs/{job_id}/pause"))
+    return write_job(await Broker(request).post(f"/jobs/{require_name(job_id)}/pause"))
 
 
 @router.post("/fine_tuning/jobs/{job_id}/resume")
 async def resume_job(request: Request, job_id: str) -> dict[str, Any]:
-    return write_job(await Broker(request).post(f"/jobs/{job_id}/resume"))
+    return write_job(await Broker(request).post(f"/jobs/{require_name(job_id)}/resume"))
 
 
 @router.get("/fine_tuning/jobs/{job_id}/events")
@@ -65,7 +65,7 @@ async def _list_all_events(broker: Broker, job_id: str) -> list[dict[str, Any]]:
     found = list[dict[str, Any]]()
     after: str | None = "0"
     while after is not None:
-        page = await broker.get(f"/jobs/{job_id}/events", after=after, limit=PAGE)
+        page = await broker.get(f"/jobs/{require_name(job_id)}/events", after=after, limit=PAGE)
         found += page["data"]
         after = page["next_cursor"]
     return found
@@ -77,7 +77,7 @@ async def list_checkpoints(
 ) -> dict[str, Any]:
     """List the checkpoints of a job, the newest first."""
     broker = Broker(request)
-    job = await broker.get(f"/jobs/{job_id}")
-    page = await broker.get(f"/jobs/{job_id}/checkpoints", limit=limit, cursor=after)
+    job = await broker.get(f"/jobs/{require_name(job_id)}")
+    page = await broker.get(f"/jobs/{require_name(job_id)}/checkpoints", limit=limit, cursor=after)
     shown = [write_checkpoint(job, each) for each in page["data"]]
     return list_objects(shown, has_more=page["next_cursor"] is not None)

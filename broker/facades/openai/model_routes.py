@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import Request
 
-from broker.facades.asking import Broker
+from broker.facades.asking import Broker, require_name
 from broker.facades.openai.door import facade_router
 from broker.facades.openai.objects import find_adapter_id, write_adapter, write_base_model
 from broker.facades.openai.orders import refuse
@@ -35,8 +35,8 @@ async def _list_all(broker: Broker, path: str) -> list[dict[str, Any]]:
 async def retrieve_model(request: Request, model: str) -> dict[str, Any]:
     adapter_id = find_adapter_id(model)
     if adapter_id is None:
-        return write_base_model(await Broker(request).get(f"/base-models/{model}"))
-    return {**write_adapter(await Broker(request).get(f"/adapters/{adapter_id}")), "id": model}
+        return write_base_model(await Broker(request).get(f"/base-models/{require_name(model)}"))
+    return {**write_adapter(await Broker(request).get(f"/adapters/{require_name(adapter_id)}")), "id": model}
 
 
 @router.delete("/models/{model:path}")
@@ -45,5 +45,5 @@ async def delete_model(request: Request, model: str) -> dict[str, Any]:
     adapter_id = find_adapter_id(model)
     if adapter_id is None:
         raise refuse("model", "is a base model, which is not yours to delete")
-    await Broker(request).send("DELETE", f"/adapters/{adapter_id}")
+    await Broker(request).send("DELETE", f"/adapters/{require_name(adapter_id)}")
     return {"id": model, "object": "model", "deleted": True}

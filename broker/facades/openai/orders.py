@@ -23,6 +23,7 @@ SHORT_NAMES = {"rank": "lora_rank", "alpha": "lora_alpha", "dropout": "lora_drop
 LONGEST_SUFFIX = 64
 SUFFIX_LABEL = "openai.suffix"  # how a job tells the suffix of its model's name
 AUTO = "auto"
+HUGE = 1e100  # a whole number beyond it may not be written as a float
 
 
 def read_order(body: Mapping[str, Any], *, default_max_cost: str | None) -> dict[str, Any]:
@@ -64,10 +65,12 @@ def _read_config(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str,
             config[ours] = chosen[theirs]
     multiplier = chosen.get("learning_rate_multiplier", AUTO)
     if multiplier not in (AUTO, None):
-        if isinstance(multiplier, bool) or not isinstance(multiplier, int | float):
-            raise refuse("hyperparameters.learning_rate_multiplier", "must be a number, or auto")
-        usual: float = TrainingConfig.model_fields["learning_rate"].default
-        config["learning_rate"] = config.get("learning_rate", usual) * multiplier
+        if isinstance(multiplier, bool) or not isinstance(multiplier, int | float) or not abs(multiplier) < HUGE:
+            raise refuse("hyperparameters.learning_rate_multiplier", "must be a number within reason, or auto")
+        usual = config.get("learning_rate", TrainingConfig.model_fields["learning_rate"].default)
+        if isinstance(usual, bool) or not isinstance(usual, int | float) or not abs(usual) < HUGE:
+            raise refuse("lora.learning_rate", "must be a number")
+        config["learning_rate"] = float(usual) * float(multiplier)
     return config
 
 

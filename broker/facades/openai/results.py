@@ -3,7 +3,7 @@
 import csv
 import io
 
-from broker.facades.asking import Broker
+from broker.facades.asking import Broker, require_name
 from broker.facades.openai.objects import RESULTS, count_seconds
 
 HEAD = ("step", "train_loss", "valid_loss")
@@ -11,7 +11,7 @@ HEAD = ("step", "train_loss", "valid_loss")
 
 async def write_results(broker: Broker, file_id: str) -> tuple[bytes, int]:
     """Write the losses of a job; returns them with the second at which it ended or began. Raises: Refused."""
-    job_id = file_id.removeprefix(RESULTS)
+    job_id = require_name(file_id.removeprefix(RESULTS))
     job = await broker.get(f"/jobs/{job_id}")
     rows = (await broker.get(f"/jobs/{job_id}/losses"))["data"]
     written = io.StringIO()

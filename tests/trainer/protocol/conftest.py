@@ -139,6 +139,7 @@ class FakeBroker:
             "dataset": describe_file(f"{prefix}/dataset", self.dataset),
             "checkpoint": {"step": step, **describe_file(f"{prefix}/checkpoint", content)} if self.checkpoint else None,
             "next_sequence": len(self.events),
+            "next_log_number": len(self.log),
             "now": "2031-05-06T07:08:09Z",
         }
         return 200, json.dumps(assignment).encode()

@@ -62,7 +62,9 @@ class ComponentAdapters:
         """
         adapted = {}
         for name, component in components.items():
-            config = peft.PeftConfig.from_peft_type(**{"peft_type": "LORA", **described[name], "inference_mode": False})
+            # A component has no name of its own: peft would warn that the base, which is the pipeline's, is another.
+            told = {**described[name], "inference_mode": False, "base_model_name_or_path": None}
+            config = peft.PeftConfig.from_peft_type(**{"peft_type": "LORA", **told})
             _check_targets({name: component}, sorted(config.target_modules))
             adapted[name] = put_adapter_on(component, config)
         return cls(adapted, sorted({target for config in described.values() for target in config["target_modules"]}))

@@ -124,3 +124,10 @@ async def test_a_token_is_told_whose_it_is_and_a_wrong_one_is_refused(owner):
     assert (await owner.http.get(f"{HUB}/api/whoami-v2")).json()["name"] == "acme-tea"
     refused = await owner.http.get(f"{HUB}/api/whoami-v2", headers={"Authorization": "Bearer lbk_nope"})
     assert refused.status_code == 401
+
+
+async def test_a_name_with_a_line_break_breaks_no_header(owner):
+    refused = await owner.http.get(f"{HUB}/api/models/acme-tea/a%0d%0aX-Evil:%201")
+    assert refused.status_code == 404
+    assert "X-Evil" not in refused.headers
+    assert "\n" not in refused.headers["X-Error-Message"]

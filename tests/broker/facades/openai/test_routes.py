@@ -199,3 +199,29 @@ async def test_a_wrong_key_and_a_body_that_is_no_object_are_told_in_the_clients_
 async def test_without_an_inference_server_a_chat_says_so(client):
     refused = await client.post("/chat/completions", json={"model": "smollm2-135m-instruct", "messages": []})
     assert (refused.status_code, refused.json()["error"]["param"]) == (404, "model")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"seed": NaN}', b'{"model": "\\ud800"}', b'{"model": "a", "model": "b"}', b"[" * 100_000, b'{"seed": 1e999}'],
+)
+async def test_a_body_that_no_table_keeps_is_refused_and_not_sent_again(client, body):
+    refused = await client.post("/fine_tuning/jobs", content=body, headers={"content-type": "application/json"})
+    assert refused.status_code == 400, refused.text
+    assert refused.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/models/ft:m:..%2Fapi-keys%2Fkey_1"),
+        ("GET", "/models/ft:m:ada_1%2Fdownload"),
+        ("GET", "/models/..%2Fwhoami"),
+        ("GET", "/files/..%2Fwhoami"),
+        ("GET", "/fine_tuning/jobs/job_1%00"),
+    ],
+)
+async def test_what_is_no_name_leads_to_no_other_path(client, method, path):
+    answer = await client.request(method, path)
+    assert answer.status_code in {400, 404}, answer.text
+    assert "error" in answer.json()
