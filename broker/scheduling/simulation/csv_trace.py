@@ -52,6 +52,9 @@ class CsvColumns:
         return [*times, *(name for name in (self.gpus, self.owner, self.kind) if name is not None)]
 
 
+LONGEST_HEADING = 100_000  # characters
+
+
 def read_csv(lines: Iterable[str], columns: CsvColumns) -> Trace:
     """Read a trace; a broken line is noted by its number and the rest goes on.
 
@@ -68,6 +71,8 @@ def read_csv(lines: Iterable[str], columns: CsvColumns) -> Trace:
 
 
 def _read_heading(line: str, asked: Sequence[str]) -> list[str]:
+    if len(line) > LONGEST_HEADING:
+        raise BadTrace(f"has a heading that cannot be read: {len(line)} characters, {LONGEST_HEADING} at most")
     try:
         heading = _read_row(line)
     except csv.Error as error:
