@@ -43,7 +43,7 @@ def measure_rounds(targets: list[Target]) -> float:
 
 def lengthen_line(broker: ServedBroker) -> None:
     """Let so many more jobs wait as are missing."""
-    columns = [column.name for column in Job.__table__.columns]
+    columns = [column.name for column in Job.__table__.columns if column.computed is None]
     values = ", ".join(CHANGED.get(name, name) for name in columns)
     one = "(SELECT * FROM jobs WHERE status = 'queued' ORDER BY id LIMIT 100)"
     copies = f"SELECT {values} FROM {one} AS kept, generate_series(1, {WAITING // 100}) n"

@@ -5,7 +5,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -41,6 +41,8 @@ class Job(Base):
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
     `remaining` estimates what is left. `labels` are those that its usage is told apart by.
+    `pending_place` and `pending_code` are those of `pending_reason`, computed by the database: what a policy guards is
+    found by an index over plain columns alone.
     `expedited_at`: since when it goes first, since it lost its machine by our doing; until it runs again, or pauses.
     `adapter_id` is what it has made; null again once that adapter is deleted. `changed_in` is the transaction that
     changed last what the planner reads of it, written by the database; null in jobs of before. `ended_cost_micros` is
@@ -72,9 +74,9 @@ class Job(Base):
         # A page of the line in its order: the place that each was told, then what a page is narrowed by.
         Index(
             "ix_jobs_waiting_place",
-            text("((pending_reason ->> 'position')::bigint)"),
+            "pending_place",
             "queue",
-            text("(pending_reason ->> 'code')"),
+            "pending_code",
             postgresql_where=text("status = 'queued'"),
         ),
         Index("ix_jobs_paused", "pause_reason", postgresql_where=text("status = 'paused'")),
@@ -102,6 +104,12 @@ class Job(Base):
     priority: Mapped[int | None]
     status: Mapped[str]
     pending_reason: Mapped[dict[str, Any] | None]
+    pending_place: Mapped[int | None] = mapped_column(
+        Computed("(pending_reason ->> 'position')::bigint", persisted=True), deferred=True
+    )
+    pending_code: Mapped[str | None] = mapped_column(
+        Text, Computed("pending_reason ->> 'code'", persisted=True), deferred=True
+    )
     expected_start: Mapped[datetime | None] = moment_column(nullable=True)
     latest_start: Mapped[datetime | None] = moment_column(nullable=True)
     expedited_at: Mapped[datetime | None] = moment_column(nullable=True)

@@ -187,11 +187,12 @@ def _find_processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
 class RowFormat(Generic[Mapped]):
     """Reads and writes whole rows of a table as the session would; what it reads belongs to no session.
 
-    What the driver knows is the column's value, but for those kinds of our own that are kept as JSON.
+    What the driver knows is the column's value, but for those kinds of our own that are kept as JSON. Columns that the
+    database computes of others are no part of it.
     """
 
     def __init__(self, mapped: type[Mapped]) -> None:
-        columns = inspect(mapped).local_table.columns
+        columns = [column for column in inspect(mapped).local_table.columns if column.computed is None]
         self.names = [column.key for column in columns]
         self.owner = self.names.index("customer_id") if "customer_id" in self.names else None
         self.defaults = [(column.key, column.default.arg) for column in columns if column.default is not None]

@@ -21,13 +21,13 @@ DOCUMENTS_KEPT = 4096
 
 
 class RecordFormat(Generic[Mapped]):
-    """How the rows of a table are read as records: of all columns, or of those that are named."""
+    """How the rows of a table are read as records: of all columns but some, and those that the database computes."""
 
     def __init__(self, mapped: type[Mapped], *, without: Iterable[str] = ()) -> None:
         table = inspect(mapped).local_table
         assert isinstance(table, Table)
         self.mapped, self.table, left_out = mapped, table, set(without)
-        self.columns = [column for column in table.c if column.name not in left_out]
+        self.columns = [column for column in table.c if column.computed is None and column.name not in left_out]
         self.names = [column.name for column in self.columns]
         self.unsaid = {column.name: None if column.default is None else column.default.arg for column in self.columns}
         self.key = self.names.index(table.primary_key.columns[0].name)

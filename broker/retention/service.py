@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
@@ -47,14 +48,11 @@ async def sweep(system: System) -> None:
     async def forget_cycles(work: Work) -> int:
         return await forget_records(work, before=rules.recorded_cycles, most_bytes=rules.recorded_bytes, limit=BATCH)
 
-    async def forget_causes(work: Work) -> int:
-        return await forget_wait_causes(work, before=rules.wait_causes, limit=BATCH)
-
     await _note(system, "checkpoints", Removed(await _in_batches(system, mark_checkpoints)))
     await _note(system, "messages", Removed(await _in_batches(system, forget_messages)))
     await _note(system, "run_logs", Removed(await _in_batches(system, forget_run_logs, most=LOGS)))
     await _note(system, "cycles", Removed(await _in_batches(system, forget_cycles)))
-    await _note(system, "wait_causes", Removed(await _in_batches(system, forget_causes)))
+    await _note(system, "wait_causes", Removed(await _forget_wait_causes(system, rules.wait_causes)))
     await _note(system, "files", await sweep_files(system, before=rules.orphans))
 
 
@@ -67,6 +65,16 @@ async def _in_batches(system: System, act: Callable[[Work], Awaitable[int]], mos
         done += count
         if count < most:
             return done
+
+
+async def _forget_wait_causes(system: System, before: datetime) -> int:
+    """Forget for what jobs waited before a moment, a batch of rows after the other; returns how many in all."""
+    done, last = 0, 0
+    while last is not None:
+        async with system.work() as work:
+            forgotten = await forget_wait_causes(work, before=before, limit=BATCH, after=last)
+        done, last = done + forgotten.count, forgotten.last_id
+    return done
 
 
 async def sweep_run_folders(system: System, runs_dir: Path) -> None:

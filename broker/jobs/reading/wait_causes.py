@@ -16,6 +16,7 @@ from broker.persistence.driver import Command, Statement
 from broker.work import Work
 
 UNACCOUNTED, PAUSED = "unaccounted", "paused"
+TO_START = [JobStatus.QUEUED.value, JobStatus.PAUSED.value]
 ENDED = (
     func.unnest(bindparam("job_ids", type_=ARRAY(Text)), bindparam("codes", type_=ARRAY(Text)))
     .table_valued(column("job_id", Text), column("code", Text), name="ended")
@@ -51,17 +52,28 @@ async def note_ended(work: Work, ended: Mapping[str, str]) -> None:
         await work.run_together([Command(NOTE_ENDED, told)])
 
 
-async def forget_wait_causes(work: Work, *, before: datetime, limit: int) -> int:
-    """Forget the oldest causes of before a moment, of jobs that wait no more; returns how many.
+@dataclass(frozen=True)
+class Forgotten:
+    """How many causes were forgotten of those that were looked at, and the last of these; None: there are no more."""
 
-    They are looked for by their numbers, which are in the order in which they were noted: the oldest are few, and a
-    job that has waited since before then keeps its own.
+    count: int
+    last_id: int | None
+
+
+async def forget_wait_causes(work: Work, *, before: datetime, limit: int, after: int = 0) -> Forgotten:
+    """Forget causes of before a moment, of jobs that neither wait nor pause any more.
+
+    So many are looked at, behind the one that is numbered `after`: their numbers are in the order in which they were
+    noted, so that whoever goes on behind the last meets each old one once, however many of them are kept.
     """
-    oldest = select(WaitCause.id, WaitCause.job_id, WaitCause.ended_at).order_by(WaitCause.id).limit(limit).subquery()
-    is_waiting = select(Job.id).where(Job.id == oldest.c.job_id, Job.status == JobStatus.QUEUED.value).exists()
-    old = select(oldest.c.id).where(oldest.c.ended_at < before, ~is_waiting)
-    gone = await work.session.execute(delete(WaitCause).where(WaitCause.id.in_(old)).returning(WaitCause.id))
-    return len(gone.all())
+    behind = select(WaitCause.id, WaitCause.job_id, WaitCause.ended_at).where(WaitCause.id > after)
+    looked_at = behind.order_by(WaitCause.id).limit(limit).subquery()
+    is_to_start = select(Job.id).where(Job.id == looked_at.c.job_id, Job.status.in_(TO_START)).exists()
+    query = select(looked_at.c.id, looked_at.c.ended_at < before, is_to_start).order_by(looked_at.c.id)
+    old = [(row_id, is_kept) for row_id, is_old, is_kept in await work.session.execute(query) if is_old]
+    gone = [row_id for row_id, is_kept in old if not is_kept]
+    await work.session.execute(delete(WaitCause).where(WaitCause.id.in_(gone)))
+    return Forgotten(len(gone), old[-1][0] if len(old) == limit else None)
 
 
 async def read_wait(work: Work, job: Job) -> list[Segment]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Text, and_, cast, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, literal_column, select
 
 from broker.jobs.reading.queueing import NOT_PLANNED
 from broker.jobs.reading.waiting_sums import LEFT_SECONDS
@@ -19,10 +19,7 @@ from broker.work import Work
 
 # As the index has them, with their values in the statement: of a parameter PostgreSQL does not know what it will be.
 IS_WAITING = Job.status == literal_column(f"'{JobStatus.QUEUED.value}'")
-PLACE: ColumnElement[int] = literal_column("CAST((jobs.pending_reason ->> 'position') AS bigint)", BigInteger)
-CODE: ColumnElement[str] = literal_column("(jobs.pending_reason ->> 'code')", Text)
-NEAR = 500
-IN_ORDER = (PLACE.asc().nulls_last(), Job.created_at, Job.id)
+IN_ORDER = (Job.pending_place.asc().nulls_last(), Job.created_at, Job.id)
 
 
 @dataclass(frozen=True)
@@ -104,14 +101,10 @@ async def read_line_page(
 
 
 async def list_ahead(work: Work, position: int, *, limit: int) -> list[LineRow]:
-    """List those right ahead of a place, in order; of a place far behind, the first of the line.
-
-    Rows below a place cannot be found by the index: for row-level security its expression might tell of other rows.
-    """
-    skipped = max(0, position - 1 - limit) if position <= NEAR else 0
-    query = select(*COLUMNS).where(IS_WAITING).order_by(*IN_ORDER).limit(_write(limit)).offset(_write(skipped))
-    rows = [LineRow(*row) for row in await work.session.execute(query)]
-    return [row for row in rows if row.position is not None and row.position < position]
+    """List those right ahead of a place, in order: of those whom the caller may see, the nearest."""
+    query = select(*COLUMNS).where(IS_WAITING, Job.pending_place < _write(position)).limit(_write(limit))
+    nearest = query.order_by(Job.pending_place.desc(), Job.created_at.desc(), Job.id.desc())
+    return [LineRow(*row) for row in await work.session.execute(nearest)][::-1]
 
 
 def _write(number: int) -> ColumnElement[int]:
@@ -128,7 +121,7 @@ def _match(wanted: LineFilter) -> ColumnElement[bool]:
             conditions.append(column == value)
     if wanted.reason is not None:
         is_untold = wanted.reason == NOT_PLANNED
-        conditions.append(CODE.is_(None) if is_untold else CODE.in_([wanted.reason]))
+        conditions.append(Job.pending_code.is_(None) if is_untold else Job.pending_code == wanted.reason)
     if wanted.sku is not None:
         conditions.append(Job.gpu_types[0]["sku"].as_string() == wanted.sku)
     return and_(*conditions)

@@ -12,6 +12,7 @@ from broker.jobs import service as jobs
 from broker.jobs.reading.wait_causes import (
     PAUSED,
     UNACCOUNTED,
+    Forgotten,
     Segment,
     add_up_causes,
     forget_wait_causes,
@@ -98,20 +99,29 @@ async def test_what_a_job_waited_for_is_kept_as_it_changes_and_the_last_of_it_wi
     assert told[1][0] == "queue_closed"
 
 
-async def test_old_causes_are_forgotten_but_for_those_of_a_job_that_still_waits(
+async def test_old_causes_are_forgotten_but_for_those_of_jobs_that_wait_or_pause(
     api: Api, system: System, clock: Any
 ) -> None:
+    """Past fault: causes of jobs that wait for long were all that a sweep looked at, and those of paused ones went."""
     customer = await make_ready_customer(api)
-    jobs_of = [(await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"] for _ in range(2)]
-    async with system.work() as work:
-        await note_ended(work, dict.fromkeys(jobs_of, "queue_closed"))
-    await api.post(f"/jobs/{jobs_of[0]}/cancel")
+    jobs_of = [(await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"] for _ in range(4)]
+    for job_id in jobs_of:
+        async with system.work() as work:
+            await note_ended(work, {job_id: "queue_closed"})
+    await api.post(f"/jobs/{jobs_of[1]}/pause")
+    await api.post(f"/jobs/{jobs_of[2]}/cancel")
+    await api.post(f"/jobs/{jobs_of[3]}/cancel")
     clock.advance(hours=1)
+    counts, last = [], 0
     async with system.work() as work:
-        assert await forget_wait_causes(work, before=work.now - timedelta(hours=2), limit=10) == 0
-        assert await forget_wait_causes(work, before=work.now, limit=10) == 1
-        left = (await work.session.scalars(select(WaitCause.job_id))).all()
-    assert list(left) == jobs_of[1:]
+        untouched = await forget_wait_causes(work, before=work.now - timedelta(hours=2), limit=2)
+        while last is not None:
+            forgotten = await forget_wait_causes(work, before=work.now, limit=2, after=last)
+            counts.append(forgotten.count)
+            last = forgotten.last_id
+        left = (await work.session.scalars(select(WaitCause.job_id).order_by(WaitCause.id))).all()
+    assert untouched == Forgotten(0, None)
+    assert (counts, list(left)) == ([0, 2, 0], jobs_of[:2])
 
 
 async def plan(system: System, memory: CycleMemory) -> None:

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import pytest
+from sqlalchemy import text, update
+
 from broker.jobs.reading.waiting_page import LineFilter, list_ahead, read_line_page
 from broker.jobs.reading.waiting_sums import add_up_waiting
+from broker.jobs.tables import Job
 from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
 from tests.broker.factories import Api, make_ready_customer, submit_job
@@ -37,3 +41,32 @@ async def test_a_page_of_the_line_is_in_the_planners_order_and_counts_all_that_i
     assert {row.reason["code"] for row in behind.rows if row.reason} <= {"behind_earlier_jobs"}
     assert sum(each.left_gpu_seconds for each in sums) == sum(row.left_gpu_seconds for row in (*page.rows, *rest.rows))
     assert [row.id for row in ahead] == jobs[:2]
+
+
+async def test_jobs_ahead_of_a_place_are_the_nearest_however_far_behind_it_is(api: Api, system: System) -> None:
+    acme = await make_ready_customer(api)
+    jobs = [(await submit_job(api, acme.dataset["id"], customer_id=acme.id))["id"] for _place in range(4)]
+    async with system.work() as work:
+        for job_id, place in zip(jobs, (7, 60_000, 60_001, 60_010), strict=True):
+            reason = {"code": "waiting_for_gpus", "position": place}
+            await work.session.execute(update(Job).where(Job.id == job_id).values(pending_reason=reason))
+        ahead = [[row.id for row in await list_ahead(work, place, limit=2)] for place in (7, 60_000, 60_010)]
+    assert ahead == [[], jobs[:1], jobs[1:3]]
+
+
+@pytest.mark.parametrize(
+    ("condition", "compared"),
+    [("pending_code = 'queue_closed'", "pending_code = "), ("pending_place < 60000", "pending_place < ")],
+)
+async def test_row_level_security_lets_the_line_be_narrowed_by_its_index(
+    system: System, condition: str, compared: str
+) -> None:
+    """Past fault: what stood in JSON was looked at row by row, 100,000 of them for the few of a rare reason."""
+    query = f"EXPLAIN SELECT id FROM jobs WHERE status = 'queued' AND {condition} ORDER BY pending_place LIMIT 9"
+    async with system.work() as work:
+        for other in ("seqscan", "bitmapscan"):
+            await work.session.execute(text(f"SET LOCAL enable_{other} TO off"))
+        plan = "\n".join((await work.session.scalars(text(query))).all())
+    assert "ix_jobs_waiting_place" in plan
+    (narrowed,) = [line for line in plan.splitlines() if "Index Cond" in line]
+    assert compared in narrowed

@@ -91,7 +91,7 @@ async def copy_job(system: System, job_id: str, number: int, *, name: str = "cop
         "id": f"'job_{name}' || lpad(n::text, 6, '0')",
         "created_at": "created_at + n * interval '1 second'",
     }
-    columns = [column.name for column in Job.__table__.columns]
+    columns = [column.name for column in Job.__table__.columns if column.computed is None]
     values = ", ".join(changed.get(name, name) for name in columns)
     copies = f"SELECT {values} FROM jobs, generate_series(1, :number) n WHERE id = :id"
     async with system.work() as work:
