@@ -69,7 +69,8 @@ async def _in_batches(system: System, act: Callable[[Work], Awaitable[int]], mos
 
 async def _forget_wait_causes(system: System, before: datetime) -> int:
     """Forget for what jobs waited before a moment, a batch of rows after the other; returns how many in all."""
-    done, last = 0, 0
+    done = 0
+    last: int | None = 0
     while last is not None:
         async with system.work() as work:
             forgotten = await forget_wait_causes(work, before=before, limit=BATCH, after=last)
