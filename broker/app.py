@@ -36,6 +36,7 @@ from broker.fapiao.routes import router as fapiao
 from broker.http.access import AccessLog
 from broker.http.docs_pages import add_docs_pages
 from broker.http.head import HeadAsGet
+from broker.http.llms_text import add_llms_text
 from broker.http.openapi import install_openapi
 from broker.http.problem_pages import add_problem_pages
 from broker.http.problems import install_problem_handlers
@@ -188,6 +189,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     add_metrics_route(app)
     install_openapi(app)
     add_docs_pages(app)
+    add_llms_text(app)
     add_problem_pages(app)
     add_facades(app)
     add_console(app)

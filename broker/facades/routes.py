@@ -3,9 +3,10 @@
 from fastapi import APIRouter, FastAPI
 
 from broker.facades.hf.routes import router as hf
+from broker.facades.mcp.routes import router as mcp
 from broker.facades.openai.routes import ROUTERS as OPENAI
 
-ROUTERS: tuple[APIRouter, ...] = (*OPENAI, hf)
+ROUTERS: tuple[APIRouter, ...] = (*OPENAI, hf, mcp)
 
 
 def add_facades(app: FastAPI) -> None:
