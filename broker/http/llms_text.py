@@ -20,7 +20,7 @@ Requests carry `Authorization: Bearer KEY`. Every POST takes an `Idempotency-Key
 is done once. Errors are `application/problem+json`; `errors` names each field and its cure. Money is text in yuan, such
 as `{"amount": "12.50", "currency": "CNY"}`; times are UTC; lists are pages, followed by `next_cursor`.
 
-To train: `POST /v1/datasets` (multipart, `files`), `POST /v1/quotes` (`config`, `dataset_id`), show the price to whoever
+To train: `POST /v1/datasets` (multipart, `files`), `POST /v1/quotes` (`config`, `dataset_id`), show the price to who
 pays, then `POST /v1/jobs` (the same `config` and `dataset_id`, `quote_id`, `max_cost`). `GET /v1/jobs/{job_id}` tells
 why it waits and what it has cost; its adapter is at `GET /v1/adapters/{adapter_id}/download`.
 
