@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Header, Query, Response
 
 from broker.billing import service
+from broker.billing.documents.language import InLanguage
 from broker.billing.documents.service import (
     MEDIA_TYPES,
     WORKBOOK,
@@ -14,7 +15,6 @@ from broker.billing.documents.service import (
     read_document,
     write_document,
 )
-from broker.billing.documents.words import Language
 from broker.billing.evidence import pack_evidence, read_evidence, write_evidence
 from broker.billing.fapiao_debt import FapiaoDebts
 from broker.billing.model import InvoiceKind, InvoiceStatus
@@ -121,12 +121,12 @@ async def list_upcoming_invoices(
 async def get_invoice(
     caller: BillingCaller,
     read_debt: FapiaoDebts,
+    language: InLanguage,
     invoice_id: str,
     as_format: Annotated[
         Literal["json", "pdf", "csv", "xlsx"] | None,
         Query(alias="format", description="json, pdf, csv or xlsx; default: what `Accept` names.", examples=["pdf"]),
     ] = None,
-    language: Annotated[Language, Query(description="Of a PDF.", examples=["zh"])] = Language.ZH,
     accept: Annotated[str, Header(description="The media type of a format.", examples=["application/pdf"])] = "*/*",
 ) -> InvoiceWithLinesOut | Response:
     """Get an invoice with its lines, or the document of a final one: PDF with its evidence inside, CSV or XLSX."""

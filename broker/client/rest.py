@@ -24,7 +24,7 @@ COUNTING = "tokens-being-counted"
 
 @dataclass
 class Client:
-    """One API key at one broker.
+    """One API key at one broker. In `language` (`zh`) it is told what is wrong, where that is one of the broker's.
 
     Every POST carries an Idempotency-Key, so that one whose answer got lost is sent again without being done twice.
     Each call raises: ApiError, NotReachable.
@@ -34,14 +34,18 @@ class Client:
     api_key: str
     timeout_seconds: float = 60
     retry_pauses: Sequence[float] = RETRY_PAUSES
+    language: str | None = None
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {self.api_key}"},
+            headers={"Authorization": f"Bearer {self.api_key}", **self._list_languages()},
             timeout=self.timeout_seconds,
             verify=self.url.startswith("https:"),  # the certificates of the system take 20 ms to read
         )
+
+    def _list_languages(self) -> dict[str, str]:
+        return {} if self.language is None else {"Accept-Language": self.language}
 
     def __enter__(self) -> Self:
         return self

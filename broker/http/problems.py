@@ -1,7 +1,9 @@
 """Errors on the wire: every domain error becomes an RFC 9457 `application/problem+json` with a status of its own."""
 
+import json
 import logging
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -17,10 +19,16 @@ from broker import errors
 from broker.failure_log import describe_failure
 from broker.http.access import HEADER as REQUEST_ID_HEADER
 from broker.http.access import find_request_id
+from broker.http.languages import HEADER as LANGUAGE_HEADER
+from broker.http.languages import TAGS, Language, find_language
 from broker.http.sendable import make_sendable
 from broker.persistence.faults import Fault, find_fault
 
 log = logging.getLogger(__name__)
+
+ErrorHandler = Callable[[Request, Exception], Awaitable[Response]]
+SayProblem = Callable[[Mapping[str, Any], Language], Mapping[str, Any]]
+MEDIA_TYPE = "application/problem+json"
 
 STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
@@ -118,21 +126,43 @@ TITLE_OF = {slug_of(kind): title_of(kind) for kind in STATUS_OF} | {
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(errors.DomainError, _on_domain_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    for failure in (OperationalError, InterfaceError, PoolTimeout, OSError):
-        app.add_exception_handler(failure, _on_failure)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(Exception, _on_unexpected_error)
+    for kind, handle in _list_handlers().items():
+        app.add_exception_handler(kind, _answer_in_language(handle))
+
+
+def _list_handlers() -> dict[type[Exception], ErrorHandler]:
+    failures = dict.fromkeys((OperationalError, InterfaceError, PoolTimeout, OSError), _on_failure)
+    return {
+        errors.DomainError: _on_domain_error,
+        RequestValidationError: _on_validation_error,
+        HTTPException: _on_http_exception,
+        **failures,
+        ClientDisconnect: _on_disconnect,
+        Exception: _on_unexpected_error,
+    }
+
+
+def _answer_in_language(handle: ErrorHandler) -> ErrorHandler:
+    """Have a problem said in the language that its caller accepts, where it is one of ours; `app.py` says how."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        response = await handle(request, error)
+        language = find_language(request)
+        if response.media_type != MEDIA_TYPE or language in {None, "en"}:
+            return response
+        say: SayProblem = request.app.state.say_problem
+        said = JSONResponse(say(json.loads(bytes(response.body)), language), response.status_code)
+        kept = {name: value for name, value in response.headers.items() if name != "content-length"}
+        said.headers.update({**kept, "Content-Language": TAGS[language]})
+        return said
+
+    return answer
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
-    """Answer what a handler raised as the application does: for pages, which tell the same in their own way."""
-    handlers = request.app.exception_handlers
-    handle = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
-    answer: Response = await handle(request, error)
-    return answer
+    """Answer what a handler raised as the application does, in English: for who tells the same in a way of its own."""
+    handlers = _list_handlers()
+    return await next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)(request, error)
 
 
 async def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
@@ -216,7 +246,9 @@ def _describe(slug: str, status: HTTPStatus, detail: str, **members: Any) -> dic
 
 
 def _respond(body: dict[str, Any], status: HTTPStatus) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    headers = {"Vary": LANGUAGE_HEADER}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     if "retry_after_seconds" in body:
         headers["Retry-After"] = str(body["retry_after_seconds"])
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)

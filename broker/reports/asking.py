@@ -1,10 +1,9 @@
-"""How reports are asked for: of which month, in which form, in which language."""
+"""How reports are asked for: of which month, in which form."""
 
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
 
-from broker.billing.documents.words import Language
 from broker.billing.documents.workbook import WORKBOOK
 from broker.billing.schemas import LIKE_A_MONTH, MONTH_PATTERN
 
@@ -12,7 +11,6 @@ Month = Annotated[str, LIKE_A_MONTH, Query(pattern=MONTH_PATTERN, description="B
 Format = Annotated[
     Literal["json", "csv", "xlsx"], Query(alias="format", description="json, csv or xlsx.", examples=["json"])
 ]
-InLanguage = Annotated[Language, Query(alias="language", description="Of the heads of an XLSX.", examples=["zh"])]
 
 
 def as_files_too(report: str) -> dict[int | str, dict[str, Any]]:

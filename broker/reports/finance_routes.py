@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
-from broker.billing.documents.words import Language
+from broker.billing.documents.language import InLanguage
 from broker.http.csv_table import MEDIA_TYPE
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.shapes import OfContract, OfCustomer, Whole
 from broker.identity import service as identity
-from broker.reports.asking import Format, InLanguage, Month, as_files_too
+from broker.reports.asking import Format, Month, as_files_too
 from broker.reports.commitments.report import report_commitments
 from broker.reports.commitments.schemas import CommitmentsOut, tabulate_commitments, tabulate_grants
 from broker.reports.focus.columns import COLUMNS
@@ -34,6 +34,7 @@ Days = Annotated[Whole, Query(ge=1, le=366, description="Grants that end within 
 @router.get("/revenue", response_model=RevenueOut, responses=as_files_too("report"))
 async def revenue(
     work: FinanceWork,
+    language: InLanguage,
     month: Month,
     customer_id: OfCustomer = None,
     contract_id: OfContract = None,
@@ -41,7 +42,6 @@ async def revenue(
         Literal["contracts", "waterfall"], Query(description="Which table a file has.", examples=["waterfall"])
     ] = "contracts",
     as_format: Format = "json",
-    language: InLanguage = Language.ZH,
 ) -> RevenueOut | Response:
     """Report what a month earned, and what is deferred: from the ledger, contract by contract, tax apart."""
     found = await report_revenue(work, month, customer_id=customer_id, contract_id=contract_id)
@@ -55,13 +55,13 @@ async def revenue(
 @router.get("/commitments", response_model=CommitmentsOut, responses=as_files_too("report"))
 async def commitments(
     work: BillingReader,
+    language: InLanguage,
     customer_id: OfCustomer = None,
     days: Days = 90,
     table: Annotated[
         Literal["contracts", "grants"], Query(description="Which table a file has.", examples=["grants"])
     ] = "contracts",
     as_format: Format = "json",
-    language: InLanguage = Language.ZH,
 ) -> CommitmentsOut | Response:
     """Report how far contracts are with what they committed to, when that is used up, and which grants end soon."""
     found = await report_commitments(work, timedelta(days=days), customer_id=customer_id)
@@ -74,7 +74,7 @@ async def commitments(
 
 @router.get("/pool-margin", response_model=PoolMarginOut, responses=as_files_too("report"))
 async def pool_margin(
-    work: FinanceWork, month: Month, as_format: Format = "json", language: InLanguage = Language.ZH
+    work: FinanceWork, language: InLanguage, month: Month, as_format: Format = "json"
 ) -> PoolMarginOut | Response:
     """Report what usage on each pool was worth, what was borne of it and why, and what the pool cost, idle or not."""
     guarantees = await report_guaranteed_use(work, month)

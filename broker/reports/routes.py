@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from broker.billing.documents.words import Language
+from broker.billing.documents.language import InLanguage
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
 from broker.http.shapes import OfContract, OfCustomer, OfProject, Whole, written_like
 from broker.identity import service as identity
 from broker.ledger.reading.journal import list_journal
-from broker.reports.asking import Format, InLanguage, Month, as_files_too
+from broker.reports.asking import Format, Month, as_files_too
 from broker.reports.costs.grouping import AS_EVER, Dimension, Filters
 from broker.reports.costs.report import CostQuestion, report_monthly_cost
 from broker.reports.costs.schemas import MonthlyCostOut, tabulate_costs
@@ -56,6 +56,7 @@ GroupBy = Annotated[
 @router.get("/monthly-cost", response_model=MonthlyCostOut, responses=as_files_too("report"))
 async def monthly_cost(
     work: BillingReader,
+    language: InLanguage,
     month: Month,
     customer_id: OfCustomer = None,
     contract_id: OfContract = None,
@@ -70,7 +71,6 @@ async def monthly_cost(
         bool, Query(description="Whether the month before stands beside it.", examples=[True])
     ] = False,
     as_format: Format = "json",
-    language: InLanguage = Language.ZH,
 ) -> MonthlyCostOut | Response:
     """Report what a billing month costs, as of now or, once it is closed, as invoices say; a customer sees its own."""
     wanted = {"project_id": project_id, "plan": plan, "gpu_type": gpu_type, "contract_number": contract_number}
@@ -90,10 +90,10 @@ async def monthly_cost(
 )
 async def plan_advice(
     work: BillingReader,
+    language: InLanguage,
     customer_id: OfCustomer = None,
     months: Months = TERM_MONTHS,
     as_format: Format = "json",
-    language: InLanguage = Language.ZH,
 ) -> PlanAdviceOut | Response:
     """Tell what a customer's last months would have cost on each plan, and which to sign next: for the next contract.
 
@@ -110,7 +110,7 @@ async def plan_advice(
     responses=as_files_too("report"),
 )
 async def receivables(
-    work: BillingReader, customer_id: OfCustomer = None, as_format: Format = "json", language: InLanguage = Language.ZH
+    work: BillingReader, language: InLanguage, customer_id: OfCustomer = None, as_format: Format = "json"
 ) -> ReceivablesOut | Response:
     """Report what is owed of final invoices now, by how long it is overdue; a customer sees its own."""
     report = ReceivablesOut.of(await report_receivables(work, customer_id=customer_id), work.now)
@@ -125,7 +125,7 @@ async def receivables(
     responses=as_files_too("report"),
 )
 async def margin(
-    work: FinanceWork, month: Month, as_format: Format = "json", language: InLanguage = Language.ZH
+    work: FinanceWork, language: InLanguage, month: Month, as_format: Format = "json"
 ) -> MarginReportOut | Response:
     """Report what the house has borne of jobs beyond their cap or limit in a billing month, job by job."""
     report = MarginReportOut.of(month, await report_margin(work, month), work.now)
@@ -154,7 +154,7 @@ async def estimator_accuracy(work: OpsWork) -> EstimatorAccuracyOut:
     responses=as_files_too("journal"),
 )
 async def journal(
-    work: FinanceWork, month: Month, as_format: Format = "json", language: InLanguage = Language.ZH
+    work: FinanceWork, language: InLanguage, month: Month, as_format: Format = "json"
 ) -> JournalOut | Response:
     """List the general-ledger journal (凭证) of a calendar month: each transfer of money is a voucher of two sides."""
     report = JournalOut.of(month, await list_journal(work, month), work.now)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from broker.cli.output import speaks_chinese
 from broker.client.typed import BrokerClient
 from broker.client_file import FILE_NAME, ClientFile, read_client_file, user_folder
 
@@ -31,7 +32,7 @@ class Connection:
     source: str
 
     def open(self) -> BrokerClient:
-        return BrokerClient(self.url, self.api_key)
+        return BrokerClient(self.url, self.api_key, language="zh" if speaks_chinese() else None)
 
 
 def connect(url: str | None, key: str | None) -> BrokerClient:

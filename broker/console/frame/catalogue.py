@@ -10,7 +10,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 
-from broker.console.frame.locale import Language
+from broker.http.languages import Language
 
 DOMAINS = ("frame", "customer", "finance", "ops")
 

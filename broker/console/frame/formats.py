@@ -14,7 +14,7 @@ from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal, format_percent
 
-from broker.console.frame.locale import Language
+from broker.http.languages import Language
 from pricing.money import DEFAULT_CURRENCY, MICROS_PER_FEN, MICROS_PER_UNIT, Money
 
 DASH = "—"

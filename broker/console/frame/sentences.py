@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import cache
 
 from broker.console.frame.catalogue import read_catalogue
-from broker.console.frame.locale import Language
+from broker.http.languages import Language
 
 DOMAIN = "sentences"
 PLACE = re.compile(r"\{(\d+)\}")
 # A fault of a field as a problem's detail names it: `config.epochs: must be …`.
 OF_FIELD = re.compile(r"([\w.\[\]-]+): (.+)", re.DOTALL)
 REMEMBERED = 2_000
+# Sentences are shorter: what is longer is of who asked, and would be held against each template for nothing.
+MOST_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Sentences:
         return sentence if said_parts == parts else "；".join(said_parts)
 
     def _find_whole(self, sentence: str) -> str | None:
+        if len(sentence) > MOST_CHARACTERS:
+            return None
         return self.exact.get(sentence) or self._fit(sentence)
 
     def _fit(self, sentence: str) -> str | None:

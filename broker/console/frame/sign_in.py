@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 
 from broker import errors
 from broker.console.frame.csrf import require_same_origin
-from broker.console.frame.locale import LANGUAGE_COOKIE, LANGUAGES, THEME_COOKIE, THEMES, read_preferences
+from broker.console.frame.locale import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, read_preferences
 from broker.console.frame.page import (
     PREFIX,
     SESSION_COOKIE,
@@ -24,6 +24,7 @@ from broker.console.frame.security import is_loopback, is_private_line, secure
 from broker.console.frame.templating import load_environment, render
 from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
+from broker.http.languages import LANGUAGES
 from broker.identity.model import SESSION_MARK
 from broker.identity.service import end_sessions_of_key
 from broker.identity.sessions import NewSession, begin_session, end_session

@@ -8,10 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from broker.console.frame.catalogue import load_translations
 from broker.console.frame.files import link_file
 from broker.console.frame.formats import DASH, Formats
-from broker.console.frame.locale import Language
 from broker.console.frame.menu import is_open
 from broker.console.frame.sentences import load_sentences
 from broker.console.frame.words import name_code
+from broker.http.languages import Language
 
 # Macros that every template calls by name, without an import: the parts of pages that are sent alone see them, too.
 # A macro finds those of the files before its own.

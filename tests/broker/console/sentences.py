@@ -5,13 +5,16 @@ what is still to be translated; a sentence of another room is added by hand, as 
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import write_po
+from pydantic_core._pydantic_core import list_all_errors
 
 import broker
 import pricing
@@ -20,43 +23,52 @@ from broker.console.frame.sentences import DOMAIN
 from tests.broker.console.catalogues import list_messages
 
 ROOTS = (Path(broker.__file__).parent, Path(pricing.__file__).parent)
-# Whose refusals a customer's pages show: each of their sentences must be in the catalogue.
-TOLD_TO_CUSTOMERS = ("adapters", "arrears", "console", "datasets", "errors.py", "identity", "jobs", "quotes")
-# Whose refusals pages of finance and of operations show.
-TOLD_TO_STAFF = ("approvals", "audit", "billing", "capacity", "contracts", "fapiao", "ledger", "notices", "operations")
-TOLD_TO_STAFF += ("payments", "scheduling", "second_person.py", "signing")
-MADE_BY = frozenset({"invalid_field", "FieldError"})
-# Sentences that other programs make: pydantic's, of the fields that forms have.
-OF_OTHERS = frozenset(
+# Rooms that speak to programs of ours alone: what they refuse, nobody reads.
+TOLD_TO_PROGRAMS = frozenset({"cli", "client", "facades", "processes", "workers"})
+MADE_BY = frozenset({"invalid_field", "FieldError", "FieldProblem", "HTTPException", "written_like"})
+# Where validators of what is sent say what is wrong with it: as an error of Python, or as what they return.
+VALIDATORS = ("*schemas.py", "*/shapes.py", "training/*.py", "*plain_text.py", "payments/bank/*.py", "*_fields.py")
+DESCRIBERS = ("*unknown.py", "*number_fields.py", "*labels.py")
+# What pydantic's faults have in their places: those of days and times that people write.
+OF_MOMENTS = frozenset(
     {
-        "Decimal input should have no more than {1} decimal places",
-        "Decimal input should have no more than {1} digits before the decimal point",
-        "Decimal input should have no more than {1} digits in total",
-        "Field required",
-        "Extra inputs are not permitted",
-        "Input should be {1}",
-        "Input should be greater than {1}",
-        "Input should be greater than or equal to {1}",
-        "Input should be less than {1}",
-        "Input should be less than or equal to {1}",
-        "Input should be a valid integer, unable to parse string as an integer",
-        "Input should be a valid integer",
-        "Input should be a valid number",
-        "Input should be a valid decimal",
-        "Input should be a finite number",
-        "Input should be a valid string",
-        "Input should be a valid number, unable to parse string as a number",
-        "Input should be a valid boolean, unable to interpret input",
-        "String should have at least {1} character",
-        "String should have at least {1} characters",
-        "String should have at most {1} characters",
-        "String should match pattern '{1}'",
+        "input is too short",
+        "invalid character in year",
+        "invalid character in month",
+        "invalid character in day",
+        "invalid character in hour",
+        "invalid character in minute",
+        "invalid character in second",
+        "invalid date separator, expected `-`",
+        "invalid time separator, expected `:`",
+        "invalid datetime separator, expected `T`, `t`, `_` or space",
+        "invalid timezone sign",
+        "month value is outside expected range of 1-12",
+        "day value is outside expected range",
+        "hour value is outside expected range of 0-23",
+        "minute value is outside expected range of 0-59",
+        "second value is outside expected range of 0-59",
+        "unexpected extra characters at the end of the input",
     }
 )
+
+
+def list_faults_of_pydantic() -> Iterator[str]:
+    """List the sentences of pydantic's faults as templates: of one thing, and of several."""
+    for fault in list_all_errors():
+        for sentence in {fault["message_template_python"], fault.get("message_template_json")} - {None}:
+            for plural in {"", "s"} if "{expected_plural}" in sentence else {""}:
+                places = count(1)
+                told = sentence.replace("{expected_plural}", plural)
+                yield re.sub(r"\{\w+\}", lambda _place: f"{{{next(places)}}}", told)  # noqa: B023 (used at once)
+
+
+# Sentences that other programs make: pydantic's, and those of the framework.
+OF_OTHERS = frozenset({*list_faults_of_pydantic(), *OF_MOMENTS, "Not Found", "Method Not Allowed"})
 # Words that stand in the places of sentences.
 KINDS = frozenset(
     {"job", "adapter", "dataset", "quote", "contract", "project", "customer", "API key", "page", "panel", "picture"}
-    | {"GPU-hours", "tokens", "answers", "never", "true-up"}
+    | {"GPU-hours", "tokens", "answers", "never", "true-up", "field", "form field", "parameter"}
     | {"invoice", "grant", "run", "batch", "hold of job", "pictures", "text", "with", "without"}
 )
 
@@ -88,17 +100,28 @@ def collect_all() -> frozenset[str]:
 
 @cache
 def collect_told() -> frozenset[str]:
-    """Collect the sentences of refusals that customers' pages show."""
+    """Collect the sentences of refusals: what pages show, and what the API answers who asks for another language."""
     found: set[str] = set()
-    for path, node in _walk(ROOTS[0]):
-        if (
-            path.parts[0] in (*TOLD_TO_CUSTOMERS, *TOLD_TO_STAFF)
-            and isinstance(node, ast.Call)
-            and _makes_refusal(node.func)
-        ):
-            told = (write_template(argument) for argument in node.args)
-            found |= {each for each in told if each and " " in each.strip("{}0123456789: ")}
+    for root in ROOTS:
+        for path, node in _walk(root):
+            if path.parts[0] not in TOLD_TO_PROGRAMS:
+                found |= {each for each in _list_told(path, node) if " " in each.strip("{}0123456789: ")}
     return frozenset(found | OF_OTHERS | KINDS)
+
+
+def _list_told(path: Path, node: ast.AST) -> Iterator[str]:
+    """List the sentences that a node tells whoever has sent something, as templates."""
+    told: list[ast.expr] = []
+    if isinstance(node, ast.Call) and _makes_refusal(node.func):
+        told = node.args
+    elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and any(map(path.match, VALIDATORS)):
+        told = node.exc.args
+    elif isinstance(node, ast.Return) and node.value is not None and any(map(path.match, DESCRIBERS)):
+        told = [each for each in ast.walk(node.value) if isinstance(each, ast.JoinedStr | ast.Constant)]
+        told = [
+            each for each in told if not any(each in other.values for other in told if isinstance(other, ast.JoinedStr))
+        ]
+    yield from (template for each in told if (template := write_template(each)))
 
 
 def _makes_refusal(function: ast.expr) -> bool:

@@ -132,3 +132,10 @@ def test_first_broker_that_ends_leaves_the_second_named(tmp_path: Path) -> None:
     second.__enter__()
     first.__exit__(None, None, None)
     assert read_client_file(tmp_path) == ClientFile("http://127.0.0.1:2")
+
+
+def test_a_terminal_that_speaks_chinese_is_told_in_chinese_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    for language, accepted in (("zh_CN.UTF-8", "zh"), ("en_GB.UTF-8", None)):
+        monkeypatch.setenv("LC_ALL", language)
+        with find_connection(HERE, "lbk_option", {}).open() as client:
+            assert client.http.headers.get("accept-language") == accepted

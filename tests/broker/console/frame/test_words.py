@@ -2,9 +2,9 @@
 
 import pytest
 
-from broker.console.frame.locale import Language
 from broker.console.frame.templating import load_environment
 from broker.console.frame.words import WORDS
+from broker.http.languages import Language
 from broker.ledger.books.causes import Cause
 from broker.scheduling.planning.values.answers import ReasonCode
 

@@ -136,6 +136,10 @@ async def test_workbook_has_numbers_where_the_report_has_them(api: Api, system: 
     assert [row[place] for row in sheet.rows[1:]] == [float(row["due"]["amount"]) for row in report["data"]]
     english = await api.call("GET", "/reports/monthly-cost", expect=200, params={**params, "language": "en"})
     assert read_sheet(english.content).rows[0][0] == "month"
+    for accepted, head in (("en-GB,zh;q=0.5", "month"), ("fr", "账期")):
+        headers = {"Accept-Language": accepted}
+        asked = await api.call("GET", "/reports/monthly-cost", expect=200, params=params, headers=headers)
+        assert read_sheet(asked.content).rows[0][0] == head
 
 
 async def test_csv_has_every_row(api: Api, system: System) -> None:
