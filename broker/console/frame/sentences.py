@@ -19,7 +19,7 @@ PLACE = re.compile(r"\{(\d+)\}")
 OF_FIELD = re.compile(r"([\w.\[\]-]+): (.+)", re.DOTALL)
 REMEMBERED = 2_000
 # Sentences are shorter: what is longer is of who asked, and would be held against each template for nothing.
-MOST_CHARACTERS = 1_000
+MOST_CHARACTERS = 600
 
 
 @dataclass(frozen=True)
