@@ -14,7 +14,7 @@ from broker.clock import local_day
 from broker.identity import service as identity
 from broker.ledger import service as ledger
 from broker.payments.allocating import Allocating, open_allocating
-from broker.payments.coming_back import SentMoney, list_sent
+from broker.payments.coming_back import BroughtBy, SentMoney, find_brought, list_sent
 from broker.payments.matching import KnownPayers, Match, NamedReceipt, plan_matches
 from broker.payments.model import Outcome, Payer, PaymentSource, Receipt
 from broker.payments.remark import Remark, read_remark
@@ -164,7 +164,7 @@ async def open_matching(work: Work, receipts: Sequence[Receipt]) -> tuple[list[N
     allocating = await open_allocating(work, seen, payers)
     fresh = allocating.book.payables
     found = {body: fresh[each.invoice_id] for body, each in by_body.items()}
-    sent = await list_sent(work, {receipt.amount for receipt in receipts})
+    sent = await list_sent(work, min(receipt.value_on for receipt in receipts)) if receipts else []
     named = [
         _name(receipt, remark, found, [fresh[each] for each in receipt.invoice_ids if each in fresh])
         for receipt, remark in zip(receipts, remarks, strict=True)
@@ -173,15 +173,20 @@ async def open_matching(work: Work, receipts: Sequence[Receipt]) -> tuple[list[N
 
 
 def _add_returns(named: NamedReceipt, sent: Sequence[SentMoney]) -> NamedReceipt:
-    """Add to what a receipt names the refund whose money it may be, come back: finance says which of the two it is."""
+    """Add to what a receipt names the refunds whose money it may be, come back: finance says what it is."""
     receipt = named.receipt
-    it = (each for each in sent if each.may_be(receipt.amount, receipt.value_on, receipt.payer, receipt.remark))
-    slips = [
-        f"may be the money of refund {each.refund_id}, come back: tell that refund's failure with this payment"
-        for each in it
-        if receipt.source == PaymentSource.BANK_TRANSFER
-    ]
+    if receipt.source != PaymentSource.BANK_TRANSFER:
+        return named
+    found = find_brought(sent, receipt.amount, BroughtBy(receipt.value_on, receipt.payer, receipt.remark))
+    slips = [_tell_return([each.refund_id for each in together]) for together in found]
     return replace(named, slips=(*named.slips, *slips)) if slips else named
+
+
+def _tell_return(refund_ids: Sequence[str]) -> str:
+    if len(refund_ids) > 1:
+        ids = " and ".join(refund_ids)
+        return f"may be the money of refunds {ids}, come back together: tell the failure of each with this payment"
+    return f"may be the money of refund {refund_ids[0]}, come back: tell that refund's failure with this payment"
 
 
 def _name(

@@ -207,8 +207,10 @@ async def fail_refund(work: Work, refund_id: str, failure: str, back: CameBack =
     elif payment is not None:
         await ledger.book_return_found(work, row.amount, reference=row.id)
     if payment is not None:
+        told = f"refund {row.id} that came back"
+        payment.reason = f"{payment.reason}; {told}" if payment.returned_micros else told
         payment.returned_micros += row.amount_micros
-        payment.reason, row.came_back_id = f"refund {row.id} that came back", payment.id
+        row.came_back_id = payment.id
     return row
 
 
