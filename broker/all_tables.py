@@ -15,6 +15,7 @@ from broker.datasets import tables as datasets
 from broker.fapiao import tables as fapiao
 from broker.http.idempotency import IdempotencyKey
 from broker.http.repeats import SentOrder
+from broker.http.request_counts import RequestCount
 from broker.identity import tables as identity
 from broker.jobs import tables as jobs
 from broker.ledger import tables as ledger
@@ -36,6 +37,7 @@ __all__ = [
     "IdempotencyKey",
     "Installation",
     "OutboxMessage",
+    "RequestCount",
     "SentOrder",
     "ServiceMark",
     "adapters",

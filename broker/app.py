@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -41,12 +42,14 @@ from broker.http.llms_text import add_llms_text
 from broker.http.openapi import install_openapi
 from broker.http.problem_pages import add_problem_pages
 from broker.http.problems import install_problem_handlers
+from broker.http.rate_limits import RateLimits
 from broker.http.route_table import install_route_table
 from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shared_reads import SharedReads
 from broker.http.shares import Turnstile
 from broker.http.short_way import ShortWay
 from broker.identity.bearers import Bearers
+from broker.identity.key_limits import find_limit
 from broker.identity.routes import router as identity
 from broker.jobs.admitting.submissions import Submissions
 from broker.jobs.dataset_routes import router as dataset_deletion
@@ -209,6 +212,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.event_feed = EventFeed(system)
     app.state.overview = OverviewReading(system)
     app.state.bearers = Bearers(system.database, system.services)
+    app.state.rate_limits = RateLimits(system.database, system.services, partial(find_limit, system))
     app.state.record_decision, app.state.say_problem = record_decision, say_problem
     app.state.read_fapiao_debt = read_debt
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)

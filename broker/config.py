@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     session_seconds: float = Field(
         default=43_200.0, ge=60, le=2_592_000, description="How long a sign-in to the console lasts."
     )
+    requests_per_minute: int = Field(
+        default=6000,
+        ge=0,
+        le=10**9,
+        description="Requests that a customer's key may send in a minute, unless ops has set another limit; 0: any.",
+    )
     secret_key: str | None = Field(
         default=None, min_length=16, description="Signs run tokens; unset: DATA_DIR/secret.key."
     )

@@ -402,6 +402,17 @@ class Busy(DomainError):
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
 
 
+class RateLimited(DomainError):
+    """The API key has sent as many requests as it may in a minute; this one was not done.
+
+    Send it again after `Retry-After` seconds. The headers `RateLimit-Policy` and `RateLimit` of every answer tell how
+    many a key may send and how many are left; ask ops for a higher limit.
+    """
+
+    def __init__(self, detail: str, *, retry_after_seconds: int, limit: int) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds, limit=limit)
+
+
 class TooManyAtOnce(DomainError):
     """Too many requests of one caller are under way; another one was not done.
 

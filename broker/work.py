@@ -39,11 +39,12 @@ OF_NO_CUSTOMER = STAFF | {Role.METER}
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: staff and the system see every customer, the others one."""
+    """Who acts: staff and the system see every customer, the others one. `scopes`: None where the key has all."""
 
     role: Role
     id: str
     customer_id: str | None = None
+    scopes: frozenset[str] | None = None
 
     @property
     def confined_to(self) -> str | None:

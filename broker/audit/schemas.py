@@ -11,9 +11,17 @@ CHANGED_EXAMPLE = {"kind": "queue", "id": "standard", "before": {"weight": 100},
 
 
 class ChangedOut(BaseModel):
-    kind: Literal["queue", "pool", "job", "jobs", "contract_quota", "simulation", "chart_of_accounts"] = Field(
-        description="Kind of object.", examples=["queue"]
-    )
+    kind: Literal[
+        "queue",
+        "pool",
+        "job",
+        "jobs",
+        "contract_quota",
+        "simulation",
+        "chart_of_accounts",
+        "key_limit",
+        "customer_limit",
+    ] = Field(description="Kind of object.", examples=["queue"])
     id: str = Field(description="Its id, or name.", examples=["standard"])
     before: dict[str, Any] = Field(description="By field, as it was.", examples=[{"weight": 100}])
     after: dict[str, Any] = Field(description="By field, as the decision left it.", examples=[{"weight": 200}])

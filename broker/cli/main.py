@@ -38,6 +38,7 @@ COMMANDS = {
     "jobs": Place("broker.cli.remote.jobs.app:app", "Training jobs: submit, follow, control, download."),
     "adapters": Place("broker.cli.remote.adapters:app", "Adapters: list, show, download, delete."),
     "datasets": Place("broker.cli.remote.datasets:app", "Data sets: upload, list, show, delete."),
+    "keys": Place("broker.cli.remote.keys:app", "API keys: list, create, rotate, limit, revoke."),
     "projects": Place("broker.cli.remote.projects:app", "Projects: list, create."),
     "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),

@@ -10,6 +10,7 @@ from broker.billing.service import MonthOfContract, draft_if_over, finalize_invo
 from broker.contracts import service as contracts
 from broker.http.idempotency import forget_old_answers
 from broker.http.repeats import forget_sent_orders
+from broker.http.request_counts import forget_old_counts
 from broker.identity.sessions import sweep_sessions
 from broker.jobs.admitting.changed_types import OfferWatch, list_jobs_to_offer, offer_new_types
 from broker.jobs.running.control import list_queued_without_contract, pause_without_contract
@@ -158,6 +159,10 @@ class Sweeps:
                 forgotten = await forget_old_answers(work)
         async with self.system.work() as work:
             await forget_sent_orders(work)
+        forgotten = 1
+        while forgotten:
+            async with self.system.work() as work:
+                forgotten = await forget_old_counts(work)
 
     async def sweep_sessions(self) -> None:
         """Sweep the sessions of the console whose time is over."""

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 HEADER = "X-Request-Id"
 HEADER_NAME = HEADER.lower().encode()
+ADDED_HEADERS = "response_headers"
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # What comes every few seconds and tells nothing.
 ROUTINE = re.compile(r"/healthz|/readyz|/metrics|/docs/static/.*|/v1/runs/[^/]+/heartbeats")
@@ -35,13 +36,16 @@ class AccessLog:
         given = find_header(scope, HEADER_NAME) or ""
         request_id = given if GIVEN_ID.fullmatch(given) else new_id("req")
         began, status = time.monotonic(), 0
+        # What the edge tells with every answer, a problem's too, however its layers copy the scope.
+        added: list[tuple[bytes, bytes]] = []
+        scope[ADDED_HEADERS] = added
 
         async def note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])  # problems have an HTTPStatus, which the log would spell out
                 others = [told for told in message.get("headers", ()) if told[0] != HEADER_NAME]
-                message["headers"] = [*others, (HEADER_NAME, request_id.encode())]
+                message["headers"] = [*others, *added, (HEADER_NAME, request_id.encode())]
             await send(message)
 
         structlog.contextvars.clear_contextvars()

@@ -26,7 +26,9 @@ from broker.http.direct import DirectHandler, Handler
 from broker.http.idempotency import AnsweredBefore, read_claim
 from broker.http.openapi import SECURITY_SCHEME
 from broker.http.parameters import Parameters, refuse_unknown
+from broker.http.rate_limits import admit_request
 from broker.http.raw_headers import find_header
+from broker.http.scopes import find_scope, require_scope
 from broker.http.supposed import Supposed
 from broker.work import Actor, Role, Work
 
@@ -54,7 +56,9 @@ class TransactionalRoute(APIRoute):
         self.confirms = any(getattr(each.call, "confirms", False) for each in self.dependant.dependencies)
         self.checks_events = any(getattr(each.call, "checks_events", False) for each in self.dependant.dependencies)
         self.streams = "PUT" in (self.methods or ()) and not self.dependant.body_params
-        told = {"x-roles": find_roles(self.dependant), "security": [{SECURITY_SCHEME: []}]}
+        roles = find_roles(self.dependant)
+        self.scope = None if roles == [Role.RUN] else find_scope(self.name, self.tags, self.methods or ())
+        told: dict[str, Any] = {"x-roles": roles, "x-scope": self.scope, "security": [{SECURITY_SCHEME: []}]}
         self.openapi_extra = {**(self.openapi_extra or {}), **told}
 
     def get_route_handler(self) -> Handler:
@@ -65,7 +69,10 @@ class TransactionalRoute(APIRoute):
         async def handle_in_transaction(request: Request) -> Response:
             supposed = suppose(request) if self.confirms else None
             if supposed is None:
-                return await handle_as(request, await identify(request), None)
+                actor = await identify(request)
+                await admit_request(request, actor)
+                return await handle_as(request, actor, None)
+            await admit_request(request, supposed.actor)
             try:
                 answer = await handle_as(request, supposed.actor, supposed)
             except Exception:
@@ -76,6 +83,7 @@ class TransactionalRoute(APIRoute):
 
         async def handle_as(request: Request, actor: Actor, supposed: Supposed | None) -> Response:
             bind_caller(request, actor)
+            require_scope(request, actor, self.scope)
             request = request if self.streams else limit_body(request, request.app.state.services)
             try:
                 await read_body(request, streams=self.streams, checks_values=not self.checks_events)

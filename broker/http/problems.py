@@ -70,6 +70,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.ClosingBlocked: HTTPStatus.CONFLICT,
     errors.AccountUnmapped: HTTPStatus.CONFLICT,
     errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyAtOnce: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TookTooLong: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,

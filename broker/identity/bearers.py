@@ -17,10 +17,11 @@ from broker.persistence.database import Database
 from broker.persistence.driver import Command, Row, Statement, require
 from broker.work import Actor, Role, Services
 
-# The database function sees the keys for as long as it runs, in a scope of its own (migration 0098).
+# The database function sees the keys for as long as it runs, in a scope of its own (migration 0120).
 FIND_KEYS = Statement(
     text(
-        "SELECT key_hash, id, role, customer_id, expires_at, revoked_at FROM find_bearers(CAST(:key_hashes AS text[]))"
+        "SELECT key_hash, id, role, customer_id, expires_at, revoked_at, scopes"
+        " FROM find_bearers(CAST(:key_hashes AS text[]))"
     )
 )
 # Each of these keys is there, as it is told, and good at the moment (migrations 0080, 0098).
@@ -41,6 +42,7 @@ class FoundKey(NamedTuple):
     customer_id: str | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    scopes: Sequence[str] | None
 
 
 class RememberedBearer(NamedTuple):
@@ -96,7 +98,8 @@ class Bearers:
             raise errors.Unauthenticated("This API key is unknown or was revoked, or this session has ended.")
         if key.expires_at is not None and key.expires_at <= self.services.clock():
             raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
-        actor = Actor(Role(key.role), key.id, key.customer_id)
+        scopes = None if key.scopes is None else frozenset(key.scopes)
+        actor = Actor(Role(key.role), key.id, key.customer_id, scopes)
         self.uses.note(key.id)
         self.remembered[key_hash] = RememberedBearer.of(key_hash, actor)
         return actor

@@ -1,15 +1,18 @@
 """Set-up of customers, projects and API keys."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import Query
 
 import broker
-from broker.http.edge import AdminWork, AnyKey, CustomerWork, FinanceWork, feature_router
+from broker.http.edge import AdminWork, AnyKey, CustomerWork, FinanceWork, OpsWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, OfCustomer, Page
 from broker.identity import service
+from broker.identity.key_limits import set_customer_limit, set_key_limit
 from broker.identity.model import NewKey
+from broker.identity.rotation import rotate_key
 from broker.identity.schemas import (
     ApiKeyOut,
     CustomerIn,
@@ -19,6 +22,8 @@ from broker.identity.schemas import (
     NewApiKeyOut,
     ProjectIn,
     ProjectOut,
+    RequestLimitIn,
+    RotationIn,
     StaffKeyIn,
     WhoAmIOut,
 )
@@ -74,6 +79,7 @@ async def create_customer_key(work: CustomerWork, customer_id: str, body: Custom
         customer_id=customer_id,
         expires_at=body.expires_at,
         max_cost=body.read_max_cost(),
+        scopes=body.scopes,
     )
     return _show_once(key, new)
 
@@ -81,7 +87,12 @@ async def create_customer_key(work: CustomerWork, customer_id: str, body: Custom
 @router.post("/api-keys", status_code=201)
 async def create_staff_key(work: AdminWork, body: StaffKeyIn) -> NewApiKeyOut:
     key, new = await service.create_api_key(
-        work, role=Role(body.role), name=body.name, customer_id=None, expires_at=body.expires_at
+        work,
+        role=Role(body.role),
+        name=body.name,
+        customer_id=None,
+        expires_at=body.expires_at,
+        scopes=body.scopes,
     )
     return _show_once(key, new)
 
@@ -104,6 +115,29 @@ async def list_api_keys(
     query = service.select_api_keys(customer_id=customer_id, role=role)
     rows, after = await fetch_page(work.session, query, ApiKey, limit=limit, cursor=cursor)
     return Page(data=[ApiKeyOut.of(row) for row in rows], next_cursor=after)
+
+
+@router.post("/api-keys/{key_id}/rotate", status_code=201)
+async def rotate_api_key(work: AnyKey, key_id: str, body: RotationIn) -> NewApiKeyOut:
+    """Make a key that takes the place of another, with its role, scopes and limits; it is shown this once.
+
+    For a customer's own keys, for the key of the request itself, and for an administrator any. Both are good until the
+    overlap is over.
+    """
+    overlap = timedelta(hours=body.overlap_hours)
+    return _show_once(*await rotate_key(work, key_id, overlap=overlap, expires_at=body.expires_at))
+
+
+@router.patch("/api-keys/{key_id}")
+async def change_key_limit(work: OpsWork, key_id: str, body: RequestLimitIn) -> ApiKeyOut:
+    """Set how many requests a key may send in a minute; its processes know it within a minute."""
+    return ApiKeyOut.of(await set_key_limit(work, key_id, body.requests_per_minute))
+
+
+@router.patch("/customers/{customer_id}")
+async def change_customer_limit(work: OpsWork, customer_id: str, body: RequestLimitIn) -> CustomerOut:
+    """Set how many requests each key of a customer may send in a minute that has no limit of its own."""
+    return CustomerOut.model_validate(await set_customer_limit(work, customer_id, body.requests_per_minute))
 
 
 @router.delete("/api-keys/{key_id}")

@@ -6,11 +6,16 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.plain_text import PlainLine
+from broker.http.scopes import SCOPES, Scope
 from broker.http.shapes import MaxCost, Moment, MoneyOut, RequestBody, created_at_field
 from broker.identity.tables import ApiKey
 from pricing.money import Money
 
+MOST_OVERLAP_HOURS = 720
 NAME = Field(min_length=1, max_length=200, description="A name for people.", examples=["Acme Tea"])
+
+
+PER_MINUTE_EXAMPLE = 600
 
 
 class CustomerIn(RequestBody):
@@ -23,6 +28,11 @@ class CustomerOut(BaseModel):
     id: str = Field(description="Customer id.", examples=["cus_01k"])
     object: Literal["customer"] = Field(default="customer", description="Kind of object.", examples=["customer"])
     name: str = NAME
+    requests_per_minute: int | None = Field(
+        description="Most requests in a minute of each of its keys that has no limit of its own; null: as this broker "
+        "is set; 0: any.",
+        examples=[PER_MINUTE_EXAMPLE],
+    )
     created_at: datetime = created_at_field()
 
 
@@ -47,6 +57,40 @@ class ApiKeyIn(RequestBody):
         default=None,
         description="From when on the key is refused (UTC); null: never.",
         examples=["2027-01-01T00:00:00Z"],
+    )
+
+    scopes: list[Scope] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=len(SCOPES),
+        description="What of its role the key may do, by area (`training`: jobs, data sets, quotes, adapters; "
+        "`billing`: contracts, invoices, usage, reports; `operations`: queues, pools; `account`: keys, projects and "
+        "the rest); who may write may read. Null: all. They never change, and a key with scopes opens no console.",
+        examples=[["training:write", "billing:read"]],
+    )
+
+
+class RotationIn(RequestBody):
+    overlap_hours: int = Field(
+        default=24,
+        ge=0,
+        le=MOST_OVERLAP_HOURS,
+        description="So many hours from now the old key is good, too; 0: no longer.",
+        examples=[24],
+    )
+    expires_at: Moment | None = Field(
+        default=None,
+        description="From when on the new key is refused (UTC); null: after as long as the old one was made for.",
+        examples=["2027-01-01T00:00:00Z"],
+    )
+
+
+class RequestLimitIn(RequestBody):
+    requests_per_minute: int | None = Field(
+        ge=0,
+        le=10**9,
+        description="Most requests in a minute; 0: any. Null: the next wider limit, of the customer or of this broker.",
+        examples=[PER_MINUTE_EXAMPLE],
     )
 
 
@@ -79,6 +123,14 @@ class ApiKeyOut(BaseModel):
         description="Most a job of a facade's client may cost that says no limit of its own.",
         examples=[{"amount": "38.20", "currency": "CNY"}],
     )
+    scopes: list[str] | None = Field(
+        description="What of its role it may do; null: all.", examples=[["training:write", "billing:read"]]
+    )
+    requests_per_minute: int | None = Field(
+        description="Most requests in a minute, where it has a limit of its own; 0: any.",
+        examples=[PER_MINUTE_EXAMPLE],
+    )
+    replaces: str | None = Field(description="The key whose place it was made to take.", examples=["key_01j"])
     expires_at: datetime | None = Field(
         description="From when on it is refused (UTC).", examples=["2027-01-01T00:00:00Z"]
     )

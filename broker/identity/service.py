@@ -8,6 +8,7 @@ from sqlalchemy import ARRAY, Select, Text, any_, bindparam, delete, func, or_, 
 from sqlalchemy.exc import IntegrityError
 
 from broker import errors
+from broker.http.scopes import require_all_of
 from broker.identity.model import NewKey, hash_key, make_key
 from broker.identity.tables import ApiKey, Customer, Project, Session
 from broker.persistence.database import Base, narrow
@@ -142,8 +143,13 @@ async def create_api_key(
     customer_id: str | None,
     expires_at: datetime | None,
     max_cost: Money | None = None,
+    scopes: Collection[str] | None = None,
 ) -> tuple[ApiKey, NewKey]:
-    """Create a key; its clear form is in the answer and nowhere else. Raises: NotFound, InvalidRequest."""
+    """Create a key; its clear form is in the answer and nowhere else.
+
+    Raises: NotFound; InvalidRequest; Forbidden, where it would have more scopes than its maker.
+    """
+    require_all_of(work.actor, scopes)
     if customer_id is not None:
         await get_customer(work, customer_id)
     if expires_at is not None and expires_at <= work.now:
@@ -158,6 +164,7 @@ async def create_api_key(
         prefix=new.prefix,
         key_hash=new.key_hash,
         max_cost_micros=None if max_cost is None else max_cost.micros,
+        scopes=None if scopes is None else sorted(set(scopes)),
         expires_at=expires_at,
         created_at=work.now,
     )
@@ -175,7 +182,7 @@ async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
     if work.confined_to not in {None, key.customer_id}:
         raise errors.NotFound("API key", key_id)
     if key.revoked_at is None:
-        await _keep_one_administrator(work, key)
+        await keep_one_administrator(work, key)
         key.revoked_at = work.now
     return key
 
@@ -186,11 +193,19 @@ async def end_sessions_of_key(work: Work, key_id: str) -> tuple[ApiKey, int]:
     Raises: NotFound, also for a key that is neither the customer's own nor that of the request, but for administrators.
     """
     key = await get_api_key(work, key_id)
-    is_own = key.id == work.actor.id or (key.customer_id is not None and key.customer_id == work.actor.customer_id)
-    if not is_own and work.actor.role != Role.ADMIN:
-        raise errors.NotFound("API key", key_id)
+    require_own_key(work, key)
     ended = await work.session.execute(delete(Session).where(Session.api_key_id == key_id).returning(Session.id))
     return key, len(ended.all())
+
+
+def require_own_key(work: Work, key: ApiKey) -> None:
+    """Refuse a key that is neither the customer's own nor that of the request, but for administrators.
+
+    Raises: NotFound.
+    """
+    is_own = key.id == work.actor.id or (key.customer_id is not None and key.customer_id == work.actor.customer_id)
+    if not is_own and work.actor.role != Role.ADMIN:
+        raise errors.NotFound("API key", key.id)
 
 
 async def count_sessions(work: Work, customer_id: str) -> dict[str, int]:
@@ -201,7 +216,7 @@ async def count_sessions(work: Work, customer_id: str) -> dict[str, int]:
     return dict((await work.session.execute(query.group_by(Session.api_key_id))).all())
 
 
-async def _keep_one_administrator(work: Work, leaving: ApiKey) -> None:
+async def keep_one_administrator(work: Work, leaving: ApiKey) -> None:
     """Refuse to leave no administrator's key, or only such as soon expire: then nobody could make a key any more.
 
     The rows are locked, so that of two who revoke each other's key at once the second one finds its own the last.

@@ -2,17 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import ARRAY, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
 
 
 class Customer(Base):
+    """A customer. `requests_per_minute` is what each of its keys may send that has no limit of its own; 0: any."""
+
     __tablename__ = "customers"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    requests_per_minute: Mapped[int | None]
     created_at: Mapped[datetime] = moment_column()
 
 
@@ -30,6 +33,8 @@ class ApiKey(Base):
     """An API key; one of staff has no customer. Only the hash of the key is kept; the prefix tells keys apart.
 
     `last_used_at` is to the minute, and written up to a minute late (`key_uses.py`).
+    `scopes` never change: None for all that the role may. `replaces` is the key that it was made to take the place of.
+    `requests_per_minute` is its own limit; None: its customer's, or the usual one; 0: none.
     Units: `max_cost_micros` is what a job ordered through a facade may cost where its order does not say; micro-yuan.
     """
 
@@ -42,6 +47,9 @@ class ApiKey(Base):
     prefix: Mapped[str]
     key_hash: Mapped[str] = mapped_column(unique=True)
     max_cost_micros: Mapped[int | None]
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(String))
+    requests_per_minute: Mapped[int | None]
+    replaces: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"), unique=True)
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
     revoked_at: Mapped[datetime | None] = moment_column(nullable=True)
     last_used_at: Mapped[datetime | None] = moment_column(nullable=True)

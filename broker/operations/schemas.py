@@ -22,8 +22,8 @@ class UndoneOut(BaseModel):
         default="undone_decision", description="Kind of object.", examples=["undone_decision"]
     )
     undoes: str = Field(description="The entry of the decision that was taken back.", examples=["aud_01k"])
-    kind: Literal["queue", "pool", "job", "jobs", "contract_quota", "simulation"] = Field(
-        description="Kind of what it was about.", examples=["queue"]
+    kind: Literal["queue", "pool", "job", "jobs", "contract_quota", "simulation", "key_limit", "customer_limit"] = (
+        Field(description="Kind of what it was about.", examples=["queue"])
     )
     id: str = Field(description="Its id, or name.", examples=["standard"])
     before: dict[str, Any] = Field(description="By field, as it was until now.", examples=[{"weight": 200}])

@@ -7,6 +7,8 @@ from broker import errors
 from broker.audit import service as audit
 from broker.capacity import pool_changes, quotas
 from broker.capacity import service as capacity
+from broker.identity import key_limits
+from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.running import control
 from broker.operations.applying import SIMULATION, put_back_applied, read_applied
@@ -101,6 +103,22 @@ async def _put_back_simulation(work: Work, done: Change) -> None:
     await put_back_applied(work, done, TAKEN_BACK)
 
 
+async def _read_key_limit(work: Work, done: Change) -> Values:
+    return {"requests_per_minute": (await identity.get_api_key(work, done.object_id)).requests_per_minute}
+
+
+async def _put_back_key_limit(work: Work, done: Change) -> None:
+    await key_limits.set_key_limit(work, done.object_id, done.before["requests_per_minute"])
+
+
+async def _read_customer_limit(work: Work, done: Change) -> Values:
+    return {"requests_per_minute": (await identity.get_customer(work, done.object_id)).requests_per_minute}
+
+
+async def _put_back_customer_limit(work: Work, done: Change) -> None:
+    await key_limits.set_customer_limit(work, done.object_id, done.before["requests_per_minute"])
+
+
 TAKEN_BACK = "operations took back an earlier decision"
 # By kind of object: how it is now, and how it is put back.
 DOORS: Mapping[str, tuple[Callable[[Work, Change], Awaitable[Values]], Callable[[Work, Change], Awaitable[None]]]] = {
@@ -110,4 +128,6 @@ DOORS: Mapping[str, tuple[Callable[[Work, Change], Awaitable[Values]], Callable[
     control.SEVERAL_JOBS: (_read_jobs, _put_back_jobs),
     SIMULATION: (read_applied, _put_back_simulation),
     "contract_quota": (_read_quota, _put_back_quota),
+    key_limits.KEY_LIMIT: (_read_key_limit, _put_back_key_limit),
+    key_limits.CUSTOMER_LIMIT: (_read_customer_limit, _put_back_customer_limit),
 }

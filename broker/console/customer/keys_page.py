@@ -1,6 +1,8 @@
 """API keys: which there are, when each was used last, made, replaced and revoked; a key is shown once."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse, Response
@@ -11,14 +13,23 @@ from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
+from broker.http.scopes import Scope
 from broker.identity import service as identity
 
 router = page_router("/keys")
 
 MOST_KEYS = 100
+# What a key is mostly made for, and the scopes that this takes; others are made by the API.
+PURPOSES: Mapping[str, tuple[str, Sequence[Scope] | None]] = {
+    "": (N_("everything"), None),
+    "train": (N_("train: data, quotes, jobs, adapters"), ["training:write"]),
+    "read": (N_("look at everything"), ["training:read", "billing:read", "operations:read", "account:read"]),
+    "billing": (N_("money alone"), ["billing:write"]),
+}
 COLUMNS = (
     Column(N_("Name")),
     Column(N_("Begins with")),
+    Column(N_("May")),
     Column(N_("State")),
     Column(N_("Last used")),
     Column(N_("Signed in"), is_number=True),
@@ -49,6 +60,8 @@ async def _show(page: Page, form: Form, *, made: str | None = None, status: int 
         made=made,
         own=work.actor.id,
         sessions=sessions,
+        purposes=PURPOSES,
+        replaced={row.replaces for row in rows},
     )
 
 
@@ -57,8 +70,24 @@ async def make_key(page: CustomerPage) -> Response:
     """Make a key through the API, and show it this once: no reload shows it again."""
     form = await page.read_form()
     customer_id = page.caller.actor.customer_id
-    body = {**form.given("name"), **read_expiry(form.get("expires_at"), page.formats.time_zone)}
+    body: dict[str, Any] = {**form.given("name"), **read_expiry(form.get("expires_at"), page.formats.time_zone)}
+    body |= {"scopes": scopes} if (scopes := read_scopes(form.get("purpose"))) is not None else {}
     answer = await page.ask("POST", f"/v1/customers/{customer_id}/api-keys", body, key=form.key)
+    if answer.problem is not None:
+        return await _show(page, form.refused(answer.problem), status=answer.status)
+    return await _show(page, Form(), made=answer.body["key"] or "", status=answer.status)
+
+
+def read_scopes(purpose: str) -> Sequence[str] | None:
+    """Read the scopes of a purpose; one that is not known is left to the API to refuse."""
+    return PURPOSES[purpose][1] if purpose in PURPOSES else [purpose]
+
+
+@router.post("/{key_id}/rotate")
+async def rotate_key(page: CustomerPage, key_id: str) -> Response:
+    """Make a key in the place of another through the API, and show it this once; both are good for a day."""
+    form = await page.read_form()
+    answer = await page.ask("POST", f"/v1/api-keys/{key_id}/rotate", {}, key=form.key)
     if answer.problem is not None:
         return await _show(page, form.refused(answer.problem), status=answer.status)
     return await _show(page, Form(), made=answer.body["key"] or "", status=answer.status)

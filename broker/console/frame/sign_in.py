@@ -80,6 +80,8 @@ async def _begin_session(request: Request, key: str) -> NewSession:
     actor = await state.bearers.authenticate(key)
     if actor.role not in PEOPLE:
         raise errors.Unauthenticated("This key is of a program: no page is for it.")
+    if actor.scopes is not None:
+        raise errors.Unauthenticated("This key has scopes, and pages show all: sign in with a key that has none.")
     async with AsyncExitStack() as stack:
         caller = Caller(actor, state.services, state.database, state.turnstile, None, stack, _record_nothing)
         return await begin_session(await caller.begin())

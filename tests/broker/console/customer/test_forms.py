@@ -106,10 +106,25 @@ async def test_a_key_is_shown_once_and_replaced(api: Api) -> None:
         listed = await person.open("/console/keys")
         assert key not in listed.text
         row = next(row for row in listed.tree.css("table.rows tbody tr") if "laptop" in row.text())
-        (action,) = [each.attributes["action"] or "" for each in row.css("form")]
-        await person.send(action, {}, of=listed, form=f"form[action='{action}']")
+        rotate, revoke = [each.attributes["action"] or "" for each in row.css("form")]
+        rotated = await person.send(rotate, {}, of=listed, form=f"form[action='{rotate}']", expect=201)
+        async with Api.connect(api.app, rotated.find(".made code")) as next_own:
+            assert (await next_own.get("/whoami"))["api_key"]["replaces"] in rotate
+        await person.send(revoke, {}, of=listed, form=f"form[action='{revoke}']")
         async with Api.connect(api.app, key) as own:
             await own.get("/whoami", expect=401)
+
+
+async def test_a_key_of_one_purpose_has_its_scopes_and_opens_no_page(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    async with sign_in_customer(api, customer.id) as person:
+        shown = await person.open("/console/keys")
+        fields = {"name": "ci", "purpose": "train"}
+        made = await person.send("/console/keys", fields, of=shown, form="#key-form", expect=201)
+        assert "training:write" in made.find("#api-keys")
+        key = made.find(".made code")
+        answer = await person.http.post("/console/sign-in", data={"key": key})
+        assert answer.status_code == 401
 
 
 async def test_a_month_of_very_many_jobs_is_told_by_its_usage(
