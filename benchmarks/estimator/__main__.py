@@ -80,7 +80,10 @@ def read_tables(paths: Sequence[Path], console: Console) -> list[PreparedRow]:
         rows += [prepare(row) for row in published]
         for found in left_out:
             console.print(f"{path.name}, line {found.line} left out: {found.reason}")
-    rows += [prepare(run.to_published()) for run in (*read_public_runs(), *read_gpu_runs())]
+    measured, unused = read_gpu_runs()
+    for reason in unused:
+        console.print(reason)
+    rows += [prepare(run.to_published()) for run in (*read_public_runs(), *measured)]
     console.print(f"{len(rows)} rows of {len(list_programs(rows))} programs")
     return rows
 

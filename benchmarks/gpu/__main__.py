@@ -1,103 +1,35 @@
-"""`make bench-gpu`: the trainer on a GPU, correct and fast, in eight minutes at most; ARGS=--rehearse runs it on a CPU.
+"""`python -m benchmarks.gpu`: looks first whether what it imports is there, since the machine may have no network."""
 
-Prints one table, says what was left out, and writes benchmarks/results/gpu-NAME.json. The exit code is 1 where a row
-failed; a bar that does not hold is shown, and counts with --strict.
-"""
-
-import argparse
-import json
-import re
+import importlib.util
 import sys
 import time
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.gpu.boxes import Outcome, run_in_process, run_rows
-from benchmarks.gpu.rows import ROWS, find_row
-from benchmarks.gpu.where import find_place
-
-RESULTS = Path(__file__).parents[1] / "results"
-MINUTES = 8.0
-LEFT_TO_WRITE = 5.0  # seconds
+NEEDED = {
+    "torch": "torch",
+    "transformers": "transformers",
+    "peft": "peft",
+    "safetensors": "safetensors",
+    "yaml": "pyyaml",
+    "pydantic": "pydantic pydantic-core annotated-types typing-inspection",
+    "rich": "rich markdown-it-py mdurl pygments",
+    "cachetools": "cachetools",
+    "tenacity": "tenacity",
+}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(row.name for row in ROWS)}; none: all")
-    parser.add_argument("--rehearse", action="store_true", help="small shapes on the CPU; no figure means anything")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="for all rows together")
-    parser.add_argument("--output", type=Path, help="the folder for gpu-NAME.json; by default benchmarks/results")
-    parser.add_argument("--strict", action="store_true", help="exit 1 where a bar does not hold, too")
-    parser.add_argument("--row", help=argparse.SUPPRESS)
-    parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
-    if chosen.row:
-        return measure_row(chosen.row, chosen.answer, rehearses=chosen.rehearse)
-    try:
-        rows = [row for row in ROWS if row in [find_row(name) for name in chosen.names]] or list(ROWS)
-        name = find_place(rehearses=chosen.rehearse).name
-    except (LookupError, RuntimeError) as error:
-        parser.error(str(error))
-    began = time.monotonic()
-    outcome = run_rows(
-        rows, partial(run_in_process, rehearses=chosen.rehearse), seconds=60 * chosen.minutes - LEFT_TO_WRITE
-    )
-    report(outcome, name, time.monotonic() - began)
-    folder = chosen.output or (None if chosen.rehearse else RESULTS)
-    if folder is not None:
-        print(f"wrote {write_outcome(outcome, name, folder)}")
-    failed = any(reason.startswith("failed") for reason in outcome.left_out.values())
-    missed = [figure for result in outcome.results for figure in result["figures"] if figure["holds"] is False]
-    return 1 if failed or (chosen.strict and missed) else 0
+def list_missing() -> list[str]:
+    """List the packages that are needed and not installed."""
+    return [packages for module, packages in NEEDED.items() if importlib.util.find_spec(module) is None]
 
 
-def measure_row(name: str, answer: Path, *, rehearses: bool) -> int:
-    """Measure one row in this process, and leave what it says in a file."""
-    result = find_row(name).measure(find_place(rehearses=rehearses))
-    answer.write_text(json.dumps(result.to_json()), encoding="utf-8")
-    return 0
+def main() -> int:
+    began = time.monotonic()  # what is imported counts towards the minutes
+    if missing := list_missing():
+        print(f"not installed: {' '.join(missing)}; docs/trainer.md says how to carry wheels", file=sys.stderr)
+        return 2
+    from benchmarks.gpu.command import main as measure_rows  # noqa: PLC0415 - imports what may be missing
 
-
-def report(outcome: Outcome, name: str, seconds: float) -> None:
-    console = Console(width=max(150, Console().width))
-    console.print(build_table(outcome.results, name))
-    for row, reason in outcome.left_out.items():
-        console.print(f"left out: {row}: {reason}", markup=False, highlight=False)
-    console.print(f"{len(outcome.results)} rows in {seconds:.0f} s; {len(outcome.left_out)} left out")
-
-
-def build_table(results: Sequence[dict[str, Any]], name: str) -> Table:
-    table = Table(title=f"The trainer on {name}")
-    for heading in ("row", "figure", "value", "unit", "bar", "holds", "beside"):
-        table.add_column(heading, justify="right" if heading in {"value", "bar"} else "left")
-    for result in results:
-        for figure in result["figures"] or [{"name": "; ".join(result["log"][:1])}]:
-            table.add_row(result["row"], *describe_figure(figure))
-    return table
-
-
-def describe_figure(figure: dict[str, Any]) -> list[str]:
-    if "value" not in figure:
-        return [figure["name"], "", "", "", "", ""]
-    sign = "≤" if figure["better"] == "lower" else "≥"
-    bar = "" if figure["bar"] is None else f"{sign} {figure['bar']:g}"
-    holds = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}[figure["holds"]]
-    return [figure["name"], f"{figure['value']:.4g}", figure["unit"], bar, holds, figure["beside"]]
-
-
-def write_outcome(outcome: Outcome, name: str, folder: Path) -> Path:
-    """Write all that was measured, where the estimator finds it."""
-    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    file = folder / f"gpu-{words}.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    record = {"machine": name, "rows": outcome.results, "left_out": outcome.left_out}
-    file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return file
+    return measure_rows(began=began)
 
 
 if __name__ == "__main__":

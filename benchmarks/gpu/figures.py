@@ -1,7 +1,10 @@
 """What a row says: figures with their bar, and whole runs for the estimator, as plain JSON."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+import torch
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,36 @@ class RowResult:
         return described
 
 
+@dataclass(frozen=True)
+class Side:
+    """What one side of a comparison took: seconds of a step, and the peak of the bytes in use, 0 on a CPU."""
+
+    seconds: float
+    gib: float
+
+
+def try_peer(measure: Callable[[], Side]) -> Side | None:
+    """Measure the peer; None where this machine has too little memory for it: ours is told all the same."""
+    try:
+        return measure()
+    except torch.OutOfMemoryError:
+        return None
+
+
 def compare(name: str, ours: float, peer: float, unit: str, peer_name: str, bar: float | None = None) -> Figure:
     """Make the figure of ours over the peer's, where more is better."""
     return Figure(name, ours / peer, "times", f"{ours:.4g} against {peer:.4g} {unit} of {peer_name}", bar, "higher")
+
+
+def describe_sides(
+    name: str, unit: str, done: float, ours: Side, peer: Side | None, peer_name: str, bar: float | None
+) -> list[Figure]:
+    """Make the figures of speed, in `unit` of which a step does `done`, and of memory; ours alone where no peer ran."""
+    if peer is None:
+        said = f"{peer_name} ran out of memory; ours took {ours.gib:.1f} GiB"
+        return [Figure(f"{name}: speed", done / ours.seconds, unit, said)]
+    figures = [compare(f"{name}: speed", done / ours.seconds, done / peer.seconds, unit, peer_name, bar)]
+    if peer.gib:
+        beside = f"{ours.gib:.1f} against {peer.gib:.1f} GiB"
+        figures.append(Figure(f"{name}: peak memory", ours.gib / peer.gib, "times", beside, 1.0))
+    return figures

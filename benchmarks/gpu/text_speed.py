@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from benchmarks.gpu.figures import Figure, RowResult, compare
+from benchmarks.gpu.figures import Figure, RowResult, Side, describe_sides, try_peer
 from benchmarks.gpu.floor import Floor, count_flops, count_moved_bytes, measure_floor
 from benchmarks.gpu.peer_text import measure_peer
 from benchmarks.gpu.text_models import RANK, TARGETS, OurText, TextJob, build_model, make_config, make_job, make_network
@@ -19,44 +19,36 @@ def measure(place: Place, model: str, *, mixed: bool, seconds: float) -> RowResu
     place.forget()
     ours, least = measure_ours(place, job, floor, seconds=seconds)
     place.forget()
-    peer_seconds = measure_peer(place, build_model(place, make_network(job.shape)), job, seconds=seconds)
-    return describe(place, job, ours, (peer_seconds, place.read_peak_gib()), least, mixed=mixed)
+    peer = try_peer(partial(measure_theirs, place, job, seconds=seconds))
+    return describe(place, job, ours, peer, least, mixed=mixed)
 
 
-def measure_ours(place: Place, job: TextJob, floor: Floor, *, seconds: float) -> tuple[tuple[float, float], float]:
-    """Measure the seconds of a step and the GiB of ours, and compute the floor's seconds."""
+def measure_theirs(place: Place, job: TextJob, *, seconds: float) -> Side:
+    took = measure_peer(place, build_model(place, make_network(job.shape)), job, seconds=seconds)
+    return Side(took, place.read_peak_gib())
+
+
+def measure_ours(place: Place, job: TextJob, floor: Floor, *, seconds: float) -> tuple[Side, float]:
+    """Measure a step of ours, and compute the floor's seconds."""
     ours, rows = OurText(place, build_model(place, make_network(job.shape)), make_config(place, job)), job.make_rows()
     step = partial(ours.step, rows)
     least = floor.compute_seconds(count_flops(step), count_moved_bytes(ours.family.model))
-    return (place.measure(step, seconds=seconds), place.read_peak_gib()), least
+    return Side(place.measure(step, seconds=seconds), place.read_peak_gib()), least
 
 
-def describe(
-    place: Place, job: TextJob, ours: tuple[float, float], peer: tuple[float, float], least: float, *, mixed: bool
-) -> RowResult:
-    """Describe the seconds of a step and GiB of both sides; `least` are the floor's seconds."""
-    tokens = sum(job.lengths)
-    speeds = tokens / ours[0], tokens / peer[0]
-    reaches_floor = least / ours[0] >= SHARE_OF_FLOOR
+def describe(place: Place, job: TextJob, ours: Side, peer: Side | None, least: float, *, mixed: bool) -> RowResult:
+    """Describe both sides, or ours where the peer did not fit; `least` are the floor's seconds."""
+    reaches_floor = least / ours.seconds >= SHARE_OF_FLOOR
     bar = MIXED_BAR if mixed else None if reaches_floor else FIXED_BAR
-    figures = [
-        compare(f"{job.name}: speed", *speeds, "tokens/s", PEER, bar),
-        Figure(f"{job.name}: time over the floor", ours[0] / least, "times", f"{least:.4f} s at least", TIMES_FLOOR),
-    ]
-    if peer[1]:
-        beside = f"{ours[1]:.1f} against {peer[1]:.1f} GiB"
-        figures.append(Figure(f"{job.name}: peak memory", ours[1] / peer[1], "times", beside, 1.0))
-    programs = (("lora-broker trainer", ours, {"kernels": "fused", "attention": "flash"}), (PEER, peer, {}))
-    return RowResult(
-        f"text {job.model} {'mixed' if mixed else 'fixed'}",
-        figures,
-        [describe_run(place, job, program, *measured, **further) for program, measured, further in programs],
-    )
+    figures = describe_sides(job.name, "tokens/s", sum(job.lengths), ours, peer, PEER, bar)
+    over = ours.seconds / least
+    figures.append(Figure(f"{job.name}: time over the floor", over, "times", f"{least:.4f} s at least", TIMES_FLOOR))
+    runs = [describe_run(place, job, "lora-broker trainer", ours, kernels="fused", attention="flash")]
+    runs += [] if peer is None else [describe_run(place, job, PEER, peer)]
+    return RowResult(f"text {job.model} {'mixed' if mixed else 'fixed'}", figures, runs)
 
 
-def describe_run(
-    place: Place, job: TextJob, program: str, seconds: float, gib: float, **further: str
-) -> dict[str, str | int | float]:
+def describe_run(place: Place, job: TextJob, program: str, side: Side, **further: str) -> dict[str, str | int | float]:
     """Describe a run as the estimator reads it."""
     record: dict[str, str | int | float] = {
         "source": f"make bench-gpu, {place.name}",
@@ -75,9 +67,9 @@ def describe_run(
         "mean_tokens": sum(job.lengths) / len(job.lengths),
         "gradient_checkpointing": "no",
         "kernels": "usual",
-        "speed": seconds,
+        "speed": side.seconds,
         "speed_unit": "s/step",
     }
-    if gib:
-        record |= {"memory": gib, "memory_unit": "GiB", "memory_counts": "allocated"}
+    if side.gib:
+        record |= {"memory": side.gib, "memory_unit": "GiB", "memory_counts": "allocated"}
     return record | further

@@ -1,11 +1,14 @@
 """`trainer convert`: another program's configuration written as ours, with what it loses on the way."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
 
-from pricing.training.config_parsing import parse_training_config
+from pricing.catalog.key_names import load_program_keys
+from pricing.field_problem import FieldProblem
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from trainer.atomic_files import writing_file
 from trainer.converting.conversion import Conversion
 from trainer.converting.foreign_file import convert_values, find_program, read_foreign
@@ -26,12 +29,23 @@ def convert(file: Path, output: Path, console: Console, *, program: str | None, 
         told.config["base_model"] = base_model
     if "base_model" not in told.config:
         raise BadInput("--base-model", f"{file} names no base model; say which")
-    parse_training_config(told.config)
+    try:
+        parse_training_config(told.config)
+    except ConfigInvalid as error:
+        raise ConfigInvalid([name_theirs(problem, values, whose) for problem in error.problems]) from error
     with writing_file(output) as aside:
         aside.write_text(write_yaml(told, file, whose), encoding="utf-8")
     for line in describe(told):
         console.print(line)
     console.print(f"written: {output}")
+
+
+def name_theirs(problem: FieldProblem, values: dict[str, Any], program: str) -> FieldProblem:
+    """Name the keys of the other program beside ours: it is their file that is to be mended."""
+    keys = load_program_keys()[program]
+    ours = keys.same | {name: of for name, (of, _) in keys.changed.items()}
+    theirs = [name for name in values if ours.get(name) == problem.field and name != problem.field]
+    return FieldProblem(f"{' or '.join(theirs)}, which is {problem.field} here", problem.message) if theirs else problem
 
 
 def write_yaml(told: Conversion, file: Path, program: str) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from trainer.converting.conversion import Conversion, ForeignValues, to_number
+from trainer.converting.conversion import Conversion, ForeignValues, show, to_number
 from trainer.converting.llama_factory import read_targets
 from trainer.converting.shared_words import (
     convert_alpha,
@@ -24,9 +24,9 @@ RANK, ALPHA, LENGTH, WARMUP, SEED = 8, 16, 512, 0.03, 42
 def convert_axolotl(values: ForeignValues) -> Conversion:
     """Translate a file of axolotl. Raises: BadInput."""
     told = Conversion()
-    if (method := values.take("rl")) is not None:
+    if (method := values.text("rl")) is not None:
         raise BadInput("rl", f"{method} has no equal: this trainer learns answers, not preferences")
-    if (base := values.take("base_model")) is not None:
+    if (base := values.text("base_model")) is not None:
         convert_base(told, "base_model", base)
     _convert_adapter(told, values)
     _convert_data(told, values)
@@ -36,7 +36,9 @@ def convert_axolotl(values: ForeignValues) -> Conversion:
 
 
 def _convert_adapter(told: Conversion, values: ForeignValues) -> None:
-    kind = values.take("adapter")
+    kind = values.text("adapter")
+    if kind is None:
+        raise BadInput("adapter", "is missing, so all weights train, which has no equal; say adapter: lora or qlora")
     if kind not in {"lora", "qlora"}:
         raise BadInput("adapter", f"{kind!r} has no equal: this trainer trains LoRA adapters (adapter: lora or qlora)")
     dora, rslora = values.flag("peft_use_dora"), values.flag("peft_use_rslora")
@@ -47,18 +49,22 @@ def _convert_adapter(told: Conversion, values: ForeignValues) -> None:
     told.config["lora_rank"] = rank
     convert_alpha(told, "lora_alpha", values.number("lora_alpha", ALPHA) or ALPHA, rank)
     told.config["lora_dropout"] = values.number("lora_dropout", 0.0)
-    named, linear = values.take("lora_target_modules"), values.flag("lora_target_linear")
-    told.config["target_modules"] = read_targets(named) if named and not linear else ["all-linear"]
+    named, linear = values.texts("lora_target_modules"), values.flag("lora_target_linear")
+    told.config["target_modules"] = (
+        read_targets(told, "lora_target_modules", named) if named and not linear else ["all-linear"]
+    )
     bits4, bits8 = values.flag("load_in_4bit", default=kind == "qlora"), values.flag("load_in_8bit")
     if bits4 or bits8:
         told.config["quantization"] = "4bit" if bits4 else "8bit"
-    if (adapter := values.take("lora_model_dir")) is not None:
-        told.config["init_from"] = str(adapter)
+    if (adapter := values.text("lora_model_dir")) is not None:
+        told.config["init_from"] = adapter
 
 
 def _convert_data(told: Conversion, values: ForeignValues) -> None:
     datasets = values.take("datasets") or []
-    paths = [str(one.get("path")) for one in datasets if isinstance(one, dict) and one.get("path")]
+    if not isinstance(datasets, list) or not all(isinstance(one, dict) for one in datasets):
+        raise BadInput("datasets", f"{show(datasets)} is no list of data sets, each with its path")
+    paths = [path for one in datasets if (path := ForeignValues(one).text("path")) is not None]
     if len(paths) == 1 and Path(paths[0]).exists():
         place = Path(paths[0])
         told.config["train_data_dir"] = str(place.parent if place.is_file() else place)
@@ -67,8 +73,8 @@ def _convert_data(told: Conversion, values: ForeignValues) -> None:
     elif paths:
         told.lose("datasets", paths, "nothing is fetched or mixed: put the files into one folder, as train_data_dir")
     for one in datasets:
-        kind = one.get("type") if isinstance(one, dict) else None
-        if kind not in {None, "alpaca", "chat_template", "sharegpt", "completion"}:
+        kind = one.get("type")
+        if kind not in (None, "alpaca", "chat_template", "sharegpt", "completion"):
             told.lose(
                 "datasets type", kind, "rows have one of the forms in docs/trainer.md, which is told by their keys"
             )
@@ -94,10 +100,10 @@ def _convert_steps(told: Conversion, values: ForeignValues) -> None:
     if (rate := values.number("learning_rate")) is None:
         raise BadInput("learning_rate", "is missing, and axolotl has no default for it")
     told.config["learning_rate"] = rate
-    convert_schedule(told, "lr_scheduler", values.take("lr_scheduler", "cosine"))
+    convert_schedule(told, "lr_scheduler", values.text("lr_scheduler", "cosine"))
     warmup, share = values.number("warmup_steps"), values.number("warmup_ratio", WARMUP)
     convert_warmup(told, "warmup_ratio", share or 0.0 if warmup is None else warmup, steps)
-    convert_optimizer(told, "optimizer", values.take("optimizer", "adamw_torch_fused"))
+    convert_optimizer(told, "optimizer", values.text("optimizer", "adamw_torch_fused"))
     _convert_saving(told, values.number("save_steps"), steps)
     told.config["seed"] = values.whole("seed", SEED)
 
@@ -114,7 +120,7 @@ def _convert_saving(told: Conversion, every: float | None, steps: int | None) ->
 
 
 def _convert_machine(told: Conversion, values: ForeignValues) -> None:
-    told.config["output_dir"] = str(values.take("output_dir", "./model-out"))
+    told.config["output_dir"] = values.text("output_dir", "./model-out")
     told.config["precision"] = _read_precision(values)
     if values.flag("use_tensorboard"):
         told.config["log_to"] = "tensorboard"
@@ -127,7 +133,9 @@ def _convert_machine(told: Conversion, values: ForeignValues) -> None:
 
 
 def _read_precision(values: ForeignValues) -> str:
-    bf16, fp16 = str(values.take("bf16", "auto")).lower(), str(values.take("fp16", "false")).lower()
+    old = {name: values.take(name) for name in ("bfloat16", "float16")}
+    bf16 = str(values.take("bf16", "auto" if old["bfloat16"] is None else old["bfloat16"])).lower()
+    fp16 = str(values.take("fp16", "false" if old["float16"] is None else old["float16"])).lower()
     if fp16 == "true":
         return "fp16"
     return {"true": "bf16", "full": "bf16", "auto": "auto"}.get(bf16, "fp32")

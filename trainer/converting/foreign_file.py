@@ -35,6 +35,9 @@ MARKS = {  # keys that one program alone has
 }
 
 
+REGULAR = {"image_dir": "reg_data_dir"}  # what a subset of regularisation pictures says besides is named as lost
+
+
 def read_foreign(file: Path) -> dict[str, Any]:
     """Read a `.toml`, `.json` or `.yaml`; sections of a TOML are one, as sd-scripts reads them. Raises: BadInput."""
     try:
@@ -68,15 +71,20 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _flatten(values: dict[str, Any]) -> dict[str, Any]:
     """Lift the keys of sections out of them; the lists of a data set's file are taken where there is one of each.
 
+    Beside it there may be one folder of regularisation pictures, which sd-scripts marks by is_reg.
     Raises: BadInput, for a key in two sections, and for several data sets.
     """
     flat: dict[str, Any] = {}
     for key, value in values.items():
         inner = value if isinstance(value, dict) else None
         if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-            if len(value) > 1:
-                raise BadInput(key, f"{len(value)} of them: put their pictures into folders of one train_data_dir")
-            inner = value[0]
+            plain, regular = ([one for one in value if bool(one.get("is_reg")) is mark] for mark in (False, True))
+            if len(plain) > 1 or len(regular) > 1:
+                most = max(len(plain), len(regular))
+                raise BadInput(key, f"{most} of them: put their pictures into folders of one train_data_dir")
+            inner = dict(plain[0]) if plain else {}
+            for one in regular:
+                inner |= {REGULAR.get(name, f"{name} of is_reg"): of for name, of in one.items() if name != "is_reg"}
         for name, found in ({key: value} if inner is None else _flatten(inner)).items():
             if name in flat and flat[name] != found:
                 raise BadInput(name, f"is written twice, as {flat[name]!r} and as {found!r}; keep one of them")

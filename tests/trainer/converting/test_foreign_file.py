@@ -7,7 +7,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pricing.training.config_parsing import parse_training_config
+from pricing.catalog.key_names import load_program_keys
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from trainer.commands.cli import app
 from trainer.converting.foreign_file import convert_values, find_program, read_foreign
 from trainer.errors import BadInput
@@ -208,7 +209,7 @@ def test_a_file_of_axolotl_says_what_it_said_there() -> None:
         ("llama-factory", {"finetuning_type": "full"}, "full has no equal"),
         ("llama-factory", {"quantization_bit": 2}, "2 bits have no equal"),
         ("llama-factory", {"use_dora": True, "use_rslora": True}, "together have no equal"),
-        ("axolotl", {"learning_rate": 1e-4}, "adapter: None has no equal"),
+        ("axolotl", {"learning_rate": 1e-4}, "adapter: is missing, so all weights train"),
         ("axolotl", {"adapter": "lora"}, "learning_rate: is missing"),
         ("axolotl", {"adapter": "lora", "rl": "dpo"}, "not preferences"),
         ("nobody", {}, "is none of sd-scripts, llama-factory, axolotl"),
@@ -217,6 +218,94 @@ def test_a_file_of_axolotl_says_what_it_said_there() -> None:
 def test_what_cannot_be_translated_is_refused(program, values, words) -> None:
     with pytest.raises(BadInput, match=words):
         convert_values(values, program)
+
+
+ODD_VALUES = (True, -1, 10**400, float("nan"), "", "\0", [], [None], [["a"]], {"a": [1]}, [{"a": 1}], "[1,2]", b"x")
+
+
+@pytest.mark.parametrize("program", ["sd-scripts", "llama-factory", "axolotl"])
+def test_no_value_of_any_key_is_more_than_a_message(program) -> None:
+    """Past faults: a list where a text was expected ended in a traceback, or was written as the text of a list."""
+    least = {"learning_rate": 1e-4, "adapter": "lora"} if program == "axolotl" else {}
+    tables = load_program_keys()
+    names = tables[program].names | (tables["transformers"].names if program == "llama-factory" else set())
+    for name in sorted(names):
+        for value in ODD_VALUES:
+            try:
+                told = convert(least | {name: value}, program)
+            except BadInput as error:
+                assert name in str(error)  # noqa: PT017
+            except ConfigInvalid:
+                continue
+            else:
+                assert yaml.safe_load(yaml.safe_dump(told.config)) == told.config
+                texts = [text for text in told.config.values() if isinstance(text, str)]
+                assert isinstance(value, str) or not any("[" in text or "{" in text for text in texts)
+
+
+KOHYA_SS = {"pretrained_model_name_or_path": "m", "LoRA_type": "Standard", "epoch": 12, "max_train_steps": ""}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"save_every_n_steps": 0, "clip_skip": 0}, {"epochs": 12, "save_steps": None, "clip_skip": None}),
+        ({"max_train_steps": "320"}, {"max_steps": 320, "epochs": 10_000}),
+        ({"LoRA_type": "LyCORIS/LoKr"}, {"variant": "lokr"}),
+        ({"text_encoder_lr": 0.0}, {"train_text_encoder": False}),
+        ({"text_encoder_lr": [1e-4, 1e-4], "unet_lr": 1e-4}, {"train_text_encoder": True, "learning_rate": 1e-4}),
+        ({"additional_parameters": "--network_train_unet_only --seed=7"}, {"train_text_encoder": False, "seed": 7}),
+        ({"output_name": 2024, "output_dir": "o"}, {"output_dir": "o/2024"}),
+    ],
+    ids=["nought is unset", "steps win over epoch", "LoKr", "text encoder off", "two rates", "options", "number"],
+)
+def test_files_of_kohya_ss_mean_what_they_mean_there(values, expected) -> None:
+    told = convert(KOHYA_SS | values, "sd-scripts")
+    assert {name: told.config.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"LoRA_type": "LyCORIS/LoHa"}, "LoRA_type: LyCORIS/LoHa has no equal"),
+        ({"flux1_checkbox": True}, "flux1_checkbox: FLUX has no equal"),
+        ({"v2": True}, "v2: Stable Diffusion 2 has no equal"),
+        ({"unet_lr": 0}, "unet_lr: 0 trains the text encoders alone"),
+        ({"optimizer_args": 'betas="0.9'}, "optimizer_args: .* has a quote that is not closed"),
+        ({"train_data_dir": ["a", "b"]}, "train_data_dir: .* is no text"),
+        ({"max_resolution": "32,32"}, "max_resolution: '32,32' is neither .* from 64 to 4096 pixels"),
+        ({"mixed_precision": "fp8"}, "mixed_precision: 'fp8' is none of no, fp16, bf16"),
+    ],
+)
+def test_what_kohya_ss_asks_for_and_nobody_trains_here_is_refused(values, words) -> None:
+    with pytest.raises(BadInput, match=words):
+        convert(KOHYA_SS | values, "sd-scripts")
+
+
+def test_quoted_options_of_an_optimizer_are_read_without_their_quotes() -> None:
+    told = convert(KOHYA_SS | {"optimizer_args": '"weight_decay=0" "betas=0.9, 0.99"'}, "sd-scripts")
+    assert "optimizer_args betas ('0.9, 0.99')" in " ".join(told.no_equal)
+    assert "decays weights" not in " ".join(told.changed)
+
+
+def test_a_pattern_of_modules_is_told_and_a_list_without_end_is_cut(tmp_path) -> None:
+    file = tmp_path / "a.yaml"
+    steps = "".join(f"a{step}: &a{step} [{', '.join([f'*a{step - 1}'] * 9)}]\n" for step in range(1, 20))
+    base = "base: &base\n  lora_r: 4\n<<: *base\nlora_target_modules: 'model.*(q|v)_proj'\na0: &a0 [1]\n"
+    file.write_text(base + steps)
+    told = convert(AXOLOTL | {"lora_target_linear": False} | read_foreign(file), "axolotl")
+    assert told.config["lora_rank"] == 4
+    assert told.config["target_modules"] == ["all-linear"]
+    assert "a pattern of names" in told.no_equal[0]
+    assert max(map(len, told.no_equal)) < 100_000
+
+
+def test_a_key_out_of_bounds_is_named_as_the_other_program_names_it(tmp_path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(KOHYA_SS | {"network_dim": 100_000}))
+    done = CliRunner().invoke(app, ["convert", str(file), "--output", str(tmp_path / "b.yaml")])
+    assert done.exit_code == 2
+    assert "network_dim, which is lora_rank here: Input should be less than or equal to 1024" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -241,6 +330,10 @@ def test_one_data_set_of_a_data_sets_file_is_taken_and_several_are_refused(tmp_p
     told = convert(read_foreign(file), "sd-scripts")
     assert told.config["train_data_dir"] == "pics"
     assert "as 10_name" in " ".join(told.no_equal)
+    file.write_text(f'{one}[[datasets.subsets]]\nimage_dir = "men"\nis_reg = true\nnum_repeats = 1\n')
+    told = convert(read_foreign(file), "sd-scripts")
+    assert (told.config["train_data_dir"], told.config["reg_data_dir"]) == ("pics", "men")
+    assert "num_repeats of is_reg (1)" in " ".join(told.no_equal)
     file.write_text(one + '[[datasets.subsets]]\nimage_dir = "more"\n')
     with pytest.raises(BadInput, match="2 of them: put their pictures into folders of one train_data_dir"):
         read_foreign(file)
