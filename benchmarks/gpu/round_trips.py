@@ -13,7 +13,7 @@ from benchmarks.gpu.where import Place
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import resolve_local_model
 from trainer.base_models.transformers_quiet import peft, transformers
-from trainer.commands.make_tiny import write_byte_tokenizer
+from trainer.commands.make_tiny_llama import write_byte_tokenizer
 from trainer.families.registry import read_dataset
 from trainer.formats.reading import Layout, read_lora
 from trainer.formats.writing import write_lora

@@ -18,7 +18,8 @@ from pricing.datasets.text_rows import EncodedRow
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import hold_out_rows
 from trainer.base_models.config import BaseModelSource
-from trainer.commands.make_tiny import make_tiny, write_byte_tokenizer
+from trainer.commands.make_tiny import make_tiny
+from trainer.commands.make_tiny_llama import write_byte_tokenizer
 from trainer.families.text.causal_lm import CausalLM
 from trainer.stop import StopFlag, StopReason
 from trainer.training.checkpoint import CheckpointFolder

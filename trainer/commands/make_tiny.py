@@ -11,18 +11,17 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from trainer.atomic_files import writing_file, writing_folder
 from trainer.base_models.diffusers_quiet import diffusers, transformers
 from trainer.commands import make_tiny_chatglm
+from trainer.commands.make_tiny_llama import make_llama
 from trainer.errors import BadInput
 from trainer.families.stable_diffusion.clip_text import ClipTokenizer
 from trainer.families.stable_diffusion.configs import PIPELINES, Config, Kind, get_config
 from trainer.families.stable_diffusion.layout import COMPONENTS, to_original_layout
 
 SEED = 7
-END_OF_TEXT = "<|end|>"
 TINY: dict[Kind, dict[str, Config]] = {
     "sd15": {
         "unet": {"block_out_channels": [32, 64, 128, 128], "cross_attention_dim": 64, "sample_size": 32},
@@ -141,35 +140,6 @@ def _write_index(kind: Kind, folder: Path) -> None:
     else:
         index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
     (folder / "model_index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
-
-
-def make_llama(target: Path) -> None:
-    """Write a LLaMA of 2 layers and width 32 with one token for each byte, and no chat template."""
-    config = transformers.LlamaConfig(
-        vocab_size=257,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        bos_token_id=256,
-        eos_token_id=256,
-    )
-    with writing_folder(target) as folder:
-        transformers.LlamaForCausalLM(config).save_pretrained(folder)
-        write_byte_tokenizer(folder)
-
-
-def write_byte_tokenizer(folder: Path) -> None:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([END_OF_TEXT])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END_OF_TEXT}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def make_chatglm(target: Path) -> None:

@@ -72,9 +72,9 @@ class ForeignValues:
         value = self.take(key)
         if value is None:
             return None
-        parts = ForeignValues(dict(enumerate(value if isinstance(value, list) else [value])))
+        written = value if isinstance(value, list) else [value]
         try:
-            return [part for number in list(parts._left) if (part := parts.text(number)) is not None]
+            return [text for part in written if (text := ForeignValues({key: part}).text(key)) is not None]
         except BadInput as error:
             raise BadInput(key, f"{show(value)} is neither a text nor a list of them") from error
 

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -92,6 +93,10 @@ def test_a_row_that_lacks_memory_or_a_library_has_not_failed(monkeypatch, tmp_pa
     answer = tmp_path / "row.json"
     for error, said in (
         (ModuleNotFoundError("No module", name="diffusers.utils"), "diffusers is not installed"),
+        (
+            PackageNotFoundError("The 'requests' distribution was not found"),
+            "The 'requests' distribution was not found",
+        ),
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), "out of memory: CUDA out of memory"),
     ):
         monkeypatch.setattr(BenchRow, "measure", Raiser(error))

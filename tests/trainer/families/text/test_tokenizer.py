@@ -9,7 +9,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pricing.datasets.text_rows import TextFormat, TextRow, encode_row
-from trainer.commands.make_tiny import write_byte_tokenizer
+from trainer.commands.make_tiny_llama import write_byte_tokenizer
 from trainer.families.text.tokenizer import TextTokenizer, derive_text_format, list_messages
 
 CHATML = (
