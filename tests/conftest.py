@@ -18,6 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until all test files are imported: it would look through what stays a thousand times
     choose_profile(fast=config.getoption("markexpr") == "not slow")
 
 
@@ -38,6 +39,7 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what the imports of all test files have made: it is there to the end."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

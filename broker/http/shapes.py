@@ -188,8 +188,11 @@ class ProblemOut(BaseModel):
     )
 
 
+# Every route has them. A model would be made ready to be written anew for each route and each status, which none ever
+# is: `ProblemOut` comes into the document with PAYMENT_RESPONSES.
+PROBLEM_SCHEMA = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ProblemOut.__name__}"}}}
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemOut, "description": text}
+    status: {"description": text, "content": PROBLEM_SCHEMA}
     for status, text in {
         401: "No valid API key.",
         403: "The key's role does not allow it.",
