@@ -53,19 +53,21 @@ def writing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def try_writing(folder: Path) -> None:
+def try_writing(folder: Path, key: str = "output_dir") -> None:
     """Write a small file into the folder and take it away again, so that work for it is not begun in vain.
 
-    Raises: CannotWrite.
+    Raises: CannotWrite, naming `key`, whatever the system says: nothing was there before that could be at fault.
     """
-    if folder.exists() and not folder.is_dir():
-        raise CannotWrite(folder, os.strerror(errno.ENOTDIR))
-    with telling_why(folder):
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise CannotWrite(folder, os.strerror(errno.ENOTDIR), key)
         folder.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=folder, prefix=".probe.") as probe:
             probe.write(bytes(PROBE_BYTES))
             probe.flush()
             os.fsync(probe.fileno())
+    except OSError as error:
+        raise CannotWrite(folder, error.strerror or str(error), key) from error
 
 
 def finish_interrupted_writes(folder: Path) -> None:

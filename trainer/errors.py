@@ -79,9 +79,9 @@ class CannotWrite(TrainerError):
 
     code = "cannot_write"
 
-    def __init__(self, path: object, reason: str) -> None:
+    def __init__(self, path: object, reason: str, key: str = "output_dir") -> None:
         super().__init__(
-            f"{path} cannot be written ({reason}); free some space there, or choose another output_dir that you may "
+            f"{path} cannot be written ({reason}); free some space there, or choose another {key} that you may "
             "write to. What was written before is kept, and nothing half-written bears a final name"
         )
 

@@ -121,9 +121,10 @@ class CsvFile:
 
     def _skip_broken(self, start: "_Place", error: str) -> BrokenRow:
         """Go on at the first line after a broken row that is a row by itself: those before may be the rest of it."""
+        skipped = quoted = self._count_quoted(start)
         self._lines.go_back(start)
-        next(self._lines)
-        skipped = 1
+        for _ in range(skipped):
+            next(self._lines)
         while (place := self._lines.skip_blank()) is not None:
             if self._is_row_here(place):
                 break
@@ -132,7 +133,21 @@ class CsvFile:
             skipped += 1
         line = start.number + 1
         lost = "" if skipped == 1 else f"; {skipped} lines from here on are not read"
-        return BrokenRow(line, f"not CSV: {error}; {QUOTES}{lost}", f"not CSV: {error}", skipped)
+        return BrokenRow(line, f"not CSV: {error}; {QUOTES}{lost}", f"not CSV: {error}", skipped - quoted + 1)
+
+    def _count_quoted(self, start: "_Place") -> int:
+        """Count the lines of a broken row that stand in its quotes for certain, the first among them.
+
+        Where text follows a quote that closes the field (`… end" x,b`), all lines before it are of the field. A quote
+        behind a delimiter opens a field: then it is the row's own quote that was never closed.
+        """
+        read = self._lines.number - start.number
+        self._lines.go_back(start)
+        lines = [next(self._lines) for _ in range(read)]
+        last = lines[-1].replace('""', "")
+        at = last.find('"')
+        is_closing = read > 1 and at > 0 and last[at - 1] != self._delimiter
+        return read if is_closing else 1
 
     def _is_row_here(self, place: "_Place") -> bool:
         try:

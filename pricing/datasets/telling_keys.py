@@ -109,7 +109,8 @@ def _read_switch(record: Mapping[str, Any], key: str) -> bool | None:
     said = SAID.get(str(value).strip().lower())
     if said is None:
         reason = f"{key} is neither 0 nor 1: rows of other weights are not trained here"
-        raise RowRefused(f"{reason} (it is {str(value)[:40]!r}); {CURE}", reason)
+        told = f"{reason} (it is {str(value)[:40]!r})"
+        raise RowRefused(f"{told}; write 1 to learn it as the others, or 0 to leave it out", reason)
     return said
 
 

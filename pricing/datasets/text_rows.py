@@ -229,15 +229,21 @@ def _read_json(text: str) -> Iterator[tuple[int, Any]]:
         try:
             record, place = _read_element(text, place)
         except (ValueError, RecursionError) as error:
-            left = f"{len(text) - place} characters from here on are not read"
-            yield (
-                number,
-                _Unreadable(f"not JSON: {error}; {left}", "not JSON, so that the rest of its file is not read"),
-            )
+            message = _describe_broken_list(text, place, error)
+            yield number, _Unreadable(message, "not JSON, so that the rest of its file is not read")
             return
         yield number, record
     if text[place + 1 :].strip():
         yield number + 1, _Unreadable("not JSON: there is more after the list, which is not read; write one list")
+
+
+def _describe_broken_list(text: str, place: int, error: Exception) -> str:
+    """Say in which line of the file a list breaks, and how many lines are lost by it: editors count lines."""
+    at = place + error.pos if isinstance(error, json.JSONDecodeError) else place
+    said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+    first, last = text.count("\n", 0, place) + 1, text.rstrip().count("\n") + 1
+    lost = f"the lines {first} to {last} are" if last > first else f"the rest of line {first} is"
+    return f"not JSON: {said} in line {text.count(chr(10), 0, at) + 1} of the file; {lost} not read"
 
 
 def _read_element(text: str, place: int) -> tuple[Any, int]:

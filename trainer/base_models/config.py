@@ -179,11 +179,15 @@ def _describe_no_model(name: str, path: Path) -> str:
     hint = f"; the catalogue's model is base_model: {meant.name}" if meant is not None else ""
     if is_path and "\\" in name and os.sep == "/":
         hint += "; folders are parted by / on this machine"
-    there = "" if path.exists() or not is_path else f"; {path} is not there"
-    return (
-        f"{name!r} is neither in the catalogue ({', '.join(load_base_models())}), nor a folder with config.json or "
-        f"model_index.json, nor a .gguf or .safetensors file{there}{hint}"
-    )
+    needed = "a folder with config.json or model_index.json, or a .gguf or .safetensors file"
+    if is_path:
+        return (
+            f"{name!r} is not {needed}{hint}"
+            if path.exists()
+            else f"{name!r} is not there ({path.absolute()}); give {needed}{hint}"
+        )
+    catalogue = ", ".join(load_base_models())
+    return f"{name!r} is neither a name of the catalogue, nor {needed}; the catalogue has: {catalogue}"
 
 
 def _is_model_folder(path: Path) -> bool:

@@ -20,7 +20,7 @@ def export(file: Path, layout: str, output: Path | None, precision: str | None) 
     """Write a LoRA file in another layout. Raises: BadInput, AdapterUnusable."""
     wanted = parse_layout(layout)
     target = output or name_beside(file, str(wanted))
-    try_writing(target.parent)
+    try_writing(target.parent, "--output")
     lora, found = read_lora(file)
     write_lora(target, lora, wanted, dtype=parse_precision(precision))
     return f"{len(lora.layers)} layers, {found} → {wanted}: {target}"
@@ -35,7 +35,7 @@ def inspect(file: Path, *, as_json: bool) -> str:
 def resize(file: Path, rank: int, output: Path | None) -> str:
     """Bring a LoRA to a smaller rank. Raises: BadInput, AdapterUnusable."""
     target = output or name_beside(file, f"rank{rank}")
-    try_writing(target.parent)
+    try_writing(target.parent, "--output")
     lora, layout = read_lora(file)
     return write_combined(resize_lora(lora, rank), layout, target)
 
@@ -45,7 +45,7 @@ def merge(files: list[str], rank: int | None, output: Path, base: str | None) ->
     wanted = [split_weight(text) for text in files]
     if base is None and output.suffix != ".safetensors":
         raise BadInput("--output", f"{output} must end in .safetensors (a folder needs --base)")
-    try_writing(output.parent)
+    try_writing(output.parent, "--output")
     loras = [read_lora(path) for path, _ in wanted]
     weighted = [Weighted(lora, weight, path.name) for (lora, _), (path, weight) in zip(loras, wanted, strict=True)]
     if base is not None:
@@ -69,8 +69,8 @@ def split_weight(text: str) -> tuple[Path, float]:
         taken = float(weight)
     except ValueError:
         taken = math.nan
-    if not math.isfinite(taken) or taken == 0:
-        raise BadInput("FILE", f"{text}: the weight {weight!r} is no finite number other than 0; write {path}:0.7")
+    if not math.isfinite(taken):
+        raise BadInput("FILE", f"{text}: the weight {weight!r} is no finite number; write {path}:0.7")
     return Path(path), taken
 
 

@@ -76,7 +76,7 @@ def run_auto_label(
     Captions are written after each batch, so what is done stays done.
     """
     source.check()
-    try_writing(folder)
+    try_writing(folder, "folder of pictures")
     chosen = choose_pictures(folder, None, overwrite=overwrite)
     total = len(list_pictures(folder).samples)
     console.print(f"{folder}: {total} pictures, {len(chosen)} to label")

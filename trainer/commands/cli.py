@@ -116,7 +116,7 @@ def draw(
     with reporting_errors(config_file):
         config = read_config(config_file)
         source = resolve_base_model(config.base_model)
-        try_writing(output.parent)
+        try_writing(output.parent, "--output")
         from trainer.commands.try_adapter import draw as draw_picture  # noqa: PLC0415
 
         place = output.with_suffix("")
@@ -201,7 +201,7 @@ def profile(
         if model is None:
             raise BadInput("model", "name a model folder or a config.json, or give --catalogue")
         if output is not None:
-            try_writing(output.parent)
+            try_writing(output.parent, "--output")
         make = describe_for_broker if for_broker else profile_model
         written = make(model, name, trace=trace)
         if output is None:

@@ -25,17 +25,23 @@ def read_text_dataset(config: TrainingConfig) -> ParsedRows:
             "train_data_dir", f"this key is required: the folder with your text files ({', '.join(TEXT_SUFFIXES)})"
         )
     folder = Path(config.train_data_dir)
-    parsed = parse_text_files(list(_read_files(folder, config.metadata_path)))
+    files = list(_read_files(folder, config.metadata_path))
+    parsed = parse_text_files(files)
     if config.metadata_path is None:
         parsed.findings.extend(tell_unread(list_names(folder)))
     if parsed.rows:
         refuse_bad_rows(parsed.errors, skip=config.skip_bad_rows, counts=parsed.counts)
         return parsed
     found = "; ".join(f"{f.file} line {f.line}: {f.message}" for f in parsed.findings[:SHOWN_FINDINGS])
-    place = config.metadata_path or config.train_data_dir
+    place, empty = config.metadata_path or config.train_data_dir, _tell_empty([name for name, _ in files])
     kinds = " or ".join(TEXT_SUFFIXES)
     cure = f"give it some: {FORMS}"
-    raise BadInput("train_data_dir", f"no usable row in {place} ({found or f'no {kinds} file there'}); {cure}")
+    raise BadInput("train_data_dir", f"no usable row in {place} ({found or empty or f'no {kinds} file there'}); {cure}")
+
+
+def _tell_empty(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN_FINDINGS} more" if len(names) > SHOWN_FINDINGS else ""
+    return f"{', '.join(names[:SHOWN_FINDINGS])}{more}: without a row" if names else ""
 
 
 def _read_files(folder: Path, metadata_path: str | None) -> Iterator[tuple[str, bytes]]:

@@ -9,7 +9,7 @@ import torch
 
 from trainer.errors import AdapterUnusable
 from trainer.formats.header_json import read_json
-from trainer.formats.layer_parts import flatten_peft_magnitude, put_together, read_alpha
+from trainer.formats.layer_parts import flatten_magnitude, flatten_peft_magnitude, put_together, read_alpha
 from trainer.formats.lora_set import (
     LANGUAGE_MODEL,
     LoraLayer,
@@ -28,9 +28,10 @@ FORMS = (  # newest first; the older ones are those of diffusers 0.18 to 0.22 an
     re.compile(r"(?P<path>.+)\.(?P<part>lora_down|lora_up)\.weight"),  # OneTrainer's own backup
     re.compile(r"(?P<path>.+)\.(?:lora|lora_linear_layer)\.(?P<part>down|up)\.weight"),
     re.compile(r"(?P<path>.+)\.processor\.(?P<projection>to_(?:q|k|v|out))_lora\.(?P<part>down|up)\.weight"),
-    re.compile(r"(?P<path>.+)\.(?P<part>lora_magnitude_vector|alpha)(?:(?<=vector)\.weight)?"),
+    re.compile(r"(?P<path>.+)\.(?P<part>lora_magnitude_vector|dora_scale|alpha)(?:(?<=vector)\.weight)?"),
 )
 DOWN, UP, MAGNITUDE, ALPHA = "down", "up", "lora_magnitude_vector", "alpha"
+SCALE = "dora_scale"
 
 PARTS = {"lora_A": DOWN, "lora_B": UP, "lora_down": DOWN, "lora_up": UP}
 
@@ -74,7 +75,10 @@ def _read_layer(
         if not config and ALPHA not in found:
             raise AdapterUnusable(f"{name}: nothing says its scale; put peft's adapter_config.json beside the file")
     alpha = read_alpha(name, found.get(ALPHA), default=get_alpha(config, path, rank))
-    return put_together(name, down, up, alpha, flatten_peft_magnitude(name, found.get(MAGNITUDE), up))
+    magnitude = flatten_peft_magnitude(name, found.get(MAGNITUDE), up)
+    if SCALE in found:  # OneTrainer's, as LyCORIS has it
+        magnitude = flatten_magnitude(name, found[SCALE], up)
+    return put_together(name, down, up, alpha, magnitude)
 
 
 def write_diffusers(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

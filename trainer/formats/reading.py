@@ -16,6 +16,7 @@ from trainer.formats.kohya_layout import read_kohya
 from trainer.formats.kohya_names import split_kohya_name
 from trainer.formats.layer_parts import refuse_not_finite, to_number_format
 from trainer.formats.lora_set import LoraSet
+from trainer.formats.native_names import rename_native
 from trainer.formats.other_kinds import refuse_other_configs, refuse_other_kinds, refuse_other_models
 from trainer.formats.peft_layout import KEY, PREFIX, read_peft, write_peft
 from trainer.formats.safe_file import read_safetensors
@@ -114,6 +115,7 @@ def _name_in_peft(key: str) -> str:
 def _read_raw(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str], dict[str, Any]]:
     file = get_file(path)
     tensors, header = read_safetensors(file)
+    tensors = rename_native(tensors)
     written = header.get("adapter_config")
     is_pair = file.name == ADAPTER_FILE or (written is None and detect_layout(tensors) is not Layout.KOHYA)
     beside = _read_beside(file) if is_pair else None  # else it is another file's

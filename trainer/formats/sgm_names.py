@@ -21,11 +21,11 @@ OUTSIDE = {
 }
 
 
-def _list_blocks() -> dict[str, str]:
-    """List the blocks of resnets and attentions, diffusers' name to sd-scripts'."""
+def list_blocks(levels: int = LEVELS) -> dict[str, str]:
+    """List the blocks of resnets and attentions, diffusers' name to the release's."""
     blocks = {"mid_block.attentions.0": "middle_block.1"}
     blocks |= {f"mid_block.resnets.{layer}": f"middle_block.{2 * layer}" for layer in range(2)}
-    for level in range(LEVELS):
+    for level in range(levels):
         for layer in range(STRIDE - 1):
             place = f"input_blocks.{1 + STRIDE * level + layer}"
             blocks[f"down_blocks.{level}.resnets.{layer}"] = f"{place}.0"
@@ -37,16 +37,17 @@ def _list_blocks() -> dict[str, str]:
     return blocks
 
 
-def _list_samplers() -> dict[str, str]:
+def list_samplers(levels: int = LEVELS) -> dict[str, str]:
+    """List the layers between the levels, diffusers' name to the release's."""
     samplers = {}
-    for level in range(LEVELS - 1):
+    for level in range(levels - 1):
         samplers[f"down_blocks.{level}.downsamplers.0.conv"] = f"input_blocks.{STRIDE * (level + 1)}.0.op"
         samplers[f"up_blocks.{level}.upsamplers.0.conv"] = f"output_blocks.{STRIDE * level + 2}.2.conv"
     return samplers
 
 
-WHOLE = {**OUTSIDE, **_list_samplers()}
-BLOCKS = _list_blocks()
+WHOLE = {**OUTSIDE, **list_samplers()}
+BLOCKS = list_blocks()
 WHOLE_BACK = {sgm: diffusers for diffusers, sgm in WHOLE.items()}
 BLOCKS_BACK = {sgm: diffusers for diffusers, sgm in BLOCKS.items()}
 RESNET_BACK = {sgm: diffusers for diffusers, sgm in RESNET.items()}

@@ -45,23 +45,24 @@ def test_a_field_of_any_length_loses_no_other_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "lines"),
+    ("broken", "lost"),
     [
         ("a.png,1girl, solo, long hair", 1),
         ("only", 1),
         ('a,"never closed', 1),
         ('a,"closed" and more', 1),
-        ('a,"two\nlines" and more, or less', 2),
+        ('a,"two\nlines" and more, or less', 1),
+        ('a,"a quote\nwith, a line\nthat looks like a row" and more', 1),
         ("a,nul\0", 1),
         ("h1,h2", 1),
         ('"said "hi" to\nme, ok"', 2),
     ],
 )
-def test_a_broken_row_costs_itself_alone(broken: str, lines: int) -> None:
+def test_a_broken_row_costs_itself_alone(broken: str, lost: int) -> None:
     good = [GOOD.format(number) for number in range(4)]
     rows, problems = read("\n".join(["h1,h2", *good[:2], broken, *good[2:]]))
     assert rows == [each.split(",") for each in good]
-    assert problems == [(4, lines)]
+    assert problems == [(4, lost)]
 
 
 def test_every_broken_row_is_a_finding_of_its_own() -> None:

@@ -49,7 +49,7 @@ def talk(**turn: object) -> dict[str, object]:
         (PAIR | {"labels": [-100, 5]}, "labels says token by token"),
         (talk(train_detail=[{"begin_offset": 0}]), "train_detail says token by token"),
         (talk(reasoning_content="hm"), "reasoning_content is what the model thinks"),
-        (PAIR | {"weight": 0.5}, r"weight is neither 0 nor 1.*'0.5'"),
+        (PAIR | {"weight": 0.5}, r"weight is neither 0 nor 1.*'0.5'.*write 1 to learn it as the others, or 0"),
         (talk(weight=2), "weight is neither 0 nor 1"),
         (PAIR | {"loss": 2.31}, "loss is neither 0 nor 1"),
         (PAIR | {"train": "validation"}, "train is neither 0 nor 1"),

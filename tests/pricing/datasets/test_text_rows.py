@@ -87,7 +87,16 @@ def test_lines_are_numbered_as_an_editor_numbers_them(name):
 @pytest.mark.parametrize(
     ("content", "rows", "message"),
     [
-        ('[{"prompt": "a", "completion": "b"}, {"prompt": ', 1, "not JSON"),
+        (
+            '[{"prompt": "a", "completion": "b"}, {"prompt": ',
+            1,
+            "line 1 of the file; the rest of line 1 is not read",
+        ),
+        (
+            '[\n{"prompt": "a", "completion": "b"},\n{\n"prompt"}\n]',
+            1,
+            "line 4 of the file; the lines 3 to 5 are",
+        ),
         ('[{"prompt": "a", "completion": "b"} {"prompt": "c"}]', 0, "a comma or ] is missing"),
         ('[{"prompt": "a", "completion": "b"}]\n[{"prompt": "c"}]', 1, "more after the list"),
         ("[" * 100_000, 0, "not JSON"),

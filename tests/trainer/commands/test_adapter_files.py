@@ -13,7 +13,8 @@ from trainer.commands.adapter_files import split_weight
 from trainer.commands.cli import app
 from trainer.errors import BadInput, ExitCode
 from trainer.formats.adapter import Adapter
-from trainer.formats.reading import load_adapter_any
+from trainer.formats.combining import compute_norm
+from trainer.formats.reading import load_adapter_any, read_lora
 from trainer.training.adapter_file import describe_training, write_adapter
 
 INPUT_IDS = torch.tensor([[5, 6, 7, 8]])
@@ -112,6 +113,24 @@ def test_two_adapters_become_one_of_the_rank_asked_for(trained, invoke, tmp_path
     assert load_adapter_any(merged).config["r"] == 4
 
 
+def test_a_weight_of_nought_takes_nothing_of_its_adapter(trained, invoke, tmp_path) -> None:
+    """Past fault: a script that goes through weights was refused at 0."""
+    file, _ = trained
+    merged = {weight: tmp_path / f"at{weight}.safetensors" for weight in (0, 1)}
+    for weight, target in merged.items():
+        result = invoke("merge", f"{file}:0", f"{file}:{weight}", "--output", target)
+        assert result.exit_code == ExitCode.SUCCEEDED, result.output
+    norms = {weight: sum(map(compute_norm, read_lora(target)[0].layers)) for weight, target in merged.items()}
+    assert norms[0] == 0
+    assert norms[1] == pytest.approx(sum(map(compute_norm, read_lora(file)[0].layers)), rel=1e-5)
+
+
+def test_a_place_where_nobody_may_write_is_told_with_its_key(trained, invoke) -> None:
+    result = invoke("export", trained[0], "--format", "kohya", "--output", "/proc/none/a.safetensors")
+    assert "/proc/none cannot be written (No such file or directory); " in result.output
+    assert "choose another --output" in result.output
+
+
 def test_resize_says_how_much_is_kept(trained, invoke) -> None:
     file, _ = trained
     result = invoke("resize", file, "--rank", 2)
@@ -136,8 +155,8 @@ def test_a_layout_that_there_is_not_is_told_the_known_ones(trained, invoke) -> N
     assert "--format: 'webui' is none of peft, kohya, diffusers" in result.output
 
 
-@pytest.mark.parametrize("weight", ["nan", "inf", "x", "0", ""])
-def test_a_weight_that_is_no_number_other_than_0_is_refused_as_such(tmp_path, weight):
+@pytest.mark.parametrize("weight", ["nan", "inf", "x", ""])
+def test_a_weight_that_is_no_number_is_refused_as_such(tmp_path, weight):
     file = tmp_path / "style.safetensors"
     file.write_bytes(b"")
     with pytest.raises(BadInput, match="finite number"):

@@ -73,7 +73,7 @@ def test_a_second_training_into_the_same_folder_is_refused_with_what_to_do(invok
     [
         ({"lora_rank": 0}, "lora_rank: Input should be greater"),
         ({"batchsize": 4}, "batchsize: unknown key; did you mean batch_size?"),
-        ({"base_model": "gpt-17"}, "base_model: 'gpt-17' is neither in the catalogue"),
+        ({"base_model": "gpt-17"}, "base_model: 'gpt-17' is neither a name of the catalogue"),
         ({"train_data_dir": "/nowhere"}, "train_data_dir: /nowhere is not a folder"),
         ({"target_modules": ["nope"]}, "target_modules: 'nope' matches no linear layer"),
         ({"resume_from": "/nowhere"}, "resume_from: /nowhere is no readable checkpoint"),

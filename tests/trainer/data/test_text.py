@@ -36,9 +36,9 @@ def test_a_data_set_with_no_usable_row_is_refused_with_what_is_wrong(tiny_config
     data.mkdir()
     if content is not None:
         (data / "rows.jsonl").write_text(content)
-    with pytest.raises(
-        BadInput, match=r"train_data_dir: no usable row in .*a row has prompt and completion, instruction and output"
-    ):
+    told = {None: "no .jsonl", "": "rows.jsonl: without a row"}.get(content, "completion is empty")
+    words = rf"train_data_dir: no usable row in .*{told}.*a row has prompt and completion, instruction and output"
+    with pytest.raises(BadInput, match=words):
         read_text_dataset(tiny_config.model_copy(update={"train_data_dir": str(data)}))
 
 

@@ -79,6 +79,20 @@ def write_onetrainer_internal() -> Tensors:
     return dotted_pair(name, ("lora_down", "lora_up")) | {f"{name}.alpha": torch.tensor(2.0)}
 
 
+def write_onetrainer_original() -> Tensors:
+    """OneTrainer's ORIGINAL: the UNet alone, by the names of the release, alpha and DoRA's magnitude kept."""
+    names = ("input_blocks.11.0.in_layers.2", "output_blocks.9.1.transformer_blocks.0.attn2.to_q")
+    alphas = {f"{name}.alpha": torch.tensor(2.0) for name in names}
+    return dotted_pair(names[0]) | dotted_pair(names[1]) | alphas | {f"{names[1]}.dora_scale": draw(WIDTH, 1)}
+
+
+def write_onetrainer_comfy_sdxl() -> Tensors:
+    """OneTrainer's COMFY of SDXL: the same behind ComfyUI's words, with both text encoders."""
+    texts = [f"text_encoders.clip_{one}.transformer.text_model.encoder.layers.1.mlp.fc1" for one in "lg"]
+    unet = dotted_pair("diffusion_model.input_blocks.7.1.transformer_blocks.1.attn2.to_k", inputs=2048)
+    return unet | dotted_pair(texts[0]) | dotted_pair(texts[1])
+
+
 def write_unsloth() -> Tensors:
     """Unsloth saves by peft: `base_model.model.model.layers…`, `adapter_config.json` beside."""
     names = (f"base_model.model.model.layers.{n}.self_attn.q_proj" for n in range(2))
@@ -93,6 +107,8 @@ IMPORTED: dict[str, tuple[Callable[[], Tensors], int]] = {
     "LyCORIS DoRA": (write_lycoris_dora, 2),
     "OneTrainer DIFFUSERS": (write_onetrainer_diffusers, 1),
     "OneTrainer INTERNAL": (write_onetrainer_internal, 1),
+    "OneTrainer ORIGINAL": (write_onetrainer_original, 2),
+    "OneTrainer COMFY SDXL": (write_onetrainer_comfy_sdxl, 3),
     "ai-toolkit SD 1.5": (write_sd_scripts_sd15, 2),
 }
 SD15_NAME = f"lora_unet_{flat(UNET_ATTENTION)}_to_q"
@@ -130,10 +146,17 @@ REFUSED: dict[str, tuple[Tensors, str]] = {
     "ai-toolkit LoKr": ({"lycoris_transformer_blocks_7_attn_to_v.lokr_w1": draw(4, 4)}, "LoKr"),
     "ai-toolkit DoRA": (kohya_pair(SD15_NAME) | {f"{SD15_NAME}.magnitude": draw(12)}, "ai-toolkit's DoRA"),
     "peft on a FLUX transformer": (dotted_pair("base_model.model.transformer_blocks.0.attn.to_q"), "diffusion trans"),
-    "OneTrainer COMFY": (dotted_pair("diffusion_model.input_blocks.1.1.proj_in"), "original release"),
-    "OneTrainer COMFY text": (
-        dotted_pair("text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1"),
-        "Co",
+    "a block that no release has": (dotted_pair("diffusion_model.input_blocks.31.1.proj_in"), "original release"),
+    "OneTrainer COMFY SD 3": (
+        dotted_pair("diffusion_model.joint_blocks.0.x_block.attn.qkv")
+        | dotted_pair("text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1"),
+        "Stable Diffusion 3",
+    ),
+    "OneTrainer COMFY T5": (dotted_pair("text_encoders.t5xxl.transformer.encoder.block.0.q"), "ComfyUI's own names"),
+    "OneTrainer COMFY DoRA by input": (
+        dotted_pair("diffusion_model.input_blocks.4.1.proj_in")
+        | {"diffusion_model.input_blocks.4.1.proj_in.dora_scale": draw(1, WIDTH)},
+        r"one number for each input",
     ),
     "OneTrainer embedding": (kohya_pair(SD15_NAME) | {"bundle_emb.<me>.clip_l": draw(2, 768)}, "an embedding"),
     "AnimateDiff": (dotted_pair("down_blocks.0.motion_modules.0.transformer_blocks.0.to_q"), "a video model's UNet"),
