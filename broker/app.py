@@ -52,6 +52,7 @@ from broker.identity.bearers import Bearers
 from broker.identity.key_limits import find_limit
 from broker.identity.routes import router as identity
 from broker.jobs.admitting.submissions import Submissions
+from broker.jobs.ahead_routes import router as jobs_ahead
 from broker.jobs.dataset_routes import router as dataset_deletion
 from broker.jobs.loss_routes import router as job_losses
 from broker.jobs.reading.event_feed import EventFeed
@@ -98,6 +99,7 @@ ROUTERS = (
     workers,
     jobs,
     job_losses,
+    jobs_ahead,
     identity,
     simulations,
     tuned_pools,

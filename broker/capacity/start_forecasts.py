@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, ScalarSelect, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Table, case, func, inspect, literal, or_, select, text
 
 from broker.capacity.model import QueueState
 from broker.capacity.tables import Queue, StartForecast
+from broker.persistence.driver import Command, Statement, write_rows
+from broker.persistence.set_writes import command_inserts, command_updates
 from broker.work import Work
 
 # A start that moved by less is not published again: otherwise every cycle would write every row.
@@ -29,6 +31,22 @@ class ExpectedStart:
 
 # By queue, SKU and how many GPUs.
 ExpectedStarts = Mapping[tuple[str, str, int], ExpectedStart]
+
+
+# By priority, SKU and how many GPUs.
+PublishedStarts = Mapping[tuple[int, str, int], ExpectedStart]
+PUBLISHED = Statement(
+    select(StartForecast.priority, StartForecast.sku, StartForecast.gpus, StartForecast.p50, StartForecast.p90)
+)
+FORECASTS = inspect(StartForecast).local_table
+assert isinstance(FORECASTS, Table)
+DELETE = Statement(
+    text(
+        "DELETE FROM start_forecasts AS kept"
+        " USING json_to_recordset(CAST(:rows AS json)) AS told (priority bigint, sku text, gpus bigint)"
+        " WHERE kept.priority = told.priority AND kept.sku = told.sku AND kept.gpus = told.gpus"
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -63,19 +81,36 @@ class Newcomer(Protocol):
     def p90(self) -> datetime | None: ...
 
 
-async def publish_starts(work: Work, forecasts: Sequence[Newcomer]) -> None:
-    """Publish the starts that a cycle forecasts, in the place of those of the one before; what has moved is written."""
-    known = {(row.priority, row.sku, row.gpus): row for row in await work.session.scalars(select(StartForecast))}
-    for told in forecasts:
-        row = known.pop((told.priority, told.sku, told.gpus), None)
-        if row is None:
-            keys = {"priority": told.priority, "sku": told.sku, "gpus": told.gpus}
-            work.session.add(StartForecast(**keys, p50=told.p50, p90=told.p90, created_at=work.now))
-        elif has_moved(row.p50, told.p50, work.now) or has_moved(row.p90, told.p90, work.now):
-            row.p50, row.p90 = told.p50, told.p90
-    for row in known.values():
-        await work.session.delete(row)
-    await work.session.flush()
+async def publish_starts(
+    work: Work, forecasts: Sequence[Newcomer], known: PublishedStarts | None = None
+) -> PublishedStarts:
+    """Publish the starts that a cycle forecasts, in the place of those of the one before; what has moved is written.
+
+    `known` are those that stand, None: they are read. Returns those that stand now, once this is committed.
+    """
+    if known is None:
+        (rows,) = await work.run_together([Command(PUBLISHED)])
+        known = {(priority, sku, gpus): ExpectedStart(p50, p90) for priority, sku, gpus, p50, p90 in rows}
+    told = {(each.priority, each.sku, each.gpus): ExpectedStart(each.p50, each.p90) for each in forecasts}
+    moved = {key: start for key, start in told.items() if key not in known or _differs(known[key], start, work.now)}
+    gone = [_name(key) for key in known.keys() - told.keys()]
+    if moved or gone:
+        rows = {key: {**_name(key), "p50": start.p50, "p90": start.p90} for key, start in moved.items()}
+        new = [{**row, "created_at": work.now} for key, row in rows.items() if key not in known]
+        changed = [row for key, row in rows.items() if key in known]
+        deletes = [Command(DELETE, {"rows": write_rows(gone)})] if gone else []
+        updates = command_updates(FORECASTS, ("p50", "p90"), changed)
+        await work.run_together([*deletes, *updates, *command_inserts(StartForecast, new)])
+    return {key: moved[key] if key in moved else known[key] for key in told}
+
+
+def _name(key: tuple[int, str, int]) -> dict[str, Any]:
+    priority, sku, gpus = key
+    return {"priority": priority, "sku": sku, "gpus": gpus}
+
+
+def _differs(known: ExpectedStart, told: ExpectedStart, now: datetime) -> bool:
+    return has_moved(known.p50, told.p50, now) or has_moved(known.p90, told.p90, now)
 
 
 def has_moved(before: datetime | None, after: datetime | None, now: datetime) -> bool:

@@ -26,6 +26,7 @@ from broker.client.objects.jobs import (
     JobBatch,
     JobDetail,
     JobEvent,
+    JobsAhead,
     LogLine,
     Notice,
     Run,
@@ -257,6 +258,10 @@ class BrokerClient(Client):
     def list_runs(self, job_id: str) -> list[Run]:
         """List the attempts of a job, the first first."""
         return cast("list[Run]", self.get_whole(f"/jobs/{job_id}/runs")["data"])
+
+    def get_ahead(self, job_id: str, *, limit: int = 10) -> JobsAhead:
+        """Get how many jobs are ahead of one that waits, and the nearest of those that the key may see, in order."""
+        return cast("JobsAhead", self.get(f"/jobs/{job_id}/ahead", limit=limit))
 
     def list_checkpoints(self, job_id: str) -> list[Checkpoint]:
         """List what a job can go on from, the newest first."""

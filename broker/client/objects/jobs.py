@@ -192,6 +192,26 @@ class Run(TypedDict):
     created_at: str
 
 
+class JobAhead(TypedDict):
+    """A job that stands before another one that waits."""
+
+    id: str
+    customer_id: str
+    queue: str
+    gpus: int
+    position: int
+    code: str
+    expected_start: str | None
+
+
+class JobsAhead(TypedDict):
+    """How many jobs are ahead of one that waits, and the nearest of those that the key may see."""
+
+    job_id: str
+    ahead: int | None
+    data: list[JobAhead]
+
+
 class Checkpoint(TypedDict):
     """A state that a job can go on from."""
 

@@ -1,12 +1,13 @@
 """Evictions as others read them: a job's own, those of late by pool, and how many there were by reason and cause."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import DateTime, bindparam, func, select
 
 from broker.jobs.tables import Eviction, LostWorkRecord, Run
+from broker.persistence.driver import Command, Row, Statement
 from broker.work import Work
 from pricing.usage import Usage
 
@@ -62,24 +63,31 @@ async def list_evictions(work: Work, job_id: str) -> Sequence[EvictionCard]:
     ]
 
 
-async def list_late_evictions(work: Work, since: datetime) -> list[LateEviction]:
-    """List the evictions for other jobs since a moment, of all pools, the earliest first."""
-    columns = (
+LATE = Statement(
+    select(
         Eviction.job_id,
         Eviction.run_id,
-        func.coalesce(Eviction.for_job_id, ""),
+        Eviction.for_job_id,
         Eviction.pool,
         func.coalesce(Eviction.node, Eviction.pool),
         Eviction.kept_gpus,
         Eviction.created_at,
         Run.ended_at,
     )
-    query = (
-        select(*columns)
-        .join(Run, Run.id == Eviction.run_id)
-        .where(Eviction.created_at >= since, Eviction.for_job_id.is_not(None))
-    )
-    return [LateEviction(*row) for row in await work.session.execute(query.order_by(Eviction.id))]
+    .join(Run, Run.id == Eviction.run_id)
+    .where(Eviction.created_at >= bindparam("since", type_=DateTime(timezone=True)), Eviction.for_job_id.is_not(None))
+    .order_by(Eviction.id)
+)
+
+
+def find_late_evictions(since: datetime) -> Command:
+    """Make the command that finds the evictions for other jobs since a moment, of all pools, the earliest first."""
+    return Command(LATE, {"since": since})
+
+
+def read_late_evictions(rows: Iterable[Row]) -> list[LateEviction]:
+    """Read evictions from the rows of `find_late_evictions`."""
+    return [LateEviction(*row) for row in rows]
 
 
 async def count_evictions(work: Work) -> dict[tuple[str, str], int]:

@@ -1,15 +1,15 @@
 """What the planner weighs of runs before it stops one for another: what would be lost, and at which rate."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import ARRAY, Text, any_, cast, func, literal, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, cast, func, select
 
 from broker.jobs.tables import Checkpoint, Job, Run
-from broker.work import Work
+from broker.persistence.driver import Command, Row, Statement
 from pricing.estimate.type_choice import TypedRun
 
 
@@ -27,23 +27,36 @@ class StopFacts:
     rate_micros: int
 
 
-async def list_stop_facts(work: Work, job_ids: Collection[str]) -> dict[str, StopFacts]:
-    """List what is known of the present runs of these jobs, by job."""
-    saved = (
-        select(func.max(Checkpoint.created_at))
-        .where(Checkpoint.run_id == Run.id, Checkpoint.unusable_at.is_(None))
-        .scalar_subquery()
+SAVED = (
+    select(func.max(Checkpoint.created_at))
+    .where(Checkpoint.run_id == Run.id, Checkpoint.unusable_at.is_(None))
+    .scalar_subquery()
+)
+FACTS = Statement(
+    select(
+        Job.id,
+        Job.created_at,
+        Job.used_gpu_seconds - Run.used_gpu_seconds,
+        Job.stop_requested.is_not(None),
+        SAVED,
+        cast(Job.gpu_types, Text),
+        Run.gpu_type,
     )
-    earlier = Job.used_gpu_seconds - Run.used_gpu_seconds
-    types = cast(Job.gpu_types, Text)
-    query = (
-        select(Job.id, Job.created_at, earlier, Job.stop_requested.is_not(None), saved, types, Run.gpu_type)
-        .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
-        .where(Job.id == any_(literal(list(job_ids), ARRAY(Text))))
-    )
+    .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
+    .where(Job.id == any_(bindparam("job_ids", type_=ARRAY(Text))))
+)
+
+
+def find_stop_facts(job_ids: Collection[str]) -> Command:
+    """Make the command that finds what is known of the present runs of these jobs."""
+    return Command(FACTS, {"job_ids": list(job_ids)}, finds_nothing=not job_ids)
+
+
+def read_stop_facts(rows: Iterable[Row]) -> dict[str, StopFacts]:
+    """Read what is known of runs from the rows of `find_stop_facts`, by job."""
     return {
         job_id: StopFacts(submitted_at, before, is_stopping, saved_at, _find_rate(written, gpu_type))
-        for job_id, submitted_at, before, is_stopping, saved_at, written, gpu_type in await work.session.execute(query)
+        for job_id, submitted_at, before, is_stopping, saved_at, written, gpu_type in rows
     }
 
 

@@ -117,10 +117,12 @@ async def _run(work: Work, state: CycleState, found: FoundChanges) -> CycleResul
 
 async def _run_idle(work: Work, state: CycleState) -> CycleResult:
     """Publish that who comes starts at once, as far as there is room; nobody waits."""
-    conditions = await read_conditions(work, state.memory, state.usage)
-    changed = state.memory.tell_planner(())
-    state.memory.following.follow(conditions, changed)
-    await publish_starts(work, forecast_newcomers(conditions, CyclePlan((), ()), now=work.now))
+    memory = state.memory
+    conditions = await read_conditions(work, memory, state.usage)
+    changed = memory.tell_planner(())
+    memory.following.follow(conditions, changed)
+    newcomers = forecast_newcomers(conditions, CyclePlan((), ()), now=work.now)
+    memory.published = await publish_starts(work, newcomers, memory.published)
     await _record(work, state, conditions, (), changed)
     return CycleResult(0, 0)
 
@@ -131,6 +133,8 @@ async def _tell(work: Work, state: CycleState, before: AbstractSet[str]) -> None
     told = [*map(waits.notice_wait, state.waits)]
     if state.tells or state.aside.keys() != before:
         told += waits.notice_set_aside(state.aside, behind=len(state.waits))
+    if state.tells:
+        memory.told_at, memory.has_news = work.now, False
     if told:
         present = [notice for notice in told if notice.job_id in memory.jobs]
         known = await memory.find_told(work)
@@ -173,13 +177,14 @@ async def _plan_and_start(work: Work, state: CycleState) -> bool:
     planned = await asyncio.to_thread(_plan, memory, conditions, changed, work.now, tells=state.tells)
     outcome = await _apply_starts(work, memory, conditions, planned.plan)
     if planned.newcomers is not None:
-        await publish_starts(work, planned.newcomers)
+        memory.published = await publish_starts(work, planned.newcomers, memory.published)
     starts = [start.job_id for start in planned.plan.starts]
     started = [job_id for job_id in starts if job_id in outcome.started]
     withheld = [job_id for job_id in starts if job_id not in outcome.started]
     await _record(work, state, conditions, started, changed, withheld)
     memory.note_started(started)
     state.started |= outcome.started
+    state.tells = planned.tells
     state.waits, state.starts_more = planned.waits, have_free(conditions.pools, planned.plan.starts)
     state.aside |= outcome.failed
     if outcome.failed:
@@ -203,9 +208,13 @@ async def _find_alike(
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, whom it leaves waiting, and when jobs that came after it would start; None: that was not asked for."""
+    """A plan, whom it leaves waiting, and when jobs that came after it would start; None: that was not asked for.
+
+    `tells`: who waits is told what has changed for them.
+    """
 
     plan: Plan
+    tells: bool = False
     waits: tuple[Wait, ...] = ()
     newcomers: Sequence[NewcomerStart] | None = None
 
@@ -220,13 +229,13 @@ def _plan(
 ) -> Planned:
     """Plan a cycle, and forecast when jobs that came after it would start, for quotes and for those who ask a date."""
     following = memory.following
-    following.follow(conditions, changed)
+    memory.has_news |= following.follow(conditions, changed)
     plan = following.planner.plan(now)
-    if not tells:
+    if not tells or not (memory.has_news or plan.starts or plan.preemptions or memory.is_telling_due(now)):
         return Planned(plan)
     told = CyclePlan(plan.starts, list_waits(following.planner, plan, conditions.batches), plan.preemptions)
     snapshot = replace(conditions, waiting=tuple(following.waiting.values()))
-    return Planned(plan, told.waits, forecast_newcomers(snapshot, told, now=now))
+    return Planned(plan, True, told.waits, forecast_newcomers(snapshot, told, now=now))
 
 
 async def _record(

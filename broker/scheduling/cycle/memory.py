@@ -9,8 +9,9 @@ import gc
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from broker.capacity.start_forecasts import PublishedStarts
 from broker.jobs.reading.line import FoundChanges, LineChanges, QueuedJob, Told, read_line, read_told
 from broker.jobs.reading.queueing import WaitNotice
 from broker.scheduling.cycle.following import FollowingPlanner
@@ -20,6 +21,8 @@ from broker.work import Work
 
 # To look through so many jobs takes longer than requests should wait.
 LONG_LINE = 10_000
+# What time alone moves is told so often: half of what a date must move by to be told anew (`waits.FORECAST_TOLERANCE`).
+TOLD_EVERY = timedelta(seconds=5)
 
 
 @dataclass
@@ -31,12 +34,17 @@ class CycleMemory:
     `told` is what each was told last, of those that were told something; None: that was not read yet.
     `moved` are those that were told something, or left the line, since `take_moved`; None: nobody knows which. Those of
     the cycle under way are `moving`: it is not committed yet.
+    `told_at`: when all were told last. `has_news`: what they wait for, or the line, has changed since then.
+    `published`: the starts of newcomers as they stand; None: that was not read yet.
     `limited` and `expedited` have the jobs whose batch has a limit, and those that go first; `contracts` counts jobs.
     """
 
     process_id: str | None = None
     read_from: int | None = None
     planned_at: datetime | None = None
+    told_at: datetime | None = None
+    has_news: bool = False
+    published: PublishedStarts | None = None
     jobs: dict[str, QueuedJob] = field(default_factory=dict)
     limited: dict[str, QueuedJob] = field(default_factory=dict)
     expedited: dict[str, QueuedJob] = field(default_factory=dict)
@@ -84,8 +92,8 @@ class CycleMemory:
             if self.jobs.get(job.id) != job:
                 self._take_out(job.id)
                 self._put_in(job)
-            if self.told is not None:
-                self.told.pop(job.id, None)
+            if self.told is not None and self.told.pop(job.id, None) != changes.told.get(job.id):
+                self.has_news = True
         if self.told is not None:
             self.told |= changes.told
 
@@ -112,6 +120,10 @@ class CycleMemory:
         if self.told is None:
             self.told = await read_told(work)
         return self.told
+
+    def is_telling_due(self, now: datetime) -> bool:
+        """Tell whether those who wait are told anew though nothing has changed but the time."""
+        return self.told_at is None or not timedelta() <= now - self.told_at < TOLD_EVERY
 
     def note_told(self, notices: Iterable[WaitNotice], job_ids: Collection[str]) -> None:
         """Note what was written of these jobs."""

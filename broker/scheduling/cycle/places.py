@@ -34,13 +34,13 @@ def place_on_nodes(holders: Iterable[DeviceHolder], nodes: Sequence[NodeCapacity
     Where it is not known, of runs of before, the node that has most left is taken to have it, the oldest run first.
     """
     if not nodes:
-        return [replace(holder, node=None) for holder in holders]
+        return [holder if holder.node is None else replace(holder, node=None) for holder in holders]
     free = Counter({node.name: node.gpus for node in nodes})
     placed: list[DeviceHolder] = []
     for holder in sorted(holders, key=lambda each: (each.node is None, each.started_at, each.job_id)):
         name = holder.node or min((node.name for node in nodes), key=lambda name: (-free[name], name))
         free[name] -= holder.gpus
-        placed.append(replace(holder, node=name))
+        placed.append(holder if holder.node == name else replace(holder, node=name))
     return placed
 
 

@@ -6,7 +6,7 @@ from broker.capacity.quotas import ContractQuota
 from broker.capacity.service import Queue
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import DeviceHolder
-from broker.jobs.reading.stoppable import list_stop_facts
+from broker.jobs.reading.stoppable import find_stop_facts, read_stop_facts
 from broker.jobs.running.evictions import stop_beyond_quota
 from broker.scheduling.planning.values.queues import QueueLimits
 from broker.work import Work
@@ -33,7 +33,8 @@ async def stop_beyond_contract(work: Work, quota: ContractQuota) -> list[str]:
 async def _list_running(work: Work) -> list[DeviceHolder]:
     """List what runs and goes on: whoever is stopping anyway makes room by that."""
     running = [each for each in await queueing.list_device_holders(work) if each.expected_seconds is not None]
-    facts = await list_stop_facts(work, {each.job_id for each in running})
+    (rows,) = await work.run_together([find_stop_facts({each.job_id for each in running})])
+    facts = read_stop_facts(rows)
     return [each for each in running if each.job_id in facts and not facts[each.job_id].is_stopping]
 
 

@@ -174,7 +174,11 @@ async def _place_holders(
     machines = {agent.id: agents.find_site(agent) for agent in known.values()}
     states = {agent.id: agents.judge(work, agent) for agent in known.values()}
     by_name = {judged.pool.name: judged for judged in pools}
-    return [replace(holder, pool=place_holder(holder, by_name, machines, states)) for holder in holders]
+    return [_move(holder, place_holder(holder, by_name, machines, states)) for holder in holders]
+
+
+def _move(holder: DeviceHolder, pool: str) -> DeviceHolder:
+    return holder if holder.pool == pool else replace(holder, pool=pool)
 
 
 def _pool_state(judged: JudgedPool, holders: Sequence[DeviceHolder]) -> PoolState:

@@ -5,8 +5,8 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from broker.jobs.reading.evictions import LateEviction, list_late_evictions
-from broker.jobs.reading.stoppable import StopFacts, list_stop_facts
+from broker.jobs.reading.evictions import LateEviction, find_late_evictions, read_late_evictions
+from broker.jobs.reading.stoppable import StopFacts, find_stop_facts, read_stop_facts
 from broker.jobs.rules.model import EvictionReason
 from broker.jobs.running.evictions import NewEviction, evict_run
 from broker.scheduling.planning.rounds.reclaim import KEPT_AFTER
@@ -35,12 +35,13 @@ async def add_stops(work: Work, snapshot: ClusterSnapshot, waiting: Container[st
 
     `waiting` are the jobs that wait, by their ids.
     """
-    late = await list_late_evictions(work, work.now - LOOKED_BACK)
-    facts = await list_stop_facts(work, {run.job_id for run in snapshot.running})
+    running = {run.job_id for run in snapshot.running}
+    lately, known = await work.run_together([find_late_evictions(work.now - LOOKED_BACK), find_stop_facts(running)])
+    late, facts = read_late_evictions(lately), read_stop_facts(known)
     settings = work.settings
     least_run = timedelta(seconds=settings.preemption_least_run_seconds)
     grace = timedelta(seconds=settings.preemption_grace_seconds)
-    freed = list_freed(late, waiting, {run.job_id for run in snapshot.running}, grace)
+    freed = list_freed(late, waiting, running, grace)
     kept = {each.job_id: each for each in (*snapshot.kept, *freed)}
     return replace(
         snapshot,

@@ -32,6 +32,8 @@ SCHEMA_OF = {
     "Job": "JobOut",
     "JobEvent": "JobEventOut",
     "Run": "RunOut",
+    "JobAhead": "JobAheadOut",
+    "JobsAhead": "JobsAheadOut",
     "Checkpoint": "CheckpointOut",
     "GrantScope": "ScopeOut",
     "Grant": "GrantOut",

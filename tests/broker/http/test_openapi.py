@@ -218,6 +218,7 @@ SHORT_ARRAYS = {
     "GET /v1/datasets/{dataset_id} findings": "one document: findings of a kind are cut",
     "GET /v1/datasets/{dataset_id} token_counts": "one for each base model on offer",
     "GET /v1/jobs/{job_id}/losses data": "thinned out to a thousand rows at most",
+    "GET /v1/jobs/{job_id}/ahead data": "the nearest, a hundred at most",
     "GET /v1/quotes/{quote_id} prices": "one for each plan",
     "GET /v1/quotes/{quote_id} gpu_types": "one for each type of device that pools have",
     "GET /v1/quotes/{quote_id}/offers data": "one for each type of device and setting",

@@ -19,6 +19,7 @@ from broker.client.objects.quotes import PlanPrice
 from broker.client.typed import BrokerClient
 
 Answer = TypeVar("Answer")
+MOST_AHEAD = 3
 WHY = (
     "id",
     "status",
@@ -51,9 +52,9 @@ def explain_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Ke
     with connect(url, key) as client:
         job = client.get_job(resolve_id(client, "job", job_id))
         if as_json:
-            write_json({name: job.get(name) for name in WHY})
+            write_json({name: job.get(name) for name in WHY} | {"ahead": client.get_ahead(job["id"])})
             return
-        against = _compare(client, job)
+        against, ahead = _compare(client, job), _list_ahead(client, job)
     console = make_console()
     why = describe_why(job, datetime.now(UTC)) or f"nothing keeps it: it is {job['status']}"
     place = job["pending_reason"]
@@ -63,6 +64,7 @@ def explain_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Ke
         ("Helps", speak(place["next_step"] or "", place["next_step_zh"]) if place else ""),
         ("Sooner", describe_sooner(job)),
         ("Place", f"{place['position']} in the planner's order, queue {job['queue']}" if place else ""),
+        ("Ahead", ahead),
         ("Made room", describe_evictions(job)),
         ("Limit", describe_limit(job)),
     ]
@@ -76,6 +78,17 @@ def _compare(client: BrokerClient, job: Job) -> str:
     standing = _if_allowed(lambda: client.get_standing(job["contract_id"]))
     types = standing["types"] if standing else ()
     return "\n".join(f"{each['sku']}: {speak(each['why'], each['why_zh'])}" for each in types if each["why"])
+
+
+def _list_ahead(client: BrokerClient, job: Job) -> str:
+    """List the nearest jobs ahead of one that waits, those that the key may see, the nearest first."""
+    if job["status"] != "queued":
+        return ""
+    nearest = reversed(client.get_ahead(job["id"], limit=MOST_AHEAD)["data"])
+    return "\n".join(
+        f"{each['position']}. {each['id']}, {each['gpus']} GPU, queue {each['queue']}: {each['code']}"
+        for each in nearest
+    )
 
 
 def look_at(client: BrokerClient, job: JobDetail) -> JobView:

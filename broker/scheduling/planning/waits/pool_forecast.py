@@ -3,7 +3,9 @@
 from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from heapq import heapify, heappop, heapreplace
+from sys import maxsize
 
 from broker.scheduling.planning.values.jobs import Place
 from broker.scheduling.planning.values.pools import Node, NodeState, PoolState
@@ -47,7 +49,7 @@ class NodeForecast:
 
     def occupy(self, gpus: int, start: datetime, end: datetime) -> None:
         """Take GPUs from then on."""
-        released = bisect_right(self.releases, start, key=lambda release: release[0])
+        released = bisect_right(self.releases, (start, maxsize))
         self.free += sum(freed for _, freed in self.releases[:released]) - gpus
         del self.releases[:released]
         insort(self.releases, (end, gpus))
@@ -73,6 +75,11 @@ class PoolForecast:
         taking = [node for node in nodes if node.state == NodeState.OPEN]
         forecasts = {node.name: NodeForecast(node.total, node.total - node.unavailable) for node in taking}
         return cls(forecasts, state.spans_nodes)
+
+    @cached_property
+    def largest(self) -> int:
+        """Tell how many GPUs the largest of its nodes has."""
+        return max((node.total for node in self.nodes.values()), default=0)
 
     def hold(self, places: tuple[Place, ...], gpus: int, end: datetime) -> None:
         """Take GPUs that a run holds now; without places they are of the only node."""
@@ -101,7 +108,7 @@ class PoolForecast:
 
     def _find_nodes(self, gpus: int, now: datetime) -> tuple[datetime, tuple[str, ...]] | None:
         """Find the node that has so many GPUs first; for more than any has, whole nodes where the pool allows that."""
-        if gpus > max((node.total for node in self.nodes.values()), default=0):
+        if gpus > self.largest:
             return self._find_whole_nodes(gpus, now) if self.spans_nodes else None
         if gpus not in self.earliest:
             self.earliest[gpus] = [(now, name) for name, node in self.nodes.items() if node.total >= gpus]

@@ -10,7 +10,7 @@ from broker.jobs.reading.waiting_sums import add_up_waiting
 from broker.jobs.tables import Job
 from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
-from tests.broker.factories import Api, make_ready_customer, submit_job
+from tests.broker.factories import Api, customer_api, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
 
 
@@ -52,6 +52,20 @@ async def test_jobs_ahead_of_a_place_are_the_nearest_however_far_behind_it_is(ap
             await work.session.execute(update(Job).where(Job.id == job_id).values(pending_reason=reason))
         ahead = [[row.id for row in await list_ahead(work, place, limit=2)] for place in (7, 60_000, 60_010)]
     assert ahead == [[], jobs[:1], jobs[1:3]]
+
+
+async def test_rest_tells_who_is_ahead_of_a_job_to_its_customer_of_its_own(api: Api, system: System) -> None:
+    acme, beta = await make_ready_customer(api), await make_ready_customer(api)
+    jobs = [(await submit_job(api, one.dataset["id"], customer_id=one.id))["id"] for one in (acme, beta, acme)]
+    async with system.work() as work:
+        await run_cycle(work)
+    for_ops = await api.get(f"/jobs/{jobs[2]}/ahead")
+    nearest = await api.get(f"/jobs/{jobs[2]}/ahead", limit=1)
+    async with customer_api(api, beta.id) as own_api:
+        own = await own_api.get(f"/jobs/{jobs[1]}/ahead")
+    assert (for_ops["ahead"], [each["id"] for each in for_ops["data"]]) == (2, jobs[:2])
+    assert [each["position"] for each in nearest["data"]] == [2]
+    assert (own["ahead"], own["data"]) == (1, [])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from broker.jobs.service import Job, lock_job
 from broker.scheduling.cycle import live
 from broker.scheduling.cycle.leading import Lead, Standing, compute_lead, find_lead, give_up_lead, renew_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
-from broker.scheduling.cycle.memory import CycleMemory
+from broker.scheduling.cycle.memory import TOLD_EVERY, CycleMemory
 from broker.scheduling.cycle.snapshot import describe_waiting, read_conditions
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.books.nodes import name_nodes
@@ -136,6 +136,21 @@ async def test_who_has_just_read_a_long_line_plans_before_it_tells(
     assert (await cycle(system, memory)).has_told
     reasons = [(await api.get(f"/jobs/{job_id}"))["pending_reason"]["code"] for job_id in jobs]
     assert reasons == ["no_open_pool"] * 3
+
+
+async def test_where_nothing_has_changed_nobody_is_told_anew_before_time_could_move_a_date(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """Past fault: each idle cycle explained the whole line, and forecast it four times."""
+    customer = await make_ready_customer(api)
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    memory, told = CycleMemory("one"), []
+    for passed in (0, 1, TOLD_EVERY.total_seconds()):
+        clock.advance(seconds=passed)
+        told.append((await cycle(system, memory)).has_told)
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    told.append((await cycle(system, memory)).has_told)
+    assert told == [True, False, True, True]
 
 
 async def test_a_job_that_left_the_line_and_came_back_is_told_anew(api: Api, system: System) -> None:
