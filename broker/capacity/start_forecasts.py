@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, ScalarSelect, Table, case, func, inspect, literal, or_, select, text
+from sqlalchemy import ColumnElement, ScalarSelect, Table, case, func, literal, or_, select, text
 
 from broker.capacity.model import QueueState
 from broker.capacity.tables import Queue, StartForecast
@@ -38,8 +38,6 @@ PublishedStarts = Mapping[tuple[int, str, int], ExpectedStart]
 PUBLISHED = Statement(
     select(StartForecast.priority, StartForecast.sku, StartForecast.gpus, StartForecast.p50, StartForecast.p90)
 )
-FORECASTS = inspect(StartForecast).local_table
-assert isinstance(FORECASTS, Table)
 DELETE = Statement(
     text(
         "DELETE FROM start_forecasts AS kept"
@@ -95,11 +93,13 @@ async def publish_starts(
     moved = {key: start for key, start in told.items() if key not in known or _differs(known[key], start, work.now)}
     gone = [_name(key) for key in known.keys() - told.keys()]
     if moved or gone:
-        rows = {key: {**_name(key), "p50": start.p50, "p90": start.p90} for key, start in moved.items()}
-        new = [{**row, "created_at": work.now} for key, row in rows.items() if key not in known]
-        changed = [row for key, row in rows.items() if key in known]
+        written = {key: {**_name(key), "p50": start.p50, "p90": start.p90} for key, start in moved.items()}
+        new = [{**row, "created_at": work.now} for key, row in written.items() if key not in known]
+        changed = [row for key, row in written.items() if key in known]
         deletes = [Command(DELETE, {"rows": write_rows(gone)})] if gone else []
-        updates = command_updates(FORECASTS, ("p50", "p90"), changed)
+        table = StartForecast.__table__
+        assert isinstance(table, Table)
+        updates = command_updates(table, ("p50", "p90"), changed)
         await work.run_together([*deletes, *updates, *command_inserts(StartForecast, new)])
     return {key: moved[key] if key in moved else known[key] for key in told}
 
