@@ -49,11 +49,14 @@ async def request_simulation(
         raise invalid_field("ends_at", "must not be in the future: what has not happened cannot be replayed")
     if not timedelta() < ends_at - begins_at <= LONGEST_WINDOW:
         raise invalid_field("begins_at", "must be before ends_at, by at most 31 days")
+    settings = await _keep_settings(work, changes.contracts, changes.jobs)
+    for path, there in changes.list_unknown(settings["queues"], settings["pools"]).items():
+        raise invalid_field(f"proposal.{path}", f"is not there; there are: {', '.join(sorted(there)) or 'none'}")
     row = QueueSimulation(
         id=work.new_id("sim"),
         status=QUEUED,
         proposal=dict(proposal),
-        settings=await _keep_settings(work, changes.contracts, changes.jobs),
+        settings=settings,
         begins_at=begins_at,
         ends_at=ends_at,
         result=None,

@@ -48,11 +48,22 @@ class ProposedChanges:
         changed: WaitingJob = _apply("jobs", job, self.jobs.get(job.job_id, {}))
         return changed
 
+    def list_unknown(self, queues: Collection[str], pools: Collection[str]) -> dict[str, Collection[str]]:
+        """List what is named and is neither there nor proposed as new, by its path, each with what is there.
+
+        No queue or pool is ever removed: one that is not there today was in no window.
+        """
+        named = [("queues", self.queues.keys(), queues), ("pools", self.pools.keys() - self._list_new(), pools)]
+        return {f"{kind}.{name}": there for kind, names, there in named for name in sorted(names) if name not in there}
+
+    def _list_new(self) -> set[str]:
+        return {name for name, changed in self.pools.items() if all(field in changed for field in NEEDED_OF_NEW_POOL)}
+
     def check(self, conditions: Sequence[Conditions], contracts: Collection[str], jobs: Collection[str] = ()) -> None:
         """Check that what is named was there in the window, where `jobs` of `contracts` waited. Raises: BadProposal."""
         queues = {queue.name for told in conditions for queue in told.queues}
         pools = {pool.name for told in conditions for pool in told.pools}
-        new = {name for name, changed in self.pools.items() if all(field in changed for field in NEEDED_OF_NEW_POOL)}
+        new = self._list_new()
         _check_there("queues", self.queues, queues)
         _check_there("pools", self.pools, pools, new, "; a new one needs sku and total_gpus")
         _check_there("contracts", self.contracts, set(contracts))

@@ -50,6 +50,8 @@ async def test_a_proposal_is_compared_with_the_recorded_window_by_contract_and_q
     [
         ({"proposal": {"queues": {"standard": {"priority": -1}}}}, "proposal"),
         ({"proposal": {}}, "proposal"),
+        ({"proposal": {"queues": {"nope": {"priority": 1}}}}, "proposal.queues.nope"),
+        ({"proposal": {"pools": {"nope": {"open": False}}}}, "proposal.pools.nope"),
         ({"begins_at": "2200-01-01T00:00:00Z"}, "begins_at"),
         ({"ends_at": "2199-01-01T00:00:00Z"}, "ends_at"),
     ],

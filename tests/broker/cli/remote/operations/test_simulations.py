@@ -53,7 +53,7 @@ def test_what_cannot_be_asked_is_refused_by_its_option(
 def test_what_was_not_there_in_the_window_is_refused_with_what_was(run: Run) -> None:
     result = run("queues", "simulate", "--window", an_hour_ago(), "now", "--set", "nobody.priority=5")
     assert (result.exit_code, result.stdout) == (ExitCode.REFUSED, "")
-    assert "queues.nobody was not there in this window" in result.stderr
+    assert "proposal.queues.nobody: is not there; there are: priority, standard" in result.stderr
 
 
 class PoolsOnly:
