@@ -307,6 +307,14 @@ class ChangedSince(DomainError):
     """
 
 
+class VersionMismatch(DomainError):
+    """The object is not as you have seen it any more.
+
+    `If-Match` named the version (`ETag`) that was looked at, and it was changed since; nothing was done. `errors` has
+    what is there now of the fields that were sent. Get the object again, and send what you still want with its `ETag`.
+    """
+
+
 class StaleSimulation(DomainError):
     """Settings changed since the simulation, or its window ended too long ago; nothing was applied.
 

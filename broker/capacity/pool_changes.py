@@ -9,6 +9,7 @@ from broker import errors
 from broker.capacity.model import Maintenance, NodeState
 from broker.capacity.readiness import JudgedPool, forget_failed_starts, get_pool, lock_pool
 from broker.capacity.tables import Pool, read_maintenance, write_maintenance
+from broker.http.versions import require_version
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 
@@ -47,12 +48,19 @@ class PoolWord:
         return cls(**{each.name: getattr(pool, each.name) for each in fields(cls)})
 
 
-async def change_pool(work: Work, name: str, changes: PoolChanges) -> JudgedPool:
+def list_pool_settings(pool: Pool) -> dict[str, Any]:
+    """List what ops has said of a pool. Pure."""
+    return vars(PoolWord.of(pool))
+
+
+async def change_pool(work: Work, name: str, changes: PoolChanges, seen: str | None = None) -> JudgedPool:
     """Change a pool for ops; an opened one has no failed starts, and the next cycle comes at once.
 
-    What it changed is noted for the record. Raises: NotFound, InvalidRequest.
+    What it changed is noted for the record. `seen`: the version that whoever changes it has looked at.
+    Raises: NotFound, InvalidRequest, VersionMismatch.
     """
     pool = await lock_pool(work, name)
+    require_version(seen, list_pool_settings(pool), {}, what=("pool", name))
     known = await list_node_names(work, name)
     _check_changes(changes, known, work.now)
     before = vars(PoolWord.of(pool))

@@ -7,6 +7,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, inspect, select
 
 from broker.capacity.tables import ContractQuota
 from broker.contracts import service as contracts
+from broker.http.versions import require_version
 from broker.persistence.database import wake_dispatcher
 from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.work import Work
@@ -45,15 +46,26 @@ def read_quotas(rows: Iterable[Row]) -> dict[str, ContractQuota]:
     return {quota.contract_id: quota for quota in map(QUOTA_ROWS.read, rows)}
 
 
-async def change_quota(work: Work, contract_id: str, changes: Mapping[str, Any], reason: str) -> ContractQuota:
-    """Change what is set of a contract, and have the next cycle planned at once. Raises: NotFound."""
+def list_quota_settings(quota: ContractQuota) -> dict[str, Any]:
+    """List what ops has set of a contract. Pure."""
+    return {name: getattr(quota, name) for name in SET_BY_OPS}
+
+
+async def change_quota(
+    work: Work, contract_id: str, changes: Mapping[str, Any], reason: str, seen: str | None = None
+) -> ContractQuota:
+    """Change what is set of a contract, and have the next cycle planned at once; `seen`: the version looked at.
+
+    Raises: NotFound, VersionMismatch.
+    """
     terms = await contracts.get_contract(work, contract_id)
     lock = {"key_share": True}
     quota = await work.session.get(ContractQuota, contract_id, with_for_update=lock, populate_existing=True)
     if quota is None:
         quota = _make_usual(work, contract_id, terms.customer_id)
         work.session.add(quota)
-    before = {name: getattr(quota, name) for name in SET_BY_OPS}
+    before = list_quota_settings(quota)
+    require_version(seen, before, changes, what=("quota", contract_id))
     for name, value in changes.items():
         setattr(quota, name, value)
     quota.reason, quota.updated_at = reason, work.now

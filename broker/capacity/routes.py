@@ -1,12 +1,16 @@
 """Queues, pools and agents for ops."""
 
+from fastapi import Response
+
 from broker.capacity import agents, readiness, service
+from broker.capacity.pool_changes import list_pool_settings
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.schemas import AgentOut, PoolOut, QueueOut
 from broker.capacity.tables import Agent
 from broker.http.edge import AnyKey, OpsWork, feature_router
 from broker.http.paging import cut_page, fetch_page
 from broker.http.shapes import Cursor, Limit, NameCursor, Page
+from broker.http.versions import ETAG, make_etag
 from broker.work import STAFF, Work
 
 router = feature_router("", "capacity")
@@ -21,8 +25,10 @@ async def list_queues(work: AnyKey, limit: Limit = 100, cursor: NameCursor = Non
 
 
 @router.get("/queues/{name}")
-async def get_queue(work: AnyKey, name: str) -> QueueOut:
-    return QueueOut.model_validate(await service.get_queue(work, name))
+async def get_queue(work: AnyKey, response: Response, name: str) -> QueueOut:
+    queue = await service.get_queue(work, name)
+    response.headers[ETAG] = make_etag(service.list_queue_settings(queue))
+    return QueueOut.model_validate(queue)
 
 
 @router.get("/pools")
@@ -34,9 +40,11 @@ async def list_pools(work: AnyKey, limit: Limit = 100, cursor: NameCursor = None
 
 
 @router.get("/pools/{name}")
-async def get_pool(work: AnyKey, name: str) -> PoolOut:
+async def get_pool(work: AnyKey, response: Response, name: str) -> PoolOut:
     """Get a pool, and whether it takes jobs now."""
-    return _show(work, await readiness.get_pool(work, name))
+    judged = await readiness.get_pool(work, name)
+    response.headers[ETAG] = make_etag(list_pool_settings(judged.pool))
+    return _show(work, judged)
 
 
 def _show(work: Work, pool: JudgedPool) -> PoolOut:

@@ -27,6 +27,7 @@ from broker import errors
 from broker.capacity.model import QueueState
 from broker.capacity.tables import Agent, ContractQuota, Pool, Queue
 from broker.contracts.terms.model import ContractTerms, dedicated_queue_name
+from broker.http.versions import require_version
 from broker.persistence.database import wake_dispatcher
 from broker.persistence.driver import Command, Row, RowFormat, Statement, require
 from broker.work import Work
@@ -46,6 +47,7 @@ __all__ = [
     "get_queue",
     "list_open_types",
     "list_pool_types",
+    "list_queue_settings",
     "list_queues",
     "list_skus",
     "provide_dedicated_queue",
@@ -59,6 +61,11 @@ __all__ = [
 
 STANDARD_QUEUE = "standard"
 DEDICATED_PRIORITY = 300
+# What ops may set of a queue.
+QUEUE_SETTINGS = (
+    *("priority", "state", "weight", "max_wait_seconds", "max_jobs", "max_gpus", "max_gpu_hours"),
+    *("window_hours", "allowed_pools", "lending_limit"),
+)
 PLANNERS_ORDER = (Queue.priority.desc(), Queue.name)
 QUEUE_ROWS = RowFormat(Queue)
 QUEUES = Statement(select(*inspect(Queue).local_table.columns).order_by(*PLANNERS_ORDER))
@@ -255,16 +262,22 @@ async def get_queue(work: Work, name: str) -> Queue:
     return queue
 
 
-async def change_queue(work: Work, name: str, changes: Mapping[str, Any]) -> Queue:
+def list_queue_settings(queue: Queue) -> dict[str, Any]:
+    """List what ops may set of a queue. Pure."""
+    return {name: getattr(queue, name) for name in QUEUE_SETTINGS}
+
+
+async def change_queue(work: Work, name: str, changes: Mapping[str, Any], seen: str | None = None) -> Queue:
     """Change columns of a queue, by their names, and have the next cycle planned at once.
 
     `open` is how a state was asked for before there were three: true is open, false is holding. What it changed is
-    noted for the record.
+    noted for the record. `seen`: the version that whoever changes it has looked at.
 
-    Raises: NotFound, InvalidRequest.
+    Raises: NotFound, InvalidRequest, VersionMismatch.
     """
     queue = await _lock_queue(work, name)
     changes = _name_state(changes)
+    require_version(seen, list_queue_settings(queue), changes, what=("queue", name))
     if changes.get("lending_limit") is not None and queue.contract_id is None:
         told = "is of a contract's dedicated queue, to which GPUs are guaranteed; leave it out for a shared one"
         raise errors.invalid_field("lending_limit", told)

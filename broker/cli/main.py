@@ -60,9 +60,9 @@ COMMANDS = {
     "approvals": Place(
         "broker.cli.remote.approvals:app", "What needs two people: list, show, propose, approve, reject."
     ),
-    "purchases": Place(
-        "broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay, top-ups."
-    ),
+    "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
+    "top-ups": Place("broker.cli.remote.top_ups:app", "Automatic top-ups: list, show, set, remove."),
+    "topups": Place("broker.cli.remote.top_ups:app", "Automatic top-ups: list, show, set, remove."),
     "stripe": Place(
         "broker.cli.remote.stripe:app", "Stripe: whose invoices it collects, how far they are, differences."
     ),

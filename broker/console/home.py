@@ -28,7 +28,9 @@ async def find_no_page(page: AnyPage) -> Response:
     raise errors.NotFound("page", page.request.url.path)
 
 
-@nowhere.post("/{path:path}")
+@nowhere.api_route("/{path:path}", methods=["POST", "PUT", "PATCH", "DELETE"])
 async def refuse_method(_page: AnyPage) -> Response:
     """Tell, with the menu beside it, that nothing is sent to this address."""
-    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "Nothing is sent to this page; open it instead.")
+    raise HTTPException(
+        HTTPStatus.METHOD_NOT_ALLOWED, "Nothing is sent to this page; open it instead.", {"Allow": "GET, HEAD"}
+    )

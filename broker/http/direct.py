@@ -68,8 +68,23 @@ class DirectHandler:
             found = await each.get(**{each.request_name: request})
             if each.name is not None:
                 arguments[each.name] = found
+        beside = self._prepare_beside(arguments)
         answer = await self.route.endpoint(**arguments)
-        return answer if isinstance(answer, Response) else await self._write(answer)
+        if isinstance(answer, Response):
+            return answer
+        written = await self._write(answer)
+        written.raw_headers.extend(beside)
+        return written
+
+    def _prepare_beside(self, arguments: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+        """Hand over the response that a handler asks for; returns the list in which the headers are that it adds."""
+        name = self.route.dependant.response_param_name
+        if name is None:
+            return []
+        response = Response()
+        del response.headers["content-length"]
+        arguments[name] = response
+        return response.raw_headers
 
     async def _read_arguments(self, request: Request) -> dict[str, Any]:
         """Read the arguments that the request brings. Raises: NotPlain."""
@@ -155,6 +170,7 @@ def _takes_the_request(dependant: Dependant) -> bool:
     return (
         _takes_no_more(dependant)
         and dependant.request_param_name is not None
+        and dependant.response_param_name is None
         and iscoroutinefunction(dependant.call)
         and not (parameters or dependant.dependencies)
     )
@@ -165,7 +181,6 @@ def _takes_no_more(dependant: Dependant) -> bool:
     others = (
         dependant.websocket_param_name,
         dependant.http_connection_param_name,
-        dependant.response_param_name,
         dependant.background_tasks_param_name,
         dependant.security_scopes_param_name,
         dependant.concurrency,

@@ -57,6 +57,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.TooLargeForLimit: HTTPStatus.CONFLICT,
     errors.NotUndoable: HTTPStatus.CONFLICT,
     errors.ChangedSince: HTTPStatus.CONFLICT,
+    errors.VersionMismatch: HTTPStatus.PRECONDITION_FAILED,
     errors.StaleSimulation: HTTPStatus.CONFLICT,
     errors.ProtocolMismatch: HTTPStatus.UPGRADE_REQUIRED,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,

@@ -191,6 +191,9 @@ class ProblemOut(BaseModel):
 # Every route has them. A model would be made ready to be written anew for each route and each status, which none ever
 # is: `ProblemOut` comes into the document with PAYMENT_RESPONSES.
 PROBLEM_SCHEMA = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ProblemOut.__name__}"}}}
+VERSION_RESPONSES: dict[int | str, dict[str, Any]] = {
+    412: {"description": "Changed since it had the `ETag` that `If-Match` names.", "content": PROBLEM_SCHEMA}
+}
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": PROBLEM_SCHEMA}
     for status, text in {

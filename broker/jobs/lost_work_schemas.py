@@ -80,6 +80,7 @@ class JobDetailOut(JobOut):
     pinned_at: datetime | None = Field(
         description="Since when its customer has it pinned (UTC); null: it is not.", examples=["2026-11-24T10:05:00Z"]
     )
+    pinned_steps: list[int] = Field(description="Of which steps its samples are pinned.", examples=[[120, 480]])
     notices: list[NoticeOut] = Field(
         description="What is announced and concerns it: to all, and, while it runs, of its pool.", examples=[[]]
     )
@@ -101,6 +102,7 @@ class JobDetailOut(JobOut):
             "notices": list(notices),
             "notes": None if note is None else note.notes,
             "pinned_at": None if note is None else note.pinned_at,
+            "pinned_steps": [] if note is None else note.pinned_steps,
             "sooner": [SoonerStartOut.of(each) for each in sooner],
         }
         return cls(**out.model_dump(), **told)

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from broker.http.labels import Labels
 from broker.http.plain_text import PlainLine, PlainText
-from broker.http.shapes import MaxCost, Moment, Reason, RequestBody
+from broker.http.shapes import MaxCost, Moment, Reason, RequestBody, Whole
 from broker.jobs.running.notes import Annotation
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.schemas import Gpus
@@ -14,7 +14,8 @@ from pricing.estimate.type_choice import Preference
 from pricing.money import Money
 
 LONGEST_NAME, LONGEST_NOTES = 200, 4_000
-ANNOTATED = ("name", "notes", "pinned")
+ANNOTATED = ("name", "notes", "pinned", "pinned_steps")
+MOST_PINNED_STEPS = 50
 MOST_GPU_TYPES = 20
 MOST_JOBS = 100
 GpuType = Annotated[PlainLine, Field(min_length=1, max_length=64)]
@@ -154,6 +155,12 @@ class JobPatch(RequestBody):
     pinned: bool | None = Field(
         default=None, description="Whether it stands first in lists that ask for it.", examples=[True]
     )
+    pinned_steps: list[Annotated[Whole, Field(ge=1)]] | None = Field(
+        default=None,
+        max_length=MOST_PINNED_STEPS,
+        description="The steps whose samples are pinned, all of them: they stay in sight, however many come.",
+        examples=[[120, 480]],
+    )
 
     gpu_types: list[GpuType] | None = Field(
         default=None,
@@ -177,12 +184,18 @@ class JobPatch(RequestBody):
     @model_validator(mode="after")
     def _check_what_changes(self) -> Self:
         if not self.model_fields_set & {"gpu_types", "priority", *ANNOTATED}:
-            raise ValueError("names nothing to change: send name, notes, pinned, gpu_types, or priority with a reason")
+            raise ValueError(
+                "names nothing to change: send name, notes, pinned, pinned_steps, gpu_types, or priority with a reason"
+            )
         if "priority" in self.model_fields_set and self.reason is None:
             raise ValueError("reason is needed with priority: its customer reads it")
         return self
 
     def read_annotation(self) -> Annotation:
-        """Read what is said of the job for people; a pin that is null is none."""
+        """Read what is said of the job for people; a pin that is null is none, and a step is pinned once."""
         said = {name: getattr(self, name) for name in ANNOTATED if name in self.model_fields_set}
-        return Annotation({name: bool(value) if name == "pinned" else value for name, value in said.items()})
+        if "pinned" in said:
+            said["pinned"] = bool(said["pinned"])
+        if "pinned_steps" in said:
+            said["pinned_steps"] = sorted({*(said["pinned_steps"] or ())})
+        return Annotation(said)

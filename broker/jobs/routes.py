@@ -26,6 +26,7 @@ from broker.http.shapes import (
     Page,
     Whole,
 )
+from broker.http.versions import ETAG, make_etag
 from broker.identity.service import resolve_customer_of
 from broker.jobs import events, service
 from broker.jobs.admitting.request import BatchPlace, JobRequest
@@ -43,7 +44,7 @@ from broker.jobs.reading.training_log import LinesWanted, read_training_log
 from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL
 from broker.jobs.running import checkpoints, control, resume
 from broker.jobs.running.lost_work import read_who_pays
-from broker.jobs.running.notes import find_note
+from broker.jobs.running.notes import find_note, list_note_settings
 from broker.jobs.schemas import (
     CheckpointOut,
     JobEventListOut,
@@ -178,7 +179,7 @@ async def list_jobs(
 
 
 @router.get("/{job_id}")
-async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
+async def get_job(work: AnyKey, response: Response, job_id: str) -> JobDetailOut:
     """Get a job: who pays for its usage, for whom it made room, and what would start it sooner."""
     job = await service.get_job(work, job_id)
     cards = await list_evictions(work, job_id)
@@ -188,6 +189,7 @@ async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
     notices = [NoticeOut.model_validate(notice) for notice in concerned]
     shown, who = JobOut.of(job, work.now), await read_who_pays(work, job)
     note = await find_note(work, job_id)
+    response.headers[ETAG] = make_etag(list_note_settings(job, note))
     return JobDetailOut.of_job(shown, who, evictions, notices, await list_sooner(work, job), note)
 
 

@@ -5,7 +5,17 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -179,7 +189,10 @@ class Job(Base):
 
 
 class JobNote(Base):
-    """What a customer notes of a job, and since when it is pinned; beside the job, which every heartbeat writes."""
+    """What a customer notes of a job, and since when it is pinned; beside the job, which every heartbeat writes.
+
+    `pinned_steps`: of which steps it has pinned the samples.
+    """
 
     __tablename__ = "job_notes"
 
@@ -187,6 +200,7 @@ class JobNote(Base):
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
     notes: Mapped[str | None]
     pinned_at: Mapped[datetime | None] = moment_column(nullable=True)
+    pinned_steps: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'"))
 
 
 class JobEvent(Base):

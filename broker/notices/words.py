@@ -29,10 +29,10 @@ class Telling:
 HOW_ZH = "请按账单附言号对公汇款，详见 GET /v1/customers/{customer_id}/arrears。"
 HOW_EN = "Pay by bank transfer with the references that GET /v1/customers/{customer_id}/arrears lists."
 AFTER_ZH = {
-    "current": "欠费已结清，暂停的任务将自动恢复。",
-    "grace": "宽限期内运行中的任务继续；新任务只能使用已付资源包。",
-    "suspended": "超出已付资源包的任务已保存检查点并暂停，结清后自动恢复。",
-    "retention": "所有任务已停止，数据暂时保留。",
+    "current": "欠费已结清，暂停的作业将自动恢复。",
+    "grace": "宽限期内运行中的作业继续；新作业只能使用已付资源包。",
+    "suspended": "超出已付资源包的作业已保存检查点并暂停，结清后自动恢复。",
+    "retention": "所有作业已停止，数据暂时保留。",
     "closed": "数据集、检查点和模型将被删除；账单依法保留。",
 }
 AFTER_EN = {

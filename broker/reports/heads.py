@@ -10,7 +10,7 @@ HEADS = {
     "project_id": "项目编号",
     "project": "项目",
     "gpu_type": "GPU 型号",
-    "jobs": "任务数",
+    "jobs": "作业数",
     "gpu_seconds": "GPU 秒",
     "gpu_hours": "GPU 小时",
     "tokens": "Token 数",
@@ -56,7 +56,7 @@ HEADS = {
     "if_quietest": "最低用量情形",
     "if_busiest": "最高用量情形",
     # Margin.
-    "job_id": "任务编号",
+    "job_id": "作业编号",
     "quote_guarantee": "报价保障",
     "quoted_cap": "报价上限",
     "actual": "实际用量金额",

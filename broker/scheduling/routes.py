@@ -1,10 +1,13 @@
 """Queues and pools as ops tunes them, and simulations of what is proposed: they name all customers' jobs."""
 
+from fastapi import Response
+
 from broker import errors
 from broker.capacity import quotas
 from broker.capacity.schemas import ContractQuotaOut, ContractQuotaPatch, PoolPatch, QueuePatch
 from broker.http.edge import JobControl, OpsWork, feature_router
-from broker.http.shapes import PAYMENT_RESPONSES
+from broker.http.shapes import PAYMENT_RESPONSES, VERSION_RESPONSES
+from broker.http.versions import ETAG, SeenVersion, make_etag
 from broker.jobs.order_schemas import JobPatch, PrioritiesIn
 from broker.scheduling import simulations, tuning
 from broker.scheduling.schemas import (
@@ -24,8 +27,8 @@ contracts = feature_router("/contracts", "contracts")
 jobs = feature_router("/jobs", "jobs")
 
 
-@router.patch("/{name}")
-async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> TunedQueueOut:
+@router.patch("/{name}", responses=VERSION_RESPONSES)
+async def change_queue(work: OpsWork, name: str, body: QueuePatch, seen: SeenVersion = None) -> TunedQueueOut:
     """Tune a queue: its state, priority and weight, how long its jobs wait at most, how much of it runs, and where.
 
     What is left out stays; null takes a limit away. The next cycle plans by it: `frees` tells how many waiting jobs it
@@ -33,7 +36,7 @@ async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> TunedQueue
     limit allows, the runs that began last save and stop: their jobs wait in the queue again, and what they lost is
     borne.
     """
-    return TunedQueueOut.of_tuned(*await tuning.tune_queue(work, name, body.list_changes()))
+    return TunedQueueOut.of_tuned(*await tuning.tune_queue(work, name, body.list_changes(), seen))
 
 
 @router.post("/simulations", status_code=202)
@@ -52,35 +55,39 @@ async def get_simulation(work: OpsWork, simulation_id: str) -> SimulationOut:
     return SimulationOut.model_validate(await simulations.get_simulation(work, simulation_id))
 
 
-@pools.patch("/{name}")
-async def change_pool(work: OpsWork, name: str, body: PoolPatch) -> TunedPoolOut:
+@pools.patch("/{name}", responses=VERSION_RESPONSES)
+async def change_pool(work: OpsWork, name: str, body: PoolPatch, seen: SeenVersion = None) -> TunedPoolOut:
     """Open or close a pool, drain machines of it or declare them down, plan maintenance, or choose its discipline.
 
     What runs on it runs on, except on machines that are down: those runs are lost, what they lost is borne, and their
     jobs go first. Opened, a pool rests no longer after failed starts. The next cycle plans by it.
     """
-    return TunedPoolOut.of_tuned(*await tuning.tune_pool(work, name, body.read_changes()))
+    return TunedPoolOut.of_tuned(*await tuning.tune_pool(work, name, body.read_changes(), seen))
 
 
 @contracts.get("/{contract_id}/quota")
-async def get_quota(work: JobControl, contract_id: str) -> ContractQuotaOut:
+async def get_quota(work: JobControl, response: Response, contract_id: str) -> ContractQuotaOut:
     """Get what a contract is due beside others, and how much it may run at one time."""
-    return ContractQuotaOut.model_validate(await quotas.get_quota(work, contract_id))
+    quota = await quotas.get_quota(work, contract_id)
+    response.headers[ETAG] = make_etag(quotas.list_quota_settings(quota))
+    return ContractQuotaOut.model_validate(quota)
 
 
-@contracts.patch("/{contract_id}/quota")
-async def change_quota(work: OpsWork, contract_id: str, body: ContractQuotaPatch) -> TunedQuotaOut:
+@contracts.patch("/{contract_id}/quota", responses=VERSION_RESPONSES)
+async def change_quota(
+    work: OpsWork, contract_id: str, body: ContractQuotaPatch, seen: SeenVersion = None
+) -> TunedQuotaOut:
     """Set what a contract is due beside others, and how much it may run at one time, with a reason.
 
     What is left out stays; null takes a quota away. A job that is larger is refused at submission; others wait. Where
     more runs than a lowered quota allows, the runs that began last save and stop: their jobs wait again, and what they
     lost is borne. The next cycle plans by it.
     """
-    return TunedQuotaOut.of_tuned(*await tuning.set_quota(work, contract_id, body.list_changes(), body.reason))
+    return TunedQuotaOut.of_tuned(*await tuning.set_quota(work, contract_id, body.list_changes(), body.reason, seen))
 
 
-@jobs.patch("/{job_id}", responses=PAYMENT_RESPONSES)
-async def change_job(work: JobControl, job_id: str, body: JobPatch) -> TunedJobOut:
+@jobs.patch("/{job_id}", responses={**PAYMENT_RESPONSES, **VERSION_RESPONSES})
+async def change_job(work: JobControl, job_id: str, body: JobPatch, seen: SeenVersion = None) -> TunedJobOut:
     """Change what a job is called, its notes and its pin; while it waits its GPU types; or, for ops, its priority.
 
     What is left out stays; null takes a name or notes away. Name, notes and pin may change at any time, and change
@@ -92,7 +99,9 @@ async def change_job(work: JobControl, job_id: str, body: JobPatch) -> TunedJobO
     has_priority = "priority" in body.model_fields_set
     if has_priority and work.actor.role not in STAFF:
         raise errors.Forbidden("Operations alone changes the priority of a job.")
-    changes = tuning.JobChanges(body.gpu_types, has_priority, body.priority, body.reason or "", body.read_annotation())
+    changes = tuning.JobChanges(
+        body.gpu_types, has_priority, body.priority, body.reason or "", body.read_annotation(), seen
+    )
     return TunedJobOut.of_tuned(*await tuning.tune_job(work, job_id, changes), work.now)
 
 

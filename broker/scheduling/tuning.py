@@ -35,16 +35,19 @@ class TunedQueue:
     stopping: Sequence[str]
 
 
-async def tune_queue(work: Work, name: str, changes: Mapping[str, Any]) -> tuple[TunedQueue, Effects]:
+async def tune_queue(
+    work: Work, name: str, changes: Mapping[str, Any], seen: str | None = None
+) -> tuple[TunedQueue, Effects]:
     """Change a queue; returns it, and whom that lets start or strands: of its own jobs, those that never start now.
 
-    Where it may stop runs, no cycle starts others meanwhile. Raises: NotFound, InvalidRequest.
+    Where it may stop runs, no cycle starts others meanwhile. `seen`: the version that was looked at.
+    Raises: NotFound, InvalidRequest, VersionMismatch.
     """
     if may_lower(changes):
         await work.take_turn(CYCLE_LOCK)
     before = describe_queue(await get_queue(work, name)).limits
     async with measure_effects(work) as effects:
-        queue = await change_queue(work, name, changes)
+        queue = await change_queue(work, name, changes, seen)
         stopping = await stop_beyond(work, queue) if is_lower(describe_queue(queue).limits, before) else []
     effects.stranded = [job for job in effects.stranded if job.queue == name and _binds(queue)]
     return TunedQueue(queue, stopping), effects
@@ -69,17 +72,18 @@ class TunedQuota:
 
 
 async def set_quota(
-    work: Work, contract_id: str, changes: Mapping[str, Any], reason: str
+    work: Work, contract_id: str, changes: Mapping[str, Any], reason: str, seen: str | None = None
 ) -> tuple[TunedQuota, Effects]:
     """Set the share and quota of a contract; returns them, and which jobs that lets start, or strands of its own.
 
-    No cycle starts others meanwhile, and nobody else sets the first of a contract. Raises: NotFound.
+    No cycle starts others meanwhile, and nobody else sets the first of a contract. `seen`: the version looked at.
+    Raises: NotFound, VersionMismatch.
     """
     await work.take_turn(CYCLE_LOCK)
     before = await get_quota(work, contract_id)
     limits = QueueLimits(before.max_jobs, before.max_gpus)
     async with measure_effects(work) as effects:
-        quota = await change_quota(work, contract_id, changes, reason)
+        quota = await change_quota(work, contract_id, changes, reason, seen)
         lowered = is_lower(QueueLimits(quota.max_jobs, quota.max_gpus), limits)
         stopping = await stop_beyond_contract(work, quota) if lowered else []
     has_quota = quota.max_gpus is not None
@@ -95,13 +99,13 @@ class TunedPool:
     lost_runs: Sequence[str]
 
 
-async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[TunedPool, Effects]:
+async def tune_pool(work: Work, name: str, changes: PoolChanges, seen: str | None = None) -> tuple[TunedPool, Effects]:
     """Change a pool; returns it with the runs that were lost, and which jobs that lets start or strands.
 
     The jobs of lost runs are queued again and go first; those that run where maintenance is planned anew are told. Jobs
-    are locked before the pool is, and no cycle plans meanwhile.
+    are locked before the pool is, and no cycle plans meanwhile. `seen`: the version of the pool that was looked at.
 
-    Raises: NotFound, InvalidRequest.
+    Raises: NotFound, InvalidRequest, VersionMismatch.
     """
     down = [node for node, state in changes.nodes.items() if state is NodeState.DOWN]
     lost: Sequence[str] = ()
@@ -114,7 +118,7 @@ async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[TunedP
                 await lose_run(work, run_id, NODE_DOWN, code=Cause.NODE_DOWN.value)
         for window in await _find_new_windows(work, name, changes):
             await _tell_maintenance(work, name, window)
-        pool = await change_pool(work, name, changes)
+        pool = await change_pool(work, name, changes, seen)
     effects.stranded = [job for job in effects.stranded if job.job_id not in effects.already]
     return TunedPool(pool, lost), effects
 
@@ -122,7 +126,7 @@ async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[TunedP
 @dataclass(frozen=True)
 class JobChanges:
     """What of a job is changed: what people read of it; while it waits the GPU types that it may run on, or its own
-    priority, for a reason.
+    priority, for a reason. `seen`: the version of what people read of it that was looked at.
     """
 
     gpu_types: Sequence[str] | None = None
@@ -130,6 +134,7 @@ class JobChanges:
     priority: int | None = None
     reason: str = ""
     annotation: Annotation = field(default_factory=Annotation)
+    seen: str | None = None
 
 
 async def tune_job(work: Work, job_id: str, changes: JobChanges) -> tuple[Job, Effects]:
@@ -159,7 +164,7 @@ async def tune_jobs(work: Work, job_ids: Sequence[str], priority: int | None, re
 
 async def _change_job(work: Work, job_id: str, changes: JobChanges) -> None:
     if changes.annotation.changes:
-        await annotate_job(work, job_id, changes.annotation)
+        await annotate_job(work, job_id, changes.annotation, changes.seen)
     if changes.gpu_types is not None:
         await change_types(work, job_id, changes.gpu_types)
     if changes.changes_priority:

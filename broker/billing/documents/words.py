@@ -59,7 +59,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "no_fapiao": ("本账单不是发票，发票另行开具。", "This invoice is no fapiao; a fapiao is issued separately."),
     "hours": ("GPU 小时", "GPU-hour"),
     "tokens": ("Token", "token"),
-    "job": ("任务", "Job"),
+    "job": ("作业", "Job"),
     "of_month": ("所属账期", "of"),
     "grant": ("资源包", "grant"),
     "unused": ("未使用", "not used"),
@@ -94,7 +94,7 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     Cause.OVER_PROMISE: ("超出报价承诺", "beyond what was promised"),
 }
 METERS: dict[Unit, tuple[str, str]] = {
-    Unit.GPU_SECONDS: ("GPU 机时", "GPU-hours"),
+    Unit.GPU_SECONDS: ("GPU 小时", "GPU-hours"),
     Unit.TOKENS: ("训练 Token", "Tokens"),
 }
 

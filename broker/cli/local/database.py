@@ -16,6 +16,8 @@ from broker.system import open_system
 from broker.work import Work
 
 Answer = TypeVar("Answer")
+# The embedded server was found to run: on a busy machine it may take a while to answer.
+EMBEDDED_SECONDS = 60.0
 
 
 @contextmanager
@@ -23,7 +25,8 @@ def reading_database(settings: Settings) -> Iterator[DatabaseUrls]:
     """Open the database for reading; one that cannot be read (never set up, say) ends the command: a line, exit 2."""
     try:
         with database_urls(settings) as urls:
-            check_schema(urls.app_place)
+            is_embedded = not urls.app_place.setting
+            check_schema(urls.app_place, wait_seconds=EMBEDDED_SECONDS if is_embedded else 0)
             yield urls
     except (DatabaseUnusable, DBAPIError) as error:
         message = f"the database cannot be read; has `broker migrate` been run? {describe_failure(error)}"

@@ -22,11 +22,11 @@ from broker.cli.remote.volumes import (
 )
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_money
-from broker.client.objects.contracts import Purchase, TopUp
+from broker.client.objects.contracts import Purchase
 from broker.client.typed import BrokerClient
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Purchases of hours and tokens: list, order, cancel, pay, top-ups."
+    no_args_is_help=True, add_completion=False, help="Purchases of hours and tokens: list, order, cancel, pay."
 )
 
 PurchaseId = Annotated[str, typer.Argument(metavar="PURCHASE", help="The order's id, or the beginning of it.")]
@@ -36,14 +36,6 @@ COLUMNS = (
     Column("volume", right=True),
     Column("total", right=True),
     Column("pay until", right=True),
-)
-TOP_UP_COLUMNS = (
-    Column("contract"),
-    Column("below", right=True),
-    Column("orders", right=True),
-    Column("free", right=True),
-    Column("due"),
-    Column("open order"),
 )
 
 
@@ -65,24 +57,6 @@ def list_purchases(
 def _make_row(order: Purchase) -> list[str]:
     until = order["expires_at"][:10] if order["status"] == "open" else ""
     return [order["id"], order["status"], describe_volume(order), describe_money(order["total"]), until]
-
-
-@app.command("top-ups")
-def list_top_ups(
-    customer: Annotated[str | None, typer.Option("--customer", help="Only this customer's.")] = None,
-    as_json: AsJson = False,
-    url: Url = None,
-    key: Key = None,
-) -> None:
-    """List the contracts that order more by themselves, with what is free and the order that waits to be paid."""
-    with connect(url, key) as client:
-        rules = collect_page(client.list_all("/top-ups", customer_id=customer))
-    write_table(rules, TOP_UP_COLUMNS, _make_top_up_row, as_json=as_json)
-
-
-def _make_top_up_row(rule: TopUp) -> list[str]:
-    sizes = [f"{rule['threshold_gpu_hours']} h", f"{rule['purchase_gpu_hours']} h", f"{rule['free_gpu_hours']} h"]
-    return [rule["contract_id"], *sizes, "yes" if rule["is_due"] else "no", rule["open_purchase_id"] or ""]
 
 
 @app.command("show")

@@ -37,7 +37,7 @@ def make_comparison(simulation: QueueSimulation) -> list[Text]:
     lines += [Text(), *make_table(POOL_COLUMNS, [_make_pool_row(pool) for pool in result["pools"]]), Text()]
     count = result["later_count"]
     later = f"{count} jobs would have started over a minute later" if count else "No job would have started later."
-    later_zh = f"{count} 个任务会晚开始一分钟以上" if count else "没有任务会更晚开始。"
+    later_zh = f"{count} 个作业会晚开始一分钟以上" if count else "没有作业会更晚开始。"
     lines.append(Text(speak(later, later_zh)))
     lines += make_table(
         (Column("job"), Column("queue"), Column("today"), Column("proposed")),
@@ -48,10 +48,10 @@ def make_comparison(simulation: QueueSimulation) -> list[Text]:
 
 def _tell_truth(reproduced: float | None) -> str:
     if reproduced is None:
-        return speak("Nothing started in this window.", "此时段内没有任务开始。")
+        return speak("Nothing started in this window.", "此时段内没有作业开始。")
     return speak(
         f"The replay of today's settings has {reproduced:.1%} of the starts in the very cycle in which they were.",
-        f"按现有设置重放，{reproduced:.1%} 的任务在原来的调度周期开始。",
+        f"按现有设置重放，{reproduced:.1%} 的作业在原来的调度周期开始。",
     )
 
 

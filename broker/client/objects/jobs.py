@@ -155,6 +155,7 @@ class JobDetail(Job):
     sooner: list[SoonerStart]
     notes: str | None
     pinned_at: str | None
+    pinned_steps: list[int]
 
 
 class JobEvent(TypedDict):

@@ -1,6 +1,6 @@
 """A job's page: where it stands, why it waits, its curve, samples, log and parameters; and how it is stopped."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
@@ -31,11 +31,12 @@ from broker.console.customer.job_words import describe_silence, describe_status
 from broker.console.customer.loss_chart import draw_losses, list_rows, write_csv
 from broker.console.customer.training_fields import write_value
 from broker.console.frame.days import DayAsked
-from broker.console.frame.forms import Form
+from broker.console.frame.forms import Form, Submitted, read_whole
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem
 from broker.http.csv_table import MEDIA_TYPE
+from broker.http.versions import make_etag
 from broker.jobs import service as jobs
 from broker.jobs.eviction_schemas import EvictionOut
 from broker.jobs.reading.course import list_samples, read_log, read_time_to_start
@@ -48,7 +49,7 @@ from broker.jobs.reading.wait_causes import add_up_causes, read_wait
 from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL, JobStatus
 from broker.jobs.running.checkpoints import find_last_checkpoint
 from broker.jobs.running.lost_work import read_who_pays
-from broker.jobs.running.notes import find_note
+from broker.jobs.running.notes import find_note, list_note_settings
 from broker.jobs.service import Job
 from broker.persistence.documents import keep_readable
 from broker.quotes import service as quotes
@@ -115,10 +116,10 @@ async def _show(
 ) -> HTMLResponse:
     work = await page.begin()
     job = await jobs.get_job(work, job_id)
-    head = await _read_head(work, job)
+    head, note = await _read_head(work, job), await find_note(work, job_id)
     read: Callable[[], Awaitable[Any]] = {
         "overview": lambda: _read_overview(work, job, head),
-        "training": lambda: _read_training(work, job_id, asked),
+        "training": lambda: _read_training(work, job_id, asked, [] if note is None else note.pinned_steps),
         "lines": lambda: _read_lines(work, job_id, asked),
         "log": lambda: _read_log(work, job_id, asked),
         "settings": lambda: _read_settings(job),
@@ -133,7 +134,8 @@ async def _show(
         box=Panel.ready(await read(), page.now.replace(second=0, microsecond=0)),
         form=Form(values or {}, problem),
         tell_facts=tell_facts,
-        note=await find_note(work, job_id),
+        note=note,
+        seen_version=make_etag(list_note_settings(job, note)),
     )
 
 
@@ -199,7 +201,7 @@ def _show_eviction(card: EvictionOut) -> EvictionShown:
     )
 
 
-async def _read_training(work: Work, job_id: str, asked: Asked) -> JobTraining:
+async def _read_training(work: Work, job_id: str, asked: Asked, pinned: Sequence[int]) -> JobTraining:
     last = None if asked.last is None else max(asked.first, asked.last)
     curve = await read_loss_curve(work, job_id, first=asked.first, last=last)
     return JobTraining(
@@ -209,7 +211,8 @@ async def _read_training(work: Work, job_id: str, asked: Asked) -> JobTraining:
         is_log=asked.is_log,
         first=asked.first,
         last=last,
-        samples=group_samples(await list_samples(work, job_id)),
+        samples=group_samples(await list_samples(work, job_id, pinned=pinned)),
+        pinned=pinned,
     )
 
 
@@ -258,10 +261,25 @@ async def annotate_job(page: CustomerPage, job_id: str) -> Response:
     said: dict[str, Any] = {name: form.get(name) or None for name in ("name", "notes") if name in form.values}
     if "pinned" in form.values:
         said["pinned"] = form.get("pinned") == "1"
-    answer = await page.ask("PATCH", f"/v1/jobs/{job_id}", said, key=form.key)
+    if "pin_step" in form.values:
+        return await _pin_step(page, job_id, form)
+    answer = await page.ask("PATCH", f"/v1/jobs/{job_id}", said, key=form.key, seen=form.seen)
     if answer.problem is not None:
         return await _show(page, job_id, problem=answer.problem, status=answer.status, values=form.values)
     return page.go_to(f"/console/jobs/{job_id}")
+
+
+async def _pin_step(page: Page, job_id: str, form: Submitted) -> Response:
+    """Pin the samples of a step, or no longer, where they are pinned."""
+    step, path = read_whole(form.get("pin_step")), f"/v1/jobs/{job_id}"
+    found = await page.ask("GET", path)
+    if found.problem is None:
+        pinned: list[int | str] = found.body["pinned_steps"]
+        steps = [each for each in pinned if each != step] if step in pinned else [*pinned, step]
+        found = await page.ask("PATCH", path, {"pinned_steps": steps}, seen=found.version)
+    if found.problem is not None:
+        return await _show(page, job_id, "training", problem=found.problem, status=found.status)
+    return page.go_to(f"/console/jobs/{job_id}?tab=training#step-{step}")
 
 
 @router.post("/{job_id}/{act}")

@@ -208,7 +208,7 @@ class JobOverview:
 
 @dataclass(frozen=True)
 class JobTraining:
-    """What the tab of the training shows: the curve and its table, and the strip of samples by step."""
+    """What the tab of the training shows: the curve and its table, and the strip of samples by step, some pinned."""
 
     chart: LossChart | None
     rows: Sequence[tuple[int, float | None, float | None, float | None, float | None]]
@@ -217,6 +217,7 @@ class JobTraining:
     first: int
     last: int | None
     samples: Sequence[tuple[int, Sequence[SampleAt]]]
+    pinned: Sequence[int] = ()
 
 
 def group_samples(samples: Sequence[SampleAt]) -> list[tuple[int, list[SampleAt]]]:

@@ -7,15 +7,26 @@ from broker.billing.closing.checklist import list_findings
 from broker.billing.closing.runs import find_last
 from broker.billing.vouchers.chart import Auxiliary, list_unmapped
 from broker.billing.vouchers.service import get_chart
-from broker.console.finance.closing_view import STATUSES, CheckLine, ClosingView, list_checks, show_closing
+from broker.console.finance.closing_view import (
+    STATUSES,
+    CheckLine,
+    ClosingView,
+    list_checks,
+    list_refused_ids,
+    name_refused,
+    show_closing,
+)
 from broker.console.finance.months import MonthAsked, MonthChoice, choose_last_month
 from broker.console.frame.forms import Form, Submitted
 from broker.console.frame.page import FinancePage, Page, page_router
 from broker.console.frame.panels import Panel, read_panel
+from broker.console.frame.problem import rename_errors
+from broker.console.naming import name_told
 from broker.ledger import service as ledger
 from broker.work import Work
 
 router = page_router("/finance")
+PARTS = ("code", "name", "auxiliary")
 AUXILIARIES = [each.value for each in Auxiliary]
 
 
@@ -33,7 +44,8 @@ async def _read(page: Page, work: Work, choice: MonthChoice) -> Panel[ClosingVie
     async def read(work: Work) -> Panel[ClosingView]:
         period = await ledger.find_closed_period(work, choice.month)
         closed_by = None if period is None else period.closed_by
-        return Panel.ready(show_closing(choice.month, await find_last(work, choice.month), closed_by), work.now)
+        view = show_closing(choice.month, await find_last(work, choice.month), closed_by)
+        return Panel.ready(name_refused(view, await name_told(work, list_refused_ids(view))), work.now)
 
     return await read_panel(page.request, work, read)
 
@@ -43,7 +55,8 @@ async def _show_checklist(
 ) -> HTMLResponse:
     async def read(work: Work) -> Panel[list[CheckLine]]:
         findings = await list_findings(work, choice.month, page.request.app.state.month_checks)
-        return Panel.ready(list_checks(findings), work.now)
+        names = await name_told(work, [example for each in findings for example in each.examples])
+        return Panel.ready(list_checks(findings, names), work.now)
 
     checklist = await read_panel(page.request, work, read)
     return page.show("finance/checklist.html", status=status, choice=choice, checklist=checklist, form=form or Form())
@@ -87,17 +100,22 @@ async def _show_accounts(
 async def replace_accounts(page: FinancePage) -> Response:
     """Replace the chart of accounts by what was filled in: an account without a code is left out."""
     form = await page.read_form()
-    answer = await page.ask("PUT", "/v1/chart-of-accounts", {"accounts": list_accounts(form)}, key=form.key)
+    accounts = list_accounts(form)
+    answer = await page.ask("PUT", "/v1/chart-of-accounts", {"accounts": accounts}, key=form.key)
     if answer.problem is None:
         return page.go_to("/console/finance/closing/accounts?done=yes")
-    return await _show_accounts(page, await page.begin(), form.refused(answer.problem), status=answer.status)
+    places = {
+        f"accounts.{place}.{part}": f"{each['account']}.{part}" for place, each in enumerate(accounts) for part in PARTS
+    }
+    refused = form.refused(rename_errors(answer.problem, places))
+    return await _show_accounts(page, await page.begin(), refused, status=answer.status)
 
 
 def list_accounts(form: Submitted) -> list[dict[str, str]]:
     """List the accounts that have a code in a form. Pure."""
     names = [name.removesuffix(".code") for name in form.values if name.endswith(".code")]
     return [
-        {"account": each, **{part: form.get(f"{each}.{part}") for part in ("code", "name", "auxiliary")}}
+        {"account": each, **{part: form.get(f"{each}.{part}") for part in PARTS}}
         for each in names
         if form.get(f"{each}.code")
     ]

@@ -1,13 +1,14 @@
 """What the page of closing a month shows: its list, how far it is, and what came of it. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 from broker.billing.closing.model import Finding
 from broker.console.frame.menu import N_
+from broker.console.naming import write_names
 
 CHECKS = {
     "drafts": N_("Invoices that are not final: closing makes them so"),
@@ -27,6 +28,7 @@ LEADS = {
     "reconciliation": "/console/finance/reconciliation",
     "approvals": "/console/finance/today#approvals",
 }
+REFUSED_SHOWN = 20
 STATUSES = {
     "open": N_("open"),
     "running": N_("is being closed"),
@@ -74,13 +76,28 @@ def show_closing(month: str, closing: Any, closed_by: str | None) -> ClosingView
     )
 
 
+def list_refused_ids(view: ClosingView) -> list[str]:
+    """List the contracts of those that could not be made final and are shown."""
+    return [each["contract_id"] for each in view.refused[:REFUSED_SHOWN] if each["contract_id"]]
+
+
+def name_refused(view: ClosingView, names: Mapping[str, str]) -> ClosingView:
+    """Name what could not be made final by its contract's customer and number."""
+    refused = [{**each, "name": names.get(each["contract_id"] or "", each["contract_id"])} for each in view.refused]
+    return replace(view, refused=refused)
+
+
 @dataclass(frozen=True)
 class CheckLine:
-    """A point of the list: what it is about, where it is seen to, and whether it keeps the month open."""
+    """A point of the list: what it is about, where it is seen to, and whether it keeps the month open.
+
+    `examples` are the first of the open things, by the names that people know.
+    """
 
     finding: Finding
     title: str
     href: str | None
+    examples: Sequence[str] = ()
 
     @property
     def says_more(self) -> bool:
@@ -92,7 +109,15 @@ class CheckLine:
         return self.finding.blocks and self.finding.open > 0
 
 
-def list_checks(findings: Sequence[Finding]) -> list[CheckLine]:
-    """List the points, what is in the way first, then hints, then what is done."""
-    lines = [CheckLine(each, CHECKS.get(each.name, each.name), LEADS.get(each.name)) for each in findings]
+def list_checks(findings: Sequence[Finding], names: Mapping[str, str]) -> list[CheckLine]:
+    """List the points, what is in the way first, then hints, then what is done; `names` are those of ids."""
+    lines = [
+        CheckLine(
+            each,
+            CHECKS.get(each.name, each.name),
+            LEADS.get(each.name),
+            [write_names(example, names) for example in each.examples],
+        )
+        for each in findings
+    ]
     return sorted(lines, key=lambda line: (not line.is_in_the_way, not line.finding.open))

@@ -22,11 +22,12 @@ from broker.console.frame.forms import Form, Submitted
 from broker.console.frame.listing import Listing
 from broker.console.frame.page import FinancePage, Page, page_router
 from broker.console.frame.panels import Panel, read_panel
+from broker.console.naming import name_contracts
 from broker.http.paging import fetch_page
 from broker.identity import service as identity
 from broker.payments import service as payments
 from broker.payments.listing import Payment, count_payments, list_allocations
-from broker.payments.model import PaymentStatus
+from broker.payments.model import AllocationKind, PaymentStatus
 from broker.reports.receipts import list_suggestions, name_invoices, sum_unmatched
 from broker.work import Work
 
@@ -124,6 +125,8 @@ async def _show_payment(
     allocations = await list_allocations(work, [payment_id])
     suggestions = await list_suggestions(work, payment) if payment.open_amount.micros else []
     numbers = await name_invoices(work, [each.invoice_id for each in allocations if each.invoice_id is not None])
+    credited = [each.contract_id for each in allocations if each.kind == AllocationKind.CREDIT]
+    numbers |= await name_contracts(work, credited) if credited else {}
     names = await identity.list_names(work, [payment.customer_id] if payment.customer_id else [])
     view = PaymentView(payment, names.get(payment.customer_id or ""), allocations, numbers, suggestions)
     return page.show(

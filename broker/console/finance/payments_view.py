@@ -49,7 +49,7 @@ class PaymentsView:
 
 @dataclass(frozen=True)
 class PaymentView:
-    """A payment with what it was allocated to, and what is left of it may be for."""
+    """A payment with what it was allocated to, and what is left of it may be for; `numbers` name both."""
 
     payment: Payment
     customer: str | None

@@ -8,6 +8,8 @@ from fastapi import Request
 from broker import errors
 
 FIELD, HEADER = "csrf", "X-CSRF-Token"
+# By what browsers say which page a form is from.
+SAID_BY = frozenset({"origin", "sec-fetch-site"})
 
 
 def make_csrf_token(secret: bytes, session_token: str) -> str:
@@ -24,8 +26,14 @@ def require_same_origin(request: Request) -> None:
     raise errors.Forbidden("This form was sent from another site; open the page here, and send it again.")
 
 
-async def require_csrf_token(request: Request, expected: str) -> None:
-    """Refuse a form that carries no token of this session. Raises: Forbidden."""
+def require_named_origin(request: Request) -> None:
+    """Refuse what does not come from a page of this console for sure. Raises: Forbidden."""
+    require_same_origin(request)
+    if SAID_BY.isdisjoint(request.headers.keys()):
+        raise errors.Forbidden("This form was sent from another site; open the page here, and send it again.")
+
+
+async def has_csrf_token(request: Request, expected: str) -> bool:
+    """Tell whether a form carries the token of this session."""
     sent = request.headers.get(HEADER) or (await request.form()).get(FIELD)
-    if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), expected.encode()):
-        raise errors.Forbidden("This page is of an earlier session; load it again, and send the form once more.")
+    return isinstance(sent, str) and hmac.compare_digest(sent.encode(), expected.encode())

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -10,7 +11,7 @@ from starlette.datastructures import UploadFile
 from broker.console.frame import csrf
 from broker.console.frame.problem import Problem
 
-KEY_FIELD = "idempotency_key"
+KEY_FIELD, VERSION_FIELD = "idempotency_key", "version"
 # More digits than any number that is stored has; Python refuses to read some thousands of them.
 MOST_DIGITS = 40
 
@@ -26,6 +27,14 @@ class Form:
     def get(self, name: str) -> str:
         return self.values.get(name, "")
 
+    def choose_version(self, newest: str) -> str:
+        """Choose which version of what it changes the form is of: that which it was filled in for, until that is told.
+
+        Where it was refused because it has been changed since, whoever sends it again has seen the newest.
+        """
+        told = self.problem is not None and self.problem.status == HTTPStatus.PRECONDITION_FAILED
+        return newest if told else self.get(VERSION_FIELD) or newest
+
     def error_of(self, name: str) -> str | None:
         """Find what is wrong with a field; a problem names it as the API does: `name`, `config.epochs`."""
         return None if self.problem is None else self.problem.errors.get(name)
@@ -38,6 +47,11 @@ class Submitted:
     values: Mapping[str, str]
     lists: Mapping[str, list[str]]
     key: str
+
+    @property
+    def seen(self) -> str | None:
+        """Tell the version of what it changes that the form was filled in for; None for one that has none."""
+        return self.values.get(VERSION_FIELD)
 
     def get(self, name: str) -> str:
         return self.values.get(name, "").strip()

@@ -21,7 +21,7 @@ from fastapi.routing import APIRoute
 import broker
 from broker import errors
 from broker.console.frame.api import Answer, ask_api
-from broker.console.frame.csrf import make_csrf_token, require_csrf_token, require_same_origin
+from broker.console.frame.csrf import has_csrf_token, make_csrf_token, require_same_origin
 from broker.console.frame.formats import Formats
 from broker.console.frame.forms import Submitted, read_submitted
 from broker.console.frame.locale import Preferences, read_preferences
@@ -29,6 +29,7 @@ from broker.console.frame.menu import ROLE_NAMES, MenuGroup, list_groups
 from broker.console.frame.problem import read_problem
 from broker.console.frame.security import secure
 from broker.console.frame.templating import load_environment, render
+from broker.console.frame.typed import ask_again, is_carried
 from broker.http.access import bind_caller
 from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
@@ -39,10 +40,13 @@ from broker.work import Role, Work
 
 PREFIX = "/console"
 SIGN_IN, LIVE = f"{PREFIX}/sign-in", f"{PREFIX}/live"
+SIGN_IN_AGAIN, SIGN_OUT = f"{SIGN_IN}/again", f"{PREFIX}/sign-out"
 SESSION_COOKIE = "broker_session"
 # Which panels of a page a stream asks for, said back with them, and whether none of them will change any more
 # (`frame/live.py`).
 PARTS_HEADER, OVER_HEADER = "X-Console-Parts", "X-Console-Over"
+# What of the API's answer to a fault goes with its page.
+PASSED_ON = frozenset({"allow", "retry-after", "x-request-id"})
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -184,8 +188,16 @@ class ConsoleRoute(APIRoute):
             await read_body(request)
             if request.method in WRITING:
                 require_same_origin(request)
-                await require_csrf_token(request, page.csrf_token)
+                if not await has_csrf_token(request, page.csrf_token):
+                    return refuse_earlier(request)
             return refuse_file(request, await usual(request))
+
+
+def refuse_earlier(request: Request) -> Response:
+    """Give a form of an earlier session back to who typed it, to be sent again. Raises: Forbidden."""
+    if is_carried(request):
+        return ask_again(SIGN_IN_AGAIN, request)
+    raise errors.Forbidden("This page is of an earlier session; load it again, and send the form once more.")
 
 
 def refuse_file(request: Request, answer: Response) -> Response:
@@ -225,10 +237,13 @@ def drop_empty_parameters(request: Request) -> Request:
 def ask_to_sign_in(request: Request) -> Response:
     """Send to the sign-in page, which leads back here; a script of a page has the browser go there.
 
-    A stream is refused: nobody is led to one, and its script tries again less and less often.
+    What was typed into a form goes with it. A stream is refused: nobody is led to one, and its script tries again less
+    and less often.
     """
     if request.url.path == LIVE:
         return Response(status_code=HTTPStatus.UNAUTHORIZED)
+    if is_carried(request) and request.url.path != SIGN_OUT:
+        return ask_again(SIGN_IN_AGAIN, request)
     back = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
     address = SIGN_IN if request.method in WRITING else f"{SIGN_IN}?next={quote(back, safe='')}"
     if "HX-Request" in request.headers:
@@ -253,7 +268,7 @@ async def show_error(request: Request, error: Exception) -> Response:
         "retry": str(request.url) if request.method == "GET" and is_passing(answer.status_code) else None,
     }
     html = render(environment, "frame/problem.html", "problem" if told["is_part"] else None, told)
-    kept = {name: value for name, value in answer.headers.items() if name.lower() in {"retry-after", "x-request-id"}}
+    kept = {name: value for name, value in answer.headers.items() if name.lower() in PASSED_ON}
     return HTMLResponse(html, answer.status_code, headers=kept)
 
 
@@ -268,8 +283,8 @@ def page_for(*roles: Role) -> Callable[..., Coroutine[Any, Any, Page]]:
     async def get_page(request: Request) -> Page:
         page: Page = request.state.page
         if page.role not in roles:
-            names = ", ".join(sorted(role.value for role in roles))
-            raise errors.Forbidden(f"This page is for {names}; you are signed in as {page.role.value}.")
+            names = ", ".join(sorted(ROLE_NAMES[role] for role in roles))
+            raise errors.Forbidden(f"This page is for {names}; you are signed in as {page.role_name}.")
         if request.method == "GET":
             await refuse_unknown(request, request.state.parameters)
         return page

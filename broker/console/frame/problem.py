@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import Response
@@ -46,3 +46,18 @@ def parse_problem(status: int, body: bytes, request_id: str | None) -> Problem:
         errors={each["field"]: each["message"] for each in told.get("errors", ())},
         members=told,
     )
+
+
+def rename_errors(problem: Problem, names: Mapping[str, str]) -> Problem:
+    """Name the fields of a problem as a form has them: by the first of `names` that one begins with. Pure.
+
+    A beginning that ends with a dot is of a part of the form, in which the rest of the name stays.
+    """
+    return replace(problem, errors={_rename(name, names): told for name, told in problem.errors.items()})
+
+
+def _rename(name: str, names: Mapping[str, str]) -> str:
+    begin = next((begin for begin in names if name.startswith(begin)), None)
+    if begin is None:
+        return name
+    return names[begin] + (name.removeprefix(begin) if begin.endswith(".") else "")

@@ -17,6 +17,8 @@ DOMAIN = "sentences"
 PLACE = re.compile(r"\{(\d+)\}")
 # A fault of a field as a problem's detail names it: `config.epochs: must be …`.
 OF_FIELD = re.compile(r"([\w.\[\]-]+): (.+)", re.DOTALL)
+# Values among which one is to be chosen, as pydantic lists them.
+QUOTED = re.compile(r"'[^']*'(?:, '[^']*')*(?: or '[^']*')?")
 REMEMBERED = 2_000
 # Sentences are shorter: what is longer is of who asked, and would be held against each template for nothing.
 MOST_CHARACTERS = 600
@@ -74,7 +76,14 @@ class Sentences:
             return f"{named[1]}：{said}"
         parts = sentence.split("; ")
         said_parts = [self._find(part) for part in parts] if len(parts) > 1 else parts
-        return sentence if said_parts == parts else "；".join(said_parts)
+        return self._find_list(sentence) if said_parts == parts else "；".join(said_parts)
+
+    def _find_list(self, sentence: str) -> str:
+        """Say a list of words each of which is known; one of values in quotes stays, but for what joins them."""
+        if self.exact and QUOTED.fullmatch(sentence):
+            return sentence.replace("', '", "'、'").replace("' or '", "' 或 '")
+        words = sentence.split(", ")
+        return "、".join(self.exact[word] for word in words) if all(word in self.exact for word in words) else sentence
 
     def _find_whole(self, sentence: str) -> str | None:
         if len(sentence) > MOST_CHARACTERS:

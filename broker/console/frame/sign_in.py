@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import FormData
 
 from broker import errors
-from broker.console.frame.csrf import require_same_origin
+from broker.console.frame.csrf import make_csrf_token, require_named_origin, require_same_origin
 from broker.console.frame.locale import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, read_preferences
 from broker.console.frame.page import (
     PREFIX,
@@ -22,6 +22,8 @@ from broker.console.frame.page import (
 )
 from broker.console.frame.security import is_loopback, is_private_line, secure
 from broker.console.frame.templating import load_environment, render
+from broker.console.frame.typed import MOST_BYTES as MOST_TYPED_BYTES
+from broker.console.frame.typed import MOST_CARRIED_BYTES, Typed
 from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
 from broker.http.languages import LANGUAGES
@@ -33,6 +35,8 @@ from broker.work import Role, Work
 A_YEAR = 31_536_000
 # Nobody is known yet who sends these forms: they have a few words in them.
 MOST_FORM_BYTES = 16 * 1024
+# Says in the address that a form of before comes along.
+CARRIES = "typed"
 PEOPLE = frozenset({Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN})
 
 router = APIRouter(prefix=PREFIX, include_in_schema=False)
@@ -48,26 +52,71 @@ async def show_sign_in(request: Request) -> Response:
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
     """Begin a session for the bearer of a key, and go to where the person wanted to."""
-    wanted = ""
+    wanted, typed = "", None
     try:
-        form = await _read_form(request)
+        form = await _read_form(request, MOST_CARRIED_BYTES if CARRIES in request.query_params else MOST_FORM_BYTES)
         key, wanted = str(form.get("key", "")).strip(), str(form.get("next", ""))
+        typed = Typed.read(wanted, str(form.get("typed", "")))
         if not is_private_line(request):
-            return secure(_show_form(request, None, wanted, status=HTTPStatus.FORBIDDEN))
+            return secure(_show_form(request, None, wanted, typed, status=HTTPStatus.FORBIDDEN))
         session = await _begin_session(request, key)
     except errors.Unauthenticated as error:
-        return secure(_show_form(request, error, wanted, status=HTTPStatus.UNAUTHORIZED))
+        return secure(_show_form(request, error, wanted, typed, status=HTTPStatus.UNAUTHORIZED))
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told as a page)
         return secure(await show_error(request, error))
-    response = RedirectResponse(wanted if is_own_page(wanted) else f"{PREFIX}/", HTTPStatus.SEE_OTHER)
+    response: Response = RedirectResponse(wanted if is_own_page(wanted) else f"{PREFIX}/", HTTPStatus.SEE_OTHER)
+    if typed is not None and is_own_page(wanted):
+        response = _give_back(request, typed, session.token)
     _set_session(request, response, session)
     return secure(response)
 
 
-async def _read_form(request: Request) -> FormData:
+@router.post("/sign-in/again")
+async def carry_typed(request: Request) -> Response:
+    """Take what was typed into a form whose session had ended along: through signing in, where nobody is signed in."""
+    try:
+        typed = await _read_typed(request)
+        token = await _find_session(request)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is told as a page)
+        return secure(await show_error(request, error))
+    return secure(
+        _show_form(request, None, typed.action, typed) if token is None else _give_back(request, typed, token)
+    )
+
+
+async def _read_typed(request: Request) -> Typed:
+    """Read the form that was sent on. Raises: Forbidden, UploadTooLarge, InvalidRequest; NotFound, for no page."""
+    require_named_origin(request)
+    typed = Typed.of(request.query_params.get("to", ""), await _read_form(request, MOST_TYPED_BYTES))
+    if not is_own_page(typed.action):
+        raise errors.NotFound("page", typed.action)
+    return typed
+
+
+async def _find_session(request: Request) -> str | None:
+    """Find the token of the session that a request has; None where it has ended. Raises: Busy."""
+    token = request.cookies.get(SESSION_COOKIE, "")
+    if not token.startswith(SESSION_MARK):
+        return None
+    try:
+        await request.app.state.bearers.authenticate(token)
+    except errors.Unauthenticated:
+        return None
+    return token
+
+
+def _give_back(request: Request, typed: Typed, token: str) -> Response:
+    """Show what was typed, with a button that sends it as a form of this session."""
+    preferences, services = read_preferences(request), request.app.state.services
+    own = {"typed": typed, "csrf_token": make_csrf_token(services.secret, token), "now": services.now}
+    environment = load_environment(preferences.language, services.settings.time_zone)
+    return HTMLResponse(render(environment, "frame/typed.html", None, {**list_told(request, preferences), **own}))
+
+
+async def _read_form(request: Request, most_bytes: int = MOST_FORM_BYTES) -> FormData:
     """Read a form of this console that anybody may send. Raises: Forbidden, UploadTooLarge, InvalidRequest."""
     require_same_origin(request)
-    limited = limit_body(request, request.app.state.services, most_bytes=MOST_FORM_BYTES)
+    limited = limit_body(request, request.app.state.services, most_bytes=most_bytes)
     await read_body(limited)
     return await limited.form()
 
@@ -111,12 +160,18 @@ def is_own_page(address: str) -> bool:
 
 
 def _show_form(
-    request: Request, error: errors.Unauthenticated | None, wanted: str, *, status: int = 200
+    request: Request,
+    error: errors.Unauthenticated | None,
+    wanted: str,
+    typed: Typed | None = None,
+    *,
+    status: int = 200,
 ) -> HTMLResponse:
     preferences, services = read_preferences(request), request.app.state.services
     told: dict[str, Any] = {
         **list_told(request, preferences),
         "next": wanted,
+        "typed": typed,
         "refusal": None if error is None else error.detail,
         "is_private": is_private_line(request),
         "host": request.url.netloc,

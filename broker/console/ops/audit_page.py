@@ -15,8 +15,9 @@ from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem
+from broker.console.naming import name_objects
 from broker.console.ops.audit_view import list_decisions
-from broker.console.ops.reading import name_objects, open_work
+from broker.console.ops.reading import open_work
 from broker.identity import service as identity
 
 router = page_router("/ops")

@@ -6,7 +6,6 @@ from typing import Any
 
 from broker.audit import service as audit
 from broker.console.frame.page import Page
-from broker.console.frame.problem import Problem
 from broker.console.ops.reading import open_work
 
 
@@ -44,12 +43,3 @@ async def tell_outcome(page: Page, body: Mapping[str, Any], object_id: str | Non
     entry = await audit.find_last_of(await open_work(page), page.caller.actor.id, object_id)
     undoable = entry is not None and entry.changed is not None
     return replace(read_outcome(body), entry_id=entry.id if entry is not None and undoable else None)
-
-
-def rename_errors(problem: Problem, names: Mapping[str, str]) -> Problem:
-    """Name the fields of a problem as a form has them: those that begin so have the other name. Pure."""
-    renamed = {
-        next((own for begin, own in names.items() if field.startswith(begin)), field): told
-        for field, told in problem.errors.items()
-    }
-    return replace(problem, errors=renamed)

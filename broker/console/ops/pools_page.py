@@ -6,13 +6,17 @@ from urllib.parse import quote
 from fastapi import Query, Response
 from fastapi.responses import HTMLResponse
 
+from broker.capacity import readiness
+from broker.capacity.pool_changes import list_pool_settings
 from broker.console.frame.forms import Form, Submitted
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
+from broker.console.frame.problem import rename_errors
+from broker.console.naming import name_queues
 from broker.console.ops.moments import read_moment
-from broker.console.ops.outcome import Outcome, rename_errors, tell_outcome
+from broker.console.ops.outcome import Outcome, tell_outcome
 from broker.console.ops.pools_view import (
     LETTERS,
     WORDS,
@@ -23,7 +27,8 @@ from broker.console.ops.pools_view import (
     find_tile,
     list_running_on,
 )
-from broker.console.ops.reading import name_queues, open_work, read_overview
+from broker.console.ops.reading import open_work, read_overview
+from broker.http.versions import make_etag
 
 router = page_router("/ops")
 NODE_ACTS = {"drain": "draining", "down": "down", "up": "open"}
@@ -58,7 +63,7 @@ async def change_pool(page: OpsPage, name: str) -> Response:
     form = await page.read_form()
     node = form.get("node") or name
     changes = await _read_changes(page, form, name, node)
-    answer = await page.ask("PATCH", f"/v1/pools/{quote(name, safe='')}", changes, key=form.key)
+    answer = await page.ask("PATCH", f"/v1/pools/{quote(name, safe='')}", changes, key=form.key, seen=form.seen)
     place = f"{name}/{node}"
     if answer.problem is not None:
         windows = len(changes.get("maintenance", ())) - 1
@@ -104,13 +109,16 @@ async def _show(
     tile = None if place is None else find_tile(floor, place)
     is_alone = tile is not None and _count_tiles(floor, tile.pool) == 1
     running = [] if tile is None else list_running_on(seen, tile, is_alone)
+    work = await open_work(page)
+    pool = None if tile is None else (await readiness.get_pool(work, tile.pool)).pool
     return page.show(
         "ops/pools.html",
         status=status,
         floor=Panel.of(floor, now, shown=len(floor.pools), is_filtered=False),
         bars=Panel.of(bars := draw_bars(seen), now, shown=len(bars), is_filtered=False),
-        queue_names=await name_queues(await open_work(page), {row.queue for row in running if row.queue}),
+        queue_names=await name_queues(work, {row.queue for row in running if row.queue}),
         tile=tile,
+        seen_version=None if pool is None else make_etag(list_pool_settings(pool)),
         here=next((pool for pool in floor.pools if tile is not None and pool.name == tile.pool), None),
         running=Panel.of(running, now, shown=len(running), is_filtered=False),
         form=form,

@@ -15,10 +15,12 @@ from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem
+from broker.console.naming import name_queues
 from broker.console.ops.foreseen import foresee
 from broker.console.ops.outcome import Outcome, tell_outcome
 from broker.console.ops.queues_view import count_waiting, list_queue_rows, list_reasons, list_waiting_rows
-from broker.console.ops.reading import name_queues, open_work, read_overview
+from broker.console.ops.reading import open_work, read_overview
+from broker.http.versions import make_etag
 from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.reading.waiting_page import LineFilter, read_line_page
@@ -176,7 +178,7 @@ async def change_queue(page: OpsPage, name: str) -> Response:
     changes |= {"state": form.get("state"), "allowed_pools": pools or None, "reason": form.get("reason")}
     if form.get("foresee"):
         return await _foresee_queue(page, name, form, changes)
-    answer = await page.ask("PATCH", f"/v1/queues/{quote(name, safe='')}", changes, key=form.key)
+    answer = await page.ask("PATCH", f"/v1/queues/{quote(name, safe='')}", changes, key=form.key, seen=form.seen)
     if answer.problem is not None:
         return await _show_queue(page, name, 0, form=form.refused(answer.problem))
     return await _show_queue(page, name, 0, outcome=await tell_outcome(page, answer.body, name))
@@ -217,6 +219,7 @@ async def _show_queue(
         queue_names=await name_queues(await open_work(page), {name}),
         status=200 if form is None or form.problem is None else form.problem.status,
         queue=queue,
+        seen_version=make_etag(capacity.list_queue_settings(queue)),
         row=row,
         line=line,
         listing=listing,

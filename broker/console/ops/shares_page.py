@@ -13,10 +13,12 @@ from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem
+from broker.console.naming import name_contracts
 from broker.console.ops.foreseen import foresee
 from broker.console.ops.outcome import Outcome, tell_outcome
 from broker.console.ops.queues_page import read_number
-from broker.console.ops.reading import name_contracts, open_work, read_overview
+from broker.console.ops.reading import open_work, read_overview
+from broker.http.versions import make_etag
 from broker.operations.views import show_overview
 from broker.reports.start_accuracy import judge_starts
 from broker.scheduling.schemas import TunedQuotaOut
@@ -70,7 +72,7 @@ async def change_quota(page: OpsPage, contract_id: str) -> Response:
     changes["reason"] = form.get("reason")
     if form.get("foresee"):
         return await _foresee_quota(page, contract_id, form, changes)
-    answer = await page.ask("PATCH", f"/v1/contracts/{contract_id}/quota", changes, key=form.key)
+    answer = await page.ask("PATCH", f"/v1/contracts/{contract_id}/quota", changes, key=form.key, seen=form.seen)
     if answer.problem is not None:
         return await _show(page, contract_id, form=form.refused(answer.problem))
     return await _show(page, contract_id, outcome=await tell_outcome(page, answer.body, contract_id))
@@ -118,6 +120,7 @@ async def _show(
         contract_id=contract_id,
         contract_name=(await name_contracts(work, [contract_id] if contract_id else [])).get(contract_id or ""),
         quota=quota,
+        seen_version=None if quota is None else make_etag(quotas.list_quota_settings(quota)),
         form=form or Form(),
         outcome=outcome,
         foreseen=foreseen,

@@ -12,9 +12,10 @@ from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, Page, page_router
 from broker.console.frame.panels import Panel
+from broker.console.naming import name_contracts, name_queues
 from broker.console.ops.outcome import tell_outcome
 from broker.console.ops.pools_page import DISCIPLINES
-from broker.console.ops.reading import name_contracts, name_queues, open_work, read_overview
+from broker.console.ops.reading import open_work, read_overview
 from broker.console.ops.what_if_view import (
     MOST_ROWS,
     SPAN_COLUMNS,

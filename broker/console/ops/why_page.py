@@ -7,9 +7,10 @@ from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.console.frame.page import OpsPage, page_router
 from broker.console.frame.panels import Panel
+from broker.console.naming import name_queues
 from broker.console.ops.queues_page import LINE_COLUMNS
 from broker.console.ops.queues_view import list_waiting_rows, tell_reason
-from broker.console.ops.reading import name_queues, open_work, read_overview
+from broker.console.ops.reading import open_work, read_overview
 from broker.console.ops.why_view import draw_wait, list_room, sum_wait, tell_rank
 from broker.identity import service as identity
 from broker.jobs import service as jobs
@@ -47,7 +48,7 @@ async def show_why(page: OpsPage, job_id: str) -> HTMLResponse:
     language = page.preferences.language
     is_waiting = job.status == JobStatus.QUEUED
     position = None if job.pending_reason is None else job.pending_reason.get("position")
-    ahead = await list_ahead(work, position, limit=MOST_AHEAD) if position is not None else []
+    ahead = await list_ahead(work, job, limit=MOST_AHEAD) if is_waiting else []
     names = await identity.list_names(work, {job.customer_id, *(row.customer_id for row in ahead)})
     rows = list_waiting_rows(ahead, seen.facts.queues, names, language)
     cycles = await list_past_cycles(work, job.created_at, limit=MOST_CYCLES)

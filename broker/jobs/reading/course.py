@@ -1,6 +1,6 @@
 """What a job's page tells of its course: where the time to its start went, its samples, and its events as a log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,18 +39,20 @@ class SampleAt:
     image: str | None
 
 
-async def list_samples(work: Work, job_id: str, *, most: int = MOST_SAMPLES) -> list[SampleAt]:
-    """List the newest samples of a job, the earliest first."""
-    query = (
-        select(JobEvent.id, JobEvent.data)
-        .where(JobEvent.job_id == job_id, JobEvent.kind == "sampled")
-        .order_by(JobEvent.id.desc())
-        .limit(most)
-    )
-    rows = (await work.session.execute(query)).all()
+async def list_samples(
+    work: Work, job_id: str, *, most: int = MOST_SAMPLES, pinned: Collection[int] = ()
+) -> list[SampleAt]:
+    """List the newest samples of a job, and those of steps that are pinned, however old; the earliest first."""
+    query = select(JobEvent.id, JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.kind == "sampled")
+    newest = query.order_by(JobEvent.id.desc())
+    rows = {row.id: row for row in await work.session.execute(newest.limit(most))}
+    missing = set(pinned) - {row.data["step"] for row in rows.values()}
+    if missing:
+        older = newest.where(JobEvent.data["step"].astext.in_({str(step) for step in missing}))
+        rows |= {row.id: row for row in await work.session.execute(older.limit(most))}
     return [
         SampleAt(event_id, data["step"], data["prompt"], data.get("text"), data.get("image"))
-        for event_id, data in reversed(rows)
+        for event_id, data in (rows[each] for each in sorted(rows))
     ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, literal, literal_column, select, tuple_
 
 from broker.jobs.reading.queueing import NOT_PLANNED
 from broker.jobs.reading.waiting_sums import LEFT_SECONDS
@@ -100,11 +100,29 @@ async def read_line_page(
     return LinePage([LineRow(*row) for row in await work.session.execute(query)], total)
 
 
-async def list_ahead(work: Work, position: int, *, limit: int) -> list[LineRow]:
-    """List those right ahead of a place, in order: of those whom the caller may see, the nearest."""
-    query = select(*COLUMNS).where(IS_WAITING, Job.pending_place < _write(position)).limit(_write(limit))
-    nearest = query.order_by(Job.pending_place.desc(), Job.created_at.desc(), Job.id.desc())
-    return [LineRow(*row) for row in await work.session.execute(nearest)][::-1]
+async def list_ahead(work: Work, job: Job, *, limit: int) -> list[LineRow]:
+    """List those right ahead of a waiting job, in the order of the line: of those whom the caller may see, the nearest.
+
+    A job that was told no place yet stands behind all that were, and behind those that came before it.
+    """
+    place = (job.pending_reason or {}).get("position")
+    if place is None:
+        own = tuple_(literal(job.created_at, Job.created_at.type), literal(job.id))
+        untold = await _list_nearest(
+            work, Job.pending_place.is_(None), tuple_(Job.created_at, Job.id) < own, limit=limit
+        )
+        told = await _list_nearest(work, Job.pending_place.is_not(None), limit=limit - len(untold))
+        return [*told, *untold]
+    return await _list_nearest(work, Job.pending_place < _write(place), limit=limit)
+
+
+async def _list_nearest(work: Work, *conditions: ColumnElement[bool], limit: int) -> list[LineRow]:
+    """List the last of those in the line of whom conditions hold, in its order."""
+    if not limit:
+        return []
+    query = select(*COLUMNS).where(IS_WAITING, *conditions).limit(_write(limit))
+    last = query.order_by(Job.pending_place.desc(), Job.created_at.desc(), Job.id.desc())
+    return [LineRow(*row) for row in await work.session.execute(last)][::-1]
 
 
 def _write(number: int) -> ColumnElement[int]:

@@ -30,7 +30,7 @@ def explain_eviction(
     if other_price is None:
         return f"It made way for {who}. {told}", f"因{who_zh}而让出资源。{told_zh}"
     prices = f"which pays {other_price.format_amount()} yuan a GPU-hour (this job: {price.format_amount()})"
-    prices_zh = f"对方每 GPU 时 {other_price.format_amount()} 元（本作业 {price.format_amount()} 元）"
+    prices_zh = f"对方每 GPU 小时 {other_price.format_amount()} 元（本作业 {price.format_amount()} 元）"
     return f"It made room for {who}, {prices}. {told}", f"已为{who_zh}让出资源；{prices_zh}。{told_zh}"
 
 

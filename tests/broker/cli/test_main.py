@@ -72,15 +72,17 @@ def test_ledger_of_a_served_broker_verifies_and_its_database_goes_on(run: Run, b
 def test_broken_ledger_is_exit_code_1_and_says_what_is_broken(
     broker: ServedBroker, buyer: Buyer, run: Run, order: list[str]
 ) -> None:
-    run("jobs", "watch", submit(run, order))
+    watched = run("jobs", "watch", submit(run, order))
+    assert watched.exit_code == 0, watched.output
     with psycopg.connect(broker.database_url(), autocommit=True) as connection:
         change = "UPDATE ledger_accounts SET balance = balance + %s WHERE contract_id = %s AND kind = 'used'"
         assert connection.execute(change, [7, buyer.contract_id]).rowcount > 0
         broken = run("ledger", "verify", BROKER_DATA_DIR=str(broker.data_dir))
         connection.execute(change, [-7, buyer.contract_id])
-    assert broken.exit_code == 1
+    assert broken.exit_code == 1, broken.output
     assert "balance" in broken.stdout
-    assert run("ledger", "verify", BROKER_DATA_DIR=str(broker.data_dir)).exit_code == 0
+    mended = run("ledger", "verify", BROKER_DATA_DIR=str(broker.data_dir))
+    assert mended.exit_code == 0, mended.output
 
 
 def test_migrate_again_changes_nothing(broker: ServedBroker, run: Run) -> None:

@@ -69,6 +69,8 @@ OF_OTHERS = frozenset({*list_faults_of_pydantic(), *OF_MOMENTS, "Not Found", "Me
 KINDS = frozenset(
     {"job", "adapter", "dataset", "quote", "contract", "project", "customer", "API key", "page", "panel", "picture"}
     | {"GPU-hours", "tokens", "answers", "never", "true-up", "field", "form field", "parameter"}
+    | {"queue", "pool", "quota", "empty"}
+    | {"admin", "administrator", "finance", "ops", "meter"}
     | {"invoice", "grant", "run", "batch", "hold of job", "pictures", "text", "with", "without"}
 )
 

@@ -18,7 +18,7 @@ from broker.cli.remote.jobs.options import JobId
 from broker.cli.texts.job_list import describe_steps
 from broker.cli.texts.job_words import TERMINAL, describe_why, list_next_commands
 from broker.cli.texts.values import describe_fen, describe_money
-from broker.client.errors import NotReachable
+from broker.client.errors import ApiError, NotReachable
 from broker.client.objects.jobs import Job
 from broker.client.typed import BrokerClient
 
@@ -60,7 +60,10 @@ def _follow(client: BrokerClient, job_id: str, console: Console) -> Job:
 
 
 def _look_again(client: BrokerClient, job_id: str) -> Iterator[Job]:
-    """Look at a job until it rests. A broker that restarts meanwhile is waited for. Raises: ApiError, NotReachable."""
+    """Look at a job until it rests. A broker that restarts, or is too busy to answer, is waited for.
+
+    Raises: ApiError, NotReachable.
+    """
     job = client.get_job(job_id)
     seen = time.monotonic()
     while True:
@@ -71,8 +74,9 @@ def _look_again(client: BrokerClient, job_id: str) -> Iterator[Job]:
         try:
             job = client.get_job(job_id)
             seen = time.monotonic()
-        except NotReachable:
-            if time.monotonic() - seen > MOST_SILENT_SECONDS:
+        except (NotReachable, ApiError) as error:
+            passes = isinstance(error, NotReachable) or error.is_passing
+            if not passes or time.monotonic() - seen > MOST_SILENT_SECONDS:
                 raise
 
 

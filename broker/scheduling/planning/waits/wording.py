@@ -48,7 +48,7 @@ SENTENCES: dict[tuple[ReasonCode, str], tuple[str, str]] = {
     ),
     (ReasonCode.TOO_LONG_FOR_QUEUE, ""): (
         "Needs {hours} GPU-hours; queue {queue} may use {limit} within {window} hours.",
-        "需要 {hours} GPU 时；队列 {queue} 每 {window} 小时最多使用 {limit} GPU 时。",
+        "需要 {hours} GPU 小时；队列 {queue} 每 {window} 小时最多使用 {limit} GPU 小时。",
     ),
     (ReasonCode.TOO_LARGE_FOR_QUOTA, ""): (
         "Needs {gpus}; its contract may hold {limit} at one time.",
@@ -80,7 +80,7 @@ SENTENCES: dict[tuple[ReasonCode, str], tuple[str, str]] = {
     ),
     (ReasonCode.QUEUE_LIMIT, "queue_hours"): (
         "Queue {queue} may use {limit} GPU-hours within {window} hours; {used} are used, or needed by what runs.",
-        "队列 {queue} 每 {window} 小时最多使用 {limit} GPU 时，已用及在运行作业所需共 {used}。",
+        "队列 {queue} 每 {window} 小时最多使用 {limit} GPU 小时，已用及在运行作业所需共 {used}。",
     ),
     (ReasonCode.QUOTA, ""): (
         "Needs {gpus}; its contract holds {held} of the {limit} that it may have at one time.",

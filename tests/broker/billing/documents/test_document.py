@@ -43,9 +43,9 @@ def test_a_line_tells_what_it_is_of_in_the_language_of_the_document() -> None:
         language: {line.item: line.note for project in document.projects for line in project.lines}
         for language, document in documents.items()
     }
-    assert notes[Language.ZH]["GPU 机时"] == "任务 job_01 · 资源包 gra_1 · 其中超出资源包 1.0000"
+    assert notes[Language.ZH]["GPU 小时"] == "作业 job_01 · 资源包 gra_1 · 其中超出资源包 1.0000"
     assert notes[Language.EN]["Tokens (correction of an earlier month)"] == "Job job_01 · of 2026-10"
-    assert notes[Language.ZH]["训练 Token（平台承担，不计费）"] == "任务 job_02 · 机器故障"
+    assert notes[Language.ZH]["训练 Token（平台承担，不计费）"] == "作业 job_02 · 机器故障"
     assert notes[Language.EN]["True-up of the commitment"] == "not used 1.0000 GPU-hour"
 
 

@@ -48,13 +48,6 @@ def test_order_is_made_listed_paid_and_refunded(run: Run, contract: Any) -> None
     assert list_words(run("grants", "draws", grant)) == []
 
 
-def test_contract_that_orders_by_itself_is_listed(run: Run, admin: BrokerClient, contract: Any) -> None:
-    rule = {"threshold_gpu_hours": 1, "purchase_gpu_hours": 50}
-    admin.post(f"/contracts/{contract['id']}/top-up", rule)
-    rows = list_words(run("purchases", "top-ups", "--customer", contract["customer_id"]))
-    assert rows == [[contract["id"], "1", "h", "50", "h", "500.0000", "h", "no"]]
-
-
 def test_order_is_cancelled(run: Run, contract: Any) -> None:
     made = json.loads(
         run("purchases", "create", "--contract", contract["id"], "--tokens", "1000000", "--yes", "--json").stdout

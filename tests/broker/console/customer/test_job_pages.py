@@ -45,6 +45,13 @@ async def test_a_running_job_shows_its_curve_samples_spend_and_log(api: Api, app
             assert training.tree.css("svg.losses polygon.band")
             assert "7.5000" in training.text
             assert training.words_of("blockquote") == ["<b>calm</b>"], "what a model says is no markup"
+            assert training.attributes("#samples button", "aria-pressed") == ["false"]
+            await person.send(f"/console/jobs/{job_id}/notes", {"pin_step": "6"}, of=training, form="#pin-form")
+            pinned = await person.open(f"/console/jobs/{job_id}", tab="training")
+            assert pinned.attributes("#samples button", "aria-pressed") == ["true"]
+            assert "★ 6" in pinned.find("#samples p")
+            await person.send(f"/console/jobs/{job_id}/notes", {"pin_step": "6"}, of=pinned, form="#pin-form")
+            assert (await api.get(f"/jobs/{job_id}"))["pinned_steps"] == []
             none = await person.open(f"/console/jobs/{job_id}", tab="training", first="7")
             assert "Nothing was told of these steps." in none.find("#losses")
             log = await person.open(f"/console/jobs/{job_id}", part="log", tab="log", words="validated")

@@ -23,6 +23,7 @@ async def test_what_is_in_the_way_is_named_accepted_and_the_month_closed(
         assert "State open" in shown.words_of(".figure")
         listed = await finance.open(PAGE, show="checklist", month=NOVEMBER)
         assert "1 Receipts that are matched to no customer" in listed.find("#checklist li.bad")
+        assert "con_" not in listed.find("#checklist"), "contracts stand by the names of their customers"
         refused = await finance.send(PAGE, {"month": NOVEMBER}, of=listed, form="#close", expect=409)
         assert "12.50" in refused.find(".problem")
         await finance.send(PAGE, {"month": NOVEMBER, "accept": "unmatched_receipts"}, of=refused, form="#close")
@@ -57,6 +58,8 @@ async def test_the_chart_of_accounts_is_replaced_as_a_new_version(api: Api) -> N
         }
         bad = await finance.send(at, {**own, "cash.code": "? ?"}, of=shown, form="#accounts", expect=422)
         assert bad.attributes("input[name='cash.code']", "value") == ["? ?"]
+        assert bad.attributes("input[aria-invalid]", "name") == ["cash.code"]
+        assert bad.words_of("small.error") != []
         kinds = {name.removesuffix(".code") for name in own if name.endswith(".code")}
         choices = {f"{kind}.auxiliary": "none" for kind in kinds}
         await finance.send(at, {**own, **choices, "cash.code": "1002.01"}, of=shown, form="#accounts")

@@ -16,6 +16,22 @@ async def test_a_page_of_others_is_refused_with_a_sentence_and_not_in_the_menu(a
             shown = await person.open(path, expect=403)
             assert "you are signed in as customer" in shown.text
             assert path not in shown.attributes("nav a", "href")
+    async with sign_in_customer(api, customer["id"], language="zh") as person:
+        shown = await person.open("/console/finance/month", expect=403)
+        assert "此页面供管理员、财务使用；您以客户身份登录。" in shown.text
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE", "PUT"])
+async def test_a_method_that_no_page_takes_is_refused_by_a_page(api: Api, method: str) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        home = await person.open("/console/ops/pools")
+        token = home.attributes("input[name=csrf]", "value")[0]
+        headers = {"X-CSRF-Token": token, "Accept": "text/html"}
+        for path in ("/console/ops/pools", "/console/nothing"):
+            refused = await person.http.request(method, path, headers=headers)
+            assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+            assert refused.headers["content-type"].startswith("text/html")
+            assert "Nothing is sent to this page" in refused.text
 
 
 async def test_a_page_that_is_not_there_says_so_with_the_menu_beside_it(api: Api) -> None:

@@ -7,7 +7,7 @@ from broker.config import Settings
 from broker.identity.model import RunBearer, sign_run_token
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.console.people import sign_in, sign_in_customer, sign_in_staff, visit
+from tests.broker.console.people import Shown, sign_in, sign_in_customer, sign_in_staff, visit
 from tests.broker.factories import Api, make_customer, staff_key
 
 
@@ -32,6 +32,44 @@ async def test_without_a_session_each_page_leads_to_the_sign_in_and_back(app: Fa
         )
         shown = await nobody.open("/console/sign-in", next="/console/finance/month")
         assert shown.attributes("input[name=next]", "value") == ["/console/finance/month"]
+
+
+async def test_what_was_typed_when_the_session_ended_is_given_back_after_signing_in(api: Api) -> None:
+    customer = await make_customer(api)
+    key = (await api.post(f"/customers/{customer['id']}/api-keys", {"name": "new"}, expect=201))["key"]
+    here = {"Origin": "http://localhost"}
+    async with sign_in_customer(api, customer["id"]) as person:
+        shown = await person.open("/console/keys")
+        fields = {**shown.hidden("#key-form"), "name": "夜间任务 <b>"}
+        await person.http.post("/console/sign-out", data=shown.hidden("form[action='/console/sign-out']"))
+        led = await person.http.post("/console/keys", data=fields, headers=here)
+        assert (led.status_code, led.headers["location"]) == (307, "/console/sign-in/again?to=%2Fconsole%2Fkeys")
+        asked = Shown(await person.http.post(led.headers["location"], data=fields, headers=here))
+        assert "What you typed is kept" in asked.text
+        to = asked.attributes("main form", "action")[0]
+        wrong = Shown(await person.http.post(to, data={**asked.hidden(), "key": "lbk_wrong"}))
+        back = Shown(await person.http.post(to, data={**wrong.hidden(), "key": key}))
+        assert back.words_of("main td") == ["夜间任务 <b>"]
+        sent = Shown(await person.http.post("/console/keys", data=back.hidden("#typed"), headers=here))
+        assert "夜间任务 <b>" in sent.text
+        old = await person.http.post("/console/keys", data=fields, headers=here)
+        again = Shown(await person.http.post(old.headers["location"], data=fields, headers=here))
+        assert again.words_of("main td") == ["夜间任务 <b>"], "of a tab of the earlier session, once signed in"
+
+
+async def test_a_form_of_another_site_is_not_carried(api: Api) -> None:
+    async with sign_in_staff(api, "ops") as person:
+        for headers in ({"Origin": "https://elsewhere.example"}, {}):
+            refused = await person.http.post(
+                "/console/sign-in/again?to=/console/ops/pools", data={"act": "down"}, headers=headers
+            )
+            assert refused.status_code == 403
+        strange = await person.http.post(
+            "/console/sign-in/again?to=https://elsewhere.example",
+            data={"a": "b"},
+            headers={"Origin": "http://localhost"},
+        )
+        assert strange.status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,27 @@ async def test_a_machine_is_drained_with_a_reason_and_the_pool_shows_it_and_is_t
         assert again.words_of(".problem") != []
 
 
+async def test_of_two_tabs_the_second_is_told_what_was_changed_meanwhile_and_keeps_what_it_typed(
+    api: Api, system: System, clock: Any
+) -> None:
+    await make_floor(api, system, clock)
+    path, form = "/console/ops/queues/standard", "#settings"
+    async with sign_in_staff(api, "ops") as person:
+        first, second = await person.open(path), await person.open(path)
+        usual = {"state": "open", "priority": "100", "weight": "100", "reason": "x"}
+        clock.advance(seconds=1)
+        await person.send(path, {**usual, "weight": "150"}, of=first, form=form, expect=200)
+        clock.advance(seconds=1)
+        told = await person.send(path, {**usual, "max_jobs": "3"}, of=second, form=form, expect=412)
+        assert "has been changed since you looked at it" in told.find(".problem")
+        assert told.find("#f-weight-error") == "is 150 now"
+        assert told.attributes("#f-max_jobs", "value") == ["3"]
+        assert (await api.get("/queues/standard"))["max_jobs"] is None
+        await person.send(path, {**usual, "weight": "150", "max_jobs": "3"}, of=told, form=form, expect=200)
+    queue = await api.get("/queues/standard")
+    assert (queue["weight"], queue["max_jobs"]) == (150, 3)
+
+
 async def test_maintenance_is_planned_beside_what_is_planned_and_a_bad_date_is_told_at_its_field(
     api: Api, system: System, clock: Any
 ) -> None:

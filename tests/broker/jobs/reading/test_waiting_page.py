@@ -7,6 +7,7 @@ from sqlalchemy import text, update
 
 from broker.jobs.reading.waiting_page import LineFilter, list_ahead, read_line_page
 from broker.jobs.reading.waiting_sums import add_up_waiting
+from broker.jobs.service import get_job
 from broker.jobs.tables import Job
 from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
@@ -33,7 +34,8 @@ async def test_a_page_of_the_line_is_in_the_planners_order_and_counts_all_that_i
         standard = await read_line_page(work, LineFilter(queue="standard", customer_id=acme.id), limit=9)
         behind = await read_line_page(work, LineFilter(reason="behind_earlier_jobs"), limit=9)
         sums = await add_up_waiting(work)
-        ahead = await list_ahead(work, 3, limit=5)
+        ahead = await list_ahead(work, await get_job(work, jobs[2]), limit=5)
+        of_late = await list_ahead(work, await get_job(work, late), limit=2)
     assert page.total == rest.total == 4
     order = [row.id for row in (*page.rows, *rest.rows)]
     assert (order, [row.position for row in (*page.rows, *rest.rows)]) == ([*jobs[:3], late], [1, 2, 3, None])
@@ -41,6 +43,7 @@ async def test_a_page_of_the_line_is_in_the_planners_order_and_counts_all_that_i
     assert {row.reason["code"] for row in behind.rows if row.reason} <= {"behind_earlier_jobs"}
     assert sum(each.left_gpu_seconds for each in sums) == sum(row.left_gpu_seconds for row in (*page.rows, *rest.rows))
     assert [row.id for row in ahead] == jobs[:2]
+    assert [row.id for row in of_late] == jobs[1:3], "who was told no place yet is behind all that were"
 
 
 async def test_jobs_ahead_of_a_place_are_the_nearest_however_far_behind_it_is(api: Api, system: System) -> None:
@@ -50,8 +53,9 @@ async def test_jobs_ahead_of_a_place_are_the_nearest_however_far_behind_it_is(ap
         for job_id, place in zip(jobs, (7, 60_000, 60_001, 60_010), strict=True):
             reason = {"code": "waiting_for_gpus", "position": place}
             await work.session.execute(update(Job).where(Job.id == job_id).values(pending_reason=reason))
-        ahead = [[row.id for row in await list_ahead(work, place, limit=2)] for place in (7, 60_000, 60_010)]
-    assert ahead == [[], jobs[:1], jobs[1:3]]
+    async with system.work() as work:
+        found = [await list_ahead(work, await get_job(work, job_id), limit=2) for job_id in jobs]
+    assert [[row.id for row in ahead] for ahead in found] == [[], jobs[:1], jobs[:2], jobs[1:3]]
 
 
 async def test_rest_tells_who_is_ahead_of_a_job_to_its_customer_of_its_own(api: Api, system: System) -> None:

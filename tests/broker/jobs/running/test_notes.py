@@ -32,7 +32,14 @@ async def test_a_job_is_renamed_noted_and_pinned_at_any_time(api: Api) -> None:
         events = [each["data"] for each in (await own.get(f"{path}/events"))["data"] if each["kind"] == "annotated"]
         assert events == [{"before": "one", "name": "tone 2", "notes": "changed", "pinned": True}]
         await patch(own, path, {"notes": None, "pinned": None, "name": None}, expect=200)
+        told = len((await own.get(f"{path}/events"))["data"])
         assert [(await own.get(path))[each] for each in ("name", "notes", "pinned_at")] == [None, None, None]
+        await patch(own, path, {"pinned_steps": [480, 120, 480]}, expect=200)
+        assert (await own.get(path))["pinned_steps"] == [120, 480]
+        assert len((await own.get(f"{path}/events"))["data"]) == told, "a sample that is pinned is no event"
+        await patch(own, path, {"pinned_steps": [0]}, expect=422)
+        await patch(own, path, {"pinned_steps": None}, expect=200)
+        assert (await own.get(path))["pinned_steps"] == []
 
 
 async def test_what_is_noted_is_found_by_its_customer_alone(api: Api) -> None:
