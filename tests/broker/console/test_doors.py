@@ -17,7 +17,7 @@ EVERYBODY = ["admin", "customer", "finance", "ops"]
 # Pages of all who are signed in, those of them that hold the line or end the session, and what is open to everybody.
 OF_EVERYBODY = {"/console/", "/console/live", "/console/sign-out", "/console/{path:path}"}
 UNCALLED = {LIVE, "/console/sign-out"}
-OPEN = {"/console/static/{digest}/{name}", "/console/sign-in", "/console/preferences"}
+OPEN = {"/console/static/{digest}/{name}", "/console/sign-in", "/console/sign-in/again", "/console/preferences"}
 GROUPS = {"/console/finance/": ["admin", "finance"], "/console/ops/": ["admin", "ops"]}
 # What stands for a part of an address that no attribute of a tenant has the name of.
 PARTS = {"path": "nothing", "what": "invoices/{invoice_id}", "name": "{queue}", "number": "0", "position": "1"}
@@ -97,7 +97,7 @@ async def test_no_page_and_no_form_tells_another_tenants_things(api: Api, system
             named = {field.alias for field in route.dependant.query_params} & FILTERS
             sought = {name: vars(tenant).get(name, tenant.job_id) for name in named}
             response = await person.http.request(
-                method, fill(route.path, tenant), params=sought, data={"csrf": token} if method == "POST" else None
+                method, fill(route.path, tenant), params=sought, data={"csrf": token} if method != "GET" else None
             )
             assert response.status_code < 500, (method, route.path, response.text)
             asked = {*sought.values(), *fill(route.path, tenant).split("/")}
