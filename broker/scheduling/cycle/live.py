@@ -142,6 +142,7 @@ async def _tell(work: Work, state: CycleState, before: AbstractSet[str]) -> None
         written = await queueing.write_waits(work, changed)
         await note_ended(work, waits.list_ended_causes(known, changed, written))
         memory.note_told(changed, written)
+        memory.has_news = memory.has_news or len(written) < len(changed)  # whoever was locked is told soon
 
 
 async def has_free_devices(work: Work, memory: CycleMemory) -> bool:

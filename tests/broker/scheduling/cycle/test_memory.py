@@ -153,6 +153,18 @@ async def test_where_nothing_has_changed_nobody_is_told_anew_before_time_could_m
     assert told == [True, False, True, True]
 
 
+async def test_who_was_locked_while_all_were_told_is_told_by_the_next_cycle(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    job_id = (await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"]
+    memory = CycleMemory("one")
+    async with system.work() as other:
+        await lock_job(other, job_id)
+        await cycle(system, memory)
+    assert (await api.get(f"/jobs/{job_id}"))["pending_reason"] is None
+    await cycle(system, memory)
+    assert (await api.get(f"/jobs/{job_id}"))["pending_reason"]["code"] == "no_open_pool"
+
+
 async def test_a_job_that_left_the_line_and_came_back_is_told_anew(api: Api, system: System) -> None:
     customer = await make_ready_customer(api)
     job_id = (await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"]
