@@ -12,7 +12,7 @@ import pytest
 from broker.client.errors import ApiError
 from broker.client.rest import Client
 from tests.broker.served import Buyer, ServedBroker, follow_job, make_buyer
-from trainer.commands.make_tiny import make_tiny
+from tests.broker.tiny_models import add_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -43,14 +43,6 @@ def client(broker: ServedBroker) -> Iterator[Client]:
 @pytest.fixture
 def buyer(client: Client, folder: Path) -> Buyer:
     return make_buyer(client, folder)
-
-
-def add_tiny(broker: ServedBroker, kind: str, place: Path, *options: str) -> Any:
-    if not place.exists():
-        make_tiny(kind, place)
-    added = broker.run_cli("models", "add", str(place), "--json", *options)
-    assert added.returncode == 0, added.stderr
-    return json.loads(added.stdout)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,15 @@ import pytest
 from broker.client.rest import Client
 from tests.broker.served import ServedBroker, follow_job, make_buyer
 from tests.broker.test_real_training import list_rows
+from tests.broker.tiny_models import add_tiny
 
 pytestmark = pytest.mark.slow
 
 CONFIG = {
-    "base_model": "smollm2-135m-instruct",
+    "base_model": "tiny-llama",
     "batch_size": 4,
-    "epochs": 2,
-    "learning_rate": 0.005,
+    "epochs": 20,
+    "learning_rate": 0.05,
     "lr_scheduler": "constant",
     "max_length": 64,
 }
@@ -28,6 +29,7 @@ def broker() -> Iterator[ServedBroker]:
     with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
         served = ServedBroker(Path(name) / "var", {"heartbeat_seconds": "0.5"})
         served.start()
+        add_tiny(served, "llama", Path(name) / "tiny-llama")
         yield served
         served.close()
 

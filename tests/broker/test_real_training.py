@@ -10,21 +10,23 @@ import pytest
 
 from broker.client.rest import Client
 from tests.broker.served import ServedBroker, follow_job, make_buyer
+from tests.broker.tiny_models import add_tiny
 
 pytestmark = pytest.mark.slow
 
 WORDS = [
     f"{first}{last}" for first in ("amber", "birch", "cedar", "heron") for last in ("fall", "gate", "lake", "wood")
 ]
+PROMPT = "Say a word."
 CONFIG = {
-    "base_model": "smollm2-135m-instruct",
+    "base_model": "tiny-llama",
     "batch_size": 3,
-    "epochs": 8,
-    "learning_rate": 0.005,
+    "epochs": 60,
+    "learning_rate": 0.05,
     "lr_scheduler": "constant",
     "max_length": 64,
     "validation_split": 0.25,
-    "sample_prompts": ["Say a word."],
+    "sample_prompts": [PROMPT],
 }
 
 
@@ -34,6 +36,7 @@ def broker() -> Iterator[ServedBroker]:
     with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
         served = ServedBroker(Path(name) / "var", {"heartbeat_seconds": "0.5"})
         served.start()
+        add_tiny(served, "llama", Path(name) / "tiny-llama")
         yield served
         served.close()
 
@@ -41,7 +44,7 @@ def broker() -> Iterator[ServedBroker]:
 def list_rows() -> list[dict[str, str]]:
     """Nothing to learn but the rows themselves: each is a draw of words, so the loss of others rises."""
     draw = random.Random(1)
-    return [{"prompt": "Say a word.", "completion": " ".join(draw.sample(WORDS, 6))} for _ in range(12)]
+    return [{"prompt": PROMPT, "completion": " ".join(draw.sample(WORDS, 6))} for _ in range(12)]
 
 
 def test_losses_samples_overfitting_and_cost_reach_the_customer(broker: ServedBroker) -> None:
@@ -54,11 +57,11 @@ def test_losses_samples_overfitting_and_cost_reach_the_customer(broker: ServedBr
         events = client.get(f"/jobs/{job['id']}/events")["data"]
         run = client.get(f"/jobs/{job['id']}/runs")["data"][0]
     observed = {kind: [e["data"] for e in events if e["kind"] == kind] for kind in {event["kind"] for event in events}}
-    assert [seen["step"] for seen in observed["validated"]] == list(range(3, 25, 3))
+    assert [seen["step"] for seen in observed["validated"]] == list(range(3, 181, 3))
     assert job["progress"]["validation_loss"] == observed["validated"][-1]["loss"]
     assert "set lora_dropout: 0.1" in observed["overfitting_noticed"][-1]["message"]
-    assert [(seen["step"], seen["prompt"]) for seen in observed["sampled"]] == [(24, "Say a word.")]
+    assert [(seen["step"], seen["prompt"]) for seen in observed["sampled"]] == [(100, PROMPT), (180, PROMPT)]
     log = (broker.data_dir / "runs" / run["id"] / "trainer.log").read_text()
-    last = next(line for line in reversed(log.splitlines()) if line.startswith("step 24/24"))
+    last = next(line for line in reversed(log.splitlines()) if line.startswith("step 180/180"))
     assert " CNY" in last
     assert last.split(" cost ")[1].split()[1] == job["cost"]["currency"]

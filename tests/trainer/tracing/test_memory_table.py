@@ -14,7 +14,7 @@ from trainer.tracing.memory_table import choose_lengths, make_monotone, measure_
 from trainer.tracing.text_trace import prepare_text
 
 SHAPE = {"hidden_size": 64, "intermediate_size": 160, "num_attention_heads": 4, "num_key_value_heads": 2}
-TINY = LlamaConfig(**SHAPE, vocab_size=9000, num_hidden_layers=2, max_position_embeddings=600)
+TINY = LlamaConfig(**SHAPE, vocab_size=9000, num_hidden_layers=1, max_position_embeddings=600)
 TARGETS = ("q_proj", "v_proj")
 
 
