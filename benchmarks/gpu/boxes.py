@@ -109,6 +109,7 @@ def run_in_process(row: BenchRow, box: float, *, rehearses: bool) -> dict[str, A
     with tempfile.TemporaryDirectory(prefix="lora-bench-gpu-", ignore_cleanup_errors=True) as folder:
         answer = Path(folder) / "row.json"
         surroundings = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "LORA_TRAINER_CACHE": folder}
+        surroundings["PYTHONDONTWRITEBYTECODE"] = ""  # else every row compiles torch and transformers anew
         status, said = run_boxed([*command, "--answer", str(answer)], box, Path(folder) / "said.txt", surroundings)
         if status or not answer.is_file():
             raise RowFailed(describe_end(status, said))

@@ -13,7 +13,7 @@ from trainer.atomic_files import sync, writing_folder
 from trainer.errors import AdapterUnusable, BadInput
 from trainer.formats.combining import Weighted
 from trainer.formats.lora_set import COMPONENTS, LANGUAGE_MODEL, LoraLayer
-from trainer.formats.safe_file import UNSAFE_SUFFIXES, read_safetensors
+from trainer.formats.safe_file import UNSAFE_SUFFIXES, map_safetensors
 
 PLAIN_FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 LEFT_OUT = UNSAFE_SUFFIXES | {".py"}  # neither pickles nor code go into the new folder
@@ -80,7 +80,7 @@ def _name_component(base: Path, file: Path) -> str:
 
 def _rewrite(file: Path, target: Path, component: str, changes: Changes) -> set[tuple[str, str]]:
     """Write a weight file with its changes to `target`; returns the layers that were changed in it."""
-    tensors, header = read_safetensors(file)
+    tensors, header = map_safetensors(file)
     found = set()
     for name in list(tensors):
         for key in _list_layer_names(component, name):

@@ -1,9 +1,11 @@
 """Opening a file that came from elsewhere: only safetensors, never a pickle."""
 
+import json
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 
 from trainer.errors import AdapterUnusable
 
@@ -14,7 +16,26 @@ LONGEST_HEADER = 100_000_000  # what safetensors itself reads
 
 
 def read_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Read all tensors and the header. Raises: AdapterUnusable, if it is unsafe, no safetensors, or cannot be read."""
+    """Read all tensors and the header into memory of their own.
+
+    Tensors of a mapped file change with it, and end the process where it becomes shorter: a server keeps adapters whose
+    files people copy over. Raises: AdapterUnusable, if it is unsafe, no safetensors, or cannot be read.
+    """
+    refuse_unsafe(file)
+    try:
+        content = file.read_bytes()
+        tensors = load(content)
+    except (OSError, SafetensorError) as error:
+        raise AdapterUnusable(f"{file} is no .safetensors file that can be read ({error})") from error
+    header = json.loads(content[LENGTH : LENGTH + int.from_bytes(content[:LENGTH], "little")])
+    return tensors, dict(header.get("__metadata__") or {})
+
+
+def map_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Map all tensors of a base model's file, which may be larger than memory, and read its header.
+
+    Raises: AdapterUnusable, if it is unsafe, no safetensors, or cannot be read.
+    """
     refuse_unsafe(file)
     try:
         with safe_open(file, framework="pt") as opened:

@@ -28,7 +28,7 @@ from trainer.families.chatglm.layout import map_config, map_tensors, read_origin
 from trainer.families.chatglm.tokenizer import find_generation, prepare_tokenizer_folder
 from trainer.families.text.causal_lm import CausalLM
 from trainer.families.text.tokenizer import TextTokenizer, load_text_tokenizer
-from trainer.formats.safe_file import read_safetensors
+from trainer.formats.safe_file import map_safetensors
 
 METADATA = {"format": "pt"}  # transformers reads no weight file without it
 BEGIN = ("[gMASK]", "<sop>")
@@ -145,7 +145,7 @@ def read_mapped_tensors(folder: Path, config: dict[str, Any]) -> dict[str, torch
             f"{folder} has no .safetensors weights (.bin files are pickles, which are never opened); take the newest "
             "release of the model, which has them",
         )
-    return {name: tensor for file in files for name, tensor in map_tensors(read_safetensors(file)[0], config)}
+    return {name: tensor for file in files for name, tensor in map_tensors(map_safetensors(file)[0], config)}
 
 
 def _read_original_tokenizer(source: BaseModelSource) -> TextTokenizer:
