@@ -32,6 +32,7 @@ from broker.quotes import tables as quotes
 from broker.retention import tables as retention
 from broker.scheduling import tables as scheduling
 from broker.signing import tables as signing
+from broker.webhooks import tables as webhooks
 
 __all__ = [
     "IdempotencyKey",
@@ -65,6 +66,7 @@ __all__ = [
     "signing",
     "stripe",
     "vouchers",
+    "webhooks",
 ]
 
 METADATA = Base.metadata

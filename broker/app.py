@@ -91,6 +91,8 @@ from broker.signing.purchase_routes import router as purchases
 from broker.signing.routes import router as signing
 from broker.signing.top_up_routes import router as top_ups
 from broker.system import System
+from broker.webhooks.documented import describe_webhooks
+from broker.webhooks.routes import router as webhooks
 from broker.workers.finishing import collect_finishes
 from broker.workers.heartbeat_batches import collect_heartbeats
 from broker.workers.routes import router as workers
@@ -133,6 +135,7 @@ ROUTERS = (
     vouchers,
     notices,
     reminders,
+    webhooks,
     approvals,
     fapiao,
     payments,
@@ -194,7 +197,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         app.include_router(router, responses=PROBLEM_RESPONSES)
     add_health_routes(app)
     add_metrics_route(app)
-    install_openapi(app)
+    install_openapi(app, describe_webhooks)
     add_docs_pages(app)
     add_llms_text(app)
     add_problem_pages(app)

@@ -6,6 +6,7 @@ import secrets
 import shlex
 import sys
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -144,6 +145,20 @@ class Settings(BaseSettings):
         description="The mail server of notices, such as mailtos://user:password@smtp.example.com; a secret.",
     )
     notice_seconds: float = Field(default=15.0, gt=0, le=3600, description="Between two looks for notices to send.")
+    webhook_seconds: float = Field(
+        default=1.0, gt=0, le=3600, description="Between two looks for what customers' programs are to be told."
+    )
+    webhook_networks: str = Field(
+        default="",
+        description="Networks beside the public internet that webhooks may go to, such as 10.0.0.0/8,127.0.0.1/32; "
+        "there also without TLS. Empty: none.",
+    )
+    webhook_failing_days: float = Field(
+        default=5.0, gt=0, le=365, description="An endpoint that takes nothing for so long is sent nothing more."
+    )
+    webhook_event_days: float = Field(
+        default=30.0, ge=1, le=3650, description="What customers' programs were told stays so long, to be replayed."
+    )
     quote_seconds: int = Field(default=86_400, ge=1)
     purchase_days: int = Field(
         default=30, ge=1, le=365, description="An order of hours or tokens that is not paid for so long is void."
@@ -255,6 +270,16 @@ class Settings(BaseSettings):
         default=None, description="Folder of Noto Sans CJK, for invoices as PDF; unset: where the system has it."
     )
     time_zone: str = Field(default="Asia/Shanghai", description="Billing months of new contracts follow it.")
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _check_webhook_networks(cls, text: str) -> str:
+        for part in filter(None, (each.strip() for each in text.split(","))):
+            try:
+                ip_network(part)
+            except ValueError as error:
+                raise ValueError(f"{part!r} is no network ({error}); write one like 10.0.0.0/8") from error
+        return text
 
     @field_validator("time_zone")
     @classmethod

@@ -22,6 +22,7 @@ from broker.persistence.faults import find_fault
 from broker.retention.metrics import SweepCollector, SweepReading
 from broker.scheduling.cycle.metrics import QueueCollector, QueueReading
 from broker.system import System
+from broker.webhooks.metrics import WebhookCollector, WebhookReading
 
 # Anybody may ask for the metrics; the database is not asked more often than this.
 READING_KEPT = timedelta(seconds=1)
@@ -47,6 +48,7 @@ class Metrics:
     arrears: ArrearsReading = field(default_factory=ArrearsReading)
     notices: NoticeReading = field(default_factory=NoticeReading)
     stripe: StripeReading = field(default_factory=StripeReading)
+    webhooks: WebhookReading = field(default_factory=WebhookReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -61,6 +63,7 @@ class Metrics:
         self.registry.register(ArrearsCollector(self.arrears))
         self.registry.register(NoticeCollector(self.notices))
         self.registry.register(StripeCollector(self.stripe))
+        self.registry.register(WebhookCollector(self.webhooks))
 
     async def refresh(self) -> None:
         """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
@@ -76,6 +79,7 @@ class Metrics:
                 await self._read("contracts in arrears", self.arrears)
                 await self._read("notices", self.notices)
                 await self._read("what waits at Stripe", self.stripe)
+                await self._read("webhooks", self.webhooks)
                 self.read_at = now
 
     async def _read(self, name: str, reading: Reading) -> None:

@@ -54,6 +54,9 @@ COMMANDS = {
     ),
     "chart": Place("broker.cli.remote.bookkeeping:chart", "The chart of accounts (科目表): show, set."),
     "arrears": Place("broker.cli.remote.arrears:app", "Arrears (欠费): who is behind with paying; give time."),
+    "webhooks": Place(
+        "broker.cli.remote.webhooks:app", "Webhooks: create, list, change, test, replay, attempts, rotate, remove."
+    ),
     "fapiao": Place(
         "broker.cli.remote.fapiao:app", "Fapiao (发票): list, show, request, issue, take back, upload, download."
     ),

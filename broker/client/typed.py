@@ -37,6 +37,14 @@ from broker.client.objects.payments import Payment, PaymentImport
 from broker.client.objects.quotes import BaseModel, Dataset, Quote, QuoteAnswer
 from broker.client.objects.simulations import QueueSimulation
 from broker.client.objects.values import Page
+from broker.client.objects.webhooks import (
+    Event,
+    NewWebhookEndpoint,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookReplay,
+)
 from broker.client.rest import COUNTING, Client
 
 EVENTS_A_PAGE = 100
@@ -344,6 +352,47 @@ class BrokerClient(Client):
     def list_notices(self, **wanted: Any) -> Page[SentNotice]:
         """List what contacts were told: a page of `limit`, from `cursor` on, by `customer_id`, `status`."""
         return cast("Page[SentNotice]", self.get("/notices", **wanted))
+
+    def list_webhook_endpoints(self, **wanted: Any) -> Page[WebhookEndpoint]:
+        """List where programs listen: a page of `limit`, from `cursor` on, by `customer_id`."""
+        return cast("Page[WebhookEndpoint]", self.get("/webhook-endpoints", **wanted))
+
+    def create_webhook_endpoint(self, name: str, url: str, **fields: Any) -> NewWebhookEndpoint:
+        """Name where a program listens: with `event_types`, `project_id`; `customer_id` is needed with a staff key."""
+        return cast("NewWebhookEndpoint", self.post("/webhook-endpoints", _known({"name": name, "url": url, **fields})))
+
+    def change_webhook_endpoint(self, endpoint_id: str, **changes: Any) -> WebhookEndpoint:
+        """Change its `name`, `url`, `event_types`, or its `status`."""
+        return cast("WebhookEndpoint", self.patch(f"/webhook-endpoints/{endpoint_id}", _known(changes)))
+
+    def remove_webhook_endpoint(self, endpoint_id: str) -> WebhookEndpoint:
+        """Send a program nothing more."""
+        return cast("WebhookEndpoint", self.delete(f"/webhook-endpoints/{endpoint_id}"))
+
+    def rotate_webhook_secret(self, endpoint_id: str, *, overlap_hours: float) -> NewWebhookEndpoint:
+        """Give an endpoint another secret; so long the former one signs beside it."""
+        body = {"overlap_hours": overlap_hours}
+        return cast("NewWebhookEndpoint", self.post(f"/webhook-endpoints/{endpoint_id}/rotate-secret", body))
+
+    def test_webhook_endpoint(self, endpoint_id: str) -> WebhookDelivery:
+        """Send an endpoint a test."""
+        return cast("WebhookDelivery", self.post(f"/webhook-endpoints/{endpoint_id}/test"))
+
+    def replay_webhook_events(self, endpoint_id: str, **wanted: str | None) -> WebhookReplay:
+        """Send an endpoint one event again (`event_id`), or all `since` a time, `until` another."""
+        return cast("WebhookReplay", self.post(f"/webhook-endpoints/{endpoint_id}/replay", _known(wanted)))
+
+    def list_all_events(self, **wanted: Any) -> Page[Event]:
+        """List what happened that an endpoint listened to: a page of `limit`, from `cursor` on, by `type`."""
+        return cast("Page[Event]", self.get("/events", **wanted))
+
+    def list_webhook_deliveries(self, endpoint_id: str, **wanted: Any) -> Page[WebhookDelivery]:
+        """List what an endpoint is sent: a page of `limit`, from `cursor` on, by `status`, `event_id`."""
+        return cast("Page[WebhookDelivery]", self.get(f"/webhook-endpoints/{endpoint_id}/deliveries", **wanted))
+
+    def list_webhook_attempts(self, endpoint_id: str, **wanted: Any) -> Page[WebhookAttempt]:
+        """List the attempts to tell an endpoint something: a page of `limit`, from `cursor` on, by `delivery_id`."""
+        return cast("Page[WebhookAttempt]", self.get(f"/webhook-endpoints/{endpoint_id}/attempts", **wanted))
 
     def list_rate_cards(self, **wanted: Any) -> Page[RateCard]:
         """List the published rate cards, that of the latest day first: a page of `limit`, from `cursor` on."""

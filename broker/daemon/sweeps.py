@@ -30,6 +30,11 @@ from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up
 from broker.signing.unused import carry_compensation, end_term
 from broker.system import System
+from broker.webhooks.addresses import read_networks
+from broker.webhooks.composing import compose_events
+from broker.webhooks.delivering import Deliverer
+from broker.webhooks.replaying import forget_events
+from broker.webhooks.sender import HttpSender
 from broker.work import Work
 
 log = logging.getLogger(__name__)
@@ -101,6 +106,16 @@ class Sweeps:
         """Compose what customers are to be told of, and send what is due."""
         await compose_notices(self.system)
         await send_notices(self.system, open_port(self.system.services.settings))
+
+    async def send_webhooks(self) -> None:
+        """Make events of what customers' programs listen to, and send what is due."""
+        await compose_events(self.system)
+        sender = HttpSender(read_networks(self.system.services.settings.webhook_networks))
+        await Deliverer(self.system, sender).deliver_due()
+
+    async def forget_webhooks(self) -> None:
+        """Forget the events that are too old to be replayed."""
+        await forget_events(self.system)
 
     async def warn_of_money_ending(self) -> None:
         """Tell in good time that paid hours end at the pace of late, 3, 2 and 1 days before."""

@@ -20,6 +20,8 @@ PATH_IDS = {
     "contract_id": ("The contract.", "con_01k"),
     "amendment_id": ("The amendment.", "amd_01k"),
     "contact_id": ("The contact.", "cnt_01k"),
+    "endpoint_id": ("The webhook endpoint.", "whe_01k"),
+    "event_id": ("The event.", "evt_01k"),
     "dataset_id": ("The data set.", "dat_01k"),
     "quote_id": ("The quote.", "quo_01k"),
     "job_id": ("The job.", "job_01k"),
@@ -63,12 +65,16 @@ IDEMPOTENCY_HEADER = {
 }
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Serve the API's document at `/openapi.json`, and that of the worker protocol at `/openapi/workers.json`."""
+def install_openapi(app: FastAPI, describe_webhooks: Callable[[], dict[str, Any]]) -> None:
+    """Serve the API's document at `/openapi.json`, and that of the worker protocol at `/openapi/workers.json`.
+
+    The former describes what customers' programs are told, too; `app.py` says how.
+    """
 
     def make_openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _select(_make_document(app), lambda operation: not _is_for_workers(operation))
+            document = _select(_make_document(app), lambda operation: not _is_for_workers(operation))
+            app.openapi_schema = {**document, "webhooks": describe_webhooks()}
         return app.openapi_schema
 
     app.openapi = make_openapi  # type: ignore[method-assign]

@@ -20,6 +20,7 @@ __all__ = [
     "Run",
     "add_usage",
     "find_active_run",
+    "find_projects",
     "forget_adapter",
     "forget_adapters",
     "get_job",
@@ -63,6 +64,14 @@ def select_jobs(
     if label is not None:
         query = query.where(Job.labels[label[0]].astext == label[1])
     return query if name is None else query.where(Job.name.icontains(name, autoescape=True))
+
+
+async def find_projects(work: Work, job_ids: Collection[str]) -> dict[str, str | None]:
+    """Find of which projects jobs are that the actor sees, by their ids; None: of none."""
+    if not job_ids:
+        return {}
+    found = await work.session.execute(select(Job.id, Job.project_id).where(Job.id.in_(job_ids)))
+    return {row.id: row.project_id for row in found}
 
 
 async def read_labels(work: Work, job_ids: Collection[str]) -> dict[str, dict[str, str]]:

@@ -10,8 +10,8 @@ from broker import errors
 from broker.identity.service import get_customer
 from broker.notices.model import Language
 from broker.notices.port import is_address
-from broker.notices.sealing import find_sealed, seal
 from broker.notices.tables import NoticeContact
+from broker.sealing import find_sealed, seal
 from broker.work import Work
 
 # Bots of chats, each on a host of its own that no URL can change: a contact never makes the broker ask another one.

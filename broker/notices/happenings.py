@@ -1,4 +1,7 @@
-"""What has happened that customers are told of and nobody has composed notices of yet: events, and final invoices."""
+"""What has happened that customers are told of and nobody has composed notices of yet.
+
+Events of contracts, final invoices, and webhook endpoints that were switched off.
+"""
 
 from datetime import datetime, timedelta
 
@@ -10,6 +13,7 @@ from broker.contracts.keeping.events import list_events_since
 from broker.notices.model import Happening
 from broker.notices.tables import Noticed
 from broker.notices.words import TELLINGS
+from broker.webhooks.endpoints import list_disabled_since
 from broker.work import Work
 
 # What is older is no news: a broker that stood still for longer leaves it to the pages.
@@ -18,7 +22,7 @@ LOOKED_BACK = timedelta(days=3)
 
 async def list_happenings(work: Work) -> list[Happening]:
     """List what is to be told, the oldest first."""
-    found = [*await _list_events(work), *await _list_invoices(work)]
+    found = [*await _list_events(work), *await _list_invoices(work), *await _list_endpoints(work)]
     return sorted(found, key=lambda each: each.created_at)
 
 
@@ -47,3 +51,15 @@ async def _list_invoices(work: Work) -> list[Happening]:
         issued_at = row.finalized_at or row.created_at
         found.append(Happening(row.id, row.customer_id, row.contract_id, "invoice_issued", facts, issued_at))
     return found
+
+
+async def _list_endpoints(work: Work) -> list[Happening]:
+    """List the endpoints that were switched off, each for each time that it was."""
+    since, found = work.now - LOOKED_BACK, []
+    for row in await list_disabled_since(work, since):
+        assert row.disabled_at is not None, "it is switched off"
+        facts = {"name": row.name, "url": row.url, "disabled_for": row.disabled_for}
+        event_id = f"{row.id}/{int(row.disabled_at.timestamp())}"
+        found.append(Happening(event_id, row.customer_id, None, "webhook_disabled", facts, row.disabled_at))
+    told = set(await work.session.scalars(_select_told(since))) if found else set()
+    return [each for each in found if each.event_id not in told]

@@ -27,11 +27,11 @@ class NoticeStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Happening:
-    """Something that customers are told of. `facts` are those that its feature has recorded."""
+    """Something that customers are told of, of a contract or of none. `facts`: those that its feature has recorded."""
 
     event_id: str
     customer_id: str
-    contract_id: str
+    contract_id: str | None
     kind: str
     facts: Mapping[str, Any]
     created_at: datetime

@@ -52,7 +52,7 @@ class SentNoticeOut(BaseModel):
     id: str = Field(description="Notice id.", examples=["ntc_01k"])
     object: Literal["notice"] = Field(default="notice", description="Kind of object.", examples=["notice"])
     customer_id: str = Field(description="Whose contact is told.", examples=["cus_01k"])
-    contract_id: str = Field(description="Of which contract it is.", examples=["con_01k"])
+    contract_id: str | None = Field(description="Of which contract it is; null: of none.", examples=["con_01k"])
     contact_id: str = Field(description="Who is told.", examples=["cnt_01k"])
     kind: str = Field(description="What it tells of.", examples=["arrears_changed"])
     language: Language = Field(description="In which it is told.", examples=["zh"])

@@ -25,7 +25,7 @@ class NoticeContact(Base):
 
 
 class Notice(Base):
-    """What one contact is told of one thing that happened, and whether it was sent."""
+    """What one contact is told of one thing that happened, and whether it was sent. Not all is of a contract."""
 
     __tablename__ = "notices"
     __table_args__ = (
@@ -35,7 +35,7 @@ class Notice(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
-    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    contract_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"))
     contact_id: Mapped[str] = mapped_column(ForeignKey("notice_contacts.id"))
     event_id: Mapped[str]
     kind: Mapped[str]

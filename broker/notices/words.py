@@ -35,6 +35,8 @@ AFTER_ZH = {
     "retention": "所有作业已停止，数据暂时保留。",
     "closed": "数据集、检查点和模型将被删除；账单依法保留。",
 }
+WEBHOOK_ZH = {"failing": "已连续多日投递失败", "gone": "返回 410"}
+WEBHOOK_EN = {"failing": "has taken nothing for days", "gone": "answered 410"}
 AFTER_EN = {
     "current": "The arrears are settled; what was paused goes on by itself.",
     "grace": "What runs goes on; new jobs are taken within paid grants only.",
@@ -151,6 +153,16 @@ TELLINGS: Mapping[str, Telling] = {
             f"Its {facts['amount']} CNY are not to be paid any more: {facts['reason']}.",
         ),
     ),
+    "webhook_disabled": Telling(
+        lambda facts: (
+            f"Webhook 已停用：{facts['name']}",
+            f"{facts['url']} {WEBHOOK_ZH[facts['disabled_for']]}，不再发送。修复后请重新启用，并重放错过的事件。",
+        ),
+        lambda facts: (
+            f"Webhook endpoint switched off: {facts['name']}",
+            f"{facts['url']} {WEBHOOK_EN[facts['disabled_for']]}: nothing is sent. Enable it, replay what it missed.",
+        ),
+    ),
     "grant_paid": Telling(
         lambda facts: ("资源包已到账", f"资源包 {facts['grant_id']} 已付款，可以使用。"),
         lambda facts: ("Your hours are there", f"Grant {facts['grant_id']} is paid and can be used."),
@@ -163,5 +175,7 @@ def word(happening: Happening, language: Language) -> Words:
     telling = TELLINGS[happening.kind]
     facts = {**happening.facts, "customer_id": happening.customer_id}
     title, body = (telling.zh if language == Language.ZH else telling.en)(facts)
+    if happening.contract_id is None:
+        return Words(title, body)
     contract = "合同" if language == Language.ZH else "Contract"
     return Words(title, f"{body}\n{contract} {happening.contract_id}")

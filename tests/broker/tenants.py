@@ -22,6 +22,9 @@ from broker.notices.sending import compose_one
 from broker.payments.stripe.tables import StripeCustomer, StripeInvoice, StripePayment, StripeStep
 from broker.payments.tables import Payment
 from broker.system import System
+from broker.webhooks.delivering import note_answer
+from broker.webhooks.sender import Answer
+from broker.webhooks.tables import WebhookOccurrence
 from tests.broker.adapter_files import safetensors_file
 from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import (
@@ -66,6 +69,8 @@ class Tenant:
     approval_id: str
     fapiao_id: str
     contact_id: str
+    endpoint_id: str
+    event_id: str
     grant_id: str
     purchase_id: str
     amendment_id: str
@@ -212,6 +217,18 @@ async def keep_notice(api: Api, system: System, customer_id: str, contract_id: s
     return str(contact["id"])
 
 
+async def keep_webhooks(api: Api, system: System, customer_id: str) -> tuple[str, str]:
+    """Name where a program of the customer's listens, and have it tested in vain; the ids of endpoint and event."""
+    body = {"customer_id": customer_id, "name": "CI", "url": "https://hooks.example.com/lora"}
+    endpoint = await api.post("/webhook-endpoints", body, expect=201)
+    delivery = await api.post(f"/webhook-endpoints/{endpoint['id']}/test", expect=202)
+    async with system.work() as work:
+        await note_answer(work, delivery["id"], Answer(None, error="it is away"), 1)
+        note = {"customer_id": customer_id, "source": "endpoint", "kind": "none", "object_id": endpoint["id"]}
+        work.session.add(WebhookOccurrence(**note, data={}, happened_at=work.now))
+    return endpoint["id"], delivery["event_id"]
+
+
 async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
     """Register a source of the customer's own, and have it report some tokens."""
     source = f"/inference/{customer_id}"
@@ -268,6 +285,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await keep_arrears(system, customer, contract, adapter)
     await keep_at_stripe(system, customer, past["id"])
     contact = await keep_notice(api, system, customer, contract)
+    endpoint, event = await keep_webhooks(api, system, customer)
     what_if = {"proposal": {"queues": {"standard": {"weight": 200}}}, "begins_at": "2026-11-01T00:00:00Z"}
     simulation = (await api.post("/queues/simulations", what_if, expect=202))["id"]
     return Tenant(
@@ -292,6 +310,8 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         approval_id=approval,
         fapiao_id=await issue_fapiao(api, customer),
         contact_id=contact,
+        endpoint_id=endpoint,
+        event_id=event,
         grant_id=grant,
         purchase_id=purchase,
         amendment_id=amendment,

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from broker.client import typed
-from broker.client.objects import arrears, contracts, jobs, operations, payments, quotes, simulations, values
+from broker.client.objects import arrears, contracts, jobs, operations, payments, quotes, simulations, values, webhooks
 
 SCHEMA_OF = {
     "Money": "MoneyOut",
@@ -65,6 +65,12 @@ SCHEMA_OF = {
     "CustomerArrears": "CustomerArrearsOut",
     "NoticeContact": "ContactOut",
     "SentNotice": "SentNoticeOut",
+    "WebhookEndpoint": "EndpointOut",
+    "NewWebhookEndpoint": "NewEndpointOut",
+    "Event": "EventOut",
+    "WebhookDelivery": "DeliveryOut",
+    "WebhookAttempt": "AttemptOut",
+    "WebhookReplay": "ReplayOut",
     "Project": "ProjectOut",
     "Customer": "CustomerOut",
     "ApiKey": "ApiKeyOut",
@@ -111,7 +117,7 @@ SCHEMA_OF = {
 CALLS = {"self.get", "self.get_whole", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}
 TYPES = {
     name: found
-    for room in (arrears, contracts, jobs, operations, payments, quotes, simulations, values)
+    for room in (arrears, contracts, jobs, operations, payments, quotes, simulations, values, webhooks)
     for name, found in vars(room).items()
     if inspect.isclass(found) and found.__module__ == room.__name__ and name != "Page"
 }

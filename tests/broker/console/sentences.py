@@ -67,7 +67,8 @@ def list_faults_of_pydantic() -> Iterator[str]:
 OF_OTHERS = frozenset({*list_faults_of_pydantic(), *OF_MOMENTS, "Not Found", "Method Not Allowed"})
 # Words that stand in the places of sentences.
 KINDS = frozenset(
-    {"job", "adapter", "dataset", "quote", "contract", "project", "customer", "API key", "page", "panel", "picture"}
+    {"webhook endpoint", "event"}
+    | {"job", "adapter", "dataset", "quote", "contract", "project", "customer", "API key", "page", "panel", "picture"}
     | {"GPU-hours", "tokens", "answers", "never", "true-up", "field", "form field", "parameter"}
     | {"queue", "pool", "quota", "empty"}
     | {"admin", "administrator", "finance", "ops", "meter"}

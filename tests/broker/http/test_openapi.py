@@ -256,6 +256,7 @@ SHORT_ARRAYS = {
     "GET /v1/contracts/{contract_id}/arrears history": "a few for each time that it was behind",
     "GET /v1/contracts/{contract_id}/arrears extensions": "those that finance gave by hand",
     "GET /v1/customers/{customer_id}/arrears contracts": "one for each contract",
+    "GET /v1/webhook-endpoints/{endpoint_id} event_types": "some of the types that there are",
     "GET /v1/fapiao/debts data": "customers of whom something was credited after a fapiao",
     "GET /v1/fapiao/{fapiao_id} lines": "one for each tax rate",
     "GET /v1/stripe/invoices/{invoice_id} steps": "four, and one for each change after",
@@ -305,3 +306,10 @@ def test_every_list_has_pages(document: dict[str, Any]) -> None:
     }
     assert sum(arrays.values()) >= 15
     assert {name for name, is_paged in arrays.items() if not is_paged} == SHORT_ARRAYS.keys()
+
+
+def test_what_customers_programs_are_told_is_in_the_document(document: dict[str, Any]) -> None:
+    webhooks = document["webhooks"]
+    body = webhooks["job.ended"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["example"]["type"] == body["schema"]["properties"]["type"]["const"] == "job.ended"
+    assert "Events come in no promised order" in webhooks["job.ended"]["post"]["description"]

@@ -1,7 +1,7 @@
-"""Sealing: what is secret of a contact is kept encrypted, so that a copy of the database gives nobody's bot away.
+"""Sealing: what is secret of a customer is kept encrypted, so that a copy of the database gives nothing of it away.
 
 The key is made of the installation's secret, which is never in the database. What was sealed by another secret cannot
-be opened any more: the contact is to be named anew.
+be opened any more: it is to be named anew.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken
 
+# The bytes are those of the first things that were sealed: another salt could open none of them.
 SALT = b"lora-broker notice contacts"
 # The cost of one guess, some 50 ms, as for the hash of the secret: a person may have made it up.
 SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}

@@ -1,0 +1,114 @@
+"""One attempt: a POST to a checked address, bounded in time and in what is read of its answer.
+
+No redirect is followed: it would lead to an address that nobody has named.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import httpcore2
+
+import broker
+from broker.webhooks.addresses import CheckedBackend, Network, RefusedAddress
+
+# The specification wants 15 to 30 s for connecting, sending and answering together.
+LONGEST_SECONDS = 15.0
+MOST_ANSWER_BYTES = 1024
+GONE = 410
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of an attempt: a status and the beginning of its body, or why there is none."""
+
+    status_code: int | None
+    text: str | None = None
+    error: str | None = None
+    retry_after: timedelta = timedelta()
+
+    @property
+    def is_taken(self) -> bool:
+        return self.status_code is not None and 200 <= self.status_code < 300
+
+
+class Sender(Protocol):
+    """What posts an event. It is called in no transaction, and raises nothing that a receiver can cause."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer: ...
+
+
+class HttpSender:
+    """Posts over HTTP/1.1, each attempt on a connection of its own: no customer's goes over another's."""
+
+    def __init__(self, networks: Collection[Network], *, longest_seconds: float = LONGEST_SECONDS) -> None:
+        self.networks, self.longest_seconds = networks, longest_seconds
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
+        try:
+            async with asyncio.timeout(self.longest_seconds):
+                return await self._exchange(url, headers, body, now)
+        except TimeoutError:
+            return Answer(None, error=f"it did not answer within {self.longest_seconds:g} s")
+        except RefusedAddress as refusal:
+            return Answer(None, error=str(refusal))
+        except (httpcore2.NetworkError, httpcore2.TimeoutException, ssl.SSLError) as fault:
+            return Answer(None, error=_cut(f"no connection: {fault or type(fault).__name__}"))
+        except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, UnicodeError, ValueError) as fault:
+            return Answer(None, error=_cut(f"its answer is no HTTP: {fault}"))
+
+    async def _exchange(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
+        backend = CheckedBackend(self.networks, encrypted=urlsplit(url).scheme == "https")
+        sent = {"content-type": "application/json", "user-agent": f"lora-broker/{broker.__version__}", **headers}
+        pool = httpcore2.AsyncConnectionPool(ssl_context=_make_context(), network_backend=backend, max_connections=1)
+        all_headers = [(name.encode(), value.encode()) for name, value in sent.items()]
+        async with pool, pool.stream("POST", url, headers=all_headers, content=body) as response:
+            told = {name.lower(): value for name, value in response.headers}
+            text = await _read_beginning(response)
+            error = None if 200 <= response.status < 300 else _describe(response.status)
+            return Answer(response.status, text, error, read_retry_after(told.get(b"retry-after"), now))
+
+
+@cache
+def _make_context() -> ssl.SSLContext:
+    """Make what checks certificates, once: that reads some hundred of them."""
+    return httpcore2.default_ssl_context()
+
+
+async def _read_beginning(response: httpcore2.Response) -> str:
+    """Read the beginning of an answer; what comes after it is left where it is."""
+    read = bytearray()
+    async with contextlib.aclosing(response.aiter_stream()) as chunks:
+        async for chunk in chunks:
+            read += chunk
+            if len(read) >= MOST_ANSWER_BYTES:
+                break
+    return bytes(read[:MOST_ANSWER_BYTES]).decode("utf-8", errors="replace").replace("\x00", "�")
+
+
+def _describe(status: int) -> str:
+    if 300 <= status < 400:
+        return f"it answered {status}: no redirect is followed, change the URL instead"
+    return f"it answered {status}"
+
+
+def _cut(words: str) -> str:
+    return words[:300].replace("\x00", "�")
+
+
+def read_retry_after(value: bytes | None, now: datetime) -> timedelta:
+    """Read when a receiver wants the next attempt, in seconds or as a date; nothing where it says nothing readable."""
+    text = (value or b"").decode("latin-1").strip()
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=min(int(text), 10**6))
+    try:
+        return max(parsedate_to_datetime(text) - now, timedelta())
+    except (ValueError, TypeError, OverflowError):
+        return timedelta()
