@@ -103,6 +103,12 @@ def select_deliveries(**wanted: str | None) -> Select[WebhookDelivery]:
     return narrow(select(WebhookDelivery), **wanted)
 
 
+def select_undelivered(endpoint_id: str) -> Select[WebhookDelivery]:
+    """Select what has not reached an endpoint: what is tried again, and what was given up."""
+    query = select_deliveries(endpoint_id=endpoint_id)
+    return query.where(WebhookDelivery.status != DeliveryStatus.DELIVERED.value, WebhookDelivery.attempts > 0)
+
+
 def select_attempts(**wanted: str | None) -> Select[WebhookAttempt]:
     """Select attempts that the actor sees: all, or those with these values."""
     return narrow(select(WebhookAttempt), **wanted)

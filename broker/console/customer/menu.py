@@ -13,5 +13,6 @@ MENU = MenuGroup(
         MenuItem("/console/adapters", N_("Adapters"), "a"),
         MenuItem("/console/billing", N_("Billing"), "b"),
         MenuItem("/console/keys", N_("API keys"), "k"),
+        MenuItem("/console/webhooks", N_("Webhooks"), "w"),
     ),
 )

@@ -11,6 +11,7 @@ from broker.console.customer import (
     jobs_page,
     keys_page,
     new_job_page,
+    webhooks_page,
 )
 
 # What takes any job stands behind those that name something else in its place.
@@ -23,4 +24,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     invoice_page.router,
     billing_page.router,
     keys_page.router,
+    webhooks_page.router,
 )

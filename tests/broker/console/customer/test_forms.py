@@ -7,11 +7,14 @@ import pytest
 
 from broker.console.customer import billing_page
 from broker.system import System
+from broker.webhooks.delivering import Deliverer
+from broker.webhooks.sender import Answer
 from tests.broker.billing.invoicing import use
 from tests.broker.console.people import Person, Shown, sign_in_customer
 from tests.broker.factories import Api, make_ready_customer
 from tests.broker.picture_files import draw_picture
 from tests.broker.running_jobs import HOUR
+from tests.broker.webhooks.receivers import PaperSender
 
 BILLING = "/console/billing"
 
@@ -155,3 +158,34 @@ async def test_another_month_of_a_budget_and_a_day_of_before_are_told(api: Api) 
         assert own.endswith(f"?contract_id={customer.contract['id']}"), "the file is of what the chart is of"
         assert len((await person.http.get(own)).text.splitlines()) == 31
         assert (await person.http.get(own.replace("con_", "con_0"))).status_code == 404
+
+
+async def test_a_webhook_is_named_tested_and_sent_again(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    async with sign_in_customer(api, customer.id) as person:
+        shown = await person.open("/console/webhooks")
+        fields = {"name": "CI", "url": "http://hooks.example.com/", "hears": "ends"}
+        wrong = await person.send("/console/webhooks", fields, of=shown, form="#webhook-form", expect=422)
+        assert "https://" in wrong.find(".wrong .error")
+        fields["url"] = "https://hooks.example.com/"
+        made = await person.send("/console/webhooks", fields, of=wrong, form="#webhook-form", expect=201)
+        (secret,) = [
+            word for word in made.text.replace("<", " ").replace(">", " ").split() if word.startswith("whsec_")
+        ]
+        place = made.attributes("#replay-form", "action")[0].removesuffix("/replay")
+        assert secret not in (await person.open(place)).text
+        await person.send(f"{place}/test", {}, of=made, form=f"form[action='{place}/test']")
+        await Deliverer(system, PaperSender(Answer(500, "no disk", "it answered 500"))).deliver_due()
+        shown = await person.open(place)
+        assert "it answered 500" in shown.find("#attempts")
+        assert "tried again" in shown.find("#undelivered")
+        again = {"event_id": shown.attributes("#undelivered input[name='event_id']", "value")[0]}
+        await person.send(f"{place}/replay", again, of=shown, form=f"#undelivered form[action='{place}/replay']")
+        sender = PaperSender()
+        await Deliverer(system, sender).deliver_due()
+        assert sender.ids() == [again["event_id"]]
+        await person.send(f"{place}/disable", {}, of=shown, form=f"form[action='{place}/disable']")
+        off = await person.open(place)
+        assert "switched off" in off.text
+        await person.send(f"{place}/remove", {}, of=off, form=f"form[action='{place}/remove']")
+        assert "CI" not in (await person.open("/console/webhooks")).find("#webhooks")

@@ -30,6 +30,7 @@ EMPTY = (
     "/console/adapters",
     "/console/adapters/compare",
     "/console/keys",
+    "/console/webhooks",
     *(
         f"/console/billing?tab={tab}"
         for tab in ("overview", "grants", "bills", "fapiao", "contracts", "budgets", "ledger")
