@@ -111,7 +111,7 @@ ANSWERS = {
     "POST /v1/customers/{customer_id}/api-keys": Ask(404, body={"name": "mine now"}),
     "POST /v1/api-keys": FORBIDDEN,
     "GET /v1/api-keys": LIST,
-    "POST /v1/api-keys/{key_id}/rotate": NOT_FOUND,
+    "POST /v1/api-keys/{key_id}/rotate": Ask(404, body={}),
     "PATCH /v1/api-keys/{key_id}": FORBIDDEN,
     "PATCH /v1/customers/{customer_id}": FORBIDDEN,
     "DELETE /v1/api-keys/{key_id}": NOT_FOUND,
