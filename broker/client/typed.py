@@ -353,6 +353,10 @@ class BrokerClient(Client):
         """List what contacts were told: a page of `limit`, from `cursor` on, by `customer_id`, `status`."""
         return cast("Page[SentNotice]", self.get("/notices", **wanted))
 
+    def download_event_files(self, job_id: str, target: Path) -> Path:
+        """Write a job's event files for TensorBoard to a zip. Raises also: OSError."""
+        return self.download(f"/jobs/{job_id}/tensorboard", target)
+
     def list_webhook_endpoints(self, **wanted: Any) -> Page[WebhookEndpoint]:
         """List where programs listen: a page of `limit`, from `cursor` on, by `customer_id`."""
         return cast("Page[WebhookEndpoint]", self.get("/webhook-endpoints", **wanted))

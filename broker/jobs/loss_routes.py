@@ -1,18 +1,26 @@
-"""The loss of a job by step, for curves and tables."""
+"""The loss of a job by step, for curves and tables, and as event files for TensorBoard."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.http.edge import AnyKey, feature_router
+from broker.http.edge import AnyCaller, AnyKey, feature_router
 from broker.jobs import service
+from broker.jobs.reading.event_files import read_run_curves, zip_event_files
 from broker.jobs.reading.loss_curve import MOST_BUCKETS, LossCurve, read_loss_curve
 
 router = feature_router("/jobs", "jobs")
 Buckets = Annotated[
     int, Query(ge=1, le=MOST_BUCKETS, description="Into so many groups of steps at most.", examples=[100])
 ]
+
+ZIP: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One zip.",
+        "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 
 
 class LossOut(BaseModel):
@@ -48,3 +56,13 @@ async def get_job_losses(work: AnyKey, job_id: str, buckets: Buckets = MOST_BUCK
     """Get the training and validation loss of a job by step: of all its runs, thinned out so that each spike shows."""
     await service.get_job(work, job_id)
     return JobLossesOut.of(job_id, await read_loss_curve(work, job_id, buckets=buckets))
+
+
+@router.get("/{job_id}/tensorboard", response_class=Response, responses=ZIP)
+async def download_event_files(caller: AnyCaller, job_id: str) -> Response:
+    """Download what a job's training told as event files for TensorBoard: one zip with a folder for each run."""
+    async with caller.look() as work:
+        config, curves = await read_run_curves(work, job_id)
+    content = await zip_event_files(job_id, config, curves)
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}-tensorboard.zip"'}
+    return Response(content, media_type="application/zip", headers=headers)

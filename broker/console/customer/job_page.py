@@ -243,6 +243,16 @@ async def download_losses(page: CustomerPage, job_id: str) -> Response:
     return Response(content, media_type=MEDIA_TYPE, headers=headers)
 
 
+@router.get("/{job_id}/tensorboard.zip")
+async def download_event_files(page: CustomerPage, job_id: str) -> Response:
+    """Download what the job's training told as event files for TensorBoard, through the API."""
+    answer = await page.ask("GET", f"/v1/jobs/{job_id}/tensorboard")
+    if answer.problem is not None:
+        return page.go_to(f"/console/jobs/{job_id}")
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}-tensorboard.zip"'}
+    return Response(answer.content, media_type="application/zip", headers=headers)
+
+
 @router.get("/{job_id}/stop")
 async def ask_to_stop(page: CustomerPage, job_id: str) -> HTMLResponse:
     """Say what is kept of a job that is stopped and what is charged, and ask."""

@@ -48,6 +48,10 @@ COMMANDS = {
         f"{HERE}.control:set_job",
         "Change a job's name, notes or pin; the GPU types of a waiting one; or its priority before others (ops).",
     ),
+    "tensorboard": Place(
+        f"{HERE}.download:fetch_event_files",
+        "Write what a job's training told as event files into a folder, for `tensorboard --logdir`.",
+    ),
     "download": Place(
         f"{HERE}.download:download_adapter_of_job",
         "Download the adapter that a job has made, as one .safetensors file.",
