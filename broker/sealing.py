@@ -1,7 +1,7 @@
 """Sealing: what is secret of a customer is kept encrypted, so that a copy of the database gives nothing of it away.
 
 The key is made of the installation's secret, which is never in the database. What was sealed by another secret cannot
-be opened any more: it is to be named anew.
+be opened any more: it is sealed anew while the former secret is still known (`reseal`), or to be named anew.
 """
 
 import hashlib
@@ -27,6 +27,14 @@ def find_sealed(secret: bytes, sealed: str) -> str | None:
         return _open_cipher(secret).decrypt(sealed.encode()).decode()
     except InvalidToken:
         return None
+
+
+def reseal(former: bytes, secret: bytes, sealed: str) -> str | None:
+    """Seal anew what a former secret has sealed; what the present one can open stays, None where neither can."""
+    if find_sealed(secret, sealed) is not None:
+        return sealed
+    text = find_sealed(former, sealed)
+    return None if text is None else seal(secret, text)
 
 
 @lru_cache(maxsize=2)

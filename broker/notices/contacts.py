@@ -11,7 +11,7 @@ from broker.identity.service import get_customer
 from broker.notices.model import Language
 from broker.notices.port import is_address
 from broker.notices.tables import NoticeContact
-from broker.sealing import find_sealed, seal
+from broker.sealing import find_sealed, reseal, seal
 from broker.work import Work
 
 # Bots of chats, each on a host of its own that no URL can change: a contact never makes the broker ask another one.
@@ -109,3 +109,15 @@ async def remove_contact(work: Work, customer_id: str, contact_id: str) -> Notic
         raise errors.NotFound("contact", contact_id)
     row.removed_at, row.url = work.now, ""
     return row
+
+
+async def reseal_contacts(work: Work, former: bytes) -> list[str]:
+    """Seal where chats are anew, by the present secret; returns the contacts that neither can open."""
+    query = select(NoticeContact).where(NoticeContact.channel == Channel.CHAT.value, NoticeContact.removed_at.is_(None))
+    lost = []
+    for row in await work.session.scalars(query.order_by(NoticeContact.id).with_for_update()):
+        sealed = reseal(former, work.services.secret, row.url)
+        row.url = row.url if sealed is None else sealed
+        lost += [row.id] if sealed is None else []
+    await work.session.flush()
+    return lost

@@ -3,6 +3,7 @@
 from broker.capacity.agents import judge, list_recent_agents
 from broker.capacity.model import PRESENT
 from broker.errors import OperatorError
+from broker.notices.contacts import reseal_contacts
 from broker.persistence.installation import (
     Installation,
     OwnSettings,
@@ -10,6 +11,7 @@ from broker.persistence.installation import (
     find_installation,
     found_installation,
 )
+from broker.webhooks.endpoints import reseal_secrets
 from broker.work import Work
 
 
@@ -55,6 +57,11 @@ async def accept_settings(work: Work) -> Installation:
     installation.secret_hash, installation.storage_id = accepted.secret_hash, accepted.storage_id
     installation.public_url, installation.changed_at = accepted.public_url, work.now
     return installation
+
+
+async def reseal_all(work: Work, former: bytes) -> list[str]:
+    """Seal all that the former secret has sealed by the present one; returns the ids of what neither can open."""
+    return [*await reseal_contacts(work, former), *await reseal_secrets(work, former)]
 
 
 async def found_new_installation(work: Work, own: OwnSettings) -> Installation:

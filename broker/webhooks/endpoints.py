@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, select
 from broker import errors
 from broker.identity.service import get_project, lock_customer
 from broker.persistence.database import narrow
-from broker.sealing import find_sealed, seal
+from broker.sealing import find_sealed, reseal, seal
 from broker.webhooks.addresses import check_url, read_networks
 from broker.webhooks.model import ABOUT_JOBS, DisabledFor, EndpointStatus, EventType, list_records
 from broker.webhooks.signatures import make_secret
@@ -177,3 +177,16 @@ async def list_disabled_since(work: Work, since: datetime) -> list[WebhookEndpoi
     """List the endpoints that were switched off since a moment, but for those by hand."""
     query = select_endpoints().where(WebhookEndpoint.disabled_at > since)
     return list(await work.session.scalars(query.where(WebhookEndpoint.disabled_for != DisabledFor.BY_HAND.value)))
+
+
+async def reseal_secrets(work: Work, former: bytes) -> list[str]:
+    """Seal the secrets of endpoints anew, by the present one; returns the endpoints whose secret neither can open."""
+    lost = []
+    for row in await work.session.scalars(select_endpoints().order_by(WebhookEndpoint.id).with_for_update()):
+        sealed = reseal(former, work.services.secret, row.secret)
+        row.secret = row.secret if sealed is None else sealed
+        if row.former_secret is not None:
+            row.former_secret = reseal(former, work.services.secret, row.former_secret) or row.former_secret
+        lost += [row.id] if sealed is None else []
+    await work.session.flush()
+    return lost

@@ -1,11 +1,15 @@
 """`broker installation`: what all processes on one database share, and how an operator changes it."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from broker.cli.local.database import working_on
 from broker.cli.local.options import DataDir, load_settings
 from broker.persistence.installation import Installation
-from broker.processes.installation import accept_settings, describe_installation
+from broker.processes.installation import accept_settings, describe_installation, reseal_all
+from broker.work import Work
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What all processes on one database share.")
 
@@ -27,13 +31,33 @@ def show(data_dir: DataDir = None) -> None:
 
 
 @app.command("accept")
-def accept(data_dir: DataDir = None) -> None:
+def accept(
+    former_secret: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="File with the secret of before: what it sealed, where chats are and what signs webhooks, is sealed"
+            " anew. Without it, that is to be named anew.",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
     """Make this command's own secret, storage and public address those of the installation.
 
     First end every `broker serve` and `broker worker` by SIGTERM, so that their runs save; give all of them the new
     setting; run this once with it; then start them again.
     """
-    _print(working_on(load_settings(data_dir=data_dir), accept_settings))
+    former = None if former_secret is None else former_secret.read_text().strip().encode()
+
+    async def change(work: Work) -> tuple[Installation, list[str]]:
+        founded = await accept_settings(work)
+        return founded, [] if former is None else await reseal_all(work, former)
+
+    founded, lost = working_on(load_settings(data_dir=data_dir), change)
+    _print(founded)
+    for each in lost:
+        typer.echo(f"neither secret opens what {each} has: its customer names it, or rotates it, anew", err=True)
 
 
 def _print(founded: Installation) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,14 @@ import pytest
 from broker.capacity.agents import register_agent, retire_agent
 from broker.config import Settings
 from broker.errors import OperatorError
+from broker.identity.service import create_customer
+from broker.notices.contacts import NewContact, add_contact, find_url
+from broker.notices.model import Language
 from broker.processes.boot import DatabaseUrls, prepare
-from broker.processes.installation import accept_settings
-from broker.system import open_system
+from broker.processes.installation import accept_settings, reseal_all
+from broker.system import System, open_system
+from broker.webhooks.endpoints import NewEndpoint, create_endpoint, list_keys, rotate_secret
+from broker.webhooks.model import EventType
 from tests.broker.pools import make_card
 from tests.broker.rows import owner_connection
 
@@ -142,3 +149,26 @@ async def test_nothing_is_changed_while_an_agent_is_there(tmp_path: Path, urls: 
 async def test_database_that_was_never_started_on_has_nothing_to_change(tmp_path: Path, urls: DatabaseUrls) -> None:
     with pytest.raises(OperatorError, match="has no installation yet"):
         await accept(own_settings(tmp_path / "a"), urls)
+
+
+async def test_what_the_former_secret_has_sealed_is_sealed_anew(system: System) -> None:
+    former, changed = system, replace(system, services=replace(system.services, secret=b"the one after"))
+    bot = "wecombot://a-key-that-nobody-sees"
+    async with former.work() as work:
+        customer = await create_customer(work, "Tea")
+        contact = await add_contact(work, NewContact(customer.id, "Ann", Language.EN, url=bot))
+        new = NewEndpoint(customer.id, "CI", "https://hooks.example.com/", [EventType.JOB_ENDED])
+        endpoint, before = await create_endpoint(work, new)
+        _row, after = await rotate_secret(work, endpoint.id, timedelta(hours=1))
+    async with changed.work() as work:
+        assert await reseal_all(work, b"quite another") == [contact.id, endpoint.id], "neither opens them: they stay"
+        for _again in range(2):
+            assert await reseal_all(work, former.services.secret) == []
+    async with changed.work() as work:
+        contact, endpoint = await work.session.merge(contact), await work.session.merge(endpoint)
+        await work.session.refresh(contact)
+        await work.session.refresh(endpoint)
+        secret = changed.services.secret
+        assert find_url(contact, secret, None) == bot
+        assert list_keys(endpoint, secret, work.now) == [after, before]
+        assert list_keys(endpoint, former.services.secret, work.now) == []
