@@ -50,6 +50,12 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY own_rows ON {table} USING ({OWN_ROWS}) WITH CHECK ({OWN_ROWS})")
         op.execute(f"CREATE POLICY rows_of_batch ON {table} USING ({ROWS_OF_BATCH}) WITH CHECK ({ROWS_OF_BATCH})")
         op.execute(f"GRANT {rights} ON {table} TO {APP_ROLE}")
+    # What happened and what came of it is swept by age, and changed by nobody.
+    for table in ("webhook_events", "webhook_attempts"):
+        op.execute(
+            f"CREATE TRIGGER refuse_change BEFORE UPDATE OR TRUNCATE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
     op.execute(f"GRANT USAGE ON SEQUENCE webhook_outbox_id_seq TO {APP_ROLE}")
     for table, noted in NOTED.items():
         note_statement(table, *noted)

@@ -55,9 +55,11 @@ RECORDS = (
     "job_events",
     "closed_months",
     "stripe_payments",
+    "webhook_events",
+    "webhook_attempts",
 )
 # Of these records the old ones are swept; they are changed no more than others.
-SWEPT_RECORDS = frozenset({"wait_causes"})
+SWEPT_RECORDS = frozenset({"wait_causes", "webhook_events", "webhook_attempts"})
 SHARED_TABLES = {
     "agents",
     "alembic_version",
