@@ -13,11 +13,15 @@ from pydantic import BaseModel
 # Python also reads 1_000, digits of every script, and blanks around them.
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
+# Answers tell an amount with its currency; whoever sends that back as it came is told what to send.
+OBJECT = 'must be a number by itself, such as "12.50", not an object'
+
 
 def find_odd_values(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, str]:
     """Find the number fields of a document that have no number, and flags that are none: the words that refuse each."""
     found = {name: explain_number(document[name]) for name in _list_number_fields(model) if name in document}
     found |= {name: explain_flag(document[name]) for name in _list_flags(model) if name in document}
+    found |= {name: OBJECT for name in _list_lone_numbers(model) if isinstance(document.get(name), Mapping)}
     return {name: words for name, words in found.items() if words is not None}
 
 
@@ -25,6 +29,18 @@ def find_odd_values(model: type[BaseModel], document: Mapping[str, Any]) -> dict
 def _list_number_fields(model: type[BaseModel]) -> list[str]:
     """List the fields that are numbers, by the names that they are written under."""
     return [field.alias or name for name, field in model.model_fields.items() if takes_number(field.annotation)]
+
+
+@cache
+def _list_lone_numbers(model: type[BaseModel]) -> list[str]:
+    """List the fields that are numbers and nothing else, by the names that they are written under."""
+    fields = model.model_fields.items()
+    return [field.alias or name for name, field in fields if _takes_numbers_alone(field.annotation)]
+
+
+def _takes_numbers_alone(annotation: Any) -> bool:
+    kinds = [kind for kind in _list_kinds(annotation) if kind is not type(None)]
+    return bool(kinds) and all(map(_is_number, kinds))
 
 
 @cache

@@ -1,5 +1,7 @@
 """What is written for a number or a flag: `true` was read as 1, 1_000 as a thousand, "no" as false."""
 
+from decimal import Decimal
+
 import pytest
 from pydantic import BaseModel
 
@@ -49,3 +51,13 @@ def test_a_flag_of_a_document_is_told_by_its_name():
         since: bool | int = 0
 
     assert find_odd_values(Switch, {"open": "no", "since": 1}) == {"open": "must be true or false"}
+
+
+def test_an_amount_that_is_sent_back_as_answers_show_it_is_told_what_to_send():
+    class Terms(BaseModel):
+        budget: Decimal | None = None
+        scope: Decimal | dict[str, str] = Decimal(0)
+
+    shown = {"amount": "5", "currency": "CNY"}
+    told = find_odd_values(Terms, {"budget": shown, "scope": shown})
+    assert told == {"budget": 'must be a number by itself, such as "12.50", not an object'}
