@@ -31,9 +31,23 @@ def local_day(moment: datetime, time_zone: str) -> date:
     return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
-@lru_cache(maxsize=4096)  # a batch asks for the month of one moment for each of its contracts
+# The month that was found last for each time zone and billing day, and its moments: mostly it is the next one, too.
+_LAST_MONTHS: dict[tuple[str, int], tuple[datetime, datetime, str]] = {}
+
+
 def billing_month(moment: datetime, time_zone: str, billing_day: int = 1) -> str:
-    """Find the billing month ("2026-11") that a moment falls into: it is named after the month in which it begins."""
+    """Find the billing month ("2026-11") that a moment falls into; the one that was found last is not computed anew."""
+    last = _LAST_MONTHS.get((time_zone, billing_day))
+    if last is not None and last[0] <= moment < last[1]:
+        return last[2]
+    month = compute_billing_month(moment, time_zone, billing_day)
+    begin, end = month_start(month, time_zone, billing_day), month_end(month, time_zone, billing_day)
+    _LAST_MONTHS[time_zone, billing_day] = begin, end, month
+    return month
+
+
+def compute_billing_month(moment: datetime, time_zone: str, billing_day: int = 1) -> str:
+    """Compute the billing month of a moment: it is named after the month in which it begins."""
     day = local_day(moment, time_zone)
     month = day.strftime("%Y-%m")
     if day.day < billing_day:

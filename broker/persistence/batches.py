@@ -51,7 +51,8 @@ class Batches(Generic[Key, Call, Answer]):
     `decide` opens the transaction and commits it. It returns, call by call, the answer or the error of that call alone;
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
     After a batch of several the next one is taken once as many wait, or `gather_seconds` have passed: those who were
-    just answered send again, and what a batch costs by itself is shared by all of them instead of half.
+    just answered send again, and what a batch costs by itself is shared by all of them instead of half. Where nobody
+    is in a hurry, it waits for `gathers` calls instead.
     `refuse` says what a call gets whose turn has not come within `wait_seconds`.
     """
 
@@ -59,6 +60,7 @@ class Batches(Generic[Key, Call, Answer]):
     wait_seconds: float
     most: int = MOST_AT_ONCE
     gather_seconds: float = 0.0
+    gathers: int | None = None
     refuse: Callable[[float], errors.DomainError] = refuse_own
     _queues: dict[Key, deque[Waiting[Call, Answer]]] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -79,7 +81,7 @@ class Batches(Generic[Key, Call, Answer]):
             queue = self._queues[key] = deque()
             self._start(key, queue)
         queue.append(waiting)
-        if key in self._gathering and len(queue) >= self._last_size:
+        if key in self._gathering and len(queue) >= self._wanted:
             _end_gathering(self._gathering[key])
         return await waiting.answer
 
@@ -106,9 +108,14 @@ class Batches(Generic[Key, Call, Answer]):
             for waiting in queue:
                 waiting.answer.cancel()
 
+    @property
+    def _wanted(self) -> int:
+        """Tell how many calls the next batch waits for."""
+        return self._last_size if self.gathers is None else self.gathers
+
     async def _gather(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
-        """Wait for as many calls as the last batch had, if these were several, for a short time at most."""
-        if self.gather_seconds and self._last_size >= SEVERAL and len(queue) < self._last_size:
+        """Wait for as many calls as are wanted, if the last batch had several, for a short time at most."""
+        if self.gather_seconds and self._last_size >= SEVERAL and len(queue) < self._wanted:
             loop = asyncio.get_running_loop()
             gathered = self._gathering[key] = loop.create_future()
             timer = loop.call_later(self.gather_seconds, _end_gathering, gathered)

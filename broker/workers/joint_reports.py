@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from broker.http.caller import Caller, open_together
 from broker.jobs.running.locked_run import lock_runs
+from broker.persistence.batches import MOST_AT_ONCE
 from broker.persistence.database import TimeLimits
 from broker.persistence.driver import Row
 from broker.persistence.faults import find_fault
@@ -50,14 +51,25 @@ class Call(Generic[Told]):
 
 @dataclass(frozen=True)
 class JointReports(Generic[Told, Answer]):
-    """The collector of one process for one kind of reports. Units: seconds, for which a report waits for its turn."""
+    """The collector of one process for one kind of reports. Units: seconds, for which a report waits for its turn.
+
+    `gather_seconds`: so long a batch that follows one of several waits for a full one. Nothing waits for a heartbeat.
+    """
 
     take: Take[Told, Answer]
     wait_seconds: float
+    gather_seconds: float = 0.0
 
     @cached_property
     def batches(self) -> JointBatches[str, Call[Told], Answer]:
-        return JointBatches(self.take_together, self._take_apart, self.wait_seconds, groups=GROUPS)
+        return JointBatches(
+            self.take_together,
+            self._take_apart,
+            self.wait_seconds,
+            groups=GROUPS,
+            gather_seconds=self.gather_seconds,
+            gathers=MOST_AT_ONCE,
+        )
 
     async def send(self, caller: Caller, told: Told) -> Answer:
         """Have a report taken with others. Raises: what it is answered; TooManyAtOnce, Busy."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from broker.clock import (
     billing_month,
     check_time_zone,
+    compute_billing_month,
     month_end,
     month_start,
     next_month,
@@ -71,12 +72,19 @@ def test_next_month(month: str, after: str) -> None:
 
 @given(MOMENTS, ZONES, BILLING_DAYS)
 def test_months_follow_each_other_without_gap_or_overlap(moment: datetime, zone: str, day: int) -> None:
-    month = billing_month(moment, zone, day)
+    month = compute_billing_month(moment, zone, day)
     start, end = month_start(month, zone, day), month_end(month, zone, day)
     assert start <= moment < end
-    assert billing_month(start, zone, day) == month
-    assert billing_month(end, zone, day) == next_month(month)
-    assert billing_month(end - timedelta(microseconds=1), zone, day) == month
+    assert compute_billing_month(start, zone, day) == month
+    assert compute_billing_month(end, zone, day) == next_month(month)
+    assert compute_billing_month(end - timedelta(microseconds=1), zone, day) == month
+
+
+@given(MOMENTS, ZONES, BILLING_DAYS)
+def test_month_is_the_same_whatever_was_asked_before(moment: datetime, zone: str, day: int) -> None:
+    end = month_end(billing_month(moment, zone, day), zone, day)
+    for asked in (end - timedelta(microseconds=1), end, moment):
+        assert billing_month(asked, zone, day) == compute_billing_month(asked, zone, day)
 
 
 @pytest.mark.parametrize(

@@ -227,13 +227,14 @@ def plan_capture(
     grants at another price than `price`, where one is told: a card has changed, or the GPU type is not the quoted one.
     """
     draws: list[LegDraw] = []
-    for index, leg in sorted(enumerate(legs), key=lambda numbered: numbered[1].grant_id is None):
-        if (
-            (leg.unit, leg.month, leg.borne) != (unit, month, borne)
-            or quantity == 0
-            or leg.grant_id in closed
-            or has_other_price(leg, price)
-        ):
+    alike = sorted(
+        (leg.grant_id is None, index)
+        for index, leg in enumerate(legs)
+        if leg.unit == unit and leg.month == month and leg.borne == borne
+    )
+    for _is_outside, index in alike:
+        leg = legs[index]
+        if quantity == 0 or leg.grant_id in closed or has_other_price(leg, price):
             continue
         drawn = min(leg.open_quantity, quantity)
         if drawn > 0:

@@ -77,15 +77,9 @@ async def hold_more(work: Work, view: HoldView, legs: Iterable[NewLeg], *, exten
 
 
 def _find_alike(view: HoldView, leg: NewLeg, source_id: str) -> HoldLeg | None:
-    wanted = (source_id, leg.unit_price, leg.month, leg.borne, leg.billable)
-    return next(
-        (
-            row
-            for row in view.legs
-            if row.extends and (row.account_id, row.unit_price, row.month, row.borne, row.billable) == wanted
-        ),
-        None,
-    )
+    wanted = (leg.unit_price, leg.month, leg.borne, leg.billable)
+    of_source = (row for row in view.legs if row.account_id == source_id and row.extends)
+    return next((row for row in of_source if (row.unit_price, row.month, row.borne, row.billable) == wanted), None)
 
 
 async def _open_source(view: HoldView, leg: NewLeg) -> str:

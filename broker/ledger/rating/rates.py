@@ -2,6 +2,9 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, select
@@ -47,8 +50,13 @@ async def read_job_lines(work: Work, job_ids: Sequence[str]) -> dict[str, dict[R
 
 def to_segment(row: Any) -> RateSegment:
     """Tell the segment that a row with its columns is of."""
-    late_of = None if row.used_month == row.month else row.used_month
-    return RateSegment(Unit(row.unit), row.unit_price, row.billable, row.month, late_of)
+    return _know_segment(row.unit, row.unit_price, row.billable, row.month, row.used_month)
+
+
+@lru_cache(maxsize=4096)  # a batch of heartbeats reads the same few for each of its jobs
+def _know_segment(unit: str, unit_price: Decimal, billable: bool, month: str, used_month: str) -> RateSegment:
+    late_of = None if used_month == month else used_month
+    return RateSegment(Unit(unit), unit_price, billable, month, late_of)
 
 
 @dataclass(frozen=True)
@@ -92,12 +100,13 @@ def command_added_lines(added: Iterable[AddedLine]) -> list[Command]:
 def _add_up(rows: Sequence[dict[str, Any]], table: type[SegmentTotal | LineTotal]) -> list[dict[str, Any]]:
     """Add up rows that are one of this table, with its columns; the first tells what is not its key."""
     sums: dict[Hashable, dict[str, Any]] = {}
-    keys = [column.name for column in table.__table__.primary_key]
+    key_of = itemgetter(*(column.name for column in table.__table__.primary_key))
+    names = [column.name for column in table.__table__.c]
     for row in rows:
-        key = tuple(row[name] for name in keys)
+        key = key_of(row)
         kept = sums.get(key)
         if kept is None:
-            sums[key] = {name: row[name] for name in [column.name for column in table.__table__.c]}
+            sums[key] = {name: row[name] for name in names}
         else:
             kept["quantity"] += row["quantity"]
     return [sums[key] for key in sorted(sums, key=str)]

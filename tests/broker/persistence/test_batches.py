@@ -187,3 +187,15 @@ async def test_the_next_batch_is_taken_as_soon_as_as_many_wait_as_the_last_one_h
     await asyncio.gather(*(batches.ask("a", each) for each in (4, 5, 6)))
     assert purse.batches == [[1, 2, 3], [4, 5, 6]]
     assert batches._gathering == {}
+
+
+async def test_where_nobody_is_in_a_hurry_the_next_batch_waits_for_a_full_one() -> None:
+    purse = Purse(100)
+    purse.gate.set()
+    batches = Batches(purse.spend, 600, gather_seconds=600, gathers=4)
+    await asyncio.gather(*(batches.ask("a", each) for each in (1, 2, 3)))
+    clients = [asyncio.create_task(batches.ask("a", each)) for each in (4, 5, 6)]
+    await let_run()
+    assert purse.batches == [[1, 2, 3]]
+    await asyncio.gather(batches.ask("a", 7), *clients)
+    assert purse.batches == [[1, 2, 3], [4, 5, 6, 7]]
