@@ -87,7 +87,10 @@ def _shrink(group: list[LoraLayer], rank: int) -> tuple[LoraLayer, torch.Tensor]
     down = torch.cat([layer.down.double().flatten(1) for layer in group])
     q_up, r_up = torch.linalg.qr(up)
     q_down, r_down = torch.linalg.qr(down.T)
-    left, values, right = torch.linalg.svd(r_up @ r_down.T)
+    change = r_up @ r_down.T
+    if not bool(change.isfinite().all()):
+        raise AdapterUnusable(f"{first.name}: its weighted change is beyond what a float holds; take smaller weights")
+    left, values, right = torch.linalg.svd(change)
     rank = min(rank, len(values))
     root = values[:rank].sqrt()
     new_up = (q_up @ left[:, :rank] * root).to(to_number_format(first.up).dtype)

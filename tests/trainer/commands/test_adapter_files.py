@@ -125,6 +125,13 @@ def test_a_weight_of_nought_takes_nothing_of_its_adapter(trained, invoke, tmp_pa
     assert norms[1] == pytest.approx(sum(map(compute_norm, read_lora(file)[0].layers)), rel=1e-5)
 
 
+def test_weights_beyond_all_numbers_are_a_message(trained, invoke, tmp_path) -> None:
+    file, _ = trained
+    result = invoke("merge", f"{file}:1e308", f"{file}:-1e308", file, "--output", tmp_path / "a.safetensors")
+    assert result.exit_code == ExitCode.BAD_INPUT, result.output
+    assert "is beyond what a float holds; take smaller weights" in result.output
+
+
 def test_a_place_where_nobody_may_write_is_told_with_its_key(trained, invoke) -> None:
     result = invoke("export", trained[0], "--format", "kohya", "--output", "/proc/none/a.safetensors")
     assert "/proc/none cannot be written (No such file or directory); " in result.output
