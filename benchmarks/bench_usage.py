@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring import UNREACHED
 from benchmarks.row import Row
 from broker.client.rest import Client
 from tests.broker.served import Buyer, ServedBroker, make_buyer
@@ -29,7 +30,7 @@ START_SECONDS = 30.0
 NOTE_ENVIRONMENT = (
     """sh -c 'env > "$LORA_WORK_DIR/noted" && mv "$LORA_WORK_DIR/noted" "$LORA_WORK_DIR/env"; sleep 900'"""
 )
-SETTINGS = {"trainer_command": NOTE_ENVIRONMENT, "local_slots": "1"}
+SETTINGS = {**UNREACHED, "trainer_command": NOTE_ENVIRONMENT, "local_slots": "1"}
 
 
 @dataclass

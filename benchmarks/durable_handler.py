@@ -24,6 +24,7 @@ URL_VARIABLE = "BENCHMARK_DATABASE_URL"
 CONNECTIONS = 10  # of one process: as many as `broker serve --workers 2` has
 TABLE = "CREATE TABLE IF NOT EXISTS benchmark_answers (id bigserial PRIMARY KEY, body text NOT NULL)"
 INSERT = "INSERT INTO benchmark_answers (body) VALUES (%s)"
+PAGE = "SELECT id, body FROM benchmark_answers ORDER BY id DESC LIMIT 20"
 SELECT = "SELECT body FROM benchmark_answers WHERE id = 1"
 
 
@@ -67,12 +68,23 @@ async def look() -> dict[str, Any]:
     return {"body": row[0]}
 
 
+@app.get("/rows")
+async def list_rows() -> list[dict[str, Any]]:
+    connection = await app.state.free.get()
+    try:
+        rows = await (await connection.execute(PAGE)).fetchall()
+    finally:
+        app.state.free.put_nowait(connection)
+    return [{"id": number, "body": body} for number, body in rows]
+
+
 @contextmanager
 def serve_durable_handler(database_url: str, processes: int) -> Iterator[tuple[int, Program]]:
     """Serve it in so many processes for as long as the block lasts; yields its port and what it takes."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(TABLE)
-        connection.execute(INSERT, ("{}",))
+        for _ in range(20):
+            connection.execute(INSERT, ("{}",))
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.durable_handler", str(port), str(processes)]
     process = subprocess.Popen(command, env={**os.environ, URL_VARIABLE: database_url})

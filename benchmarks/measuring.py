@@ -14,6 +14,8 @@ from benchmarks.waiting import wait_for_processes
 from tests.broker.served import ServedBroker
 
 PROCESSES = count_cores()
+# A limit that is kept count of, and that no load reaches.
+UNREACHED = {"requests_per_minute": str(10**9)}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class Measured:
 def serve_broker(**settings: str) -> Iterator[tuple[ServedBroker, Path]]:
     """Serve a broker without an engine in a process for each core; yields it, and a folder for files."""
     with tempfile.TemporaryDirectory(prefix="lora-broker-bench-", ignore_cleanup_errors=True) as folder:
-        broker = ServedBroker(Path(folder) / "var", {"local_slots": "0", "workers": str(PROCESSES), **settings})
+        broker = ServedBroker(
+            Path(folder) / "var", {**UNREACHED, "local_slots": "0", "workers": str(PROCESSES), **settings}
+        )
         try:
             broker.start()
             wait_for_processes(broker, PROCESSES)
@@ -42,13 +46,13 @@ def measure_broker(broker: ServedBroker, targets: Sequence[Target]) -> Measured:
     return _measure(Program(broker.first_process().pid), broker, targets)
 
 
-def measure_peer(broker: ServedBroker, targets: Sequence[Target]) -> Measured:
+def measure_peer(broker: ServedBroker, targets: Sequence[Target], path: str = "/") -> Measured:
     """Measure the durable handler on the database of a broker, under the load that the broker had.
 
-    A GET reads, a POST writes.
+    A GET reads, a row or at `/rows` twenty; a POST writes.
     """
     with serve_durable_handler(broker.database_url(), PROCESSES) as (port, program):
-        same = [replace(each, port=port, path="/", status=200, once=False) for each in targets]
+        same = [replace(each, port=port, path=path, status=200, once=False) for each in targets]
         return _measure(program, broker, same)
 
 

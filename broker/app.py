@@ -32,6 +32,7 @@ from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
 from broker.daemon.loops import Daemon
 from broker.datasets.routes import router as datasets
+from broker.exits.routes import router as exits
 from broker.facades.routes import add_facades
 from broker.fapiao.debts import read_debt
 from broker.fapiao.routes import router as fapiao
@@ -50,6 +51,7 @@ from broker.http.shares import Turnstile
 from broker.http.short_way import ShortWay
 from broker.identity.bearers import Bearers
 from broker.identity.key_limits import find_limit
+from broker.identity.openid import open_provider
 from broker.identity.routes import router as identity
 from broker.jobs.admitting.submissions import Submissions
 from broker.jobs.ahead_routes import router as jobs_ahead
@@ -131,6 +133,7 @@ ROUTERS = (
     credit_notes,
     adjustments,
     arrears,
+    exits,
     closings,
     vouchers,
     notices,
@@ -217,6 +220,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.event_feed = EventFeed(system)
     app.state.overview = OverviewReading(system)
     app.state.bearers = Bearers(system.database, system.services)
+    app.state.openid = open_provider(settings)
     app.state.rate_limits = RateLimits(system.database, system.services, partial(find_limit, system))
     app.state.record_decision, app.state.say_problem = record_decision, say_problem
     app.state.read_fapiao_debt = read_debt

@@ -72,6 +72,22 @@ class Settings(BaseSettings):
         le=10**9,
         description="Requests that a customer's key may send in a minute, unless ops has set another limit; 0: any.",
     )
+    verification_before_paying: bool = Field(
+        default=False, description="Whether a customer buys hours and tokens only once it is verified (实名)."
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^(https://[^\s]+|http://(localhost|127\.0\.0\.1)[^\s]*)$",
+        description="OpenID Connect provider by which people sign in to the console, such as https://id.example.com.",
+    )
+    oidc_client_id: str | None = Field(default=None, description="What this broker is called there.")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="Its secret there, where it has one.")
+    oidc_name: str = Field(default="OpenID Connect", max_length=60, description="What people call the provider.")
+    oidc_scope: str = Field(default="openid email profile", description="What is asked of it.")
+    oidc_role_claim: str = Field(default="groups", description="Claim that tells the groups of a person of staff.")
+    oidc_roles: dict[Literal["finance", "ops", "admin"], str] = Field(
+        default_factory=dict, description='Which group each role has, as JSON: {"ops": "gpu-ops"}; unset: no staff.'
+    )
     secret_key: str | None = Field(
         default=None, min_length=16, description="Signs run tokens; unset: DATA_DIR/secret.key."
     )
@@ -324,6 +340,12 @@ class Settings(BaseSettings):
         for old, new in RENAMED.items():
             if old in os.environ:
                 raise ValueError(f"{old} is called {new} now; set that instead")
+        return self
+
+    @model_validator(mode="after")
+    def _check_provider_knows_us(self) -> Self:
+        if self.oidc_issuer is not None and self.oidc_client_id is None:
+            raise ValueError("BROKER_OIDC_CLIENT_ID must say what this broker is called at BROKER_OIDC_ISSUER")
         return self
 
     @model_validator(mode="after")

@@ -410,6 +410,14 @@ class Busy(DomainError):
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
 
 
+class VerificationNeeded(DomainError):
+    """The customer is not verified (实名).
+
+    The operator sells to verified customers alone. Submit the name by law and the number of the document;
+    `verification` tells how far that is.
+    """
+
+
 class RateLimited(DomainError):
     """The API key has sent as many requests as it may in a minute; this one was not done.
 

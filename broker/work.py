@@ -39,17 +39,31 @@ OF_NO_CUSTOMER = STAFF | {Role.METER}
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: staff and the system see every customer, the others one. `scopes`: None where the key has all."""
+    """Who acts: staff and the system see every customer, the others one.
+
+    `scopes`: None where the key has all. `projects`: those that it looks at, and `acts_in` those of them in which it
+    changes anything; None where it is not confined to projects.
+    """
 
     role: Role
     id: str
     customer_id: str | None = None
     scopes: frozenset[str] | None = None
+    projects: frozenset[str] | None = None
+    acts_in: frozenset[str] | None = None
 
     @property
     def confined_to(self) -> str | None:
         """Tell the customer whose rows are the only ones seen; None for those who see every customer's."""
         return None if self.role in {*OF_NO_CUSTOMER, Role.SYSTEM} else self.customer_id or ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What somebody of staff was shown that a customer has made: a file, a picture, an adapter."""
+
+    object_id: str
+    customer_id: str
 
 
 SYSTEM_ACTOR = Actor(Role.SYSTEM, "system")
@@ -99,6 +113,7 @@ class Work:
     # Under which word of two people it acts (`broker/second_person.py`); None: one person decides.
     approval: str | None = None
     changes: list[Change] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
 
     @property
     def connection(self) -> AsyncConnection:
@@ -160,6 +175,10 @@ class Work:
 
     def new_id(self, prefix: str) -> str:
         return self.services.new_id(prefix)
+
+    def note_look(self, object_id: str, customer_id: str) -> None:
+        """Note for the record what a customer has made and this unit of work shows; it is kept where staff looks."""
+        self.looks.append(Look(object_id, customer_id))
 
     def note_change(
         self, kind: str, object_id: str, before: Mapping[str, Any], after: Mapping[str, Any], undoes: str | None = None

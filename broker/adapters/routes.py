@@ -10,7 +10,7 @@ from broker.adapters.schemas import AdapterOut
 from broker.adapters.tables import Adapter
 from broker.http.edge import CustomerWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, OfJob, OfProject, Page
+from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, OfJob, OfProject, Order, Page
 from broker.jobs.service import read_labels
 
 router = feature_router("/adapters", "adapters")
@@ -26,11 +26,12 @@ async def list_adapters(
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[AdapterOut]:
     query = service.select_finished(
         id_prefix=id_prefix, customer_id=customer_id, project_id=project_id, job_id=job_id, name=name
     )
-    rows, after = await fetch_page(work.session, query, Adapter, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Adapter, limit=limit, cursor=cursor, order=order)
     labels = await read_labels(work, [row.job_id for row in rows])
     return Page(data=[AdapterOut.of(row, labels) for row in rows], next_cursor=after)
 
@@ -49,6 +50,7 @@ async def get_adapter(work: CustomerWork, adapter_id: str) -> AdapterOut:
 async def download_adapter(work: CustomerWork, adapter_id: str) -> FileResponse:
     """Download the adapter as one `.safetensors` file in PEFT layout; its SHA-256 is in `X-Content-SHA256`."""
     adapter = await service.get_adapter(work, adapter_id)
+    work.note_look(adapter.id, adapter.customer_id)
     return FileResponse(
         work.storage.local_path(adapter.storage_key),
         filename=f"{adapter.name}_v{adapter.version}.safetensors",

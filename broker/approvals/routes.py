@@ -10,7 +10,7 @@ from broker.approvals.schemas import ActName, ApprovalIn, ApprovalOut, Rejection
 from broker.approvals.tables import Approval
 from broker.http.edge import FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfCustomer, Order, Page
 
 router = feature_router("/approvals", "billing")
 
@@ -32,10 +32,11 @@ async def list_approvals(
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[ApprovalOut]:
     """List proposals, newest first; with `status=proposed` those that wait for another person."""
     query = service.select_approvals(work, status, act=act, customer_id=customer_id, subject_id=subject_id)
-    rows, after = await fetch_page(work.session, query, Approval, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Approval, limit=limit, cursor=cursor, order=order)
     return Page(data=[ApprovalOut.of(row, work.now) for row in rows], next_cursor=after)
 
 

@@ -18,7 +18,7 @@ from broker.arrears.views import select_deletions, view_contract, view_customer
 from broker.contracts.terms.arrears import ArrearsState
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfCustomer, Order, Page
 
 router = feature_router("", "billing")
 
@@ -30,10 +30,11 @@ async def list_arrears(
     customer_id: OfCustomer = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[ArrearsOut]:
     """List the contracts that are or once were in arrears, newest first."""
     query = service.select_records(customer_id=customer_id, state=state)
-    rows, after = await fetch_page(work.session, query, ArrearsRecord, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, ArrearsRecord, limit=limit, cursor=cursor, order=order)
     return Page(data=[ArrearsOut.of(row) for row in rows], next_cursor=after)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, Text, and_, cast, func, or_, select
 
 from broker import errors
 from broker.audit.tables import AuditEntry
@@ -59,7 +59,10 @@ def read_change(entry: AuditEntry) -> Change:
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which decisions are wanted; None: whichever. `object_id` finds decisions on several jobs by each of them, too."""
+    """Which decisions are wanted; None: whichever. `object_id` finds decisions on several jobs by each of them, too.
+
+    `text` stands anywhere in what was sent or changed, or in the names of action and object, in any case.
+    """
 
     action: str | None = None
     object_id: str | None = None
@@ -68,6 +71,7 @@ class AuditFilter:
     customer_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    text: str | None = None
 
 
 def select_entries(wanted: AuditFilter) -> Select[AuditEntry]:
@@ -78,6 +82,9 @@ def select_entries(wanted: AuditFilter) -> Select[AuditEntry]:
         is_of_several = AuditEntry.changed["kind"].as_string() == SEVERAL_JOBS
         of_several = and_(is_of_several, AuditEntry.changed["after"].has_key(wanted.object_id))
         query = query.where(or_(AuditEntry.object_id == wanted.object_id, of_several))
+    if wanted.text is not None:
+        told = (cast(AuditEntry.sent, Text), cast(AuditEntry.changed, Text), AuditEntry.action, AuditEntry.object_id)
+        query = query.where(or_(*(each.icontains(wanted.text, autoescape=True) for each in told)))
     if wanted.since is not None:
         query = query.where(AuditEntry.created_at >= wanted.since)
     return query if wanted.until is None else query.where(AuditEntry.created_at < wanted.until)

@@ -10,7 +10,7 @@ from broker.billing.adjustments import AdjustmentKind, CreditAdjustment, GrantAd
 from broker.billing.tables import Adjustment
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfContract, OfCustomer, Order, Page
 
 router = feature_router("/adjustments", "billing")
 
@@ -36,9 +36,10 @@ async def list_adjustments(
     kind: Annotated[AdjustmentKind | None, Query(description="Only of this kind.", examples=["grant"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[AdjustmentOut]:
     query = adjustments.select_adjustments(customer_id=customer_id, contract_id=contract_id, kind=kind)
-    rows, after = await fetch_page(work.session, query, Adjustment, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Adjustment, limit=limit, cursor=cursor, order=order)
     return Page(data=[AdjustmentOut.of(row) for row in rows], next_cursor=after)
 
 

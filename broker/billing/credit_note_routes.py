@@ -10,7 +10,7 @@ from broker.billing.fapiao_debt import FapiaoDebts, ReadDebt
 from broker.billing.tables import CreditNote
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfContract, OfCustomer, Order, Page
 from broker.work import Work
 
 router = feature_router("/credit-notes", "billing")
@@ -35,9 +35,10 @@ async def list_credit_notes(
     invoice_id: Annotated[str | None, Query(description="Only against this invoice.", examples=["inv_01k"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[CreditNoteOut]:
     query = credit_notes.select_credit_notes(customer_id=customer_id, contract_id=contract_id, invoice_id=invoice_id)
-    rows, after = await fetch_page(work.session, query, CreditNote, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, CreditNote, limit=limit, cursor=cursor, order=order)
     return Page(data=[CreditNoteOut.of(row) for row in rows], next_cursor=after)
 
 

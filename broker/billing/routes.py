@@ -34,7 +34,7 @@ from broker.billing.voiding import void_invoice
 from broker.contracts import service as contracts
 from broker.http.edge import BillingCaller, BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, IdPrefix, Limit, OfContract, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfContract, OfCustomer, Order, Page
 from broker.work import Work
 
 router = feature_router("/invoices", "billing")
@@ -72,6 +72,7 @@ async def list_invoices(
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[InvoiceOut]:
     query = service.select_invoices(
         customer_id=customer_id,
@@ -84,7 +85,7 @@ async def list_invoices(
         purchase_order=purchase_order,
         id_prefix=id_prefix,
     )
-    rows, after = await fetch_page(work.session, query, Invoice, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Invoice, limit=limit, cursor=cursor, order=order)
     return Page(data=[InvoiceOut.of(row) for row in rows], next_cursor=after)
 
 
@@ -98,12 +99,13 @@ async def list_upcoming_invoices(
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[UpcomingInvoiceOut]:
     """List what each contract's month under way comes to by now; nothing that is still to come is in it."""
     if contract_id is not None:
         await contracts.get_contract(work, contract_id)
     query = contracts.select_contracts(customer_id=customer_id, id=contract_id, contract_number=contract_number)
-    rows, after = await fetch_page(work.session, query, contracts.Contract, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, contracts.Contract, limit=limit, cursor=cursor, order=order)
     shown = [UpcomingInvoiceOut.of(each, work.now) for each in await list_upcoming(work, [row.id for row in rows])]
     return Page(data=shown, next_cursor=after)
 

@@ -10,6 +10,7 @@ from broker.console.finance.menu import MENU as FINANCE_MENU
 from broker.console.finance.routes import ROUTERS as FINANCE
 from broker.console.frame.files import router as files
 from broker.console.frame.live import router as live
+from broker.console.frame.openid_sign_in import router as openid_sign_in
 from broker.console.frame.page import PREFIX
 from broker.console.frame.sign_in import router as sign_in
 from broker.console.frame.sign_in import signed_in
@@ -17,7 +18,18 @@ from broker.console.ops.menu import MENU as OPS_MENU
 from broker.console.ops.routes import ROUTERS as OPS
 
 # The last one takes every path that the others leave.
-ROUTERS: tuple[APIRouter, ...] = (files, sign_in, signed_in, live, home.router, *CUSTOMER, *FINANCE, *OPS, home.nowhere)
+ROUTERS: tuple[APIRouter, ...] = (
+    files,
+    sign_in,
+    openid_sign_in,
+    signed_in,
+    live,
+    home.router,
+    *CUSTOMER,
+    *FINANCE,
+    *OPS,
+    home.nowhere,
+)
 MENU = (CUSTOMER_MENU, FINANCE_MENU, OPS_MENU)
 
 

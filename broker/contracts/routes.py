@@ -14,7 +14,7 @@ from broker.contracts.tables import Contract, ContractAmendment, ContractEvent
 from broker.contracts.terms.agreed import ContractStatus
 from broker.http.edge import BillingReader, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
 from pricing.plans import PlanName
 
 router = feature_router("/contracts", "contracts")
@@ -32,13 +32,14 @@ async def list_contracts(
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[ContractOut]:
     query = service.select_contracts(id_prefix=id_prefix, customer_id=customer_id, contract_number=contract_number)
     if plan is not None:
         query = query.where(is_on_plan(plan, work.now))
     if status is not None:
         query = query.where(has_status(status, work.now))
-    rows, after = await fetch_page(work.session, query, Contract, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Contract, limit=limit, cursor=cursor, order=order)
     terms = await service.load_terms(work, {row.id for row in rows})
     return Page(data=[ContractOut.of(terms[row.id], work.now) for row in rows], next_cursor=after)
 
@@ -55,11 +56,12 @@ async def list_contract_events(
     kind: Annotated[ContractEventKind | None, Query(description="Only of this kind.", examples=["signed"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[ContractEventOut]:
     """Tell what happened to a contract."""
     terms = await service.get_contract(work, contract_id)
     query = select_contract_events(terms.id, kind)
-    rows, after = await fetch_page(work.session, query, ContractEvent, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, ContractEvent, limit=limit, cursor=cursor, order=order)
     return Page(data=[ContractEventOut.of(row) for row in rows], next_cursor=after)
 
 

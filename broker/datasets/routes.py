@@ -13,7 +13,7 @@ from broker.datasets.tables import Dataset
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
 from broker.identity.service import get_customer, resolve_customer
 
 router = feature_router("/datasets", "datasets")
@@ -52,9 +52,10 @@ async def list_datasets(
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[DatasetOut]:
     query = service.select_datasets(id_prefix=id_prefix, customer_id=customer_id, name=name)
-    rows, after = await fetch_page(work.session, query, Dataset, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Dataset, limit=limit, cursor=cursor, order=order)
     counts = await token_counts.list_counts(work, [row.id for row in rows])
     shown = [DatasetOut.of(row, [count for count in counts if count.dataset_id == row.id]) for row in rows]
     return Page(data=shown, next_cursor=after)
@@ -80,5 +81,6 @@ async def download_dataset_file(
     """Download a file of a data set as it was uploaded, or as it was in the archive."""
     dataset = await service.get_dataset(work, dataset_id)
     size = require_file(dataset, name)
+    work.note_look(dataset.id, dataset.customer_id)
     pieces = iter_file(work.storage.local_path(dataset.storage_key), name)
     return StreamingResponse(pieces, media_type="application/octet-stream", headers={"Content-Length": str(size)})

@@ -12,7 +12,7 @@ from broker.fapiao.service import FileFormat
 from broker.fapiao.tables import Fapiao
 from broker.http.edge import BillingReader, BillingWork, FinanceCaller, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfCustomer, Order, Page
 from broker.identity.service import get_customer, resolve_customer
 
 router = feature_router("/fapiao", "billing")
@@ -37,9 +37,10 @@ async def list_fapiao(
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[FapiaoOut]:
     query = service.select_fapiao(customer_id=customer_id, status=status, kind=kind, number=number)
-    rows, after = await fetch_page(work.session, query, Fapiao, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Fapiao, limit=limit, cursor=cursor, order=order)
     return Page(data=[FapiaoOut.of(row) for row in rows], next_cursor=after)
 
 

@@ -47,6 +47,7 @@ class Caller:
     supposed: Supposed | None = None
     reads: SharedReads | None = None
     work: Work | None = field(default=None, init=False)
+    ahead: Work | None = field(default=None, init=False)
 
     def require_role(self, roles: tuple[Role, ...]) -> None:
         """Refuse an actor of another role. Raises: Forbidden."""
@@ -72,8 +73,16 @@ class Caller:
         work, _rows = await self.begin_with(())
         return work
 
+    async def begin_ahead(self) -> Work:
+        """Begin as `begin` does, for what is to be looked at first: the handler that begins then has this very one."""
+        self.ahead = await self.begin()
+        return self.ahead
+
     async def begin_with(self, commands: Sequence[Command]) -> tuple[Work, list[list[Row]]]:
         """Begin as `begin` does, and read by statements in the same message; returns the rows of each, too."""
+        if self.ahead is not None and not commands:
+            work, self.ahead = self.ahead, None
+            return work, []
         assert self.work is None, "a request has one transaction of its own"
         work, rows = await self.stack.enter_async_context(self.open_with(commands))
         self.work = work
@@ -110,7 +119,7 @@ class Caller:
 
         Customers share one with others that read at the moment. Raises: Unauthenticated, Busy, TooManyAtOnce.
         """
-        if self.reads is None or self.actor.role != Role.CUSTOMER:
+        if self.reads is None or self.actor.role != Role.CUSTOMER or self.actor.projects is not None:
             return await self._read_alone(commands)
         read_alone = partial(self._read_alone, commands)
         return await self.reads.read(Read(self.actor, self.unconfirmed, commands, read_alone))
@@ -144,7 +153,7 @@ class Caller:
     def _make_work(self, session: AsyncSession) -> Work:
         work = Work(session, self.actor, self.services, self.claim.key if self.claim else None)
         if work.confined_to is not None:
-            confine(session.sync_session, work.confined_to)
+            confine(session.sync_session, work.confined_to, self.actor.projects)
         return work
 
     async def answer_if_known(self) -> None:
@@ -223,7 +232,7 @@ def _confine_work(caller: Caller, of_all: AsyncSession) -> Work:
     """Make a unit of work in the transaction of several tenants that sees the rows of one."""
     session = AsyncSession(of_all.bind, expire_on_commit=False)
     work = Work(session, caller.actor, caller.services)
-    confine(session.sync_session, caller.actor.customer_id or "")
+    confine(session.sync_session, caller.actor.customer_id or "", caller.actor.projects)
     return work
 
 

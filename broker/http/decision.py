@@ -1,6 +1,10 @@
-"""What a request of staff decided, read off the request and its answer: every write that was done is one."""
+"""What a request of staff decided, read off the request and its answer: every write that was done is one.
+
+So is a read that shows what a customer has made (`Work.note_look`).
+"""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +12,13 @@ from fastapi import Request, Response
 from starlette.datastructures import UploadFile
 
 from broker.http.body import is_form
-from broker.work import STAFF, Actor
+from broker.work import STAFF, Actor, Look
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_SENT_BYTES = 16 * 1024
-# What is sent under these names lets whoever has it write to others: the record says that it was sent, not what.
-SECRETS = frozenset({"url"})
+# What is sent under these names lets whoever has it write to others, or says who a person is: the record says that it
+# was sent, not what.
+SECRETS = frozenset({"url", "document_number"})
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,24 @@ class Decision:
     sent: dict[str, Any]
 
 
-async def find_decision(request: Request, response: Response, actor: Actor) -> Decision | None:
-    """Find what staff decided by a request that was answered; None for reads, refusals and everybody else."""
-    if actor.role not in STAFF or request.method in READS or response.status_code >= 400:
+async def find_decision(
+    request: Request, response: Response, actor: Actor, looks: Sequence[Look] = ()
+) -> Decision | None:
+    """Find what staff decided, or looked at, by a request that was answered.
+
+    None for other reads, refusals and everybody else.
+    """
+    if actor.role not in STAFF or response.status_code >= 400:
         return None
+    action = request.scope["endpoint"].__name__
+    if request.method in READS:
+        looked = looks[-1] if looks else None
+        sent = dict(request.query_params)
+        return None if looked is None else Decision(action, looked.object_id, looked.customer_id, sent)
     answer = _read_object(bytes(getattr(response, "body", b"")))
     own_id = answer.get("id")
     return Decision(
-        action=request.scope["endpoint"].__name__,
+        action=action,
         object_id=next(iter(request.path_params.values()), own_id),
         customer_id=own_id if answer.get("object") == "customer" else answer.get("customer_id"),
         sent=await _read_sent(request),

@@ -8,6 +8,7 @@ the `Caller` in place of the `Work`, and begins the transaction when that is don
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Protocol
 
@@ -21,11 +22,12 @@ from broker import errors
 from broker.http.access import bind_caller
 from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
-from broker.http.decision import Decision, find_decision
+from broker.http.decision import READS, Decision, find_decision
 from broker.http.direct import DirectHandler, Handler
 from broker.http.idempotency import AnsweredBefore, read_claim
 from broker.http.openapi import SECURITY_SCHEME
 from broker.http.parameters import Parameters, refuse_unknown
+from broker.http.preconditions import IF_MATCH, WRITES, read_condition, require_match, tag_answer
 from broker.http.rate_limits import admit_request
 from broker.http.raw_headers import find_header
 from broker.http.scopes import find_scope, require_scope
@@ -55,21 +57,29 @@ class TransactionalRoute(APIRoute):
         self.parameters = Parameters.of(self.dependant)
         self.confirms = any(getattr(each.call, "confirms", False) for each in self.dependant.dependencies)
         self.checks_events = any(getattr(each.call, "checks_events", False) for each in self.dependant.dependencies)
+        self.begins = any(getattr(each.call, "begins", False) for each in self.dependant.dependencies)
         self.streams = "PUT" in (self.methods or ()) and not self.dependant.body_params
+        is_object = self.path_format.endswith("}") and self.methods == {"GET"}
+        self.has_etag = is_object and self.has_plan and self.begins
+        self.has_own_condition = any(each.alias == IF_MATCH for each in self.dependant.header_params)
+        is_write = not WRITES.isdisjoint(self.methods or ())
+        self.has_condition = self.begins and is_write and not self.has_own_condition
         roles = find_roles(self.dependant)
         self.scope = None if roles == [Role.RUN] else find_scope(self.name, self.tags, self.methods or ())
         told: dict[str, Any] = {"x-roles": roles, "x-scope": self.scope, "security": [{SECURITY_SCHEME: []}]}
+        told |= {"x-etag": self.has_etag, "x-condition": self.has_condition}
         self.openapi_extra = {**(self.openapi_extra or {}), **told}
 
     def get_route_handler(self) -> Handler:
         usual = super().get_route_handler()
         planned = DirectHandler.of(self, usual)
         handle = planned or usual
+        self.read_within = handle
 
         async def handle_in_transaction(request: Request) -> Response:
             supposed = suppose(request) if self.confirms else None
             if supposed is None:
-                actor = await identify(request)
+                actor = act_as_member(request, await identify(request))
                 await admit_request(request, actor)
                 return await handle_as(request, actor, None)
             await admit_request(request, supposed.actor)
@@ -90,7 +100,10 @@ class TransactionalRoute(APIRoute):
                 async with AsyncExitStack() as stack:
                     caller = await _receive_caller(request, actor, supposed, stack)
                     request.state.parameters = self.parameters
-                    return await caller.answer(lambda: _handle_and_record(request, caller, handle))
+                    if not self.has_own_condition and (wanted := read_condition(request)) is not None:
+                        await self._require_match(request, caller, wanted)
+                    response = await caller.answer(lambda: _handle_and_record(request, caller, handle))
+                return tag_answer(request, response) if self.has_etag else response
             except AnsweredBefore as earlier:
                 return earlier.response
             finally:
@@ -98,6 +111,16 @@ class TransactionalRoute(APIRoute):
 
         self.has_plan, self.answer_request = planned is not None, handle_in_transaction
         return handle_in_transaction
+
+    async def _require_match(self, request: Request, caller: Caller, wanted: str) -> None:
+        """Require that the object is as the client knows it, before the handler changes it.
+
+        Raises: InvalidRequest, where this route does more than change an object; VersionMismatch, and what reading
+        the object raises.
+        """
+        if not self.has_condition:
+            raise errors.invalid_field(IF_MATCH, "this request takes none; leave it out")
+        await require_match(request, caller, wanted)
 
 
 async def _receive_caller(request: Request, actor: Actor, supposed: Supposed | None, stack: AsyncExitStack) -> Caller:
@@ -118,7 +141,7 @@ async def _handle_and_record(request: Request, caller: Caller, handle: Handler) 
 
 async def _record_decision(request: Request, actor: Actor, work: Work, response: Response) -> None:
     """Record what was done in the transaction that does it, where it is a decision of staff; `app.py` says how."""
-    decision = await find_decision(request, response, actor)
+    decision = await find_decision(request, response, actor, work.looks)
     if decision is not None:
         record: Record = request.app.state.record_decision
         await record(work, decision)
@@ -128,6 +151,13 @@ async def identify(request: Request) -> Actor:
     """Find whose request it is, in a transaction of its own; `app.py` says how. Raises: Unauthenticated, Busy."""
     bearers: Bearers = request.app.state.bearers
     return await bearers.authenticate(read_bearer_token(request))
+
+
+def act_as_member(request: Request, actor: Actor) -> Actor:
+    """Narrow who is confined to projects, for a request that changes anything, to those in which it acts."""
+    if actor.projects is None or request.method in READS:
+        return actor
+    return replace(actor, projects=actor.acts_in)
 
 
 def suppose(request: Request) -> Supposed | None:
@@ -151,7 +181,7 @@ def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
         return await (await _admit(request, roles)).begin()
 
     begin_work.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
-    begin_work.confirms = True  # type: ignore[attr-defined]
+    begin_work.confirms = begin_work.begins = True  # type: ignore[attr-defined]
     return begin_work
 
 

@@ -17,6 +17,8 @@ PATH_IDS = {
     "customer_id": ("The customer.", "cus_01k"),
     "project_id": ("The project.", "prj_01k"),
     "key_id": ("The API key's id (not the key).", "key_01k"),
+    "deletion_id": ("The deletion.", "del_01k"),
+    "person_id": ("The person.", "per_01k"),
     "contract_id": ("The contract.", "con_01k"),
     "amendment_id": ("The amendment.", "amd_01k"),
     "contact_id": ("The contact.", "cnt_01k"),
@@ -62,6 +64,26 @@ IDEMPOTENCY_HEADER = {
     "description": "Sent again with the same body within 30 days, the request gets its first answer again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
     "example": "5f0c7d1e-order-17",
+}
+
+
+IF_MATCH_HEADER = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "ETag of the object as it was read: where it is another by now, nothing is done (412).",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 1000},
+    "example": '"9f86d081884c7d659a2feaa0c55ad015"',
+}
+IF_NONE_MATCH_HEADER = {
+    **IF_MATCH_HEADER,
+    "name": "If-None-Match",
+    "description": "ETag that is known already: where the object still has it, it is not sent again (304).",
+}
+ETAG_HEADER = {
+    "description": "Hash of the answer, for `If-None-Match` and `If-Match`.",
+    "schema": {"type": "string"},
+    "example": IF_MATCH_HEADER["example"],
 }
 
 
@@ -114,10 +136,23 @@ def complete(document: dict[str, Any]) -> None:
             operation.setdefault("parameters", []).append(IDEMPOTENCY_HEADER)
         if "requestBody" not in operation:
             operation["responses"].pop("413", None)
+        _tell_conditions(operation)
         _tell_roles(operation)
         for status, response in operation["responses"].items():
             if status >= "400" and "application/json" in response.get("content", {}):
                 response["content"] = {"application/problem+json": response["content"]["application/json"]}
+
+
+def _tell_conditions(operation: dict[str, Any]) -> None:
+    """Tell which operations know ETags, as their routes say."""
+    responses = operation["responses"]
+    if operation.pop("x-etag", False):
+        operation.setdefault("parameters", []).append(IF_NONE_MATCH_HEADER)
+        responses["200"]["headers"] = {"ETag": ETAG_HEADER}
+        responses["304"] = {"description": "It is as `If-None-Match` says."}
+    if operation.pop("x-condition", False):
+        operation.setdefault("parameters", []).append(IF_MATCH_HEADER)
+        responses["412"] = {**responses["404"], "description": "The object is no longer what `If-Match` says."}
 
 
 def _tell_roles(operation: dict[str, Any]) -> None:

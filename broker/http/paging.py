@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import operators, visitors
 
 from broker import errors
+from broker.http.shapes import NEWEST
 from broker.persistence.database import Base
 
 Row = TypeVar("Row", bound=Base)
@@ -21,13 +22,14 @@ async def fetch_page(
     *,
     limit: int,
     cursor: str | None,
-    oldest_first: bool = False,
+    order: str = NEWEST,
 ) -> tuple[list[Row], str | None]:
     """Fetch the rows of one page and the cursor of the next, in one query where there are rows.
 
     Raises: InvalidRequest, for another list's cursor; NotFound, where an empty list is narrowed to what there is not.
     """
     key: Any = inspect(table).primary_key[0]
+    oldest_first = order != NEWEST
     in_order = query.order_by(key.asc() if oldest_first else key.desc())
     after = in_order if cursor is None else in_order.where(key > cursor if oldest_first else key < cursor)
     rows = list((await session.scalars(after.limit(limit + 1))).all())

@@ -71,6 +71,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.ClosingBlocked: HTTPStatus.CONFLICT,
     errors.AccountUnmapped: HTTPStatus.CONFLICT,
     errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.VerificationNeeded: HTTPStatus.FORBIDDEN,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyAtOnce: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TookTooLong: HTTPStatus.SERVICE_UNAVAILABLE,

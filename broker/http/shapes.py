@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from fastapi import Header, Query
 from pydantic import (
@@ -223,6 +223,12 @@ IdPrefix = Annotated[
     str | None,
     written_like(PREFIX_PATTERN, "job_01k8x2"),
     Query(pattern=PREFIX_PATTERN, description="Only objects whose id begins so.", examples=["job_01k8x2"]),
+]
+
+NEWEST: Final = "newest"
+Order = Annotated[
+    Literal["newest", "oldest"],
+    Query(description="Which of them comes first; a cursor goes on in the order that it came in.", examples=["oldest"]),
 ]
 
 NameCursor = Annotated[

@@ -1,6 +1,7 @@
 """Who the bearer of a token is: a run's token tells it by itself; keys and sessions are looked up many at a time."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple, Self
@@ -11,16 +12,16 @@ from sqlalchemy import ARRAY, DateTime, Text, bindparam, func, text
 from broker import errors
 from broker.http.supposed import Supposed
 from broker.identity.key_uses import KeyUses
-from broker.identity.model import hash_key, read_run_token
+from broker.identity.model import MEMBER, hash_key, read_run_token
 from broker.persistence.batches import Batches, refuse_busy
 from broker.persistence.database import Database
 from broker.persistence.driver import Command, Row, Statement, require
 from broker.work import Actor, Role, Services
 
-# The database function sees the keys for as long as it runs, in a scope of its own (migration 0120).
+# The database function sees the keys for as long as it runs, in a scope of its own (migration 0123).
 FIND_KEYS = Statement(
     text(
-        "SELECT key_hash, id, role, customer_id, expires_at, revoked_at, scopes"
+        "SELECT key_hash, id, role, customer_id, expires_at, revoked_at, scopes, projects"
         " FROM find_bearers(CAST(:key_hashes AS text[]))"
     )
 )
@@ -43,6 +44,17 @@ class FoundKey(NamedTuple):
     expires_at: datetime | None
     revoked_at: datetime | None
     scopes: Sequence[str] | None
+    projects: Sequence[str] | None
+
+    def make_actor(self) -> Actor:
+        actor = Actor(
+            Role(self.role), self.id, self.customer_id, None if self.scopes is None else frozenset(self.scopes)
+        )
+        if self.projects is None:
+            return actor
+        roles = dict(each.split(":") for each in self.projects)
+        acts_in = frozenset(project for project, role in roles.items() if role == MEMBER)
+        return replace(actor, projects=frozenset(roles), acts_in=acts_in)
 
 
 class RememberedBearer(NamedTuple):
@@ -82,7 +94,7 @@ class Bearers:
     def suppose(self, token: str) -> Supposed | None:
         """Suppose that a token is still whose it was; None where nothing is remembered of it."""
         known = self.remembered.get(key_hash := hash_key(token))
-        if known is None:
+        if known is None or known.actor.projects is not None:  # of what projects is no message's condition
             return None
         self.uses.note(known.actor.id)
         judge, look = partial(self._judge_rows, key_hash), partial(self.authenticate, token)
@@ -98,8 +110,7 @@ class Bearers:
             raise errors.Unauthenticated("This API key is unknown or was revoked, or this session has ended.")
         if key.expires_at is not None and key.expires_at <= self.services.clock():
             raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
-        scopes = None if key.scopes is None else frozenset(key.scopes)
-        actor = Actor(Role(key.role), key.id, key.customer_id, scopes)
+        actor = key.make_actor()
         self.uses.note(key.id)
         self.remembered[key_hash] = RememberedBearer.of(key_hash, actor)
         return actor

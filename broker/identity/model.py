@@ -9,6 +9,8 @@ KEY_MARK = "lbk"
 RUN_MARK = "lbr"
 SESSION_MARK = "lbs"
 SECRET_BYTES = 24
+# What a key is to a project: one looks, the other acts.
+VIEWER, MEMBER = "viewer", "member"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from broker import errors
+from broker.identity.members import take_over_memberships
 from broker.identity.model import NewKey
 from broker.identity.service import create_api_key, get_api_key, keep_one_administrator, require_own_key
 from broker.identity.tables import ApiKey
@@ -36,9 +37,11 @@ async def rotate_key(
         expires_at=expires_at,
         max_cost=None if old.max_cost_micros is None else Money(old.max_cost_micros),
         scopes=old.scopes,
+        is_confined=old.is_confined,
     )
     new.replaces, new.requests_per_minute = old.id, old.requests_per_minute
     await work.session.flush()
+    await take_over_memberships(work, old.id, new)
     await keep_one_administrator(work, old)
     end = work.now + overlap
     old.expires_at = end if old.expires_at is None else min(old.expires_at, end)

@@ -8,10 +8,12 @@ from fastapi import Query
 import broker
 from broker.http.edge import AdminWork, AnyKey, CustomerWork, FinanceWork, OpsWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfCustomer, Order, Page
 from broker.identity import service
 from broker.identity.key_limits import set_customer_limit, set_key_limit
+from broker.identity.members import list_members, remove_member, set_member
 from broker.identity.model import NewKey
+from broker.identity.people import invite_person, remove_person, select_people
 from broker.identity.rotation import rotate_key
 from broker.identity.schemas import (
     ApiKeyOut,
@@ -19,15 +21,24 @@ from broker.identity.schemas import (
     CustomerKeyIn,
     CustomerOut,
     EndedSessionsOut,
+    MemberIn,
+    MemberOut,
+    MembersOut,
     NewApiKeyOut,
+    PersonIn,
+    PersonOut,
     ProjectIn,
     ProjectOut,
     RequestLimitIn,
     RotationIn,
     StaffKeyIn,
+    VerdictIn,
+    VerificationIn,
+    VerificationOut,
     WhoAmIOut,
 )
-from broker.identity.tables import ApiKey, Customer, Project
+from broker.identity.tables import ApiKey, Customer, Person, Project
+from broker.identity.verification import decide_verification, find_number, submit_verification
 from broker.work import Role
 
 router = feature_router("", "identity")
@@ -57,9 +68,10 @@ async def list_customers(
     name: Annotated[str | None, Query(description="The one of this name.", examples=["Acme"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[CustomerOut]:
     query = service.select_customers(name=name)
-    rows, after = await fetch_page(work.session, query, Customer, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Customer, limit=limit, cursor=cursor, order=order)
     return Page(data=[CustomerOut.model_validate(row) for row in rows], next_cursor=after)
 
 
@@ -79,7 +91,8 @@ async def create_customer_key(work: CustomerWork, customer_id: str, body: Custom
         customer_id=customer_id,
         expires_at=body.expires_at,
         max_cost=body.read_max_cost(),
-        scopes=body.scopes,
+        scopes=body.read_scopes(),
+        is_confined=body.confined_to_projects,
     )
     return _show_once(key, new)
 
@@ -111,9 +124,10 @@ async def list_api_keys(
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[ApiKeyOut]:
     query = service.select_api_keys(customer_id=customer_id, role=role)
-    rows, after = await fetch_page(work.session, query, ApiKey, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, ApiKey, limit=limit, cursor=cursor, order=order)
     return Page(data=[ApiKeyOut.of(row) for row in rows], next_cursor=after)
 
 
@@ -168,12 +182,86 @@ async def list_projects(
     customer_id: OfCustomer = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[ProjectOut]:
     query = service.select_projects(customer_id=customer_id)
-    rows, after = await fetch_page(work.session, query, Project, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Project, limit=limit, cursor=cursor, order=order)
     return Page(data=[ProjectOut.model_validate(row) for row in rows], next_cursor=after)
 
 
 @router.get("/projects/{project_id}")
 async def get_project(work: AnyKey, project_id: str) -> ProjectOut:
     return ProjectOut.model_validate(await service.get_project(work, project_id))
+
+
+@router.get("/projects/{project_id}/members")
+async def list_project_members(work: CustomerWork, project_id: str) -> MembersOut:
+    """List the keys that are members of a project. Keys of the whole account are none, and act in all projects."""
+    return MembersOut(data=[MemberOut.of(*each) for each in await list_members(work, project_id)])
+
+
+@router.put("/projects/{project_id}/members/{key_id}")
+async def set_project_member(work: CustomerWork, project_id: str, key_id: str, body: MemberIn) -> MemberOut:
+    """Make a key that is confined to projects a member of one; it holds from its next request on."""
+    return MemberOut.of(*await set_member(work, project_id, key_id, body.role))
+
+
+@router.delete("/projects/{project_id}/members/{key_id}", status_code=204)
+async def remove_project_member(work: CustomerWork, project_id: str, key_id: str) -> None:
+    """End a key's membership of a project."""
+    await remove_member(work, project_id, key_id)
+
+
+@router.post("/customers/{customer_id}/verification")
+async def submit_customer_verification(work: CustomerWork, customer_id: str, body: VerificationIn) -> CustomerOut:
+    """Submit who a customer is by law (实名), for finance to decide; the number is kept sealed."""
+    service.resolve_customer(work, customer_id)
+    done = await submit_verification(work, customer_id, name=body.name, number=body.document_number)
+    return CustomerOut.model_validate(done)
+
+
+@router.get("/customers/{customer_id}/verification")
+async def get_customer_verification(work: FinanceWork, customer_id: str) -> VerificationOut:
+    """Get what a customer has submitted of who it is (实名), to decide on it; who looks is in the audit."""
+    customer = await service.get_customer(work, customer_id)
+    work.note_look(customer.id, customer.id)
+    return VerificationOut(
+        customer_id=customer.id,
+        verification=customer.verification,
+        name=customer.verified_name,
+        document_number=find_number(work, customer),
+    )
+
+
+@router.post("/customers/{customer_id}/verification/decide")
+async def decide_customer_verification(work: FinanceWork, customer_id: str, body: VerdictIn) -> CustomerOut:
+    """Decide whether a customer is who it says by law (实名), or take that back."""
+    done = await decide_verification(work, customer_id, verdict=body.verdict, note=body.note)
+    return CustomerOut.model_validate(done)
+
+
+@router.post("/people", status_code=201)
+async def create_person(work: CustomerWork, body: PersonIn) -> PersonOut:
+    """Invite a person of a customer, who signs in to the console by OpenID Connect and acts as a key of its own."""
+    customer_id = service.resolve_customer(work, body.customer_id)
+    return PersonOut.model_validate(await invite_person(work, customer_id, body.email))
+
+
+@router.get("/people")
+async def list_people(
+    work: CustomerWork,
+    customer_id: OfCustomer = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    order: Order = NEWEST,
+) -> Page[PersonOut]:
+    """List who signs in by OpenID Connect: a customer its own people, an administrator all."""
+    query = select_people(customer_id=customer_id)
+    rows, after = await fetch_page(work.session, query, Person, limit=limit, cursor=cursor, order=order)
+    return Page(data=[PersonOut.model_validate(row) for row in rows], next_cursor=after)
+
+
+@router.delete("/people/{person_id}", status_code=204)
+async def delete_person(work: CustomerWork, person_id: str) -> None:
+    """Remove a person: its key is revoked, and its sessions end with it."""
+    await remove_person(work, person_id)

@@ -1,14 +1,16 @@
 """API shapes of customers, projects and API keys."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from broker.http.plain_text import PlainLine
 from broker.http.scopes import SCOPES, Scope
 from broker.http.shapes import MaxCost, Moment, MoneyOut, RequestBody, created_at_field
-from broker.identity.tables import ApiKey
+from broker.identity.members import OF_PROJECTS
+from broker.identity.tables import ApiKey, ProjectMember
 from pricing.money import Money
 
 MOST_OVERLAP_HOURS = 720
@@ -33,7 +35,55 @@ class CustomerOut(BaseModel):
         "is set; 0: any.",
         examples=[PER_MINUTE_EXAMPLE],
     )
+    verification: Literal["unverified", "submitted", "verified", "rejected"] = Field(
+        description="How far it is known who the customer is (实名).", examples=["verified"]
+    )
+    verified_name: str | None = Field(
+        description="Its name by law, as it was submitted.", examples=["阿克米茶业有限公司"]
+    )
+    verification_note: str | None = Field(description="Why it was rejected.", examples=["The licence has expired."])
+    verified_at: datetime | None = Field(description="When it was verified (UTC).", examples=["2026-11-25T02:00:00Z"])
     created_at: datetime = created_at_field()
+
+
+class VerificationIn(RequestBody):
+    name: PlainLine = Field(
+        min_length=1,
+        max_length=200,
+        description="The name by law: of the company, or of the person.",
+        examples=["阿克米茶业有限公司"],
+    )
+    document_number: PlainLine = Field(
+        min_length=4,
+        max_length=40,
+        pattern=r"^[0-9A-Za-z-]+$",
+        description="Unified social credit code (统一社会信用代码), or number of the identity document. It is told to "
+        "finance alone.",
+        examples=["91310000MA1K35X123"],
+    )
+
+
+class VerificationOut(BaseModel):
+    object: Literal["verification"] = Field(default="verification", description="Kind.", examples=["verification"])
+    customer_id: str = Field(description="Whose.", examples=["cus_01k"])
+    verification: str = Field(description="How far it is.", examples=["submitted"])
+    name: str | None = Field(description="The name by law.", examples=["阿克米茶业有限公司"])
+    document_number: str | None = Field(
+        description="The number of the document; null where none was submitted, or another secret has sealed it.",
+        examples=["91310000MA1K35X123"],
+    )
+
+
+class VerdictIn(RequestBody):
+    verdict: Literal["verified", "rejected", "unverified"] = Field(
+        description="What finance found; `unverified` takes a verification back.", examples=["verified"]
+    )
+    note: PlainLine | None = Field(
+        default=None,
+        max_length=500,
+        description="Why, for the customer; needed to reject.",
+        examples=["Expired licence."],
+    )
 
 
 class ProjectIn(RequestBody):
@@ -102,6 +152,22 @@ class CustomerKeyIn(ApiKeyIn):
         examples=["38.20"],
     )
 
+    confined_to_projects: bool = Field(
+        default=False,
+        description="Whether it acts within the projects alone of which it is made a member, and sees no job or "
+        "adapter of others; it may train there, and nothing else.",
+        examples=[True],
+    )
+
+    @model_validator(mode="after")
+    def _check_scopes_of_members(self) -> Self:
+        if self.confined_to_projects and self.scopes is not None and not set(self.scopes) <= set(OF_PROJECTS):
+            raise ValueError(f"scopes: of a key that is confined to projects they are {' and '.join(OF_PROJECTS)}")
+        return self
+
+    def read_scopes(self) -> Sequence[str] | None:
+        return OF_PROJECTS[1:] if self.confined_to_projects and self.scopes is None else self.scopes
+
     def read_max_cost(self) -> Money | None:
         return None if self.max_cost is None else Money.from_decimal(self.max_cost)
 
@@ -129,6 +195,9 @@ class ApiKeyOut(BaseModel):
     requests_per_minute: int | None = Field(
         description="Most requests in a minute, where it has a limit of its own; 0: any.",
         examples=[PER_MINUTE_EXAMPLE],
+    )
+    is_confined: bool = Field(
+        description="Whether it acts within the projects alone of which it is a member.", examples=[False]
     )
     replaces: str | None = Field(description="The key whose place it was made to take.", examples=["key_01j"])
     expires_at: datetime | None = Field(
@@ -173,3 +242,56 @@ class WhoAmIOut(BaseModel):
     customer: CustomerOut | None = Field(description="Whose key it is; null for staff.", examples=[{"id": "cus_01k"}])
     api_key: ApiKeyOut = Field(description="The key, without its secret.", examples=[{"id": "key_01k"}])
     version: str = Field(description="Release of the broker.", examples=["0.1.0"])
+
+
+class MemberIn(RequestBody):
+    role: Literal["viewer", "member"] = Field(description="`viewer` looks, `member` trains, too.", examples=["member"])
+
+
+class MemberOut(BaseModel):
+    object: Literal["project_member"] = Field(
+        default="project_member", description="Kind of object.", examples=["project_member"]
+    )
+    project_id: str = Field(description="The project.", examples=["prj_01k"])
+    customer_id: str = Field(description="Whose project it is.", examples=["cus_01k"])
+    api_key_id: str = Field(description="The key that is a member.", examples=["key_01k"])
+    name: str = NAME
+    role: Literal["viewer", "member"] = Field(description="`viewer` looks, `member` trains, too.", examples=["member"])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: ProjectMember, key: ApiKey) -> Self:
+        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        return cls(**own, name=key.name)
+
+
+class MembersOut(BaseModel):
+    object: Literal["project_members"] = Field(
+        default="project_members", description="Kind of object.", examples=["project_members"]
+    )
+    data: list[MemberOut] = Field(description="All of them, the earliest first.", examples=[[{"role": "member"}]])
+
+
+class PersonIn(RequestBody):
+    email: PlainLine = Field(
+        min_length=3,
+        max_length=254,
+        pattern=r"^[^@\s]+@[^@\s]+$",
+        description="By which mail address, verified by the provider, the person is known when it first signs in.",
+        examples=["lin@acme.example"],
+    )
+    customer_id: str | None = Field(default=None, description="Needed with a staff key only.", examples=["cus_01k"])
+
+
+class PersonOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Person id.", examples=["per_01k"])
+    object: Literal["person"] = Field(default="person", description="Kind of object.", examples=["person"])
+    customer_id: str | None = Field(description="Whose; null for staff.", examples=["cus_01k"])
+    api_key_id: str = Field(description="The key as which the person acts; nobody holds it.", examples=["key_01k"])
+    email: str = Field(description="Mail address.", examples=["lin@acme.example"])
+    signed_in_at: datetime | None = Field(
+        description="When it last signed in (UTC); null: not yet.", examples=["2026-11-25T02:00:00Z"]
+    )
+    created_at: datetime = created_at_field()

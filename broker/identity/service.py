@@ -144,6 +144,7 @@ async def create_api_key(
     expires_at: datetime | None,
     max_cost: Money | None = None,
     scopes: Collection[str] | None = None,
+    is_confined: bool = False,
 ) -> tuple[ApiKey, NewKey]:
     """Create a key; its clear form is in the answer and nowhere else.
 
@@ -165,6 +166,7 @@ async def create_api_key(
         key_hash=new.key_hash,
         max_cost_micros=None if max_cost is None else max_cost.micros,
         scopes=None if scopes is None else sorted(set(scopes)),
+        is_confined=is_confined,
         expires_at=expires_at,
         created_at=work.now,
     )
@@ -261,3 +263,10 @@ def resolve_customer_of(actor: Actor, customer_id: str | None) -> str:
     if resolved is None:
         raise errors.invalid_field("customer_id", "is required for a staff key")
     return resolved
+
+
+def require_project(actor: Actor, project_id: str | None) -> None:
+    """Refuse who is confined to projects what is of none of those in which it acts. Raises: Forbidden."""
+    if actor.projects is not None and project_id not in (actor.acts_in or ()):
+        own = ", ".join(sorted(actor.acts_in or ())) or "none yet"
+        raise errors.Forbidden(f"This key acts within its projects alone; say project_id, one of: {own}.")

@@ -14,6 +14,7 @@ from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, Stream
 from broker.http.labels import WithLabel, read_label
 from broker.http.paging import fetch_page
 from broker.http.shapes import (
+    NEWEST,
     PAYMENT_RESPONSES,
     Cursor,
     IdPrefix,
@@ -23,11 +24,12 @@ from broker.http.shapes import (
     OfContract,
     OfCustomer,
     OfProject,
+    Order,
     Page,
     Whole,
 )
 from broker.http.versions import ETAG, make_etag
-from broker.identity.service import resolve_customer_of
+from broker.identity.service import require_project, resolve_customer_of
 from broker.jobs import events, service
 from broker.jobs.admitting.request import BatchPlace, JobRequest
 from broker.jobs.admitting.starting_points import names_start, require_starting_points
@@ -77,6 +79,7 @@ JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded"
 async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn) -> Response:
     """Submit a job: it gets its hold and its place in the queue together, or nothing is kept."""
     customer_id = resolve_customer_of(caller.actor, body.customer_id)
+    require_project(caller.actor, body.project_id)
     request = _read_request(
         body, customer_id, config=body.config, name=body.name, gpus=body.gpus, quote_id=body.quote_id
     )
@@ -93,6 +96,7 @@ async def submit_jobs(caller: CustomerInBatch, submissions: Batched, body: JobBa
     at a time; one that fails or is cancelled keeps none of the others from running.
     """
     customer_id = resolve_customer_of(caller.actor, body.customer_id)
+    require_project(caller.actor, body.project_id)
     await _check_starts(caller, customer_id, body.configs)
     batch_id = caller.services.new_id("bat")
     places = [BatchPlace(batch_id, place, body.at_once) for place in range(len(body.configs))]
@@ -158,6 +162,7 @@ async def list_jobs(
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[JobOut]:
     query = service.select_jobs(
         name=name,
@@ -172,7 +177,7 @@ async def list_jobs(
         queue=queue,
         batch_id=batch_id,
     )
-    rows, after = await fetch_page(work.session, query, Job, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Job, limit=limit, cursor=cursor, order=order)
     if batch_id is not None and not rows:
         await service.require_batch(work, batch_id)
     return Page(data=[JobOut.of(row, work.now) for row in rows], next_cursor=after)
@@ -275,7 +280,7 @@ async def list_job_runs(work: AnyKey, job_id: str, limit: Limit = 100, cursor: C
     """List the attempts of the job, the first first."""
     await service.get_job(work, job_id)
     query = service.select_runs(job_id)
-    rows, after = await fetch_page(work.session, query, Run, limit=limit, cursor=cursor, oldest_first=True)
+    rows, after = await fetch_page(work.session, query, Run, limit=limit, cursor=cursor, order="oldest")
     return Page(data=[RunOut.of(row, for_staff=work.actor.role in STAFF) for row in rows], next_cursor=after)
 
 

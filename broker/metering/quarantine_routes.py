@@ -6,7 +6,7 @@ from fastapi import Query
 
 from broker.http.edge import FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, OfJob, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfContract, OfCustomer, OfJob, Order, Page
 from broker.metering.events.evidence import Doubt
 from broker.metering.keeping.quarantine import QuarantineFilter, select_quarantined
 from broker.metering.schemas import DismissalIn, QuarantinedUsageOut
@@ -29,10 +29,11 @@ async def list_quarantined_usage(
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[QuarantinedUsageOut]:
     """List usage that was reported and not believed, or that nothing paid for, the newest first."""
     query = select_quarantined(QuarantineFilter(customer_id, contract_id, job_id, reason), status)
-    rows, after = await fetch_page(work.session, query, QuarantinedUsage, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, QuarantinedUsage, limit=limit, cursor=cursor, order=order)
     decisions = await list_decisions(work, [row.id for row in rows])
     return Page(data=[QuarantinedUsageOut.of(row, decisions.get(row.id)) for row in rows], next_cursor=after)
 

@@ -6,7 +6,7 @@ from fastapi import Query
 
 from broker.http.edge import AnyKey, BillingReader, BillingWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfCustomer, Order, Page
 from broker.identity.service import get_customer
 from broker.notices.contacts import add_contact, remove_contact, select_contacts
 from broker.notices.model import NoticeStatus
@@ -51,8 +51,9 @@ async def list_notices(
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[SentNoticeOut]:
     """List what contacts were told, or are to be told, newest first."""
     query = select_notices(customer_id=customer_id, status=status)
-    rows, after = await fetch_page(work.session, query, Notice, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Notice, limit=limit, cursor=cursor, order=order)
     return Page(data=[SentNoticeOut.of(row) for row in rows], next_cursor=after)

@@ -9,7 +9,7 @@ from broker.billing.dispute_model import DisputeKind, DisputeStatus
 from broker.billing.dispute_schemas import AnswerIn, DisputeIn, DisputeOut
 from broker.http.edge import BillingReader, BillingWork, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfCustomer, Order, Page
 from broker.payments.chargeback_schemas import LostIn
 from broker.payments.chargebacks import lose_dispute as lose
 
@@ -31,11 +31,12 @@ async def list_disputes(
     status: Annotated[DisputeStatus | None, Query(description="Only these.", examples=["opened"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[DisputeOut]:
     """List disputes, newest first."""
     wanted = {"customer_id": customer_id, "invoice_id": invoice_id, "kind": kind, "status": status}
     query = disputes.select_disputes(**wanted)
-    rows, after = await fetch_page(work.session, query, disputes.Dispute, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, disputes.Dispute, limit=limit, cursor=cursor, order=order)
     return Page(data=[DisputeOut.of(row) for row in rows], next_cursor=after)
 
 

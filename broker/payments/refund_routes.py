@@ -6,7 +6,7 @@ from fastapi import Query
 
 from broker.http.edge import FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfContract, OfCustomer, Order, Page
 from broker.payments import refunds
 from broker.payments.model import RefundStatus
 from broker.payments.refund_schemas import FailedIn, MoneyRefundOut, RefundIn, SentIn
@@ -30,10 +30,13 @@ async def list_refunds(
     status: Annotated[RefundStatus | None, Query(description="Only these.", examples=["requested"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[MoneyRefundOut]:
     """List refunds, newest first."""
     wanted = {"customer_id": customer_id, "contract_id": contract_id, "payment_id": payment_id, "status": status}
-    rows, after = await fetch_page(work.session, refunds.select_refunds(**wanted), Refund, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(
+        work.session, refunds.select_refunds(**wanted), Refund, limit=limit, cursor=cursor, order=order
+    )
     return Page(data=[MoneyRefundOut.of(row) for row in rows], next_cursor=after)
 
 

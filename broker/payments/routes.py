@@ -10,7 +10,7 @@ from fastapi import File, Form, Query, UploadFile
 from broker.billing.dispute_schemas import DisputeOut
 from broker.http.edge import BillingReader, FinanceCaller, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
 from broker.payments import chargebacks, claiming, refunds, service
 from broker.payments.allocating import list_allocations
 from broker.payments.bank.statement import MOST_BYTES, read_statement
@@ -71,11 +71,12 @@ async def list_payments(
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[PaymentOut]:
     """List payments, newest first; customers see those that are known to be theirs."""
     wanted = {"customer_id": customer_id, "source": source, "serial": serial, "id_prefix": id_prefix}
     query = service.select_payments(status=status, **wanted)
-    rows, after = await fetch_page(work.session, query, Payment, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, Payment, limit=limit, cursor=cursor, order=order)
     return Page(data=[PaymentOut.of(row, to_payer=not _is_house(work)) for row in rows], next_cursor=after)
 
 

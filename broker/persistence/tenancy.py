@@ -24,14 +24,18 @@ from sqlalchemy.sql.util import find_tables
 
 from broker.persistence.database import Base
 
-CONFINED_TO = "confined_to"
+CONFINED_TO, PROJECTS = "confined_to", "projects"
 SHARED_WITHOUT_CUSTOMER = frozenset({"queues"})
 EVERYWHERE = {"check_columns": True, "include_aliases": True, "include_joins": True, "include_selects": True}
 
 
-def confine(session: Session, customer_id: str) -> None:
-    """Confine a session to a customer's rows: every SELECT over mapped classes, `session.get` too, sees no others."""
+def confine(session: Session, customer_id: str, projects: frozenset[str] | None = None) -> None:
+    """Confine a session to a customer's rows: every SELECT over mapped classes, `session.get` too, sees no others.
+
+    With `projects`, of what belongs to a project only what is of one of these.
+    """
     session.info[CONFINED_TO] = customer_id
+    session.info[PROJECTS] = projects
 
 
 @event.listens_for(Session, "do_orm_execute")  # once for all: a listener of each session costs as much as a statement
@@ -40,6 +44,9 @@ def _add_conditions(state: ORMExecuteState) -> None:
     if state.is_select and customer_id is not None:
         named = name_tables(state.statement)
         options = [option for name, option in _criteria(customer_id).items() if name in named]
+        projects = state.session.info.get(PROJECTS)
+        if projects is not None:
+            options += [option for name, option in _project_criteria(projects).items() if name in named]
         state.statement = state.statement.options(*options)
 
 
@@ -75,6 +82,18 @@ def _criteria(customer_id: str) -> dict[str, LoaderCriteriaOption]:
     classes = [mapper.class_ for mapper in Base.registry.mappers]
     owned = [table for table in classes if _owner_column(table) is not None]
     return {table.__tablename__: with_loader_criteria(table, _condition(table, customer_id)) for table in owned}
+
+
+@lru_cache(maxsize=256)
+def _project_criteria(projects: frozenset[str]) -> dict[str, LoaderCriteriaOption]:
+    """Make the conditions of those who are members of some projects and see nothing of others."""
+    own = sorted(projects)
+    conditions = {}
+    for table in (mapper.class_ for mapper in Base.registry.mappers):
+        name = "id" if table.__tablename__ == "projects" else "project_id"
+        if name in table.__table__.c:
+            conditions[table.__tablename__] = with_loader_criteria(table, table.__table__.c[name].in_(own))
+    return conditions
 
 
 def _owner_column(table: type[Base]) -> str | None:

@@ -6,6 +6,7 @@ from fastapi import Query
 
 from broker.http.edge import BillingReader, feature_router
 from broker.http.shapes import PAYMENT_RESPONSES, Cursor, IdPrefix, Limit, OfContract, OfCustomer, Page
+from broker.identity.verification import require_verified
 from broker.signing import purchases
 from broker.signing.purchase_schemas import PurchaseIn, PurchaseOut
 from broker.signing.purchases import PurchaseStatus
@@ -16,6 +17,7 @@ router = feature_router("/purchases", "contracts")
 @router.post("", status_code=201, responses=PAYMENT_RESPONSES)
 async def create_purchase(work: BillingReader, body: PurchaseIn) -> PurchaseOut:
     """Order hours or tokens at the contract's price; they can be used once the order's invoice is paid."""
+    await require_verified(work)
     return PurchaseOut.of(await purchases.create_purchase(work, body.read_purchase()))
 
 

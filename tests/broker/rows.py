@@ -29,10 +29,13 @@ def list_tables(urls: DatabaseUrls, query: str = TABLES) -> list[str]:
 
 
 def read_everything(urls: DatabaseUrls) -> dict[str, str]:
-    """Digest every row of every table: equal before and after means that nothing was written."""
+    """Digest every row of every table: equal before and after means that nothing was written.
+
+    But for how many requests a key has sent, which is counted beside them.
+    """
     with owner_connection(urls) as connection:
         digests = {}
-        for table in list_tables(urls):
+        for table in set(list_tables(urls)) - {"request_counts"}:
             query = sql.SQL("SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) AS digest FROM {} t")
             row = connection.execute(query.format(sql.Identifier(table))).fetchone()
             assert row is not None

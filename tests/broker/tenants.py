@@ -12,6 +12,7 @@ from broker.arrears.tables import ArrearsChange, ArrearsDeletion, ArrearsExtensi
 from broker.datasets import token_counts
 from broker.datasets.service import get_dataset
 from broker.datasets.token_counts import CountKey
+from broker.exits.tables import CustomerDeletion
 from broker.jobs.running.locked_run import lock_any_run
 from broker.jobs.running.lost_work import note_marks
 from broker.jobs.tables import Eviction, LostWorkRecord, StartPromise, WaitCause
@@ -75,6 +76,8 @@ class Tenant:
     purchase_id: str
     amendment_id: str
     simulation_id: str
+    person_id: str
+    deletion_id: str
     queue: str
 
     def marks(self) -> set[str]:
@@ -239,6 +242,24 @@ async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> N
     await api.post("/usage-events", attributes | used, expect=202)
 
 
+async def keep_deletion(system: System, customer_id: str) -> str:
+    """Keep the record of a deletion at which there was nothing; its id."""
+    async with system.work() as work:
+        told = {"customer_id": customer_id, "actor_id": "key_test", "entries": [], "created_at": work.now}
+        row = CustomerDeletion(id=work.new_id("del"), **told)
+        work.session.add(row)
+        await work.session.flush()
+        return row.id
+
+
+async def _make_people(own: Api, customer_id: str, project_id: str) -> str:
+    """Make a member of a project, and invite a person; its id."""
+    member = {"name": "member", "confined_to_projects": True}
+    key = await own.post(f"/customers/{customer_id}/api-keys", member, expect=201)
+    await own.call("PUT", f"/projects/{project_id}/members/{key['id']}", json={"role": "viewer"}, expect=200)
+    return str((await own.post("/people", {"email": f"{customer_id}@example.com"}, expect=201))["id"])
+
+
 async def make_tenant(api: Api, system: System) -> Tenant:
     customer = (await make_customer(api))["id"]
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
@@ -249,6 +270,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     amendment = await _withdraw_amendment(api, contract)
     async with customer_api(api, customer) as own:
         project = (await own.post("/projects", {"name": "brand-tone"}, expect=201))["id"]
+        person = await _make_people(own, customer, project)
         dataset = (await upload_dataset(own))["id"]
         quote = (await own.post("/quotes", {"config": CONFIG, "dataset_id": dataset}, expect=201))["id"]
         place = {"contract_id": contract, "project_id": project}
@@ -316,5 +338,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         purchase_id=purchase,
         amendment_id=amendment,
         simulation_id=simulation,
+        person_id=person,
+        deletion_id=await keep_deletion(system, customer),
         queue=f"dedicated:{contract}",
     )

@@ -23,6 +23,7 @@ from broker.work import Work
 from tests.broker.conftest import ManualClock, create_routed_app
 from tests.broker.databases import Contents, LentDatabase, cloned_database, read_contents
 from tests.broker.factories import CONFIG, Api, jsonl
+from tests.broker.messages import listing_messages
 from tests.broker.rows import TENANT_TABLES, list_tables, owner_connection, read_everything
 from tests.broker.tenants import Tenant, make_tenant
 
@@ -55,6 +56,7 @@ RECORDS = (
     "job_events",
     "closed_months",
     "stripe_payments",
+    "customer_deletions",
     "webhook_events",
     "webhook_attempts",
 )
@@ -86,7 +88,7 @@ SHARED_TABLES = {
     "swept",
 }
 APP_ROLE = "broker_app"
-READ_BY_TOKEN = {"api_keys", "sessions"}
+READ_BY_TOKEN = {"api_keys", "project_members", "sessions"}
 # The last one is opened by the provider's signature.
 WITHOUT_A_KEY = {"GET /healthz", "GET /readyz", "GET /metrics", "POST /v1/webhooks/stripe"}
 
@@ -118,6 +120,18 @@ ANSWERS = {
     "PATCH /v1/customers/{customer_id}": FORBIDDEN,
     "DELETE /v1/api-keys/{key_id}": NOT_FOUND,
     "DELETE /v1/api-keys/{key_id}/sessions": NOT_FOUND,
+    "GET /v1/customers/{customer_id}/export": NOT_FOUND,
+    "POST /v1/customers/{customer_id}/deletions": Ask(404, body={"confirm": "mine now"}),
+    "GET /v1/customers/{customer_id}/deletions/{deletion_id}": NOT_FOUND,
+    "GET /v1/projects/{project_id}/members": NOT_FOUND,
+    "PUT /v1/projects/{project_id}/members/{key_id}": Ask(404, body={"role": "member"}),
+    "DELETE /v1/projects/{project_id}/members/{key_id}": NOT_FOUND,
+    "POST /v1/customers/{customer_id}/verification": Ask(404, body={"name": "mine now", "document_number": "91310000"}),
+    "GET /v1/customers/{customer_id}/verification": FORBIDDEN,
+    "POST /v1/customers/{customer_id}/verification/decide": FORBIDDEN,
+    "POST /v1/people": Ask(404, body={"customer_id": "{customer_id}", "email": "me@example.com"}),
+    "GET /v1/people": LIST,
+    "DELETE /v1/people/{person_id}": NOT_FOUND,
     "POST /v1/projects": Ask(404, body={"customer_id": "{customer_id}", "name": "mine now"}),
     "GET /v1/projects": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/projects/{project_id}": NOT_FOUND,
@@ -819,3 +833,30 @@ async def test_records_are_never_changed_or_deleted(
                 query = sql.SQL(change).format(table=sql.Identifier(table), column=column)
                 with pytest.raises(refused), connection.transaction():
                     connection.execute(query)
+
+
+async def test_lists_send_the_same_messages_however_long_they_are(
+    app: FastAPI, settings: Settings, tenants: tuple[Tenant, Tenant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that asks for something of each of its rows asks more with two tenants' rows than with one row."""
+    faults, seen = [], 0
+    async with Api.connect(app, settings.admin_key_path.read_text().strip()) as admin:
+        await admin.get("/whoami")
+        for path, item in app.openapi()["paths"].items():
+            taken = {parameter["name"] for parameter in item.get("get", {}).get("parameters", [])}
+            if {"cursor", "limit"} <= taken and "{" not in path:
+                asked = ANSWERS[f"GET {path}"].params
+                wanted = {name: value for name, value in asked.items() if not name.endswith("_id")}
+                options = {"params": fill(wanted, *tenants)}
+                counts = []
+                for limit in (1, 100):
+                    await admin.http.get(path, params=options["params"] | {"limit": limit})
+                    with listing_messages(monkeypatch) as messages:
+                        answer = await admin.http.get(path, params=options["params"] | {"limit": limit})
+                    counts.append((len(answer.json().get("data", [])), len(messages)))
+                (few_rows, few), (many_rows, many) = counts
+                seen += many_rows > few_rows
+                if few < many:
+                    faults.append(f"{path}: {few} messages for {few_rows} rows, {many} for {many_rows}")
+    assert faults == []
+    assert seen >= 20

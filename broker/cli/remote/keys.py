@@ -48,13 +48,19 @@ def create_key(
         list[str] | None,
         typer.Option("--scope", help="What alone it may do, such as training:write; may be given several times."),
     ] = None,
+    confined: Annotated[
+        bool, typer.Option("--confined", help="Within projects alone; see projects set-member.")
+    ] = False,
     expires: Expires = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Make a key, for oneself, a customer, or staff; it is shown this once."""
-    body = {"name": name} | ({"scopes": scopes} if scopes else {}) | ({"expires_at": expires} if expires else {})
+    body: dict[str, Any] = (
+        {"name": name} | ({"scopes": scopes} if scopes else {}) | ({"expires_at": expires} if expires else {})
+    )
+    body |= {"confined_to_projects": True} if confined else {}
     with connect(url, key) as client:
         if role is not None:
             made = client.post("/api-keys", body | {"role": role})

@@ -1,4 +1,4 @@
-"""`broker projects`, and projects as people name them."""
+"""`broker projects` with their members, and projects as people name them."""
 
 from typing import Annotated
 
@@ -8,11 +8,13 @@ from broker.cli.output import make_console, one_line, write_json
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
+from broker.client.objects.values import Page
 from broker.client.typed import BrokerClient
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Projects: list, create.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Projects: list, create, members.")
 
 COLUMNS = (Column("project"), Column("name"))
+MEMBERS = (Column("key"), Column("name"), Column("role"))
 
 
 @app.command("list")
@@ -38,6 +40,51 @@ def create_project(
         write_json(project)
     else:
         make_console().print(f"{project['id']} is {one_line(project['name'])}.")
+
+
+@app.command("members")
+def list_members(
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project, by id or name.")],
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """List the keys that are members of a project; keys of the whole account are none."""
+    with connect(url, key) as client:
+        members = client.get(f"/projects/{find_project(client, project)}/members")
+    page: Page[dict[str, str]] = {"data": members["data"], "next_cursor": None}
+    write_table(page, MEMBERS, lambda each: [each["api_key_id"], one_line(each["name"]), each["role"]], as_json=as_json)
+
+
+@app.command("set-member")
+def set_member(
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project, by id or name.")],
+    member: Annotated[str, typer.Argument(metavar="KEY", help="A key that is confined to projects, by its id.")],
+    role: Annotated[str, typer.Option(help="member, or viewer.")] = "member",
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Make a key a member of a project (`broker keys create NAME --confined` makes such a key)."""
+    with connect(url, key) as client:
+        made = client.put(f"/projects/{find_project(client, project)}/members/{member}", {"role": role})
+    if as_json:
+        write_json(made)
+    else:
+        make_console().print(f"{one_line(made['name'])} is {role} of {project}.")
+
+
+@app.command("remove-member")
+def remove_member(
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project, by id or name.")],
+    member: Annotated[str, typer.Argument(metavar="KEY", help="The member's key, by its id.")],
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """End a key's membership of a project."""
+    with connect(url, key) as client:
+        client.delete(f"/projects/{find_project(client, project)}/members/{member}")
+    make_console().print(f"{member} is no member of {project} any more.")
 
 
 def find_project(client: BrokerClient, typed: str, customer_id: str | None = None) -> str:

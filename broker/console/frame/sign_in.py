@@ -46,7 +46,7 @@ signed_in = page_router()
 @router.get("/sign-in")
 async def show_sign_in(request: Request) -> Response:
     """Show the page that asks for an API key."""
-    return secure(_show_form(request, None, request.query_params.get("next", "")))
+    return secure(show_form(request, None, request.query_params.get("next", "")))
 
 
 @router.post("/sign-in")
@@ -58,16 +58,16 @@ async def sign_in(request: Request) -> Response:
         key, wanted = str(form.get("key", "")).strip(), str(form.get("next", ""))
         typed = Typed.read(wanted, str(form.get("typed", "")))
         if not is_private_line(request):
-            return secure(_show_form(request, None, wanted, typed, status=HTTPStatus.FORBIDDEN))
+            return secure(show_form(request, None, wanted, typed, status=HTTPStatus.FORBIDDEN))
         session = await _begin_session(request, key)
     except errors.Unauthenticated as error:
-        return secure(_show_form(request, error, wanted, typed, status=HTTPStatus.UNAUTHORIZED))
+        return secure(show_form(request, error, wanted, typed, status=HTTPStatus.UNAUTHORIZED))
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told as a page)
         return secure(await show_error(request, error))
     response: Response = RedirectResponse(wanted if is_own_page(wanted) else f"{PREFIX}/", HTTPStatus.SEE_OTHER)
     if typed is not None and is_own_page(wanted):
         response = _give_back(request, typed, session.token)
-    _set_session(request, response, session)
+    set_session(request, response, session)
     return secure(response)
 
 
@@ -79,9 +79,7 @@ async def carry_typed(request: Request) -> Response:
         token = await _find_session(request)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told as a page)
         return secure(await show_error(request, error))
-    return secure(
-        _show_form(request, None, typed.action, typed) if token is None else _give_back(request, typed, token)
-    )
+    return secure(show_form(request, None, typed.action, typed) if token is None else _give_back(request, typed, token))
 
 
 async def _read_typed(request: Request) -> Typed:
@@ -140,7 +138,7 @@ async def _record_nothing(_work: Work, _response: Response) -> None:
     """Record nothing: who signs in has decided nothing."""
 
 
-def _set_session(request: Request, response: Response, session: NewSession) -> None:
+def set_session(request: Request, response: Response, session: NewSession) -> None:
     """Put the session's token into the cookie that no script reads and no other site sends along."""
     seconds = (session.expires_at - request.app.state.services.now).total_seconds()
     response.set_cookie(
@@ -159,21 +157,25 @@ def is_own_page(address: str) -> bool:
     return address.startswith(f"{PREFIX}/") and "\\" not in address and "//" not in address.partition("?")[0]
 
 
-def _show_form(
+def show_form(
     request: Request,
     error: errors.Unauthenticated | None,
     wanted: str,
     typed: Typed | None = None,
     *,
     status: int = 200,
+    by_provider: bool = False,
 ) -> HTMLResponse:
+    """Show the form of signing in, and what was wrong: with a key, or with what a provider said."""
     preferences, services = read_preferences(request), request.app.state.services
     told: dict[str, Any] = {
         **list_told(request, preferences),
         "next": wanted,
         "typed": typed,
         "refusal": None if error is None else error.detail,
+        "by_provider": by_provider,
         "is_private": is_private_line(request),
+        "provider": services.settings.oidc_name if request.app.state.openid is not None else None,
         "host": request.url.netloc,
         "now": services.now,
     }

@@ -40,6 +40,8 @@ async def show_audit(
     actor_id: Text = None,
     action: Text = None,
     object_id: Text = None,
+    customer_id: Text = None,
+    text: Text = None,
     since: DayAsked = None,
     until: DayAsked = None,
     cursor: Text = None,
@@ -47,7 +49,8 @@ async def show_audit(
     """Show the record, narrowed to what the URL says."""
     zone = ZoneInfo(page.caller.services.settings.time_zone)
     begin, end = _begin(since, zone), None if until is None else _begin(until + timedelta(days=1), zone)
-    return await _show(page, AuditFilter(action, object_id, actor_id, since=begin, until=end), cursor, (since, until))
+    wanted = AuditFilter(action, object_id, actor_id, None, customer_id, begin, end, text)
+    return await _show(page, wanted, cursor, (since, until))
 
 
 def _begin(day: date | None, zone: ZoneInfo) -> datetime | None:

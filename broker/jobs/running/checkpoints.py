@@ -108,6 +108,13 @@ async def mark_superseded(work: Work, *, kept: int, ended_before: datetime, limi
     return len(marked.all())
 
 
+async def list_of_contract(work: Work, contract_id: str) -> Sequence[Checkpoint]:
+    """List the checkpoints of a contract's jobs that are kept."""
+    theirs = Checkpoint.job_id.in_(select_ids_of_contract(contract_id))
+    query = select(Checkpoint).where(Checkpoint.deleted_at.is_(None), theirs)
+    return (await work.session.scalars(query.order_by(Checkpoint.id))).all()
+
+
 async def delete_of_contract(work: Work, contract_id: str) -> list[tuple[str, int]]:
     """Delete all checkpoints of a contract's jobs, which are over; returns their ids and sizes in bytes."""
     theirs = Checkpoint.job_id.in_(select_ids_of_contract(contract_id))

@@ -8,7 +8,7 @@ from fastapi import Query
 from broker import errors
 from broker.http.edge import BillingReader, FinanceCaller, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfCustomer, Page
+from broker.http.shapes import NEWEST, Cursor, Limit, OfCustomer, Order, Page
 from broker.payments.stripe.client import describe_error, open_access
 from broker.payments.stripe.customers import get_collection, select_collections, set_collection
 from broker.payments.stripe.invoices import get_stripe_invoice, select_stripe_invoices
@@ -55,10 +55,11 @@ async def list_stripe_invoices(
     status: Annotated[StripeStatus | None, Query(description="Only these.", examples=["open"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = NEWEST,
 ) -> Page[StripeInvoiceOut]:
     """List the invoices that Stripe collects."""
     query = select_stripe_invoices(customer_id=customer_id, status=status)
-    rows, after = await fetch_page(work.session, query, StripeInvoice, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, query, StripeInvoice, limit=limit, cursor=cursor, order=order)
     return Page(data=[StripeInvoiceOut.of(row) for row in rows], next_cursor=after)
 
 

@@ -87,3 +87,36 @@ async def test_long_body_is_told_by_its_length(api: Api, urls: DatabaseUrls) -> 
     headers = {"Content-Type": "application/json"}
     await api.call("POST", "/customers", expect=201, content=content, headers=headers)
     assert read_entries(urls)[-1]["sent"] == {"body_bytes": len(content)}
+
+
+async def test_record_is_searched_by_words_and_by_whom_it_concerns(api: Api) -> None:
+    customer = await make_customer(api, "Acme")
+    await api.call("PATCH", f"/customers/{customer['id']}", expect=200, json={"requests_per_minute": 7_311})
+    await api.call("PATCH", "/queues/standard", expect=200, json={"weight": 120, "reason": "Launch 促销 100%"})
+
+    async def find(**wanted: str) -> list[str]:
+        return [entry["action"] for entry in (await api.get("/audit", **wanted))["data"]]
+
+    assert await find(text="launch 促销") == await find(text="100%") == ["change_queue"]
+    assert await find(text="7311") == ["change_customer_limit"]
+    assert await find(text="LIMIT") == ["change_customer_limit"]
+    assert await find(text="1_0%") == [], "signs of a pattern are looked for as they are"
+    assert await find(customer_id=customer["id"]) == ["change_customer_limit", "create_customer"]
+    assert await find(actor_role="finance") == []
+    assert len(await find(actor_role="admin")) == 3
+
+
+async def test_staff_who_looks_at_a_customers_files_is_on_record_and_the_customer_is_not(
+    api: Api, urls: DatabaseUrls
+) -> None:
+    customer = await make_ready_customer(api)
+    path = f"/datasets/{customer.dataset['id']}/file"
+    async with customer_api(api, customer.id) as own:
+        await own.call("GET", path, expect=200, params={"name": "train.jsonl"})
+    await api.get(f"/datasets/{customer.dataset['id']}")
+    before = len(read_entries(urls))
+    await api.call("GET", path, expect=200, params={"name": "train.jsonl"})
+    await api.call("GET", path, expect=404, params={"name": "other.jsonl"})
+    (look,) = read_entries(urls)[before:]
+    assert (look["action"], look["object_id"]) == ("download_dataset_file", customer.dataset["id"])
+    assert (look["customer_id"], look["sent"]) == (customer.id, {"name": "train.jsonl"})

@@ -19,6 +19,10 @@ COLUMNS = (Column("entry"), Column("when"), Column("who"), Column("what"), Colum
 @app.command("list")
 def list_decisions(
     of: Annotated[str | None, typer.Option("--object", help="Only about this object: a queue, pool, job.")] = None,
+    search: Annotated[str | None, typer.Option("--search", help="Only with this in what was sent or changed.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Only by this API key, by its id.")] = None,
+    customer: Annotated[str | None, typer.Option("--customer", help="Only what concerns this customer.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Only from then on: 2026-11-24T00:00:00Z.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many of the latest.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
@@ -26,7 +30,8 @@ def list_decisions(
 ) -> None:
     """List what staff decided, the newest first; below each what it changed, where that can be undone."""
     with connect(url, key) as client:
-        page = client.list_audit(object_id=of, limit=limit)
+        wanted = {"object_id": of, "text": search, "actor_id": by, "customer_id": customer, "since": since}
+        page = client.list_audit(**wanted, limit=limit)
     write_table_with_notes(page, COLUMNS, _make_row, _make_note, as_json=as_json)
 
 

@@ -1,0 +1,72 @@
+"""Deleting what a customer has made, at its word, and telling what is gone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from broker import errors
+from broker.adapters import service as adapters
+from broker.contracts import service as contracts
+from broker.datasets import service as datasets
+from broker.exits.tables import CustomerDeletion
+from broker.identity.service import lock_customer
+from broker.jobs.reading.withdrawal import delete_dataset
+from broker.jobs.running import checkpoints
+from broker.persistence.storage import Storage
+from broker.work import Work
+
+
+async def delete_all(work: Work, customer_id: str, *, confirm: str) -> CustomerDeletion:
+    """Delete a customer's data sets, adapters and checkpoints, and record what they were.
+
+    The files go with the next sweep. Raises: NotFound; InvalidRequest, where the name is another; IllegalTransition,
+    while jobs are not over.
+    """
+    customer = await lock_customer(work, customer_id)
+    if confirm != customer.name:
+        raise errors.invalid_field("confirm", "is not the customer's name; write it exactly, to delete all it has made")
+    entries: list[dict[str, Any]] = []
+    for dataset in (await work.session.scalars(datasets.select_datasets(customer_id=customer_id))).all():
+        await delete_dataset(work, dataset.id)
+        entries.append(_describe("dataset", dataset))
+    for adapter in (await work.session.scalars(adapters.select_finished(customer_id=customer_id))).all():
+        await adapters.delete_adapter(work, adapter.id)
+        entries.append(_describe("adapter", adapter))
+    for contract in (await work.session.scalars(contracts.select_contracts(customer_id=customer_id))).all():
+        entries += [_describe("checkpoint", each) for each in await checkpoints.list_of_contract(work, contract.id)]
+        await checkpoints.delete_of_contract(work, contract.id)
+    record = CustomerDeletion(
+        id=work.new_id("del"),
+        customer_id=customer_id,
+        actor_id=work.actor.id,
+        entries=sorted(entries, key=lambda each: (each["kind"], each["id"])),
+        created_at=work.now,
+    )
+    work.session.add(record)
+    await work.session.flush()
+    return record
+
+
+def _describe(kind: str, row: Any) -> dict[str, Any]:
+    told = {"kind": kind, "id": row.id, "sha256": row.sha256, "size_bytes": row.size_bytes}
+    return {**told, "storage_key": row.storage_key}
+
+
+async def get_deletion(work: Work, deletion_id: str) -> CustomerDeletion:
+    """Get the record of a deletion. Raises: NotFound."""
+    record = await work.session.get(CustomerDeletion, deletion_id)
+    if record is None:
+        raise errors.NotFound("deletion", deletion_id)
+    return record
+
+
+async def look_for_files(storage: Storage, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Look whether the files of a deletion are gone; returns its entries, each with what was found."""
+    return [
+        {name: value for name, value in each.items() if name != "storage_key"}
+        | {"is_gone": await _is_gone(storage, each["storage_key"])}
+        for each in entries
+    ]
+
+
+async def _is_gone(storage: Storage, key: str) -> bool:
+    return await storage.size(key) == 0
