@@ -40,6 +40,7 @@ from broker.http.versions import make_etag
 from broker.jobs import service as jobs
 from broker.jobs.eviction_schemas import EvictionOut
 from broker.jobs.reading.course import list_samples, read_log, read_time_to_start
+from broker.jobs.reading.event_files import read_run_curves, zip_event_files
 from broker.jobs.reading.evictions import list_evictions
 from broker.jobs.reading.expected_end import expect_end
 from broker.jobs.reading.loss_curve import read_loss_curve
@@ -245,12 +246,12 @@ async def download_losses(page: CustomerPage, job_id: str) -> Response:
 
 @router.get("/{job_id}/tensorboard.zip")
 async def download_event_files(page: CustomerPage, job_id: str) -> Response:
-    """Download what the job's training told as event files for TensorBoard, through the API."""
-    answer = await page.ask("GET", f"/v1/jobs/{job_id}/tensorboard")
-    if answer.problem is not None:
-        return page.go_to(f"/console/jobs/{job_id}")
+    """Download what the job's training told as event files for TensorBoard."""
+    async with page.caller.look() as work:
+        config, curves = await read_run_curves(work, job_id)
+    content = await zip_event_files(job_id, config, curves)
     headers = {"Content-Disposition": f'attachment; filename="{job_id}-tensorboard.zip"'}
-    return Response(answer.content, media_type="application/zip", headers=headers)
+    return Response(content, media_type="application/zip", headers=headers)
 
 
 @router.get("/{job_id}/stop")

@@ -15,10 +15,11 @@ from broker.errors import OperatorError
 from broker.identity.service import create_customer
 from broker.notices.contacts import NewContact, add_contact, find_url
 from broker.notices.model import Language
+from broker.notices.tables import NoticeContact
 from broker.processes.boot import DatabaseUrls, prepare
 from broker.processes.installation import accept_settings, reseal_all
 from broker.system import System, open_system
-from broker.webhooks.endpoints import NewEndpoint, create_endpoint, list_keys, rotate_secret
+from broker.webhooks.endpoints import NewEndpoint, create_endpoint, get_endpoint, list_keys, rotate_secret
 from broker.webhooks.model import EventType
 from tests.broker.pools import make_card
 from tests.broker.rows import owner_connection
@@ -165,10 +166,8 @@ async def test_what_the_former_secret_has_sealed_is_sealed_anew(system: System) 
         for _again in range(2):
             assert await reseal_all(work, former.services.secret) == []
     async with changed.work() as work:
-        contact, endpoint = await work.session.merge(contact), await work.session.merge(endpoint)
-        await work.session.refresh(contact)
-        await work.session.refresh(endpoint)
-        secret = changed.services.secret
+        contact = await work.session.get_one(NoticeContact, contact.id)
+        endpoint, secret = await get_endpoint(work, endpoint.id), changed.services.secret
         assert find_url(contact, secret, None) == bot
         assert list_keys(endpoint, secret, work.now) == [after, before]
         assert list_keys(endpoint, former.services.secret, work.now) == []
