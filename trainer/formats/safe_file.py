@@ -24,11 +24,12 @@ def read_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str
     refuse_unsafe(file)
     try:
         content = file.read_bytes()
-        tensors = load(content)
+        found = load(content)  # in no order of its own
     except (OSError, SafetensorError) as error:
         raise AdapterUnusable(f"{file} is no .safetensors file that can be read ({error})") from error
     header = json.loads(content[LENGTH : LENGTH + int.from_bytes(content[:LENGTH], "little")])
-    return tensors, dict(header.get("__metadata__") or {})
+    metadata = header.pop("__metadata__", None) or {}
+    return {name: found[name] for name in header}, dict(metadata)
 
 
 def map_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

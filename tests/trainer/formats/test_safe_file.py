@@ -27,9 +27,11 @@ def test_an_adapter_that_was_read_is_no_part_of_its_file_any_more(tmp_path) -> N
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.bfloat16, torch.float64, torch.int32, torch.bool])
 def test_both_ways_to_read_agree(dtype, tmp_path) -> None:
     file = tmp_path / "a.safetensors"
-    save_file({"weight": torch.arange(6.0).reshape(2, 3).to(dtype), "none": torch.empty(0, 3)}, file)
+    many = {f"layer{number}": torch.full((2,), float(number)) for number in range(12)}
+    save_file(many | {"weight": torch.arange(6.0).reshape(2, 3).to(dtype), "none": torch.empty(0, 3)}, file)
     (read, header), (mapped, other) = read_safetensors(file), map_safetensors(file)
-    assert read.keys() == mapped.keys()
+    assert sorted(read) == sorted(mapped) == sorted([*many, "weight", "none"])
+    assert list(read) == list(read_safetensors(file)[0])
     assert all(torch.equal(read[name].float(), mapped[name].float()) for name in read)
     assert all(read[name].shape == mapped[name].shape for name in read)
     assert header == other == {}
