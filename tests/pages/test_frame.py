@@ -68,3 +68,24 @@ async def test_language_and_theme_are_chosen_and_stay(open_tab: OpenTab) -> None
         assert await visit.tab.evaluate("getComputedStyle(document.body).backgroundColor") != light
         await visit.open("/console/ops/pools")
         await expect(visit.tab.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+async def test_what_was_typed_when_the_session_ended_comes_back_after_signing_in(
+    house: House, open_tab: OpenTab
+) -> None:
+    async with open_tab("customer", language="zh") as visit:
+        await visit.open("/console/keys")
+        await visit.tab.locator("#f-name").fill("夜间作业")
+        await visit.tab.context.clear_cookies(name="broker_session")
+        await visit.tab.locator("#key-form button").click()
+        await expect(visit.tab.locator("[role=status]").first).to_contain_text("您填写的内容已保留")
+        await visit.check()
+        await visit.shoot("sign-in-again-zh")
+        await visit.tab.locator("#f-key").fill(house.keys["customer"])
+        await visit.tab.keyboard.press("Enter")
+        await expect(visit.tab.locator("main td")).to_have_text("夜间作业")
+        await visit.check()
+        await visit.shoot("typed-zh")
+        await visit.tab.locator("#typed button").click()
+        await expect(visit.tab.locator("#api-keys")).to_contain_text("夜间作业")
+        assert visit.faults == []
