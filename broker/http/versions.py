@@ -50,10 +50,11 @@ def require_version(
         if name in settings and settings[name] != value
     ]
     kind, object_id = what
-    said = (
-        f"The {kind} {object_id} has been changed since you looked at it; nothing was done. Decide anew by what it is."
+    raise errors.VersionMismatch(
+        f"The {kind} {object_id} has been changed since you looked at it; nothing was done."
+        " Look at what is there now, and decide anew.",
+        errors=other,
     )
-    raise errors.VersionMismatch(said, errors=other)
 
 
 def _write(value: Any) -> str:

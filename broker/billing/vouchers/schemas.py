@@ -7,16 +7,17 @@ from pydantic import BaseModel, Field
 
 from broker.billing.vouchers.chart import Auxiliary, MappedAccount, list_unmapped
 from broker.billing.vouchers.service import ChartVersion, VoucherLine, Vouchers
-from broker.http.shapes import MoneyOut, RequestBody
+from broker.http.shapes import MoneyOut, RequestBody, written_like
 from broker.ledger.books.model import AccountKind
 from pricing.money import Money
 
+CODE = r"[0-9A-Za-z][0-9A-Za-z.\-]{0,39}"
 NOTHING = {"amount": "0.00", "currency": "CNY"}
 
 
 class MappedAccountIn(RequestBody):
     account: AccountKind = Field(description="Our account of money.", examples=["cash"])
-    code: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.\-]{0,39}$")] = Field(
+    code: Annotated[str, written_like(CODE, "1002.01"), Field(pattern=f"^{CODE}$")] = Field(
         description="Finance's code for it (科目编码).", examples=["1002.01"]
     )
     name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
