@@ -225,6 +225,7 @@ async def _show_queue(
         listing=listing,
         line_columns=LINE_COLUMNS,
         form=form or Form(),
+        chosen=Form(),
         outcome=outcome,
         foreseen=foreseen,
         as_of=seen.facts.now,
