@@ -18,6 +18,7 @@ from broker.client.rest import Client
 from tests.broker.factories import CONFIG, jsonl
 
 START_SECONDS = 120
+COMMAND_SECONDS = 300  # one that imports torch, on a machine that does much else
 FAKE_TRAINER = Path(__file__).with_name("fake_trainer.py")
 
 
@@ -141,7 +142,7 @@ class ServedBroker:
             "COLUMNS": "200",
         }
         command = [sys.executable, "-m", "broker.cli.main", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
 
     def admin_key(self) -> str:
         return (self.data_dir / "admin.key").read_text().strip()

@@ -29,7 +29,6 @@ def broker() -> Iterator[ServedBroker]:
     with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
         served = ServedBroker(Path(name) / "var", {"heartbeat_seconds": "0.5"})
         served.start()
-        add_tiny(served, "llama", Path(name) / "tiny-llama")
         yield served
         served.close()
 
@@ -40,6 +39,7 @@ def read_first_loss(client: Client, job_id: str) -> float:
 
 
 def test_a_job_begins_where_another_ended_and_tells_its_log(broker: ServedBroker) -> None:
+    add_tiny(broker, "llama", broker.data_dir.with_name("tiny-llama"))
     with Client(broker.url, broker.admin_key()) as client:
         rows = "\n".join(json.dumps(row) for row in list_rows()).encode()
         buyer = make_buyer(client, broker.data_dir.parent, rows=rows)

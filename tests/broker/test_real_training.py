@@ -36,7 +36,6 @@ def broker() -> Iterator[ServedBroker]:
     with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
         served = ServedBroker(Path(name) / "var", {"heartbeat_seconds": "0.5"})
         served.start()
-        add_tiny(served, "llama", Path(name) / "tiny-llama")
         yield served
         served.close()
 
@@ -48,6 +47,7 @@ def list_rows() -> list[dict[str, str]]:
 
 
 def test_losses_samples_overfitting_and_cost_reach_the_customer(broker: ServedBroker) -> None:
+    add_tiny(broker, "llama", broker.data_dir.with_name("tiny-llama"))
     with Client(broker.url, broker.admin_key()) as client:
         rows = "\n".join(json.dumps(row) for row in list_rows()).encode()
         buyer = make_buyer(client, broker.data_dir.parent, rows=rows)
