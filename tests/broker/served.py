@@ -142,7 +142,9 @@ class ServedBroker:
             "COLUMNS": "200",
         }
         command = [sys.executable, "-m", "broker.cli.main", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+        )
 
     def admin_key(self) -> str:
         return (self.data_dir / "admin.key").read_text().strip()

@@ -159,6 +159,7 @@ def test_all_boxes_together_are_eight_minutes_at_most() -> None:
         find_row("speed")
 
 
+@pytest.mark.slow  # its process imports torch
 def test_a_row_is_rehearsed_in_a_process_of_its_own() -> None:
     """Takes the import of torch: the very command that a GPU machine runs."""
     result = run_in_process(find_row("machine"), 120, rehearses=True)
@@ -166,6 +167,7 @@ def test_a_row_is_rehearsed_in_a_process_of_its_own() -> None:
     assert all(figure["value"] > 0 for figure in result["figures"])
 
 
+@pytest.mark.slow  # its process imports torch
 def test_a_row_that_fails_says_the_end_of_what_it_said() -> None:
     with pytest.raises(RowFailed, match="no row named nothing"):
         run_in_process(BenchRow("nothing", "floor", 60), 120, rehearses=True)
