@@ -5,10 +5,12 @@
 The number of the document is kept sealed, and told to finance alone.
 """
 
+from sqlalchemy import select
+
 from broker import errors
 from broker.identity.service import get_customer, lock_customer
 from broker.identity.tables import Customer
-from broker.sealing import find_sealed, seal
+from broker.sealing import find_sealed, reseal, seal
 from broker.work import Role, Work
 
 UNVERIFIED, SUBMITTED, VERIFIED, REJECTED = "unverified", "submitted", "verified", "rejected"
@@ -31,6 +33,22 @@ def find_number(work: Work, customer: Customer) -> str | None:
     """Find the number of the document that a customer submitted, for who decides on it."""
     sealed = customer.verification_number
     return None if sealed is None else find_sealed(work.services.secret, sealed)
+
+
+async def reseal_numbers(work: Work, former: bytes) -> list[str]:
+    """Seal the numbers of documents anew that the former secret has sealed.
+
+    Returns the customers whose number neither secret can open.
+    """
+    query = select(Customer).where(Customer.verification_number.is_not(None)).with_for_update(key_share=True)
+    left = []
+    for customer in (await work.session.scalars(query.order_by(Customer.id))).all():
+        sealed = reseal(former, work.services.secret, customer.verification_number or "")
+        if sealed is None:
+            left.append(customer.id)
+        else:
+            customer.verification_number = sealed
+    return left
 
 
 async def decide_verification(work: Work, customer_id: str, *, verdict: str, note: str | None) -> Customer:

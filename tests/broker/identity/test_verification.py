@@ -1,6 +1,11 @@
 """Who a customer is by law: submitted, decided, and a gate before it buys where ops wants one."""
 
+from dataclasses import replace
+
+from broker.identity.service import get_customer
+from broker.identity.verification import find_number, reseal_numbers
 from broker.processes.boot import DatabaseUrls
+from broker.system import System
 from tests.broker.factories import Api, customer_api, make_customer, sign_prepaid, staff_key
 from tests.broker.rows import owner_connection
 
@@ -47,3 +52,16 @@ async def test_nobody_unverified_buys_where_ops_wants_that(api: Api) -> None:
         await api.post(f"/customers/{customer['id']}/verification/decide", {"verdict": "verified"})
         await own.post("/purchases", order, expect=201)
         await own.post(f"/contracts/{contract['id']}/top-up", rule)
+
+
+async def test_a_number_is_sealed_anew_with_a_new_secret(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    await api.post(f"/customers/{customer['id']}/verification", PAPERS)
+    new = replace(system, services=replace(system.services, secret=b"another secret of 32 characters!"))
+    async with new.work() as work:
+        assert await reseal_numbers(work, system.services.secret) == []
+    async with new.work() as work:
+        row = await get_customer(work, customer["id"])
+        assert find_number(work, row) == PAPERS["document_number"]
+    async with system.work() as work:
+        assert find_number(work, await get_customer(work, customer["id"])) is None
