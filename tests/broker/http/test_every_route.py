@@ -12,8 +12,8 @@ from tests.broker.factories import Api
 
 # Opened by nobody's key: health, metrics, and what the provider's signature opens.
 WITHOUT_A_KEY = {"GET /healthz", "GET /readyz", "GET /metrics", "POST /v1/webhooks/stripe"}
-# It goes on by the id of the event that was told last, as its stream does.
-BY_EVENT_ID = {"GET /v1/jobs/{job_id}/events"}
+# The first goes on by the id of the event that was told last, as its stream does; the other tells the nearest alone.
+WITHOUT_PAGES = {"GET /v1/jobs/{job_id}/events", "GET /v1/jobs/{job_id}/ahead"}
 OF_OTHERS = ("/openai", "/hf", "/dashscope", "/together", "/mcp")
 
 
@@ -84,7 +84,7 @@ def test_every_list_has_pages_by_a_cursor(routed_app: FastAPI) -> None:
         taken = {parameter["name"] for parameter in operation.get("parameters", [])} & {"cursor", "limit"}
         if (
             method == "GET"
-            and f"{method} {path}" not in BY_EVENT_ID
+            and f"{method} {path}" not in WITHOUT_PAGES
             and taken != ({"cursor", "limit"} if is_page else set())
         ):
             faults.append(f"{method} {path}: {'a page' if is_page else 'no page'} takes {sorted(taken)}")
