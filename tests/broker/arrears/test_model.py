@@ -65,6 +65,16 @@ def test_announced_late_it_is_kept_for_all_of_its_days_all_the_same() -> None:
     assert plan_deletion(make_facts(), FIRST + DAY * 200) == FIRST + DAY * 230
 
 
+def test_announced_early_it_is_kept_until_grace_suspension_and_retention_are_over() -> None:
+    assert plan_deletion(make_facts(), FIRST + DAY * 10) == FIRST + DAY * 52
+    extended = make_facts(extensions=(Extension(FIRST + DAY * 10, FIRST + DAY * 14),))
+    assert plan_deletion(extended, FIRST + DAY * 10) == FIRST + DAY * 57
+
+
+def test_where_nothing_is_owed_any_more_the_days_count_from_the_announcement() -> None:
+    assert plan_deletion(replace(make_facts(), debts=()), FIRST) == FIRST + DAY * 30
+
+
 def test_nothing_is_deleted_on_the_day_of_its_announcement_even_without_any_retention() -> None:
     facts = replace(make_facts(), lengths=ArrearsTerms(grace_days=0, suspended_days=0, retention_days=0))
     assert plan_deletion(facts, FIRST) == FIRST + DAY
@@ -113,6 +123,7 @@ def test_time_that_was_shortened_ends_earlier_and_can_be_given_again() -> None:
     cut = Extension(FIRST + DAY * 4, FIRST + DAY * 5)
     given = [(ExtensionKind.EXTENSION, early), (ExtensionKind.PROMISE_TO_PAY, late), (ExtensionKind.SHORTENED, cut)]
     assert follow_extensions(given) == [Extension(FIRST, FIRST + DAY * 5)]
+    assert follow_extensions([*given, (ExtensionKind.SHORTENED, Extension(FIRST, FIRST))]) == [Extension(FIRST, FIRST)]
     again = (ExtensionKind.EXTENSION, Extension(FIRST + DAY * 6, FIRST + DAY * 7))
     assert follow_extensions([*given, again]) == [Extension(FIRST, FIRST + DAY * 5), again[1]]
 
