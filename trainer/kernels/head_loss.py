@@ -37,7 +37,7 @@ REWORKED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        positions, missing = len(targets), count_missing(len(targets))
+        positions, missing = len(targets), count_missing(len(targets), hidden.device)
         states, wanted = pad(hidden, (0, 0, 0, missing)), pad(targets, (0, missing))[:, None]
         log_sum = torch.full(wanted.shape, -torch.inf, device=hidden.device)
         of_target = torch.zeros_like(log_sum)

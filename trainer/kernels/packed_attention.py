@@ -55,7 +55,7 @@ def lay_out_rows(
     else:
         masks = tuple(_mask_row(prefix, length, device) if prefix else None for length in lengths)
     wanted, others = (mark.nonzero().flatten() for mark in (learnt, ~learnt))
-    filled = torch.cat([wanted, others[: count_missing(len(wanted))]])
+    filled = torch.cat([wanted, others[: count_missing(len(wanted), device)]])
     bounds = None if masks else find_bounds(prefix, lengths, device)
     return PackedRows(prefix, lengths, masks, bring(filled, device), bounds)
 

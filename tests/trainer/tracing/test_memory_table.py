@@ -42,7 +42,8 @@ def test_what_ships_is_what_is_traced_and_holds_between_its_points():
     network = read_text_config(load_entries()["smollm2-135m-instruct"].config)
     kept, recomputed = (traced.find(bits=16, adapts_all=False, checkpointing=on) for on in (False, True))
     at_a_point = measure(network, samples=1, length=128)
-    assert kept.allocated[0][0] == pytest.approx(at_a_point.allocated, abs=4096)  # places with loss were a mask then
+    # What ships was traced with 127 places of loss filled up to 128.
+    assert at_a_point.allocated <= kept.allocated[0][0] <= 1.01 * at_a_point.allocated
     assert kept.reserved[0][0] == at_a_point.reserved
     between = measure(network, samples=3, length=600, checkpointing=True)
     assert traced.interpolate(recomputed.allocated, 3, 600) == pytest.approx(between.allocated, rel=0.05)

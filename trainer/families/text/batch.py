@@ -81,7 +81,7 @@ def pack_rows(rows: Sequence[EncodedRow], device: torch.device, *, by_bounds: bo
     ids = [torch.tensor(row.token_ids) for row in rows]
     ends = [max(prefix, *mark.nonzero().flatten().tolist(), 0) + 1 for mark in marks]
     places = [torch.arange(prefix, end) for end in ends]
-    shortest, missing = ends.index(min(ends)), count_missing(prefix + sum(map(len, places)))
+    shortest, missing = ends.index(min(ends)), count_missing(prefix + sum(map(len, places)), device)
     places[shortest] = torch.cat([places[shortest], places[shortest][-1:].expand(missing)])
     own = [of_row[place] for of_row, place in zip(ids, places, strict=True)]
     own_marks = [mark[place] for mark, place in zip(marks, places, strict=True)]

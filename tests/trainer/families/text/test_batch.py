@@ -75,14 +75,14 @@ def test_each_packed_row_has_the_loss_that_it_has_alone(family, monkeypatch, den
 def test_a_packed_batch_has_no_padding_and_bills_what_a_padded_one_does() -> None:
     packed, padded = pack_rows(ROWS, CPU), pad_rows(ROWS)
     needed = 12 + 4 + 2 + 7  # the last token of a row predicts none
-    assert packed.input_ids.shape == (1, needed + count_missing(needed))
+    assert packed.input_ids.shape == (1, needed + count_missing(needed, CPU))
     assert packed.tokens == padded.tokens == 17 + 15 + 20
     assert sorted(packed.targets.tolist()) == sorted(padded.targets.tolist())
 
 
 def test_a_packed_batch_is_filled_up_to_an_even_size_by_its_shortest_row(multiple_of) -> None:
     packed = pack_rows(ROWS, CPU)
-    missing = count_missing(12 + 4 + 2 + 7)
+    missing = count_missing(12 + 4 + 2 + 7, CPU)
     assert packed.packed_rows.lengths == (4, 2 + missing, 7)
     assert packed.input_ids[0, 17 : 18 + missing].unique().numel() == 1
     assert packed.position_ids[0, 12:18].tolist() == [12, 13, 14, 15, 12, 13]
