@@ -21,7 +21,7 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 # A command as it is written as code: in backquotes, on an indented line, or in the environment; up to the end of it.
 SPOKEN = re.compile(r"(?:`|^ {4}|\.venv/bin/|\| )(broker|trainer) ([a-z][^`\n\"|#\\]*)", re.MULTILINE)
 # Programs of others, whose flags are not ours.
-STRANGERS = re.compile(r"docker[^`]*|options of sbatch.*")
+STRANGERS = re.compile(r"docker[^`]*|options of sbatch.*|tensorboard --logdir")
 DOCUMENTS = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 # What calls the programs of a cluster writes their flags, not ours.
 CLUSTERS = {ROOT / "broker/execution/slurm", ROOT / "broker/execution/ray"}
