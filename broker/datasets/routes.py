@@ -14,7 +14,7 @@ from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
-from broker.identity.service import get_customer, resolve_customer
+from broker.identity.service import get_customer, require_acting, resolve_customer
 
 router = feature_router("/datasets", "datasets")
 
@@ -35,6 +35,7 @@ async def upload_dataset(
     metadata.jsonl (`file_name`, `text`), in a .txt beside each, or in the name of their folder (`10_style` is ten
     repeats an epoch). A zip or tar of them will do.
     """
+    require_acting(caller.actor)
     async with caller.look() as work:
         customer = (await get_customer(work, resolve_customer(work, customer_id))).id
     uploads = [UploadedFile(file.filename or "file", await file.read()) for file in files]

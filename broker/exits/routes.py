@@ -9,8 +9,13 @@ from broker.exits.proof import read_public_key, sign_manifest, write_manifest
 from broker.exits.schemas import DeletionIn, DeletionOut
 from broker.exits.tables import CustomerDeletion
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
+from broker.http.scopes import require_each
 from broker.identity.service import get_customer, resolve_customer, resolve_customer_of
 from broker.work import Services
+
+# Of a key with scopes: what goes out, and what is deleted, is of these areas, too.
+EXPORTS = ("account:read", "billing:read", "training:read")
+DELETES = ("account:write", "training:write")
 
 router = feature_router("/customers/{customer_id}", "identity")
 
@@ -23,8 +28,10 @@ router = feature_router("/customers/{customer_id}", "identity")
 async def export_customer(caller: CustomerCaller, customer_id: str) -> StreamingResponse:
     """Download all that a customer has: data sets and adapters as files, projects, jobs and invoices as JSON lines.
 
-    `manifest.json` in it has the hash of each file, `manifest.sig` the signature (Ed25519) of that.
+    `manifest.json` in it has the hash of each file, `manifest.sig` the signature (Ed25519) of that. A key with scopes
+    needs `billing:read` and `training:read` besides.
     """
+    require_each(caller.actor, EXPORTS)
     resolve_customer_of(caller.actor, customer_id)
     async with caller.look() as work:
         await get_customer(work, customer_id)
@@ -41,8 +48,10 @@ async def export_customer(caller: CustomerCaller, customer_id: str) -> Streaming
 async def delete_customer_data(work: CustomerWork, customer_id: str, body: DeletionIn) -> DeletionOut:
     """Delete all data sets, adapters and checkpoints of a customer. Jobs, invoices and the books stay, by law.
 
-    The files go with the next sweep; `GET` this deletion then for the signed proof.
+    The files go with the next sweep; `GET` this deletion then for the signed proof. A key with scopes needs
+    `training:write` besides.
     """
+    require_each(work.actor, DELETES)
     resolve_customer(work, customer_id)
     record = await delete_all(work, customer_id, confirm=body.confirm)
     return await _prove(record, work.services)

@@ -67,6 +67,15 @@ def require_scope(request: Request, actor: Actor, wanted: str | None) -> None:
         )
 
 
+def require_each(actor: Actor, wanted: Collection[str]) -> None:
+    """Refuse a key whose scopes leave out any of those that something takes together. Raises: Forbidden."""
+    beyond = sorted(each for each in wanted if not covers(actor.scopes, each))
+    if beyond:
+        raise errors.Forbidden(
+            f"This takes a key with the scopes {', '.join(wanted)}; yours lacks {', '.join(beyond)}."
+        )
+
+
 def require_all_of(actor: Actor, scopes: Collection[str] | None) -> None:
     """Refuse to give a new key more than its maker has. Raises: Forbidden."""
     beyond = sorted(each for each in scopes if not covers(actor.scopes, each)) if scopes is not None else ["all"]

@@ -111,12 +111,17 @@ async def sign_in_person(work: Work, identity: Identity) -> Actor:
 
 
 async def _meet_person(work: Work, identity: Identity, role: Role | None) -> Person:
-    """Tell who signs in for the first time: of staff by its groups, else who was invited by this mail address."""
+    """Tell who signs in for the first time: of staff by its groups, else who was invited by this mail address.
+
+    A customer that has invited the address of somebody of staff has invited nobody: anybody may type any address.
+    """
     if identity.email is None:
         raise errors.Unauthenticated("Your provider does not say that it has verified your mail address.")
     invited = select(Person).where(Person.email == identity.email, Person.subject.is_(None)).with_for_update()
     person = (await work.session.scalars(invited)).one_or_none()
-    if person is None and role is not None:
+    if role is not None:
+        if person is not None:
+            await remove_person(work, person.id)
         person = await _add_person(work, identity.email, role=role, customer_id=None)
     if person is None:
         raise errors.Unauthenticated("Nobody has invited you by this mail address; ask who has a key of your company.")

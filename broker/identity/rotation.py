@@ -8,7 +8,7 @@ from broker import errors
 from broker.identity.members import take_over_memberships
 from broker.identity.model import NewKey
 from broker.identity.service import create_api_key, get_api_key, keep_one_administrator, require_own_key
-from broker.identity.tables import ApiKey
+from broker.identity.tables import ApiKey, Person
 from broker.work import Role, Work
 from pricing.money import Money
 
@@ -21,7 +21,8 @@ async def rotate_key(
     Without an end of its own the new key lasts as long as the old one was made for. Sessions of the console go on with
     the old key until it ends.
 
-    Raises: NotFound; IllegalTransition, for a key that is over or was replaced; InvalidRequest; Forbidden.
+    Raises: NotFound; IllegalTransition, for a key that is over, was replaced, or is a person's; InvalidRequest;
+    Forbidden.
     """
     require_own_key(work, await get_api_key(work, key_id))
     query = select(ApiKey).where(ApiKey.id == key_id).with_for_update(key_share=True)
@@ -52,6 +53,9 @@ async def _require_in_use(work: Work, old: ApiKey) -> None:
     """Refuse what has no place that could be taken. Raises: IllegalTransition."""
     if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= work.now):
         raise errors.IllegalTransition("This key is over; make a new one instead.")
+    if await work.session.scalar(select(Person.id).where(Person.api_key_id == old.id)) is not None:
+        # one that is held would outlast the person's groups at the provider, and its removal here
+        raise errors.IllegalTransition("Nobody holds this key: its person signs in by OpenID Connect. Make a new one.")
     by = await work.session.scalar(select(ApiKey.id).where(ApiKey.replaces == old.id))
     if by is not None:
         raise errors.IllegalTransition(f"This key was replaced by {by} already; rotate that one.")

@@ -265,6 +265,18 @@ def resolve_customer_of(actor: Actor, customer_id: str | None) -> str:
     return resolved
 
 
+def require_whole_account(actor: Actor) -> None:
+    """Refuse who is confined to projects what all projects share. Raises: Forbidden."""
+    if actor.projects is not None:
+        raise errors.Forbidden("All projects of the account share this, and this key acts within its own alone.")
+
+
+def require_acting(actor: Actor) -> None:
+    """Refuse who is confined to projects and acts in none, if it looks at some. Raises: Forbidden."""
+    if actor.projects is not None and not actor.acts_in:
+        raise errors.Forbidden("This key acts in no project: whoever has a key of the account makes it a member.")
+
+
 def require_project(actor: Actor, project_id: str | None) -> None:
     """Refuse who is confined to projects what is of none of those in which it acts. Raises: Forbidden."""
     if actor.projects is not None and project_id not in (actor.acts_in or ()):

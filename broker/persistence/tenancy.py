@@ -17,6 +17,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     event,
+    false,
     or_,
 )
 from sqlalchemy.orm import InstrumentedAttribute, LoaderCriteriaOption, ORMExecuteState, Session, with_loader_criteria
@@ -25,6 +26,7 @@ from sqlalchemy.sql.util import find_tables
 from broker.persistence.database import Base
 
 CONFINED_TO, PROJECTS = "confined_to", "projects"
+OF_ALL_PROJECTS = frozenset({"datasets", "quotes"})
 SHARED_WITHOUT_CUSTOMER = frozenset({"queues"})
 EVERYWHERE = {"check_columns": True, "include_aliases": True, "include_joins": True, "include_selects": True}
 
@@ -86,10 +88,17 @@ def _criteria(customer_id: str) -> dict[str, LoaderCriteriaOption]:
 
 @lru_cache(maxsize=256)
 def _project_criteria(projects: frozenset[str]) -> dict[str, LoaderCriteriaOption]:
-    """Make the conditions of those who are members of some projects and see nothing of others."""
+    """Make the conditions of those who are members of some projects and see nothing of others.
+
+    What all projects share is seen by who is in one of them, and by nobody who was removed from all.
+    """
     own = sorted(projects)
     conditions = {}
     for table in (mapper.class_ for mapper in Base.registry.mappers):
+        if table.__tablename__ in OF_ALL_PROJECTS:
+            if not own:
+                conditions[table.__tablename__] = with_loader_criteria(table, false())
+            continue
         name = "id" if table.__tablename__ == "projects" else "project_id"
         if name in table.__table__.c:
             conditions[table.__tablename__] = with_loader_criteria(table, table.__table__.c[name].in_(own))

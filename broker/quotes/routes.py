@@ -6,6 +6,7 @@ from fastapi import Query
 
 from broker.contracts.reading.prices import get_price_list
 from broker.http.edge import BillingCaller, BillingReader, QuotingCaller, feature_router
+from broker.identity.service import require_acting
 from broker.quotes import offers, service
 from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.shapes.offer_schemas import QuoteOffersOut
@@ -23,6 +24,7 @@ async def create_quote(caller: QuotingCaller, body: QuoteIn) -> QuoteOut:
     A large data set is counted first, once for each tokenizer: until then the answer is 503 `tokens-being-counted`,
     with how far it is and when to ask again.
     """
+    require_acting(caller.actor)
     await meet_count_needs(caller.look, [body.config], body.dataset_id)
     inputs = service.find_inputs(caller.services, body.dataset_id, seen_by=caller.actor.confined_to)
     work, (found,) = await caller.begin_with([inputs])
@@ -35,6 +37,7 @@ async def create_quote(caller: QuotingCaller, body: QuoteIn) -> QuoteOut:
 @router.post("/quotes/batch")
 async def create_quotes(caller: QuotingCaller, body: QuoteBatchIn) -> QuoteBatchOut:
     """Quote up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
+    require_acting(caller.actor)
     await meet_count_needs(caller.look, body.configs, body.dataset_id)
     work = await caller.begin()
     answers = await service.create_quotes(work, body.configs, body.dataset_id, body.read_terms())

@@ -77,3 +77,19 @@ async def test_deletion_is_proven_once_the_files_are_gone(api: Api, system: Syst
         await own.get(f"{path}/del_none", expect=404)
         again = await own.post(path, {"confirm": name}, expect=201)
         assert (again["manifest"]["entries"], again["is_complete"]) == ([], True)
+
+
+async def test_a_key_of_the_account_alone_takes_nothing_out_and_deletes_nothing(api: Api) -> None:
+    """A past fault: who might read the account only had every data set and invoice of it by its export."""
+    customer = await make_ready_customer(api)
+    keys, name = f"/customers/{customer.id}/api-keys", (await api.get(f"/customers/{customer.id}"))["name"]
+    key = await api.post(keys, {"name": "sync", "scopes": ["account:write", "training:read"]}, expect=201)
+    async with Api.connect(api.app, key["key"]) as sync:
+        refused = await sync.get(f"/customers/{customer.id}/export", expect=403)
+        assert "lacks billing:read" in refused["detail"]
+        refused = await sync.post(f"/customers/{customer.id}/deletions", {"confirm": name}, expect=403)
+        assert "lacks training:write" in refused["detail"]
+    whole = ["account:read", "billing:read", "training:read"]
+    key = await api.post(keys, {"name": "backup", "scopes": whole}, expect=201)
+    async with Api.connect(api.app, key["key"]) as backup:
+        await backup.call("GET", f"/customers/{customer.id}/export", expect=200)

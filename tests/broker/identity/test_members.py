@@ -8,8 +8,11 @@ import pytest
 from fastapi import FastAPI
 
 from broker.system import System
-from tests.broker.factories import Api, Customer, customer_api, dispatch, make_ready_customer, submit_job
+from tests.broker.factories import CONFIG, Api, Customer, customer_api, dispatch, make_ready_customer, submit_job
 from tests.broker.tenants import finish_job
+
+# What somebody who was removed gets: looking at, deleting, sending a data set, quoting one.
+NOTHING = (404, 403, 403, 403)
 
 
 @dataclass
@@ -116,3 +119,27 @@ async def test_members_are_listed_and_a_rotated_key_stays_one(api: Api, setting:
     }
     async with Api.connect(api.app, new["key"]) as intern:
         await intern.get(f"/jobs/{setting.my_job}")
+
+
+async def test_data_sets_of_all_projects_are_deleted_by_no_member_and_seen_by_none_that_was_removed(
+    api: Api, setting: Setting
+) -> None:
+    """A past fault: whoever was confined deleted them, a viewer too, and read them once it was in no project."""
+    dataset = setting.customer.dataset["id"]
+    files, asked = [("files", ("train.jsonl", b'{"prompt": "a", "completion": "b"}\n'))], {"dataset_id": dataset}
+    quote = {**asked, "config": CONFIG}
+    async with Api.connect(api.app, setting.confined["key"]) as intern:
+        for role, statuses in (("member", (200, 403, 201, 201)), ("viewer", (200, 403, 403, 403)), (None, NOTHING)):
+            if role is None:
+                path = f"/projects/{setting.mine}/members/{setting.confined['id']}"
+                await setting.own.call("DELETE", path, expect=204)
+            else:
+                await set_role(setting, role)
+            looked = await intern.call("GET", f"/datasets/{dataset}")
+            deleted = await intern.call("DELETE", f"/datasets/{dataset}")
+            sent = await intern.call("POST", "/datasets", files=files)
+            quoted = await intern.call("POST", "/quotes", json=quote)
+            found = tuple(each.status_code for each in (looked, deleted, sent, quoted))
+            assert found == statuses, role
+        assert (await intern.get("/datasets"))["data"] == []
+    await setting.own.get(f"/datasets/{dataset}")

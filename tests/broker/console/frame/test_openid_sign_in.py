@@ -189,6 +189,31 @@ async def test_staff_has_the_role_of_its_groups_each_time(api: Api, browser: Bro
     assert (await api.get("/people"))["data"][0]["customer_id"] is None
 
 
+async def test_staff_is_no_customers_that_has_invited_its_address(api: Api, browser: Browser) -> None:
+    """A past fault: a customer invited the address of somebody of staff, who then acted for it, and never as staff."""
+    bait = await invite(api, "ops@house.example")
+    browser.provider.claims = {"email": "ops@house.example", "groups": ["gpu-ops"]}
+    assert (await browser.sign_in()).status_code == 303
+    assert (await browser.http.get("/console/ops/audit")).status_code == 200
+    people = (await api.get("/people"))["data"]
+    assert [(each["email"], each["customer_id"]) for each in people] == [("ops@house.example", None)]
+    assert (await api.get("/people", customer_id=bait["customer_id"]))["data"] == []
+
+
+async def test_a_persons_key_is_rotated_into_none_that_somebody_holds(api: Api, browser: Browser) -> None:
+    """A past fault: staff made itself a key by its session that outlasted its groups, and its removal here."""
+    browser.provider.claims = {"email": "ops@house.example", "groups": ["gpu-ops"]}
+    await browser.sign_in()
+    (person,) = (await api.get("/people"))["data"]
+    async with Api.connect(api.app, browser.http.cookies["broker_session"]) as ops:
+        own = (await ops.get("/whoami"))["api_key"]["id"]
+        refused = await ops.post(f"/api-keys/{own}/rotate", {}, expect=409)
+        assert "OpenID Connect" in refused["detail"]
+        await api.post(f"/api-keys/{own}/rotate", {}, expect=409)
+        await api.call("DELETE", f"/people/{person['id']}", expect=204)
+        await ops.get("/whoami", expect=401)
+
+
 async def test_nobody_was_invited_nobody_gets_in(browser: Browser) -> None:
     assert (await browser.sign_in()).status_code == 401
 
