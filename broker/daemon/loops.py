@@ -111,6 +111,7 @@ class Daemon:
         self._every(SHORTFALL_SECONDS, sweeps.watch_guarantees)
         self._every(settings.arrears_seconds, sweeps.sweep_arrears)
         self._every(settings.notice_seconds, sweeps.send_notices)
+        self._every(settings.webhook_seconds, sweeps.compose_webhooks)
         self._every(settings.webhook_seconds, sweeps.send_webhooks)
         self._every(settings.retention_seconds, sweeps.sweep_leftovers)
         self._every(settings.retention_seconds, sweeps.forget_webhooks)

@@ -107,9 +107,12 @@ class Sweeps:
         await compose_notices(self.system)
         await send_notices(self.system, open_port(self.system.services.settings))
 
-    async def send_webhooks(self) -> None:
-        """Make events of what customers' programs listen to, and send what is due."""
+    async def compose_webhooks(self) -> None:
+        """Make events of what customers' programs listen to; however slow those are that are being sent to."""
         await compose_events(self.system)
+
+    async def send_webhooks(self) -> None:
+        """Send customers' programs what is due."""
         sender = HttpSender(read_networks(self.system.services.settings.webhook_networks))
         await Deliverer(self.system, sender).deliver_due()
 

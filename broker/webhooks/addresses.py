@@ -7,6 +7,8 @@ were: a name that leads elsewhere the next moment leads nobody into the house.
 import asyncio
 import socket
 from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -18,8 +20,13 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 MOST_URL = 500
+# Names that are being resolved at once: twice as many as attempts of one process.
+MOST_NAMES = 64
 # The translation of IPv4 into IPv6, whose last 32 bits are an address to be judged for itself.
 NAT64 = IPv6Network("64:ff9b::/96")
+# All that is given out of IPv6 as addresses of single machines, but for what documents use; site-local is not of it.
+GIVEN_OUT = IPv6Network("2000::/3")
+DOCUMENTED = IPv6Network("3fff::/20")
 
 
 class RefusedAddress(Exception):
@@ -51,6 +58,8 @@ def find_inner(address: Address) -> Address:
 
 def is_public(address: Address) -> bool:
     """Tell whether an address is one of the public internet, and of one machine."""
+    if isinstance(address, IPv6Address) and (address not in GIVEN_OUT or address in DOCUMENTED):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
@@ -85,10 +94,19 @@ def find_address(host: str) -> Address | None:
         return None
 
 
+@cache
+def _open_threads() -> ThreadPoolExecutor:
+    """Open the threads that names are resolved in: one whose server never answers keeps a thread beyond its attempt.
+
+    They are others than the event loop's own, in which files are read and written for everybody.
+    """
+    return ThreadPoolExecutor(MOST_NAMES, thread_name_prefix="webhook-name")
+
+
 async def resolve(host: str, port: int) -> list[Address]:
     """Resolve a host. Raises: OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_open_threads(), ask)
     return list(dict.fromkeys(ip_address(str(sockaddr[0]).partition("%")[0]) for *_family, sockaddr in found))
 
 

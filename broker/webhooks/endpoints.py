@@ -4,16 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 
 from broker import errors
 from broker.identity.service import get_project, lock_customer
 from broker.persistence.database import narrow
 from broker.sealing import find_sealed, reseal, seal
 from broker.webhooks.addresses import check_url, read_networks
-from broker.webhooks.model import ABOUT_JOBS, DisabledFor, EndpointStatus, EventType, list_records
+from broker.webhooks.model import ABOUT_JOBS, DeliveryStatus, DisabledFor, EndpointStatus, EventType, list_records
 from broker.webhooks.signatures import make_secret
-from broker.webhooks.tables import WebhookEndpoint
+from broker.webhooks.tables import WebhookDelivery, WebhookEndpoint
 from broker.work import Work
 
 MOST_ENDPOINTS = 20
@@ -148,9 +148,12 @@ def disable(row: WebhookEndpoint, reason: DisabledFor, now: datetime) -> None:
 
 
 async def remove_endpoint(work: Work, endpoint_id: str) -> WebhookEndpoint:
-    """Remove an endpoint; its secrets are forgotten, and nothing more is sent. Raises: NotFound."""
+    """Remove an endpoint; its secrets are forgotten, and what is due to it is given up. Raises: NotFound."""
     row = await lock_endpoint(work, endpoint_id)
     row.removed_at, row.secret, row.former_secret, row.former_until = work.now, "", None, None
+    due = (WebhookDelivery.endpoint_id == row.id, WebhookDelivery.status == DeliveryStatus.PENDING.value)
+    given_up = {"status": DeliveryStatus.FAILED.value, "ended_at": work.now}
+    await work.session.execute(update(WebhookDelivery).where(*due).values(given_up))
     await work.session.flush()
     return row
 

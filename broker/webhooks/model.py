@@ -173,7 +173,7 @@ def list_types(happening: Happening) -> list[EventType]:
 
 
 def _list_of_stop(kind: str, facts: Facts) -> Iterator[EventType]:
-    status = {"paused": "paused", "cancelled": "cancelled"}.get(kind) or facts["job_status"]
+    status = {"paused": "paused", "cancelled": "cancelled"}.get(kind) or facts.get("job_status")
     if status in OVER:
         yield EventType.JOB_ENDED
     elif status == "queued":

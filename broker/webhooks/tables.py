@@ -77,6 +77,13 @@ class WebhookDelivery(Base):
     __table_args__ = (
         UniqueConstraint("endpoint_id", "event_id"),
         Index("ix_webhook_deliveries_due", "not_before", postgresql_where=text("status = 'pending'")),
+        Index(
+            "ix_webhook_deliveries_due_to",
+            "endpoint_id",
+            "not_before",
+            "id",
+            postgresql_where=text("status = 'pending'"),
+        ),
         Index("ix_webhook_deliveries_event_id", "event_id"),
     )
 

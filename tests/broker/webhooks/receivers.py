@@ -38,6 +38,7 @@ class Receiver:
     answer: bytes | None
     port: int = 0
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -47,6 +48,7 @@ class Receiver:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         self.got.append((headers, await reader.readexactly(int(headers.get("content-length", 0)))))
+        self.asked.set()
         if self.answer is None:
             await reader.read()  # until the sender gives up
         else:

@@ -1,5 +1,8 @@
 """Nothing inside the house is reached by a webhook: neither by its URL, nor by a name, nor by a redirect."""
 
+import asyncio
+import socket
+import threading
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -37,6 +40,10 @@ LOOPBACK = read_networks("127.0.0.1/32")
         "64:ff9b::7f00:1",
         "2002:7f00:1::1",
         "2001:db8::1",
+        "fec0::1",
+        "3fff::1",
+        "::7f00:1",
+        "64:ff9b:1::a00:1",
     ],
 )
 def test_addresses_of_no_public_machine_are_refused(address: str) -> None:
@@ -92,6 +99,18 @@ async def test_a_name_that_leads_into_the_house_is_not_connected(monkeypatch: py
         "its name leads to 127.0.0.1, which is no public address",
     )
     assert receiver.got == []
+
+
+async def test_names_that_nobody_resolves_keep_no_thread_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: released.wait() and [])
+    silent = [asyncio.create_task(addresses.resolve("silent.example.com", 443)) for _each in range(40)]
+    try:
+        async with asyncio.timeout(20):
+            assert await asyncio.to_thread(lambda: "read") == "read"
+    finally:
+        released.set()
+    assert await asyncio.gather(*silent) == [[]] * 40
 
 
 async def test_without_tls_public_addresses_are_not_sent_to(monkeypatch: pytest.MonkeyPatch) -> None:

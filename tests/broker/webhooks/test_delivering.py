@@ -7,22 +7,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from broker.daemon.sweeps import Sweeps
 from broker.notices.sending import compose_notices
 from broker.system import System
 from broker.webhooks.addresses import read_networks
 from broker.webhooks.composing import compose_events
-from broker.webhooks.delivering import LEASE, MOST_TO_ONE, UNSIGNED, Deliverer, claim_due
+from broker.webhooks.delivering import LEASE, UNSENT, UNSIGNED, Deliverer, claim_due, note_answer
+from broker.webhooks.endpoints import lock_endpoint
 from broker.webhooks.model import JITTER_PERCENT, MOST_ATTEMPTS, PAUSES
-from broker.webhooks.replaying import forget_events
+from broker.webhooks.replaying import forget_events, replay_event
 from broker.webhooks.sender import Answer, HttpSender
+from broker.webhooks.tables import WebhookDelivery
+from broker.webhooks.turns import MOST_AT_ONCE, MOST_TO_CUSTOMER, MOST_TO_ONE
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import (
     Api,
     Customer,
     customer_api,
     dispatch,
+    make_customer,
     make_ready_customer,
     sign_prepaid,
     submit_job,
@@ -236,7 +242,7 @@ async def test_two_processes_send_what_is_due_once_and_a_dead_one_keeps_nothing(
     for _each in range(MOST_TO_ONE + 2):
         await api.post(f"/webhook-endpoints/{endpoint['id']}/test", expect=202)
     async with system.work() as work:
-        dead = await claim_due(work, room=1, without=[])
+        dead = await claim_due(work, room=1, under_way=[])
     sender = PaperSender()
     await asyncio.gather(*(tell(system, sender) for _process in range(3)))
     assert (len(sender.sent), len(set(sender.ids()))) == (MOST_TO_ONE + 1, MOST_TO_ONE + 1)
@@ -265,6 +271,102 @@ async def test_a_slow_endpoint_keeps_no_other_waiting(api: Api, system: System) 
     async with asyncio.timeout(20):
         await Deliverer(system, Sender()).deliver_due()
     assert [("quick" in url) for url in finished] == [True] * 6 + [False] * 5
+
+
+async def test_a_backlog_of_one_customer_keeps_no_other_waiting(api: Api, system: System, clock: ManualClock) -> None:
+    many, other = await make_customer(api), await make_customer(api)
+    for _each in range(3):
+        endpoint = await make_endpoint(api, many["id"])
+        for _test in range(MOST_TO_ONE + 1):
+            await api.post(f"/webhook-endpoints/{endpoint['id']}/test", expect=202)
+    clock.now += timedelta(seconds=1)
+    late = await make_endpoint(api, other["id"])
+    await api.post(f"/webhook-endpoints/{late['id']}/test", expect=202)
+    async with system.work() as work:
+        claimed = await claim_due(work, room=MOST_AT_ONCE, under_way=[])
+        more = await claim_due(work, room=MOST_AT_ONCE, under_way=[each.turn for each in claimed])
+    of_many = [each for each in claimed if each.turn.customer_id == many["id"]]
+    assert (len(of_many), len(claimed), more) == (MOST_TO_CUSTOMER, MOST_TO_CUSTOMER + 1, [])
+
+
+async def test_a_replay_and_the_end_of_an_attempt_wait_for_each_other_in_one_order(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    endpoint = await make_endpoint(api, customer["id"])
+    await api.post(f"/webhook-endpoints/{endpoint['id']}/test", expect=202)
+    async with system.work() as work:
+        (claimed,) = await claim_due(work, room=1, under_way=[])
+    async with system.work() as replaying, asyncio.timeout(30):
+        await lock_endpoint(replaying, endpoint["id"])
+
+        async def note() -> None:
+            async with system.work() as work:
+                await note_answer(work, claimed, TAKEN, 1)
+
+        noting = asyncio.create_task(note())
+        await until_somebody_waits(system)
+        await replay_event(replaying, endpoint["id"], claimed.headers["webhook-id"])
+        await replaying.session.commit()
+        await noting
+    (delivery,) = (await api.get(f"/webhook-endpoints/{endpoint['id']}/deliveries"))["data"]
+    assert (delivery["status"], delivery["attempts"]) == ("pending", 0), "the attempt of before answers no replay"
+    assert [each["status_code"] for each in await attempts_of(api, endpoint)] == [TAKEN.status_code]
+
+
+async def until_somebody_waits(system: System) -> None:
+    """Wait until a transaction of this database waits for a lock."""
+    query = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN"
+                 " (SELECT pid FROM pg_stat_activity WHERE datname = current_database())")  # fmt: skip
+    waiting = 0
+    while not waiting:
+        async with system.work() as work:
+            waiting = await work.session.scalar(query) or 0
+
+
+async def test_events_are_made_while_a_receiver_is_silent(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    system.services.settings.webhook_networks = "127.0.0.1/32"
+    sweeps = Sweeps(system)
+    async with open_receiver(None) as receiver, asyncio.timeout(60):
+        endpoint = await make_endpoint(api, customer.id, url=receiver.url, event_types=["job.ended"])
+        await api.post(f"/webhook-endpoints/{endpoint['id']}/test", expect=202)
+        sending = asyncio.create_task(sweeps.send_webhooks())
+        await receiver.asked.wait()
+        await run_a_job(api, system, customer)
+        await sweeps.compose_webhooks()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    assert {each["type"] for each in (await api.get("/events"))["data"]} == {"webhook.test", "job.ended"}
+
+
+async def test_what_one_url_makes_of_the_sender_stops_no_other(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    odd = await make_endpoint(api, customer["id"], url="https://odd.example.com/")
+    fine = await make_endpoint(api, customer["id"])
+    for endpoint in (odd, fine):
+        await api.post(f"/webhook-endpoints/{endpoint['id']}/test", expect=202)
+
+    class Sender(PaperSender):
+        async def post(self, url: str, headers: Any, body: bytes, now: datetime) -> Answer:
+            if "odd" in url:
+                raise RuntimeError("nobody thought of that")
+            return await super().post(url, headers, body, now)
+
+    await Deliverer(system, Sender()).deliver_due()
+    assert [each["error"] for each in await attempts_of(api, odd)] == [UNSENT]
+    assert [each["status_code"] for each in await attempts_of(api, fine)] == [TAKEN.status_code]
+
+
+async def test_what_was_due_to_a_removed_endpoint_is_given_up(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    endpoint = await make_endpoint(api, customer["id"])
+    await api.post(f"/webhook-endpoints/{endpoint['id']}/test", expect=202)
+    async with system.work() as work:
+        (claimed,) = await claim_due(work, room=1, under_way=[])
+    await api.call("DELETE", f"/webhook-endpoints/{endpoint['id']}", expect=200)
+    async with system.work() as work:
+        await note_answer(work, claimed, AWAY, 1)
+        delivery = await work.session.get_one(WebhookDelivery, claimed.turn.delivery_id)
+        assert (delivery.status, delivery.ended_at) == ("failed", work.now)
 
 
 async def test_a_secret_that_another_one_sealed_is_told_with_its_cure(api: Api, system: System) -> None:
