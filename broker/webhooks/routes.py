@@ -6,6 +6,7 @@ from fastapi import Query
 
 from broker.http.edge import AnyKey, CustomerWork, feature_router
 from broker.http.paging import fetch_page
+from broker.http.scopes import require_each
 from broker.http.shapes import Cursor, Limit, OfCustomer, Page
 from broker.identity.service import resolve_customer
 from broker.webhooks import endpoints, replaying
@@ -24,12 +25,19 @@ from broker.webhooks.schemas import (
 )
 from broker.webhooks.tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
 
+# What events tell is of these areas; of a key with scopes they are asked besides the route's own.
+TOLD = ("billing:read", "training:read")
+
 router = feature_router("", "webhooks")
 
 
 @router.post("/webhook-endpoints", status_code=201)
 async def create_webhook_endpoint(work: CustomerWork, body: EndpointIn) -> NewEndpointOut:
-    """Name where a program listens. Its secret, which signs all that it is sent, is shown this once."""
+    """Name where a program listens. Its secret, which signs all that it is sent, is shown this once.
+
+    A key with scopes needs `billing:read` and `training:read` besides: events tell of both.
+    """
+    require_each(work.actor, TOLD)
     customer_id = resolve_customer(work, body.customer_id)
     row, key = await endpoints.create_endpoint(work, body.read_endpoint(customer_id))
     return NewEndpointOut.of(row, secret=key)
@@ -52,7 +60,11 @@ async def get_webhook_endpoint(work: AnyKey, endpoint_id: str) -> EndpointOut:
 
 @router.patch("/webhook-endpoints/{endpoint_id}")
 async def change_webhook_endpoint(work: CustomerWork, endpoint_id: str, body: EndpointChangesIn) -> EndpointOut:
-    """Change where a program listens, or to what, or switch it off or on."""
+    """Change where a program listens, or to what, or switch it off or on.
+
+    A key with scopes needs `billing:read` and `training:read` besides: events tell of both.
+    """
+    require_each(work.actor, TOLD)
     return EndpointOut.of(await endpoints.change_endpoint(work, endpoint_id, body.read_changes()))
 
 
@@ -126,7 +138,11 @@ async def list_events(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[EventOut]:
-    """List what happened that an endpoint listened to, newest first, for as long as it can be replayed."""
+    """List what happened that an endpoint listened to, newest first, for as long as it can be replayed.
+
+    A key with scopes needs `billing:read` and `training:read` besides.
+    """
+    require_each(work.actor, TOLD)
     query = replaying.select_events(customer_id=customer_id, type=type)
     rows, after = await fetch_page(work.session, query, WebhookEvent, limit=limit, cursor=cursor)
     return Page(data=[EventOut.of(row) for row in rows], next_cursor=after)
@@ -134,4 +150,6 @@ async def list_events(
 
 @router.get("/events/{event_id}")
 async def get_event(work: AnyKey, event_id: str) -> EventOut:
+    """Get an event. A key with scopes needs `billing:read` and `training:read` besides."""
+    require_each(work.actor, TOLD)
     return EventOut.of(await replaying.get_event(work, event_id))

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from broker.http.edge import identify
+from broker.http.rate_limits import admit_request
 
 if TYPE_CHECKING:
     from mcp.server import Server
@@ -37,8 +38,11 @@ class Spoken(Response):
 
 @router.post(PATH)
 async def speak(request: Request) -> Response:
-    """Answer a message of the protocol to the bearer of an API key."""
-    await identify(request)
+    """Answer a message of the protocol to the bearer of an API key.
+
+    It counts as a request of the key, and so does each that its tools send to the REST API.
+    """
+    await admit_request(request, await identify(request))
     secret = await asyncio.to_thread(request.app.state.services.settings.load_secret)
     return Spoken(await asyncio.to_thread(_find_server, secret))
 

@@ -94,3 +94,20 @@ async def test_a_customer_has_so_many_endpoints_at_most(api: Api) -> None:
     body = {"customer_id": customer["id"], "name": "CI", "url": "https://example.com/"}
     refused = await api.post("/webhook-endpoints", body, expect=422)
     assert "remove one" in refused["errors"][0]["message"]
+
+
+async def test_a_key_of_the_account_alone_is_told_nothing_of_jobs_and_invoices(api: Api) -> None:
+    """A past fault: who might write the account only had all of it sent to where it listens."""
+    customer = await make_customer(api)
+    made = await make_endpoint(api, customer["id"])
+    keys = f"/customers/{customer['id']}/api-keys"
+    key = await api.post(keys, {"name": "sync", "scopes": ["account:write", "billing:read"]}, expect=201)
+    async with Api.connect(api.app, key["key"]) as sync:
+        place, told = f"/webhook-endpoints/{made['id']}", {"name": "mine", "url": "https://mine.example.com/"}
+        refused = await sync.post("/webhook-endpoints", told, expect=403)
+        assert "lacks training:read" in refused["detail"]
+        await sync.call("PATCH", place, json=told, expect=403)
+        await sync.get("/events", expect=403)
+        await sync.get("/events/evt_none", expect=403)
+        await sync.get(place)
+        await sync.call("DELETE", place, expect=200)

@@ -132,3 +132,21 @@ async def test_the_door_wants_a_key_and_a_message(api):
         refused = await http.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
         assert (refused.status_code, "www-authenticate" in refused.headers) == (401, True)
         assert (await http.get("/mcp")).status_code == 405
+
+
+async def test_a_message_counts_as_a_request_of_its_key(api):
+    """A past fault: messages that ask for nothing of the REST API were as many as anybody liked."""
+    customer = await make_customer(api)
+    key = await make_key(api, customer["id"])
+    async with Api.connect(api.app, key) as own:
+        made = (await own.get("/whoami"))["api_key"]["id"]
+    await api.call("PATCH", f"/api-keys/{made}", expect=200, json={"requests_per_minute": 2})
+    api.app.state.rate_limits.windows.clear()
+    transport = httpx.ASGITransport(api.app, raise_app_exceptions=False)
+    headers = {"Authorization": f"Bearer {key}", "Accept": "application/json, text/event-stream"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://broker", headers=headers) as http:
+        listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        answers = [await http.post("/mcp", json=listing) for _ in range(3)]
+    assert [each.status_code for each in answers][-1] == 429
+    assert "retry-after" in answers[-1].headers
+    assert "ratelimit" in answers[0].headers
