@@ -18,7 +18,7 @@ class Program:
     pid: int
 
     def read_seconds(self) -> float:
-        """Read the processor time that all of its living processes have taken so far."""
+        """Read the processor time that its processes have taken so far, those that have ended, too."""
         first = psutil.Process(self.pid)
         return sum(_read_seconds(process) for process in [first, *first.children(recursive=True)])
 
@@ -28,7 +28,8 @@ def _read_seconds(process: psutil.Process) -> float:
         times = process.cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
-    return float(times.user + times.system)
+    # Its own, and that of its children that have ended: PostgreSQL ends a process with its connection.
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class Role(StrEnum):
 STAFF = frozenset({Role.FINANCE, Role.OPS, Role.ADMIN})
 # So many quotes are known without being read again: a job is mostly submitted soon after it was quoted.
 QUOTES_KEPT = 1024
+# Jobs as lists show them, some 4 KiB each.
+JOBS_KEPT = 2048
 # Their keys belong to no customer, and see all. A meter is a program that reports usage, and may do nothing else.
 OF_NO_CUSTOMER = STAFF | {Role.METER}
 
@@ -95,6 +97,7 @@ class Services:
     versions: ReadCache = field(default_factory=ReadCache.of_versions)
     quotes: ReadCache = field(default_factory=partial(ReadCache.of_versions, QUOTES_KEPT))
     rows: ReadCache = field(default_factory=ReadCache)
+    written_jobs: ReadCache = field(default_factory=partial(ReadCache.of_versions, JOBS_KEPT))
     failures: FailureLog = field(default_factory=FailureLog)
 
     @property

@@ -239,6 +239,7 @@ BillingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Rol
 CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
 QuotingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, confirms=True))]
 FinanceCaller = Annotated[Caller, Depends(admit(Role.FINANCE, Role.ADMIN))]
+AnyReader = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN, confirms=True))]
 AnyCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN))]
 EventCaller = Annotated[Caller, Depends(admit_events(Role.RUN, Role.METER, Role.OPS, Role.ADMIN))]
 CustomerInBatch = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, looks_back=False, confirms=True))]

@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request, Response
 from broker.capacity.announcements import list_notices_for
 from broker.capacity.notice_schemas import NoticeOut
 from broker.http.caller import Caller
-from broker.http.edge import AnyKey, CustomerInBatch, JobControl, feature_router
+from broker.http.edge import AnyKey, AnyReader, CustomerInBatch, JobControl, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.labels import WithLabel, read_label
 from broker.http.paging import fetch_page
@@ -36,6 +36,7 @@ from broker.jobs.admitting.starting_points import names_start, require_starting_
 from broker.jobs.admitting.submissions import Submissions, make_quote_for, make_quotes_for
 from broker.jobs.batch_schemas import JobBatchOut
 from broker.jobs.eviction_schemas import EvictionOut
+from broker.jobs.job_pages import PageWanted, write_page
 from broker.jobs.log_schemas import JobLogOut
 from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.order_schemas import LONGEST_NAME, JobBatchIn, JobIn, JobResumeIn, OrderIn
@@ -136,9 +137,9 @@ def _read_request(body: OrderIn, customer_id: str, **own: Any) -> JobRequest:
     )
 
 
-@router.get("")
+@router.get("", response_model=Page[JobOut])
 async def list_jobs(
-    work: AnyKey,
+    caller: AnyReader,
     status: Annotated[JobStatusName | None, Query(description="Only these.", examples=["running"])] = None,
     customer_id: OfCustomer = None,
     contract_id: OfContract = None,
@@ -163,7 +164,13 @@ async def list_jobs(
     limit: Limit = 20,
     cursor: Cursor = None,
     order: Order = NEWEST,
-) -> Page[JobOut]:
+) -> Response | Page[JobOut]:
+    if all(each is None for each in (name, search, pinned, label, id_prefix, queue, batch_id)):
+        wanted = {"status": status, "customer_id": customer_id, "contract_id": contract_id, "project_id": project_id}
+        written = await write_page(caller, PageWanted(wanted, limit, cursor, oldest_first=order != NEWEST))
+        if written is not None:
+            return Response(written, media_type="application/json")
+    work = await caller.begin()
     query = service.select_jobs(
         name=name,
         search=search,

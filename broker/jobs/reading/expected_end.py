@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from broker.jobs.rules.model import MOST_EXPECTED_SECONDS, JobStatus
+from broker.jobs.rules.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, JobStatus
 from broker.jobs.tables import Job
 from broker.quotes.estimating.estimate import JobEstimate
 from pricing.estimate.run_estimate import GpuSeconds
@@ -17,23 +17,34 @@ class ExpectedEnd:
     p90: datetime
 
 
+@dataclass(frozen=True)
+class ExpectedCourse:
+    """How long a job still takes from its start on, which is now where `start` has gone by, or is None: it runs."""
+
+    start: datetime | None
+    p50: timedelta
+    p90: timedelta
+
+    def find_end(self, now: datetime) -> ExpectedEnd:
+        start = now if self.start is None else max(self.start, now)
+        return ExpectedEnd(start + self.p50, start + self.p90)
+
+
 def expect_end(job: Job, now: datetime) -> ExpectedEnd | None:
     """Expect the end of a job that runs, or whose start is forecast; None where it is about to stop or nobody knows."""
-    start = _find_start(job, now)
-    if start is None or job.stop_requested is not None:
+    course = expect_course(job)
+    return None if course is None else course.find_end(now)
+
+
+def expect_course(job: Job) -> ExpectedCourse | None:
+    """Expect of a job what `expect_end` does, as it stays until something of the job changes."""
+    status = JobStatus(job.status)
+    is_forecast = status == JobStatus.QUEUED and job.expected_start is not None
+    if job.stop_requested is not None or not (is_forecast or status in HOLDS_DEVICES):
         return None
     left = _find_left(job)
     p50, p90 = (min(-(-seconds // job.gpus), MOST_EXPECTED_SECONDS) for seconds in (left.p50, left.p90))
-    return ExpectedEnd(start + timedelta(seconds=p50), start + timedelta(seconds=p90))
-
-
-def _find_start(job: Job, now: datetime) -> datetime | None:
-    match JobStatus(job.status):
-        case JobStatus.RUNNING | JobStatus.DISPATCHED:
-            return now
-        case JobStatus.QUEUED if job.expected_start is not None:
-            return max(job.expected_start, now)
-    return None
+    return ExpectedCourse(job.expected_start if is_forecast else None, timedelta(seconds=p50), timedelta(seconds=p90))
 
 
 def _find_left(job: Job) -> GpuSeconds:

@@ -175,6 +175,7 @@ def test_the_hot_routes_are_called_by_a_plan(routed_app: FastAPI) -> None:
         "POST /v1/jobs",
         "POST /v1/quotes",
         "GET /v1/contracts/{contract_id}/balance",
+        "GET /v1/jobs",
         "POST /v1/runs/{run_id}/heartbeats",
     }
     assert hot <= planned
