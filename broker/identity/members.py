@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
 from broker.identity.service import get_api_key, get_project
@@ -33,15 +34,10 @@ async def set_member(work: Work, project_id: str, key_id: str, role: str) -> tup
         raise errors.NotFound("API key", key_id)
     if not key.is_confined:
         raise errors.invalid_field("key_id", "is of the whole account; make a key with `confined_to_projects` instead")
-    member = await work.session.get(ProjectMember, (project_id, key_id))
-    if member is None:
-        member = ProjectMember(
-            project_id=project_id, api_key_id=key_id, customer_id=project.customer_id, role=role, created_at=work.now
-        )
-        work.session.add(member)
-    member.role = role
-    await work.session.flush()
-    return member, key
+    told = {"project_id": project_id, "api_key_id": key_id, "customer_id": project.customer_id, "role": role}
+    entry = insert(ProjectMember).values(created_at=work.now, **told)  # a twin may be making it, too
+    kept = entry.on_conflict_do_update(index_elements=["project_id", "api_key_id"], set_={"role": role})
+    return (await work.session.scalars(kept.returning(ProjectMember))).one(), key
 
 
 async def remove_member(work: Work, project_id: str, key_id: str) -> None:

@@ -19,11 +19,17 @@ UNVERIFIED, SUBMITTED, VERIFIED, REJECTED = "unverified", "submitted", "verified
 async def submit_verification(work: Work, customer_id: str, *, name: str, number: str) -> Customer:
     """Submit who a customer is by law, for finance to decide.
 
-    Raises: NotFound; IllegalTransition, once it is verified.
+    What finance looks at is what it decides on: nothing else takes its place meanwhile.
+
+    Raises: NotFound; IllegalTransition, once it is verified, and before finance has decided.
     """
     customer = await lock_customer(work, customer_id)
     if customer.verification == VERIFIED:
         raise errors.IllegalTransition("This customer is verified already; ask finance to take that back first.")
+    if customer.verification == SUBMITTED:
+        raise errors.IllegalTransition(
+            "Finance has yet to decide on what was submitted; submit anew if it is rejected."
+        )
     customer.verification, customer.verification_note = SUBMITTED, None
     customer.verified_name, customer.verification_number = name, seal(work.services.secret, number)
     return customer

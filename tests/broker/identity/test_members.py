@@ -1,5 +1,6 @@
 """Members of projects: a key that is confined to projects sees and does nothing in others."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -143,3 +144,11 @@ async def test_data_sets_of_all_projects_are_deleted_by_no_member_and_seen_by_no
             assert found == statuses, role
         assert (await intern.get("/datasets"))["data"] == []
     await setting.own.get(f"/datasets/{dataset}")
+
+
+async def test_two_who_make_a_key_a_member_at_once_both_have_it(setting: Setting) -> None:
+    """A past fault: the second one was told of an error of ours."""
+    await asyncio.gather(*(set_role(setting, "member") for _ in range(8)))
+    await set_role(setting, "viewer")
+    listed = (await setting.own.get(f"/projects/{setting.mine}/members"))["data"]
+    assert [(each["api_key_id"], each["role"]) for each in listed] == [(setting.confined["id"], "viewer")]

@@ -21,6 +21,8 @@ async def test_it_goes_from_submitted_to_a_verdict_and_back(api: Api, urls: Data
         submitted = await own.post(path, PAPERS)
         assert (submitted["verification"], submitted["verified_name"]) == ("submitted", PAPERS["name"])
         assert PAPERS["document_number"] not in str(submitted)
+        # a past fault: another name took the place of the one that finance was looking at, and was verified
+        await own.post(path, {"name": "someone else", "document_number": "00000000"}, expect=409)
         assert (await books.get(path))["document_number"] == PAPERS["document_number"]
         await books.post(f"{path}/decide", {"verdict": "rejected"}, expect=422)
         rejected = await books.post(f"{path}/decide", {"verdict": "rejected", "note": "The licence has expired."})
