@@ -5,6 +5,7 @@ were: a name that leads elsewhere the next moment leads nobody into the house.
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,11 @@ def check_url(url: str, networks: Collection[Network]) -> None:
 
     Raises: InvalidRequest.
     """
+    if not url.isascii() or any(char.isspace() for char in url):
+        told = (
+            "has characters that no URL has; write a name as xn--…, and others as %…, as a browser's address bar copies"
+        )
+        raise errors.invalid_field("url", told)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -88,10 +94,11 @@ def check_url(url: str, networks: Collection[Network]) -> None:
 
 def find_address(host: str) -> Address | None:
     """Find the address that a host is written as; None for a name."""
-    try:
+    with contextlib.suppress(ValueError):
         return ip_address(host)
-    except ValueError:
-        return None
+    with contextlib.suppress(OSError, UnicodeError):  # as the C library reads them: 2130706433, 0x7f.1, 127.1
+        return IPv4Address(socket.inet_aton(host.rstrip(".")))
+    return None
 
 
 @cache

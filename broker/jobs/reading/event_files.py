@@ -104,8 +104,9 @@ def _zip(job_id: str, config: Mapping[str, Any], curves: Sequence[RunCurves]) ->
     with TemporaryDirectory(prefix="lora-broker-events-") as folder, zipfile.ZipFile(content, "w") as archive:
         for each in curves:
             write_events(Path(folder) / each.name, config, each.scalars)
-            for file in sorted((Path(folder) / each.name).iterdir()):
-                archive.write(file, f"{job_id}/{each.name}/{file.name}", zipfile.ZIP_DEFLATED)
+            (file,) = (Path(folder) / each.name).iterdir()
+            # The writer's own name tells this machine and the moment: a second download would lie beside the first.
+            archive.write(file, f"{job_id}/{each.name}/events.out.tfevents.{job_id}", zipfile.ZIP_DEFLATED)
     return content.getvalue()
 
 

@@ -78,6 +78,11 @@ def test_a_network_that_is_allowed_is_sent_to_and_no_other() -> None:
         ("https://[::1]:8000/", "no public address"),
         ("https://localhost/", "this very machine"),
         ("https://example.com:99999/", "no URL"),
+        ("https://2130706433/", "no public address"),
+        ("https://0x7f.1/", "no public address"),
+        ("https://127.1./", "no public address"),
+        ("https://münchen.example/", "xn--"),
+        ("https://example.com/a b", "%"),
     ],
 )
 def test_a_url_that_leads_into_the_house_is_refused_with_the_reason(url: str, words: str) -> None:

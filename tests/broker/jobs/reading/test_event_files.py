@@ -28,6 +28,8 @@ async def test_event_files_of_a_job_are_read_by_tensorboard(api: Api, system: Sy
     assert answer.headers["content-type"] == "application/zip"
     zipfile.ZipFile(io.BytesIO(answer.content)).extractall(tmp_path)
     (folder,) = (tmp_path / job.id).iterdir()
+    names = [file.name for file in folder.iterdir()]
+    assert names == [f"events.out.tfevents.{job.id}"], "no machine of ours, and the same at each download"
     read = EventAccumulator(str(folder)).Reload()
     curves = {tag: [(each.step, each.value) for each in read.Scalars(tag)] for tag in read.Tags()["scalars"]}
     assert curves == {
