@@ -95,6 +95,7 @@ async def submit_job(
     max_cost: Annotated[str, Field(description="Most that the job may cost, in yuan: 12.50; it pauses there.")],
     contract_id: Annotated[str | None, Field(description="The contract that pays, where several are in force.")] = None,
     name: Annotated[str | None, Field(description="A name to find the job by.")] = None,
+    project_id: Annotated[str | None, Field(description="Whose job it is; a key of some projects names one.")] = None,
 ) -> dict[str, Any]:
     """Submit what a confirmed quote is of: money is held at once. The same quote is submitted once, however often."""
     if not confirmation.confirmed:
@@ -106,6 +107,7 @@ async def submit_job(
         raise ToolError(told)
     body = {"config": quote["config"], "dataset_id": quote["dataset_id"], "quote_id": quote["id"]}
     more = {"max_cost": await _bound(ctx, max_cost), "contract_id": contract_id, "name": name}
+    more["project_id"] = project_id
     gpus = {"gpus": quote["estimate"]["gpus"]}
     order = body | gpus | {key: value for key, value in more.items() if value is not None}
     return tell_job(await _order(ctx, "/jobs", order, key=f"mcp-{quote['id']}"))

@@ -150,3 +150,19 @@ async def test_a_message_counts_as_a_request_of_its_key(api):
     assert [each.status_code for each in answers][-1] == 429
     assert "retry-after" in answers[-1].headers
     assert "ratelimit" in answers[0].headers
+
+
+async def test_a_member_submits_in_its_project(api):
+    """A past fault: a key that is confined to projects could name none, and submit nothing."""
+    ready = await make_ready_customer(api)
+    project = await api.post("/projects", {"name": "styles", "customer_id": ready.id}, expect=201)
+    body = {"name": "assistant", "confined_to_projects": True}
+    made = await api.post(f"/customers/{ready.id}/api-keys", body, expect=201)
+    path = f"/projects/{project['id']}/members/{made['id']}"
+    await api.call("PUT", path, expect=200, json={"role": "member"})
+    async with open_client(api, made["key"]) as client:
+        quote = await call(client, "quote_job", config=CONFIG, dataset_id=ready.dataset["id"])
+        order = {"quote_id": quote["quote_id"], "confirmed_price": quote["price_p90"], "max_cost": "20.00"}
+        assert project["id"] in await find_refusal(client, "submit_job", **order)
+        job = await call(client, "submit_job", **order, project_id=project["id"])
+        assert (await api.get(f"/jobs/{job['id']}"))["project_id"] == project["id"]
