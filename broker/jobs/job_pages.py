@@ -29,8 +29,9 @@ SIZES = (20, 100)
 # What is longer, for its configuration, is written each time: it would take the room of many others.
 LONGEST_KEPT = 16_384
 FIELDS = list(JobOut.model_fields)
-PLACE = FIELDS.index("expected_end")
-BEFORE, AFTER = set(FIELDS[:PLACE]), set(FIELDS[PLACE + 1 :])
+END_NAME, AFTER_END = '"expected_end":', f',"{FIELDS[FIELDS.index("expected_end") + 1]}":'
+# Nothing within a job is written so: PostgreSQL puts the shorter of two names first, and quotes in texts are escaped.
+NO_END = f"{END_NAME}null{AFTER_END}"
 JOBS, JOB_COLUMNS = RowFormat(Job), inspect(Job).local_table.c
 VERSION = cast(literal_column("jobs.xmin"), Text)
 WHOLE = Statement(
@@ -73,9 +74,10 @@ class WrittenJob:
     @classmethod
     def of(cls, job: Job, now: datetime) -> "WrittenJob":
         shown = JobOut.of(job, now)
-        before, after = (shown.model_dump_json(include=part).encode() for part in (BEFORE, AFTER))
+        shown.expected_end = None
+        before, after = shown.model_dump_json().split(NO_END)
         course = None if explain_unreadable(job.estimate) else expect_course(job)
-        return cls(before[:-1] + b',"expected_end":', b"," + after[1:], course)
+        return cls(f"{before}{END_NAME}".encode(), f"{AFTER_END}{after}".encode(), course)
 
     def write(self, now: datetime) -> bytes:
         if self.course is None:

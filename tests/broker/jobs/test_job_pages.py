@@ -17,7 +17,9 @@ REMAINING = (
     ' {"p50": {"amount": "0.61", "currency": "CNY"}, "p90": {"amount": "0.70", "currency": "CNY"}}}'
 )
 REASON = '{"code": "budget", "message": "a \\"b\\" 显卡 \\u0001", "position": 3, "evidence": {"free": null}, "more": 1}'
-# What is written into a job of each status, and into one more; the names in configurations are those of fields.
+# What is written as a job's own part is where it has no expected end: as names in their order, and in a text.
+ENDLESS = r'{"expected_end": null, "progress": [1.50, 2e30], "z": "\"expected_end\":null,\"progress\":"}'
+# What is written into a job of each status, and into one more.
 SHAPES: list[tuple[str, str]] = [
     ("queued", f"pending_reason = '{REASON}', expected_start = '2026-11-10T05:00:00.5Z', latest_start = now()"),
     ("queued", "expected_start = '2026-11-10T04:00:30Z', stop_requested = 'cancel', labels = '{\"队\": \"é\\\\\"}'"),
@@ -26,7 +28,8 @@ SHAPES: list[tuple[str, str]] = [
         "running",
         'progress = \'{"step": 1, "loss": 1e-7, "expected_end": null}\', used_gpu_seconds = 5000, cap_micros = 7',
     ),
-    ("running", 'progress = NULL, config = \'{"expected_end": null, "progress": [1.50, 2e30, true, "</"]}\''),
+    ("running", f"progress = NULL, config = '{ENDLESS}'"),
+    ("queued", f"progress = '{ENDLESS}', error = '{ENDLESS}'"),
     ("paused", f"pause_reason = 'limit', limit_micros = 1420200, limit_gpu_seconds = 180, remaining = '{REMAINING}'"),
     ("succeeded", "started_at = now(), finished_at = now(), borne_micros = 1, borne_tokens = 3, max_cost_micros = 5"),
     ("failed", 'error = \'{"code": "out_of_memory", "at": {"step": 3}}\', name = E\'tone\\t\\\\ "x" \\u2028 😀\''),
