@@ -23,7 +23,7 @@ from broker.notices.sending import compose_one
 from broker.payments.stripe.tables import StripeCustomer, StripeInvoice, StripePayment, StripeStep
 from broker.payments.tables import Payment
 from broker.system import System
-from broker.webhooks.delivering import note_answer
+from broker.webhooks.delivering import claim_due, note_answer
 from broker.webhooks.sender import Answer
 from broker.webhooks.tables import WebhookOccurrence
 from tests.broker.adapter_files import safetensors_file
@@ -226,7 +226,9 @@ async def keep_webhooks(api: Api, system: System, customer_id: str) -> tuple[str
     endpoint = await api.post("/webhook-endpoints", body, expect=201)
     delivery = await api.post(f"/webhook-endpoints/{endpoint['id']}/test", expect=202)
     async with system.work() as work:
-        await note_answer(work, delivery["id"], Answer(None, error="it is away"), 1)
+        claimed = await claim_due(work, room=10, under_way=[])
+        own = next(each for each in claimed if each.turn.delivery_id == delivery["id"])
+        await note_answer(work, own, Answer(None, error="it is away"), 1)
         note = {"customer_id": customer_id, "source": "endpoint", "kind": "none", "object_id": endpoint["id"]}
         work.session.add(WebhookOccurrence(**note, data={}, happened_at=work.now))
     return endpoint["id"], delivery["event_id"]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from broker.jobs import routes
+from broker.jobs.job_pages import PageWanted
 from broker.jobs.rules.model import JobStatus
 from broker.processes.boot import DatabaseUrls
 from tests.broker.conftest import ManualClock
@@ -48,6 +49,7 @@ QUERIES: list[dict[str, Any]] = [
     {"customer_id": "cus_unknown"},
     {"project_id": "prj_unknown"},
     {"cursor": "cus_01k"},
+    {"cursor": "cus_01k", "order": "oldest"},
     {"cursor": "job_0"},
     {"cursor": "job_zzz", "limit": 2},
     {"status": "nothing"},
@@ -121,3 +123,10 @@ async def test_known_page_is_one_message_and_a_job_that_changes_is_told_at_once(
             names = [job["name"] for job in (await own.get("/jobs"))["data"]]
     assert names == [None, "another", None]
     assert len([each for each in messages if each.startswith("BEGIN")]) == 2
+
+
+def test_customer_who_asks_for_anothers_jobs_is_told_nothing_off_this_way() -> None:
+    """Row-level security hides them, too: neither is the only thing between two tenants."""
+    wanted = PageWanted({"customer_id": "cus_other"}, limit=20, cursor=None, oldest_first=False)
+    assert wanted.find_versions("cus_own") is None
+    assert wanted.find_versions(None) is not None
