@@ -19,7 +19,7 @@ class Customer(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     requests_per_minute: Mapped[int | None]
-    verification: Mapped[str] = mapped_column(default="unverified")
+    verification: Mapped[str] = mapped_column(default="unverified", server_default="unverified")
     verified_name: Mapped[str | None]
     verification_number: Mapped[str | None]
     verification_note: Mapped[str | None]

@@ -63,5 +63,5 @@ async def get_jobs_ahead(work: AnyKey, job_id: str, limit: Nearest = 10) -> Jobs
     position = None if job.pending_reason is None else job.pending_reason.get("position")
     if job.status != JobStatus.QUEUED or position is None:
         return JobsAheadOut(job_id=job_id, ahead=None, data=[])
-    nearest = await list_ahead(work, position, limit=limit)
+    nearest = await list_ahead(work, job, limit=limit)
     return JobsAheadOut(job_id=job_id, ahead=position - 1, data=[JobAheadOut.of(row) for row in nearest])

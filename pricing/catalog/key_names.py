@@ -62,17 +62,18 @@ def explain_key(key: str, known: list[str]) -> str | None:
     """
     plain = key.strip().lower().replace("-", "_")
     tables = load_program_keys().values()
-    others = {name for table in tables for name in table.names}
+    others = {name.lower(): name for table in tables for name in table.names}
     if plain in known:
         return f"did you mean {plain}?"
     if plain not in others:
-        near = get_close_matches(plain, [*known, *sorted(others - set(known))], n=1, cutoff=NEAR)
+        near = get_close_matches(plain, [*known, *sorted(others.keys() - set(known))], n=1, cutoff=NEAR)
         if not near or near[0] in known:
             return f"did you mean {near[0]}?" if near else None
         plain = near[0]
+    name = others[plain]
     by_meaning: dict[str, list[str]] = {}
     for table in tables:
-        if words := table.describe(plain):
+        if words := table.describe(name):
             by_meaning.setdefault(words, []).append(table.program)
-    told = [f"{plain} of {' and '.join(programs)} {words}" for words, programs in by_meaning.items()]
-    return "; ".join(told) if plain == key else f"if {plain} is meant: {'; '.join(told)}"
+    told = [f"{name} of {' and '.join(programs)} {words}" for words, programs in by_meaning.items()]
+    return "; ".join(told) if name == key else f"if {name} is meant: {'; '.join(told)}"

@@ -17,7 +17,14 @@ EVERYBODY = ["admin", "customer", "finance", "ops"]
 # Pages of all who are signed in, those of them that hold the line or end the session, and what is open to everybody.
 OF_EVERYBODY = {"/console/", "/console/live", "/console/sign-out", "/console/{path:path}"}
 UNCALLED = {LIVE, "/console/sign-out"}
-OPEN = {"/console/static/{digest}/{name}", "/console/sign-in", "/console/sign-in/again", "/console/preferences"}
+OPEN = {
+    "/console/static/{digest}/{name}",
+    "/console/sign-in",
+    "/console/sign-in/again",
+    "/console/sign-in/openid",
+    "/console/sign-in/openid/back",
+    "/console/preferences",
+}
 GROUPS = {"/console/finance/": ["admin", "finance"], "/console/ops/": ["admin", "ops"]}
 # What stands for a part of an address that no attribute of a tenant has the name of.
 PARTS = {"path": "nothing", "what": "invoices/{invoice_id}", "name": "{queue}", "number": "0", "position": "1"}

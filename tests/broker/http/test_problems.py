@@ -49,7 +49,8 @@ TOLD: dict[type[errors.DomainError], tuple[str | int | None, ...]] = {
 async def test_domain_error_has_its_status_type_title_and_detail(
     raising: FastAPI, kind: type[errors.DomainError]
 ) -> None:
-    error = kind(*TOLD.get(kind, ("What went wrong, and the cure.",)))
+    named = {"retry_after_seconds": 5, "limit": 100} if kind is errors.RateLimited else {}
+    error = kind(*TOLD.get(kind, ("What went wrong, and the cure.",)), **named)
     status, content_type, body = await ask(raising, error)
     assert content_type == "application/problem+json"
     assert (status, body["status"]) == (STATUS_OF[kind], STATUS_OF[kind])

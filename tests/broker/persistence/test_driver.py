@@ -45,7 +45,8 @@ def connection_of(session: AsyncSession) -> AsyncConnection:
 
 
 def row(number: int) -> dict[str, object]:
-    return {"id": f"cus_{number}", "name": f"Customer {number}", "created_at": START}
+    told = {"id": f"cus_{number}", "name": f"Customer {number}", "created_at": START}
+    return dict.fromkeys(column.name for column in Customer.__table__.columns) | told | {"verification": "unverified"}
 
 
 async def count_customers(system: System) -> int:
