@@ -93,7 +93,8 @@ def crowd(house: House, owner_url: str, waiting_id: str) -> None:
 
 def compose_copy(table: str, condition: str, count: int, changed: dict[str, str]) -> str:
     """Compose what copies rows of a table so many times; a column that is changed to nothing has its default."""
-    names = [column.name for column in METADATA.tables[table].columns if changed.get(column.name) != ""]
+    given = [column.name for column in METADATA.tables[table].columns if column.computed is None]
+    names = [name for name in given if changed.get(name) != ""]
     values = ", ".join(changed.get(name, f"t.{name}") for name in names)
     rows = f"(SELECT * FROM {table} WHERE {condition}) AS t"
     return f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {rows}, {NUMBERED.format(count=count)}"
