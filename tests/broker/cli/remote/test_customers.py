@@ -56,7 +56,7 @@ def test_a_customer_is_verified_has_people_and_leaves(run: Run, customer: str, t
 
 
 def test_a_confined_key_becomes_a_member(run: Run, customer: str, customer_run: Run) -> None:
-    project = json.loads(run("projects", "create", "autumn", "--customer", customer, "--json").stdout)["id"]
+    project = json.loads(run("projects", "create", "winter", "--customer", customer, "--json").stdout)["id"]
     confined = ("keys", "create", "intern", "--customer", customer, "--confined", "--json")
     key = json.loads(run(*confined).stdout)["id"]
     assert "viewer" in run("projects", "set-member", project, key, "--role", "viewer").stdout
