@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from broker.cli.failures import ExitCode
-from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_json
+from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_answer
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
@@ -60,7 +60,7 @@ def invite_person(
     """Invite a person, who signs in to the console by OpenID Connect and acts for the customer."""
     with connect(url, key) as client:
         person = client.post("/people", {"email": email, "customer_id": customer})
-    _tell(person, f"{person['email']} may sign in; {person['id']}.", as_json=as_json)
+    write_answer(person, f"{person['email']} may sign in; {person['id']}.", as_json=as_json)
 
 
 @app.command("remove-person")
@@ -89,7 +89,7 @@ def submit_verification(
     """Submit who a customer is by law (实名), for finance to decide."""
     with connect(url, key) as client:
         told = client.post(f"/customers/{customer}/verification", {"name": name, "document_number": number})
-    _tell(told, f"{customer} is {told['verification']}.", as_json=as_json)
+    write_answer(told, f"{customer} is {told['verification']}.", as_json=as_json)
 
 
 @app.command("verification")
@@ -98,7 +98,7 @@ def show_verification(customer: CustomerId, as_json: AsJson = False, url: Url = 
     with connect(url, key) as client:
         told = client.get(f"/customers/{customer}/verification")
     shown = f"{customer} is {told['verification']}: {one_line(told['name'] or '')} {told['document_number'] or ''}"
-    _tell(told, shown, as_json=as_json)
+    write_answer(told, shown, as_json=as_json)
 
 
 @app.command("decide")
@@ -113,7 +113,7 @@ def decide_verification(
     """Decide whether a customer is who it says by law (finance)."""
     with connect(url, key) as client:
         told = client.post(f"/customers/{customer}/verification/decide", {"verdict": verdict, "note": note})
-    _tell(told, f"{customer} is {told['verification']}.", as_json=as_json)
+    write_answer(told, f"{customer} is {told['verification']}.", as_json=as_json)
 
 
 @app.command("export")
@@ -184,7 +184,9 @@ def delete_data(
     with connect(url, key) as client:
         made = client.post(f"/customers/{customer}/deletions", {"confirm": confirm})
     files = len(made["manifest"]["entries"])
-    _tell(made, f"{made['id']}: {files} files go with the next sweep; `broker customers deletion`.", as_json=as_json)
+    write_answer(
+        made, f"{made['id']}: {files} files go with the next sweep; `broker customers deletion`.", as_json=as_json
+    )
 
 
 @app.command("deletion")
@@ -199,11 +201,6 @@ def show_deletion(
     with connect(url, key) as client:
         told = client.get(f"/customers/{customer}/deletions/{deletion}")
     left = sum(not entry["is_gone"] for entry in told["manifest"]["entries"])
-    _tell(told, "All files are gone." if told["is_complete"] else f"{left} files are still there.", as_json=as_json)
-
-
-def _tell(told: Any, line: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json(told)
-    else:
-        make_console().print(line, soft_wrap=True, highlight=False)
+    write_answer(
+        told, "All files are gone." if told["is_complete"] else f"{left} files are still there.", as_json=as_json
+    )

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from broker.cli.output import ConfirmAtOnce, ask, make_console, one_line, write_json
+from broker.cli.output import ConfirmAtOnce, ask, make_console, one_line, write_answer, write_json
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
@@ -115,11 +115,9 @@ def limit_key(
     path = f"/customers/{subject}" if subject.startswith("cus_") else f"/api-keys/{subject}"
     with connect(url, key) as client:
         changed = client.patch(path, {"requests_per_minute": requests})
-    if as_json:
-        write_json(changed)
-        return
     told = {None: "has no limit of its own", 0: "may send any number of requests"}
-    make_console().print(f"{subject} {told.get(requests, f'may send {requests} requests a minute')}.", soft_wrap=True)
+    words = told.get(requests, f"may send {requests} requests a minute")
+    write_answer(changed, f"{subject} {words}.", as_json=as_json)
 
 
 @app.command("revoke")
@@ -130,7 +128,4 @@ def revoke_key(
     ask(f"Revoke {key_id}? What uses it is refused from now on.", yes=yes)
     with connect(url, key) as client:
         revoked = client.delete(f"/api-keys/{key_id}")
-    if as_json:
-        write_json(revoked)
-    else:
-        make_console().print(f"{key_id} is revoked.", soft_wrap=True)
+    write_answer(revoked, f"{key_id} is revoked.", as_json=as_json)

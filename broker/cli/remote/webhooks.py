@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.cli.output import make_console, one_line, write_answer, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table, write_table_with_notes
 from broker.cli.texts.columns import Column, make_card
@@ -136,7 +136,7 @@ def remove_endpoint(endpoint: Endpoint, as_json: AsJson = False, url: Url = None
     """Send a program nothing more, and forget its secret."""
     with connect(url, key) as client:
         removed = client.remove_webhook_endpoint(find_endpoint(client, endpoint)["id"])
-    _tell(removed, f"{removed['id']} is removed.", as_json=as_json)
+    write_answer(removed, f"{removed['id']} is removed.", as_json=as_json)
 
 
 @app.command("test")
@@ -146,7 +146,7 @@ def send_test(endpoint: Endpoint, as_json: AsJson = False, url: Url = None, key:
         found = find_endpoint(client, endpoint)
         delivery = client.test_webhook_endpoint(found["id"])
     told = f"{delivery['event_id']} is on its way; see `broker webhooks attempts {found['id']}`."
-    _tell(delivery, told, as_json=as_json)
+    write_answer(delivery, told, as_json=as_json)
 
 
 @app.command("replay")
@@ -163,7 +163,7 @@ def replay_events(
     with connect(url, key) as client:
         found = find_endpoint(client, endpoint)
         replay = client.replay_webhook_events(found["id"], event_id=event, since=since, until=until)
-    _tell(replay, f"{replay['events']} events are sent again.", as_json=as_json)
+    write_answer(replay, f"{replay['events']} events are sent again.", as_json=as_json)
 
 
 @app.command("events")
@@ -250,10 +250,3 @@ def _show(endpoint: WebhookEndpoint | NewWebhookEndpoint, *, as_json: bool) -> N
         ("Types", " ".join(endpoint["event_types"])),
     ]
     write_lines(console, make_card(rows, console.width))
-
-
-def _tell(told: object, words: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json(told)
-    else:
-        make_console().print(words, soft_wrap=True)

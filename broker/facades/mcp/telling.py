@@ -67,11 +67,6 @@ def tell_job(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def tell_balance(balance: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell a contract's balance as it is: GPU-hours, tokens and yuan, available, held and used."""
-    return dict(balance)
-
-
 def tell_refusal(status: int, problem: Mapping[str, Any]) -> str:
     """Tell why the REST API refused, with each field and its cure."""
     title = str(problem.get("title") or f"refused ({status})")

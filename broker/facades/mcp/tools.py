@@ -17,7 +17,6 @@ from pydantic import BaseModel, Field
 
 from broker.facades.asking import Broker, Refused, require_name
 from broker.facades.mcp.telling import (
-    tell_balance,
     tell_dataset,
     tell_job,
     tell_quote,
@@ -30,8 +29,7 @@ RESTING = frozenset({"succeeded", "failed", "cancelled", "paused"})
 # With this revision of the protocol a call may come back with a question, whatever process it reaches next.
 ASKS_BACK_SINCE = "2026-07-28"
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-SPENDS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
-ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+ACTS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 Asked = Context[Any, Request]
 JobId = Annotated[str, Field(description="The job's id, such as job_01k…")]
@@ -165,15 +163,15 @@ async def get_balance(
         ids = [_name(contract_id)]
     else:
         ids = [each["id"] for each in (await _ask(ctx, "/contracts", limit=100))["data"] if each["status"] == "active"]
-    return [tell_balance(await _ask(ctx, f"/contracts/{each}/balance")) for each in ids]
+    return [await _ask(ctx, f"/contracts/{each}/balance") for each in ids]
 
 
 def add_tools(server: MCPServer[Any]) -> None:
     """Add the tools to a server."""
     for look in (list_base_models, list_datasets, quote_job, watch_job, list_jobs, explain_job, get_balance):
         server.add_tool(look, annotations=READS)
-    server.add_tool(submit_job, annotations=SPENDS)
-    server.add_tool(cancel_job, annotations=ENDS)
+    server.add_tool(submit_job, annotations=ACTS)
+    server.add_tool(cancel_job, annotations=ACTS)
 
 
 async def _ask(ctx: Asked, path: str, **params: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from broker.cli.output import make_console, one_line, write_json
+from broker.cli.output import one_line, write_answer
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
@@ -106,8 +106,5 @@ def _tell_set(job: Job, changes: Mapping[str, Any]) -> str:
 
 
 def _tell(job: Job, *, as_json: bool) -> None:
-    if as_json:
-        write_json(job)
-        return
     stopping = f", {STOPS.get(job['stop_requested'], 'stopping')}" if job["stop_requested"] else ""
-    make_console().print(f"{job['id']} is {job['status']}{stopping}.", soft_wrap=True)
+    write_answer(job, f"{job['id']} is {job['status']}{stopping}.", as_json=as_json)

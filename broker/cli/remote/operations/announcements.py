@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.output import make_console, one_line, speak, write_json
+from broker.cli.output import one_line, speak, write_answer
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table_with_notes
 from broker.cli.texts.columns import Column
@@ -67,7 +67,4 @@ def end_announcement(
 
 
 def _tell(notice: Notice, what: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json(notice)
-    else:
-        make_console().print(f"{notice['id']} is {what}.", soft_wrap=True)
+    write_answer(notice, f"{notice['id']} is {what}.", as_json=as_json)
