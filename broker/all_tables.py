@@ -33,6 +33,7 @@ from broker.quotes import tables as quotes
 from broker.retention import tables as retention
 from broker.scheduling import tables as scheduling
 from broker.signing import tables as signing
+from broker.templates import tables as templates
 from broker.webhooks import tables as webhooks
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "scheduling",
     "signing",
     "stripe",
+    "templates",
     "vouchers",
     "webhooks",
 ]

@@ -93,6 +93,7 @@ from broker.signing.purchase_routes import router as purchases
 from broker.signing.routes import router as signing
 from broker.signing.top_up_routes import router as top_ups
 from broker.system import System
+from broker.templates.routes import router as templates
 from broker.webhooks.documented import describe_webhooks
 from broker.webhooks.routes import router as webhooks
 from broker.workers.finishing import collect_finishes
@@ -123,6 +124,7 @@ ROUTERS = (
     base_models,
     datasets,
     dataset_deletion,
+    templates,
     quotes,
     adapters,
     metering,

@@ -27,6 +27,7 @@ AREA_OF = {
     "jobs": "training",
     "datasets": "training",
     "quotes": "training",
+    "templates": "training",
     "adapters": "training",
     "base models": "training",
     "billing": "billing",

@@ -10,6 +10,7 @@ from broker.http.shapes import MaxCost, Moment, Reason, RequestBody, Whole
 from broker.jobs.running.notes import Annotation
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.schemas import Gpus
+from broker.templates.schemas import TemplateName
 from pricing.estimate.type_choice import Preference
 from pricing.money import Money
 
@@ -30,6 +31,12 @@ class OrderIn(RequestBody):
     )
     project_id: str | None = Field(
         default=None, description="For reports and the adapter's name.", examples=["prj_01k"]
+    )
+    template: TemplateName | None = Field(
+        default=None,
+        description="A template to fill the configuration in from, by its name or id, with `@` and a version where not "
+        "the newest is meant: `config` has what the job changes of it, or is empty. Its project is the job's.",
+        examples=["template_sd_v15@3"],
     )
     labels: Labels = Field(default_factory=dict)
     queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])

@@ -31,7 +31,7 @@ from broker.http.shapes import (
 from broker.http.versions import ETAG, make_etag
 from broker.identity.service import require_project, resolve_customer_of
 from broker.jobs import events, service
-from broker.jobs.admitting.request import BatchPlace, JobRequest
+from broker.jobs.admitting.request import BatchPlace, JobRequest, OfTemplate
 from broker.jobs.admitting.starting_points import names_start, require_starting_points
 from broker.jobs.admitting.submissions import Submissions, make_quote_for, make_quotes_for
 from broker.jobs.batch_schemas import JobBatchOut
@@ -56,6 +56,7 @@ from broker.jobs.schemas import (
     RunOut,
 )
 from broker.jobs.tables import Job, JobEvent, Run
+from broker.templates.service import fill_in_configs
 from broker.work import STAFF, Work
 
 router = feature_router("/jobs", "jobs")
@@ -80,11 +81,11 @@ JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded"
 async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn) -> Response:
     """Submit a job: it gets its hold and its place in the queue together, or nothing is kept."""
     customer_id = resolve_customer_of(caller.actor, body.customer_id)
-    require_project(caller.actor, body.project_id)
+    (config,), meant = await _fill_in(caller, customer_id, body, [body.config])
     request = _read_request(
-        body, customer_id, config=body.config, name=body.name, gpus=body.gpus, quote_id=body.quote_id
+        body, customer_id, meant, config=config, name=body.name, gpus=body.gpus, quote_id=body.quote_id
     )
-    await _check_starts(caller, customer_id, [body.config])
+    await _check_starts(caller, customer_id, [config])
     made = await make_quote_for(caller, request) if body.quote_id is None else None
     return await submissions.submit(caller, request, made)
 
@@ -97,15 +98,32 @@ async def submit_jobs(caller: CustomerInBatch, submissions: Batched, body: JobBa
     at a time; one that fails or is cancelled keeps none of the others from running.
     """
     customer_id = resolve_customer_of(caller.actor, body.customer_id)
-    require_project(caller.actor, body.project_id)
-    await _check_starts(caller, customer_id, body.configs)
+    configs, meant = await _fill_in(caller, customer_id, body, body.configs)
+    await _check_starts(caller, customer_id, configs)
     batch_id = caller.services.new_id("bat")
-    places = [BatchPlace(batch_id, place, body.at_once) for place in range(len(body.configs))]
+    places = [BatchPlace(batch_id, place, body.at_once) for place in range(len(configs))]
     requests = [
-        _read_request(body, customer_id, config=config, name=_name(body, place), gpus=body.gpus, batch=place)
-        for config, place in zip(body.configs, places, strict=True)
+        _read_request(body, customer_id, meant, config=config, name=_name(body, place), gpus=body.gpus, batch=place)
+        for config, place in zip(configs, places, strict=True)
     ]
     return await submissions.submit_batch(caller, requests, await make_quotes_for(caller, requests))
+
+
+async def _fill_in(
+    caller: Caller, customer_id: str, body: OrderIn, configs: Sequence[dict[str, Any]]
+) -> tuple[Sequence[dict[str, Any]], OfTemplate]:
+    """Fill in configurations from the template that is named, if one is; whoever may act in its project alone may so.
+
+    Of most jobs nothing is asked. Raises: Forbidden, NotFound, InvalidRequest.
+    """
+    if body.template is None:
+        require_project(caller.actor, body.project_id)
+        return configs, OfTemplate(body.project_id)
+    await caller.answer_if_known()
+    async with caller.look() as work:
+        filled = await fill_in_configs(work, customer_id, body.template, body.project_id, configs)
+    require_project(caller.actor, filled.project_id)
+    return filled.configs, OfTemplate(filled.project_id, filled.template_id, filled.name)
 
 
 async def _check_starts(caller: Caller, customer_id: str, configs: Sequence[Mapping[str, Any]]) -> None:
@@ -120,13 +138,15 @@ def _name(body: JobBatchIn, batch: BatchPlace) -> str | None:
     return None if body.name is None else f"{body.name} #{batch.place + 1}"
 
 
-def _read_request(body: OrderIn, customer_id: str, **own: Any) -> JobRequest:
+def _read_request(body: OrderIn, customer_id: str, meant: OfTemplate, **own: Any) -> JobRequest:
     """Read what a job and each job of a batch have alike; `own` are the other fields of a request."""
     return JobRequest(
         customer_id=customer_id,
         dataset_id=body.dataset_id,
         contract_id=body.contract_id,
-        project_id=body.project_id,
+        project_id=meant.project_id,
+        template_id=meant.template_id,
+        template=meant.template,
         labels=body.labels,
         queue=body.queue,
         max_cost=body.read_max_cost(),

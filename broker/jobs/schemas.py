@@ -94,6 +94,8 @@ class JobOut(BaseModel):
     project_id: str | None = Field(description="Its project, if any.", examples=["prj_01k"])
     dataset_id: str = Field(description="What it trains on.", examples=["dat_01k"])
     quote_id: str | None = Field(description="The quote it was admitted with.", examples=["quo_01k"])
+    template_id: str | None = Field(description="The template that it was made from, if any.", examples=["tpl_01k"])
+    template: str | None = Field(description="Its name, with the version.", examples=["template_sd_v15@3"])
     name: str | None = Field(description="Its name, if it was given one.", examples=["brand tone, rank 16"])
     labels: dict[str, str] = Field(description="What it is told apart by.", examples=[{"team": "search"}])
     config: dict[str, Any] = Field(description="The configuration with its defaults.", examples=[CONFIG_EXAMPLE])

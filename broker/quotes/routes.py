@@ -5,6 +5,8 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts.reading.prices import get_price_list
+from broker.datasets.service import get_dataset
+from broker.http.caller import Caller
 from broker.http.edge import BillingCaller, BillingReader, QuotingCaller, feature_router
 from broker.identity.service import require_acting
 from broker.quotes import offers, service
@@ -12,6 +14,7 @@ from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.shapes.offer_schemas import QuoteOffersOut
 from broker.quotes.shapes.price_schemas import PlanComparisonListOut, PlanComparisonOut
 from broker.quotes.shapes.schemas import QuoteAnswerOut, QuoteBatchIn, QuoteBatchOut, QuoteIn, QuoteOut
+from broker.templates.service import fill_in_configs
 from pricing.quote import compare_plans
 
 router = feature_router("", "quotes")
@@ -25,6 +28,7 @@ async def create_quote(caller: QuotingCaller, body: QuoteIn) -> QuoteOut:
     with how far it is and when to ask again.
     """
     require_acting(caller.actor)
+    body = await _fill_in(caller, body)
     await meet_count_needs(caller.look, [body.config], body.dataset_id)
     inputs = service.find_inputs(caller.services, body.dataset_id, seen_by=caller.actor.confined_to)
     work, (found,) = await caller.begin_with([inputs])
@@ -32,6 +36,16 @@ async def create_quote(caller: QuotingCaller, body: QuoteIn) -> QuoteOut:
     answer = QuoteOut.of(quote)
     await caller.write_last(service.keep_quotes([quote]))
     return answer
+
+
+async def _fill_in(caller: Caller, body: QuoteIn) -> QuoteIn:
+    """Fill in the configuration from the template that is named, if one is."""
+    if body.template is None:
+        return body
+    async with caller.look() as work:
+        customer_id = work.confined_to or (await get_dataset(work, body.dataset_id)).customer_id
+        filled = await fill_in_configs(work, customer_id, body.template, body.project_id, [body.config])
+    return body.model_copy(update={"config": filled.configs[0], "project_id": filled.project_id})
 
 
 @router.post("/quotes/batch")

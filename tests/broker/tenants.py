@@ -77,6 +77,7 @@ class Tenant:
     amendment_id: str
     simulation_id: str
     person_id: str
+    template_id: str
     deletion_id: str
     queue: str
 
@@ -262,6 +263,11 @@ async def _make_people(own: Api, customer_id: str, project_id: str) -> str:
     return str((await own.post("/people", {"email": f"{customer_id}@example.com"}, expect=201))["id"])
 
 
+async def _make_template(own: Api, project_id: str) -> str:
+    named = {"project_id": project_id, "name": "template_brand", "config": CONFIG}
+    return str((await own.post("/templates", named, expect=201))["id"])
+
+
 async def make_tenant(api: Api, system: System) -> Tenant:
     customer = (await make_customer(api))["id"]
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
@@ -273,6 +279,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     async with customer_api(api, customer) as own:
         project = (await own.post("/projects", {"name": "brand-tone"}, expect=201))["id"]
         person = await _make_people(own, customer, project)
+        template = await _make_template(own, project)
         dataset = (await upload_dataset(own))["id"]
         quote = (await own.post("/quotes", {"config": CONFIG, "dataset_id": dataset}, expect=201))["id"]
         place = {"contract_id": contract, "project_id": project}
@@ -341,6 +348,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         amendment_id=amendment,
         simulation_id=simulation,
         person_id=person,
+        template_id=template,
         deletion_id=await keep_deletion(system, customer),
         queue=f"dedicated:{contract}",
     )

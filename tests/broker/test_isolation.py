@@ -57,6 +57,7 @@ RECORDS = (
     "closed_months",
     "stripe_payments",
     "customer_deletions",
+    "template_versions",
     "webhook_events",
     "webhook_attempts",
 )
@@ -132,6 +133,13 @@ ANSWERS = {
     "POST /v1/people": Ask(404, body={"customer_id": "{customer_id}", "email": "me@example.com"}),
     "GET /v1/people": LIST,
     "DELETE /v1/people/{person_id}": NOT_FOUND,
+    "POST /v1/templates": Ask(404, body={"project_id": "{project_id}", "name": "mine", "config": CONFIG}),
+    "GET /v1/templates": Ask(404, params={"project_id": "{project_id}"}),
+    "GET /v1/templates/{template_id}": NOT_FOUND,
+    "PATCH /v1/templates/{template_id}": Ask(404, body={"archived": True}),
+    "POST /v1/templates/{template_id}/versions": Ask(404, body={"config": CONFIG}),
+    "GET /v1/templates/{template_id}/versions": NOT_FOUND,
+    "GET /v1/templates/{template_id}/versions/{number}": NOT_FOUND,
     "POST /v1/projects": Ask(404, body={"customer_id": "{customer_id}", "name": "mine now"}),
     "GET /v1/projects": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/projects/{project_id}": NOT_FOUND,
@@ -477,6 +485,7 @@ def fill(value: Any, own: Tenant, other: Tenant) -> Any:
             "base_model": "sd-1.5",
             "month": "2026-11",
             "version": "2026-01-01",
+            "number": "1",
             "step": "1",
             "sha256": "0" * 64,
             "own": own,
@@ -827,7 +836,11 @@ async def test_records_are_never_changed_or_deleted(
             assert connection.execute(on(table, "SELECT 1 FROM {table} LIMIT 1")).fetchone() is not None
             names = {"rate_cards": "version", "closed_months": "month", "checkpoint_marks": "step"}
             names |= {"usage_events": "tokens", "usage_event_keys": "event_id", "noticed": "event_id"}
-            names |= {"quarantine_decisions": "decision", "amendment_withdrawals": "amendment_id"}
+            names |= {
+                "quarantine_decisions": "decision",
+                "template_versions": "version",
+                "amendment_withdrawals": "amendment_id",
+            }
             column = sql.Identifier(names.get(table, "id"))
             for change in set(CHANGES) - ({DELETION} if table in SWEPT_RECORDS else set()):
                 query = sql.SQL(change).format(table=sql.Identifier(table), column=column)

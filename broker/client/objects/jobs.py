@@ -49,6 +49,8 @@ class Job(TypedDict):
     project_id: str | None
     dataset_id: str
     quote_id: str | None
+    template_id: str | None
+    template: str | None
     name: str | None
     labels: dict[str, str]
     config: dict[str, Any]

@@ -166,6 +166,8 @@ class AdmissionPlan:
             project_id=request.project_id,
             dataset_id=request.dataset_id,
             quote_id=quote.id,
+            template_id=request.template_id,
+            template=request.template,
             name=request.name,
             labels=dict(request.labels),
             config=quote.config,

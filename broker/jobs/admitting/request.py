@@ -20,11 +20,21 @@ class BatchPlace:
 
 
 @dataclass(frozen=True)
+class OfTemplate:
+    """The project of an order and, where it is filled in from a template, its id, and its name with the version."""
+
+    project_id: str | None
+    template_id: str | None = None
+    template: str | None = None
+
+
+@dataclass(frozen=True)
 class JobRequest:
     """What a customer submits. The job pauses when it has cost `max_cost`.
 
     `gpus`: so many of one machine share its steps; None: as its quote says, or one. `gpu_types` are those that it may
-    run on; None: all of its quote. It should end by `finish_by`.
+    run on; None: all of its quote. It should end by `finish_by`. `template` names that which its configuration was
+    filled in from, with its version.
     """
 
     customer_id: str
@@ -34,6 +44,8 @@ class JobRequest:
     contract_id: str | None = None
     name: str | None = None
     project_id: str | None = None
+    template_id: str | None = None
+    template: str | None = None
     queue: str | None = None
     max_cost: Money | None = None
     gpus: int | None = None

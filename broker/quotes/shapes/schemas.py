@@ -18,6 +18,7 @@ from broker.quotes.shapes.estimate_schemas import EstimateOut
 from broker.quotes.shapes.price_schemas import PlanPriceOut
 from broker.quotes.shapes.type_schemas import GpuTypeOut
 from broker.quotes.tables import Quote
+from broker.templates.schemas import TemplateName
 from pricing.budget import JobPart
 from pricing.money import Money
 from pricing.plans import PlanName
@@ -57,6 +58,12 @@ class QuoteIn(RequestBody):
         examples=["con_01k"],
     )
     project_id: str | None = PROJECT
+    template: TemplateName | None = Field(
+        default=None,
+        description="A template to fill the configuration in from, as a job names it; `config` has what is changed of "
+        "it, or is empty.",
+        examples=["template_sd_v15@3"],
+    )
     gpus: Gpus = 1
 
     def read_terms(self) -> QuoteTerms:

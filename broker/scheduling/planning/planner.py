@@ -12,6 +12,7 @@ from broker.scheduling.planning.books.classes import RUN_TIME_BITS, JobClass
 from broker.scheduling.planning.books.nodes import PoolBook
 from broker.scheduling.planning.rounds.reclaim import KEPT_AFTER
 from broker.scheduling.planning.rounds.round import Plan, Round
+from broker.scheduling.planning.rules.order import find_due
 from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import ContractShare, QueueState
@@ -48,11 +49,12 @@ class Planner:
 
     def submit(self, job: WaitingJob) -> None:
         """Take a job that waits, that waits again, or that is another than was told; it runs no longer."""
-        if job.job_id in self.books.waiting or job.job_id in self.books.runs.running:
-            self._withdraw(job.job_id)
-            self._end_run(job.job_id)
-        self.books.waiting[job.job_id] = job
-        self.books.homes.add(job)
+        books, job_id = self.books, job.job_id
+        if job_id in books.waiting or job_id in books.runs.running:
+            self._withdraw(job_id)
+            self._end_run(job_id)
+        books.waiting[job_id] = job
+        books.homes.add(job)
 
     def start(self, run: RunningJob) -> None:
         """Take a job that holds GPUs from now on; it waits no longer."""
@@ -148,9 +150,10 @@ class Planner:
     def _rank(self, job_class: JobClass) -> None:
         """Enter a class where it stands now, and note when a job of it will have waited long enough."""
         head, kind = job_class.find_head(), job_class.kind
-        if head is None or job_class.queue.state is None:
+        queue = job_class.queue.state
+        if head is None or queue is None:
             return
-        due = job_class.find_due(head)
+        due = find_due(head, queue, kind.discipline)
         key = job_class.rank(head, due)
         if kind.ranking.enter(key, job_class):
             kind.group.ranking.enter(key, kind)

@@ -71,7 +71,7 @@ class ClassJobs:
         if self.by_due is not None:
             self.by_due.add(job, due)
             return True
-        return self.jobs[0][-1] is job
+        return self.jobs[0][4] is job
 
     def forget_all(self) -> None:
         """Forget all jobs: the class is closed."""
@@ -80,10 +80,10 @@ class ClassJobs:
 
     def find_head(self) -> WaitingJob | None:
         """Find the first that still waits."""
-        head = self._find_first()
-        if self.by_due is None or head is None or head.expedited:
+        head, by_due = self._find_first(), self.by_due
+        if by_due is None or head is None or head.expedited:
             return head
-        return self.by_due.find_overdue(self.scene.now) or head
+        return by_due.find_overdue(self.scene.now) or head
 
     def list_first(self, count: int) -> list[WaitingJob]:
         """List the first few that still wait."""
@@ -97,7 +97,7 @@ class ClassJobs:
     def _find_first(self) -> WaitingJob | None:
         jobs, waiting = self.jobs, self.scene.waiting
         while jobs:
-            job = jobs[0][-1]
+            job = jobs[0][4]
             if waiting.get(job.job_id) is job:
                 return job
             heappop(jobs)

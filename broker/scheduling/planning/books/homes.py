@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from broker.scheduling.planning.books.class_jobs import Scene
-from broker.scheduling.planning.books.classes import Group, GroupKey, JobClass, Kind
+from broker.scheduling.planning.books.classes import ClassKey, Group, GroupKey, JobClass, Kind
 from broker.scheduling.planning.books.nodes import PoolBook
 from broker.scheduling.planning.books.shares import QueueBook, ShareBooks
 from broker.scheduling.planning.values.jobs import Shape, WaitingJob
@@ -87,7 +87,7 @@ class Homes:
         found = []
         for group in groups:
             kind = group.provide_kind(shape)
-            found.append(kind.classes.get(key) or self._open(kind, *key))
+            found.append(kind.classes.get(key) or self._open(kind, key))
         return found
 
     def find_pools(self, job: WaitingJob) -> tuple[str, ...]:
@@ -126,9 +126,10 @@ class Homes:
             and pool.could_fit(key.gpus)
         )
 
-    def _open(self, kind: Kind, contract_id: str, queue_name: str, priority: int | None) -> JobClass:
+    def _open(self, kind: Kind, key: ClassKey) -> JobClass:
+        contract_id, queue_name, priority = key
         contract, queue = self.shares.provide_contract(contract_id), self.shares.provide_queue(queue_name)
-        opened = kind.classes[contract_id, queue_name, priority] = JobClass(contract, queue, kind, priority)
+        opened = kind.classes[key] = JobClass(contract, queue, kind, priority)
         self._classes[contract_id].add(opened)
         return opened
 
