@@ -11,6 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from sqlalchemy import text
 
 import broker
+from broker import traces
 from broker.adapters.routes import router as adapters
 from broker.approvals.routes import router as approvals
 from broker.arrears.payment_routes import router as arrears_payments
@@ -39,6 +40,7 @@ from broker.fapiao.routes import router as fapiao
 from broker.http.access import AccessLog
 from broker.http.docs_pages import add_docs_pages
 from broker.http.head import HeadAsGet
+from broker.http.leaving import Leaving
 from broker.http.llms_text import add_llms_text
 from broker.http.openapi import install_openapi
 from broker.http.problem_pages import add_problem_pages
@@ -49,6 +51,7 @@ from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shared_reads import SharedReads
 from broker.http.shares import Turnstile
 from broker.http.short_way import ShortWay
+from broker.http.traced import TracedRequests
 from broker.identity.bearers import Bearers
 from broker.identity.key_limits import find_limit
 from broker.identity.openid import open_provider
@@ -155,7 +158,7 @@ ROUTERS = (
     cost_rates,
 )
 
-# Metrics and logs are our own; each request would ask the environment anew whether somebody wants others.
+# Metrics, logs and traces are our own; each request would ask the environment anew whether somebody wants others.
 NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False)
 
 DESCRIPTION = """
@@ -211,6 +214,8 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     table = install_route_table(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(ShortWay, table=table)
+    if traces.is_on():
+        app.add_middleware(TracedRequests)
     app.add_middleware(AccessLog)
     return app
 
@@ -219,7 +224,8 @@ def hand_over(app: FastAPI, system: System) -> None:
     """Hand over to routes and to the edge what lives as long as the process."""
     settings = system.services.settings
     app.state.database, app.state.services = system.database, system.services
-    app.state.event_feed = EventFeed(system)
+    app.state.leaving = Leaving()
+    app.state.event_feed = EventFeed(system, app.state.leaving)
     app.state.overview = OverviewReading(system)
     app.state.bearers = Bearers(system.database, system.services)
     app.state.openid = open_provider(settings)
@@ -247,7 +253,9 @@ def add_health_routes(app: FastAPI) -> None:
 
     @app.get("/readyz", tags=["operations"])
     async def readyz(request: Request) -> JSONResponse:
-        """Tell whether the process can serve requests: 200 where its database answers, 503 where it does not."""
+        """Tell whether to send it requests: 200; 503 where it leaves, or its database does not answer."""
+        if request.app.state.leaving.is_announced:
+            return JSONResponse({"status": "leaving"}, 503)
         try:
             async with request.app.state.database.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))

@@ -62,6 +62,16 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=256, description="Processes that answer the API on the one port.")
+    leave_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=600,
+        description="How long a process that is to end goes on taking requests while /readyz says 503: as long as a"
+        " load balancer needs to notice.",
+    )
+    shutdown_seconds: float = Field(
+        default=30.0, ge=0, le=3600, description="Longest that it waits after that for requests that it has begun."
+    )
     public_url: str | None = Field(default=None, description="How workers reach this broker; default http://host:port.")
     session_seconds: float = Field(
         default=43_200.0, ge=60, le=2_592_000, description="How long a sign-in to the console lasts."

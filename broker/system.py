@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from broker.clock import Clock, system_clock
 from broker.config import Settings
 from broker.ids import IdFactory, new_id
+from broker.log_context import told_of
 from broker.persistence.database import Database, Scope, TimeLimits, open_database
 from broker.persistence.driver import Command, Row
 from broker.persistence.faults import Fault, find_fault
@@ -54,16 +55,20 @@ class System:
         """
         for each in objects:
             what = f"{getattr(act, '__name__', 'work').strip('_')} of {each}"
-            try:
-                async with self.work() as work:
-                    await act(work, each)
-            except Exception as error:
-                fault = find_fault(error)
-                if fault == Fault.AWAY:
-                    raise
-                self.services.failures.note(what, error, expected=fault is not None)
-            else:
-                self.services.failures.settle(what)
+            with told_of(each):
+                await self._work_on_one(what, each, act)
+
+    async def _work_on_one(self, what: str, each: Object, act: Callable[[Work, Object], Awaitable[Any]]) -> None:
+        try:
+            async with self.work() as work:
+                await act(work, each)
+        except Exception as error:
+            fault = find_fault(error)
+            if fault == Fault.AWAY:
+                raise
+            self.services.failures.note(what, error, expected=fault is not None)
+        else:
+            self.services.failures.settle(what)
 
 
 def open_system(

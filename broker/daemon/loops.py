@@ -18,9 +18,10 @@ from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
 from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.running.start_promises import keep_start_promises
+from broker.log_context import told_of
 from broker.payments.stripe.client import open_access
 from broker.payments.stripe.relay import StripeRelay
-from broker.persistence.database import FREED, SUBMITTED, WAKE_CHANNEL
+from broker.persistence.database import FREED, SUBMITTED, WAKE_CHANNEL, wake_dispatcher
 from broker.persistence.faults import find_fault
 from broker.persistence.marks import PLANNED, RECONCILED, VERIFIED, note_mark, read_marks
 from broker.persistence.pool import without_driver
@@ -67,6 +68,9 @@ class Daemon:
     noted_at: datetime | None = None
     promises_rest_until: float = 0.0
     has_started: bool = False
+    leaves: bool = False
+    planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    attempts: set[asyncio.Task[bool]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.sweeps = Sweeps(self.system)
@@ -146,7 +150,11 @@ class Daemon:
         name = getattr(job, "__name__", "job").strip("_")
 
         async def attempt() -> None:
-            await self.attempt(name, job)
+            """Attempt it in a task that no scheduler cancels: what is half done is waited for when the process ends."""
+            task = asyncio.create_task(self.attempt(name, job))
+            self.attempts.add(task)
+            task.add_done_callback(self.attempts.discard)
+            await asyncio.shield(task)
 
         self.scheduler.add_job(
             attempt, trigger, id=name, max_instances=1, coalesce=True, misfire_grace_time=None, **options
@@ -154,6 +162,10 @@ class Daemon:
 
     async def attempt(self, name: str, job: Callable[[], Awaitable[None]]) -> bool:
         """Attempt a job that will be tried again; tells whether it worked. What failed stands in the log, briefly."""
+        with told_of(task=name):
+            return await self._attempt(name, job)
+
+    async def _attempt(self, name: str, job: Callable[[], Awaitable[None]]) -> bool:
         failures = self.system.services.failures
         try:
             await job()
@@ -166,26 +178,43 @@ class Daemon:
         return True
 
     async def drain(self) -> None:
-        """Let this process's runs save and end, while the API still answers them."""
+        """Begin nothing more, hand the lead over, and let this process's runs save and end, while the API answers them.
+
+        Another process plans from then on, so that jobs start elsewhere while runs here still save.
+        """
+        self.leaves = True
+        self.scheduler.pause()
+        await self._hand_over()
         if self.agent is not None:
             await self.agent.drain()
 
     async def stop(self) -> None:
+        """End all loops. What a sweep has begun is done first, for as long as requests would be waited for, too."""
+        self.leaves = True
         self.scheduler.shutdown(wait=False)
-        for task in self.tasks:
+        if self.attempts:
+            await asyncio.wait(self.attempts, timeout=self.system.services.settings.shutdown_seconds)
+        for task in (*self.tasks, *self.attempts):
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        if self.plans:
-            await self.attempt("giving up the lead", self._give_up_lead)
+        await asyncio.gather(*self.tasks, *self.attempts, return_exceptions=True)
+        await self._hand_over()
         if self.agent is not None:
             await self.agent.close()
         if self.stripe is not None:
             self.stripe.access.close()
 
+    async def _hand_over(self) -> None:
+        """Give the lead up once the cycle that is under way is through, and wake the others: one takes it."""
+        if self.plans:
+            async with self.planning:
+                await self.attempt("giving up the lead", self._give_up_lead)
+
     async def _give_up_lead(self) -> None:
         if self.memory.process_id is not None:
             async with self.system.work() as work:
-                await give_up_lead(work, self.memory.process_id)
+                if await give_up_lead(work, self.memory.process_id):
+                    log.info("the lead is handed over: another process plans from now on")
+                    await wake_dispatcher(work.session)
 
     async def _tick(self) -> None:
         self.wake.set()
@@ -225,7 +254,13 @@ class Daemon:
 
     async def run_once(self) -> None:
         """Run one scheduling cycle if it is due, then have relayed to the engine what is due."""
-        if self.plans and await self._is_cycle_due():
+        async with self.planning:
+            await self._plan_if_due()
+        if self.agent is not None:
+            await self.agent.begin_relay()
+
+    async def _plan_if_due(self) -> None:
+        if self.plans and not self.leaves and await self._is_cycle_due():
             began = time.monotonic()
             tells = self.pace.tells(began)
             result = await self._run_cycle(tells=tells)
@@ -234,8 +269,6 @@ class Daemon:
             if tells and result.has_told:
                 self.pace.note_told(began, ended, waiting=result.waiting)
             self.has_started = result.started > 0
-        if self.agent is not None:
-            await self.agent.begin_relay()
 
     async def _run_cycle(self, *, tells: bool) -> CycleResult:
         """Run a cycle with what this process remembers; where it is not committed, that is begun anew."""
@@ -284,7 +317,8 @@ class Daemon:
         async with self.system.work() as work:
             silent = await list_silent_runs(work)
         for run_id in silent:
-            log.warning("run %s is silent: it is billed to its last heartbeat", run_id)
+            told = {"run_id": run_id}
+            log.warning("run %s is silent: it is billed to its last heartbeat", run_id, extra=told)
         await self.system.work_on(silent, lose_silent_run)
 
     async def keep_start_promises(self) -> None:

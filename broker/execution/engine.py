@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
+from broker import traces
 from broker.capacity.model import NodeCapacity, NodeState
 from broker.errors import OperatorError
 
@@ -24,6 +25,7 @@ class LaunchSpec:
     """One run to start. `run_token` is a secret: it travels in the environment, never in argv or a log.
 
     `node`: where the planner wants it; None where any node of the pool will do. All GPUs are of one node.
+    `traceparent`: of the trace that its trainer goes on with; None where none is.
     """
 
     run_id: str
@@ -33,6 +35,12 @@ class LaunchSpec:
     gpus: int
     broker_url: str
     node: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def trace_environment(self) -> dict[str, str]:
+        """List what tells the trainer which trace it is of, and where traces go; nothing where there is none."""
+        return {} if self.traceparent is None else {**traces.list_environment(), "TRACEPARENT": self.traceparent}
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObserv
 from broker.execution.files import is_held, locked, try_lock
 from broker.private_file import write_private_file
 
-WITHHELD_PREFIXES = ("BROKER_", "STRIPE_", "PG")  # the broker's own secrets are none of the trainer's business
+# The broker's own secrets are none of the trainer's business; a trace of the broker's own start is another one.
+WITHHELD_PREFIXES = ("BROKER_", "STRIPE_", "PG", "TRACEPARENT")
 STOP_POLL_SECONDS = 0.05
 KILL_WAIT_SECONDS = 10.0
 DEVICE_WAIT_SECONDS = 2.0  # a run that has reported its end is a moment from letting go of its devices
@@ -226,14 +227,18 @@ class LocalEngine:
 
 def _build_environment(spec: LaunchSpec, work_dir: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(WITHHELD_PREFIXES)}
-    return inherited | {
-        "PYTHONUNBUFFERED": "1",  # or the last lines of a killed run would be missing from its log
-        "LORA_BROKER_URL": spec.broker_url,
-        "LORA_RUN_ID": spec.run_id,
-        "LORA_RUN_TOKEN": spec.run_token,
-        "LORA_FENCE_TOKEN": str(spec.fence_token),
-        "LORA_WORK_DIR": str(work_dir),
-    }
+    return (
+        inherited
+        | spec.trace_environment
+        | {
+            "PYTHONUNBUFFERED": "1",  # or the last lines of a killed run would be missing from its log
+            "LORA_BROKER_URL": spec.broker_url,
+            "LORA_RUN_ID": spec.run_id,
+            "LORA_RUN_TOKEN": spec.run_token,
+            "LORA_FENCE_TOKEN": str(spec.fence_token),
+            "LORA_WORK_DIR": str(work_dir),
+        }
+    )
 
 
 def _find_recorded(record: RunRecord) -> psutil.Process | None:

@@ -7,10 +7,11 @@ Its runs are its own: no other agent ends them, and it ends no other's.
 import asyncio
 import logging
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from broker import traces
 from broker.capacity.agents import AgentCard, PoolServed
 from broker.execution.capacity_watch import CapacityWatch
 from broker.execution.engine import (
@@ -39,6 +40,7 @@ from broker.jobs.running.runs import (
     own_runs,
 )
 from broker.jobs.service import Run
+from broker.jobs.traced import find_traces_of_runs, read_traces
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
 from broker.system import System
@@ -234,12 +236,17 @@ class PoolAgent:
             async with self.turns:
                 self._refuse_if_leaving()
                 self.held.add(run_id)  # from now on it may have a process
-                await self.engine.launch(spec)
+                await self._launch_traced(spec)
         except LaunchError as error:
             log.warning("%s", error)
             self.held.discard(run_id)
             async with self.system.work() as work:
                 await lose_run(work, run_id, f"it could not be started: {error.detail}")
+
+    async def _launch_traced(self, spec: LaunchSpec) -> None:
+        told = {"run.id": spec.run_id, "job.id": spec.job_id, "pool": self.pool, "engine": self.engine_name}
+        with traces.span("launch", parent=spec.traceparent, kind="CONSUMER", attributes=told):
+            await self.engine.launch(replace(spec, traceparent=traces.find_traceparent()))
 
     def _refuse_if_leaving(self) -> None:
         if self.drains or not self.serves:
@@ -255,17 +262,23 @@ class PoolAgent:
     async def _describe_launches(self, _pool: str, run_ids: Sequence[str]) -> list[LaunchSpec | None]:
         """Describe what the engine needs to launch runs; None: it has ended before its start, or is another's."""
         ours = [run for run in read_runs(await self.system.read([find_runs(run_ids)])) if self._may_launch(run)]
+        parents = await self._find_parents(ours)
         unowned = [run.id for run in ours if run.agent_id is None]
         if unowned:
             async with self.system.work() as work:
                 await own_runs(work, unowned, self.identity.id)
-        described = {run.id: self._describe(run) for run in ours}
+        described = {run.id: self._describe(run, parents.get(run.id)) for run in ours}
         return [described.get(run_id) for run_id in run_ids]
 
     def _may_launch(self, run: Run) -> bool:
         return RunStatus(run.status) not in RUN_ENDS and run.agent_id in {None, self.identity.id}
 
-    def _describe(self, run: Run) -> LaunchSpec:
+    async def _find_parents(self, runs: Sequence[Run]) -> Mapping[str, str]:
+        """Find the traceparents of runs; it asks for none where this process traces nothing."""
+        asked = find_traces_of_runs([run.job_id for run in runs])
+        return read_traces(await self.system.read(asked)) if asked else {}
+
+    def _describe(self, run: Run, traceparent: str | None) -> LaunchSpec:
         services = self.system.services
         return LaunchSpec(
             run_id=run.id,
@@ -275,6 +288,7 @@ class PoolAgent:
             gpus=run.gpus,
             broker_url=services.settings.worker_url,
             node=run.node,
+            traceparent=traceparent,
         )
 
     async def watch(self) -> None:

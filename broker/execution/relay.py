@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from broker.execution.engine import NotYet
+from broker.log_context import told_of
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
 from broker.persistence.database import WAKE_FOR_FREED
@@ -95,10 +96,11 @@ class Relay:
 
     async def _deliver(self, message: PendingMessage, call: Call) -> None:
         """Make the call that a message asks for, and note how it went; what cannot be noted is called again."""
-        try:
-            await self._call(message, call)
-        except Exception:
-            log.exception("could not note the %s of run %s; it is tried again", message.kind, message.run_id)
+        with told_of(message.run_id):
+            try:
+                await self._call(message, call)
+            except Exception:
+                log.exception("could not note the %s of run %s; it is tried again", message.kind, message.run_id)
 
     async def _call(self, message: PendingMessage, call: Call) -> None:
         """Make the call; mark the message as done, or put it off where the call fails."""

@@ -134,6 +134,7 @@ class RunFiles:
             "LORA_RUN_TOKEN": spec.run_token,
             "LORA_FENCE_TOKEN": str(spec.fence_token),
             "LORA_WORK_DIR": str(self.folder / "work"),
+            **spec.trace_environment,
             **further,
         }
         exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]

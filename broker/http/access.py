@@ -48,6 +48,7 @@ class AccessLog:
                 message["headers"] = [*others, *added, (HEADER_NAME, request_id.encode())]
             await send(message)
 
+        around = structlog.contextvars.get_contextvars()  # of the request that asks this one within the process
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
@@ -57,6 +58,9 @@ class AccessLog:
             raise
         finally:
             _write_line(scope, status, time.monotonic() - began)
+            if around:
+                structlog.contextvars.clear_contextvars()
+                structlog.contextvars.bind_contextvars(**around)
 
 
 def _write_line(scope: Scope, status: int, seconds: float) -> None:

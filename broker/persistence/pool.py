@@ -30,6 +30,7 @@ def open_pool(url: str, *, pool_size: int, wait_seconds: float) -> AsyncEngine:
         pool_reset_on_return=None,  # `_roll_back_when_returned` does it where there is anything to roll back
         isolation_level="AUTOCOMMIT",
         json_deserializer=from_json,
+        hide_parameters=True,  # an error would quote what customers have written, and what is sealed
     )
     _ask_idle_connections(engine)
     _forget_prepared_statements(engine)

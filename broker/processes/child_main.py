@@ -17,6 +17,7 @@ from broker.config import Settings
 from broker.processes.http_server import SharingServer
 from broker.processes.logs import configure_logging
 from broker.system import open_system
+from broker.traces import SERVICE, tracing
 
 
 class Order(BaseModel):
@@ -29,7 +30,7 @@ class Order(BaseModel):
 
 async def serve_api(order: Order) -> None:
     """Answer requests until the standard input ends, or a signal comes."""
-    server = SharingServer.of(create_app(open_system(order.settings, order.database_url)))
+    server = SharingServer.of(create_app(open_system(order.settings, order.database_url)), order.settings)
     loop, lifeline = asyncio.get_running_loop(), sys.stdin.fileno()
 
     def end_with_parent() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
         return  # the parent was gone before it had told us anything
     order = Order.model_validate_json(line)
     configure_logging(order.settings)
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+    with tracing(SERVICE), asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve_api(order))
 
 

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
+from broker.config import Settings
 from broker.failure_log import FailureLog
 from broker.processes.child_main import Order
-from broker.processes.http_server import SHUTDOWN_SECONDS
+from broker.processes.http_server import LINGER_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -17,19 +19,31 @@ RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 60.0
 YOUNG_SECONDS = 30.0
 STARTING = "starting an API process"
-END_SECONDS = 2 * SHUTDOWN_SECONDS
+SPARE_SECONDS = 5.0  # what a process takes to end beyond what its settings say of it
+
+
+@dataclass(frozen=True)
+class FurtherProcesses:
+    """The processes that are kept beside this one, each by a task."""
+
+    keeping: Sequence[asyncio.Task[None]]
+
+    def leave(self) -> None:
+        """Have all of them leave, and wait for none; those that do already go on with it."""
+        for task in self.keeping:
+            if not task.cancelling():
+                task.cancel()
 
 
 @asynccontextmanager
-async def further_processes(count: int, order: Order) -> AsyncIterator[None]:
+async def further_processes(count: int, order: Order) -> AsyncIterator[FurtherProcesses]:
     """Keep so many processes beside this one, for as long as the block lasts."""
-    keeping = [asyncio.create_task(_keep_one(order)) for _ in range(count)]
+    further = FurtherProcesses([asyncio.create_task(_keep_one(order)) for _ in range(count)])
     try:
-        yield
+        yield further
     finally:
-        for task in keeping:
-            task.cancel()
-        await asyncio.gather(*keeping, return_exceptions=True)
+        further.leave()
+        await asyncio.gather(*further.keeping, return_exceptions=True)
 
 
 async def _keep_one(order: Order) -> None:
@@ -70,15 +84,20 @@ async def _run(order: Order) -> tuple[int, int]:
         process.stdin.write(order.model_dump_json().encode() + b"\n")
         return process.pid, await process.wait()
     finally:
-        await _end(process)
+        await _end(process, compute_longest_end(order.settings))
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+def compute_longest_end(settings: Settings) -> float:
+    """Compute how many seconds a process may take to answer what it has begun, before it is killed."""
+    return settings.leave_seconds + LINGER_SECONDS + settings.shutdown_seconds + SPARE_SECONDS
+
+
+async def _end(process: asyncio.subprocess.Process, longest_seconds: float) -> None:
     """End a process: close its standard input, and wait until it has answered the requests that it has taken."""
     assert process.stdin is not None
     process.stdin.close()
     try:
-        await asyncio.wait_for(process.wait(), END_SECONDS)
+        await asyncio.wait_for(process.wait(), longest_seconds)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
+import math
 import signal
 import socket
 import threading
@@ -14,9 +16,13 @@ from typing import Any, Self
 import uvicorn
 from fastapi import FastAPI
 
+from broker.config import Settings
+from broker.http.leaving import Leaving
+
 log = logging.getLogger(__name__)
 
-SHUTDOWN_SECONDS = 5
+LINGER_SECONDS, LINGER_POLL_SECONDS = 0.5, 0.01
+CLOSES = (b"connection", b"close")
 YOUNG_OBJECTS = 10_000  # made since the last look of the garbage collector, before it looks again
 HURRY_POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 0.001  # for each connection
@@ -47,31 +53,78 @@ def spare_what_stays() -> None:
 
 
 class Server(uvicorn.Server):
-    """Ends on a signal, and does not raise it again as uvicorn does: the embedded database is still to be stopped.
+    """Leaves on a signal, with every request answered that it has taken; a further signal cuts that short.
 
-    `drain` is done first, while requests are still answered; a further signal cuts it short.
+    It says that it leaves (`/readyz`), and with each answer that its connection ends. `drain` is done meanwhile. Then
+    it takes no more connections, waits a moment for requests that are on their way on those that it has, ends streams,
+    and waits for what it has begun. The signal is not raised again, as uvicorn does: the embedded database is still to
+    be stopped. `on_last_call` is called when no more connections are taken; `ends_listening`: by no other process.
     """
 
+    leaving: Leaving
+    leave_seconds = 0.0
     drain: Callable[[], Coroutine[Any, Any, None]] | None = None
+    on_last_call: Callable[[], None] | None = None
+    ends_listening = False
     is_hurried = False
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.is_hurried = self.should_exit
-        super().handle_exit(sig, frame)
+    @classmethod
+    def of(cls, app: FastAPI, settings: Settings) -> Self:
+        longest = math.ceil(settings.shutdown_seconds)
+        server = cls(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=longest))
+        server.leaving, server.leave_seconds = app.state.leaving, settings.leave_seconds
+        return server
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's own name)
+        self.is_hurried, self.should_exit = self.should_exit, True
 
     async def main_loop(self) -> None:
         spare_what_stays()
         await super().main_loop()
-        if self.drain is not None:
-            await do_unless_hurried(self.drain(), self._wait_for_hurry())
+        log.info("leaving: what was begun is answered")
+        self.leaving.announce()
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSES]
+        await do_unless_hurried(self._drain(), self._wait_for_hurry())
+
+    async def _drain(self) -> None:
+        """Do what is to be done before the end, and go on for as long as a load balancer needs to notice."""
+        noticed = asyncio.create_task(asyncio.sleep(self.leave_seconds))
+        try:
+            if self.drain is not None:
+                await self.drain()
+            await noticed
+        finally:
+            noticed.cancel()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.on_last_call is not None:
+            self.on_last_call()
+        await asyncio.sleep(LINGER_POLL_SECONDS)  # those who have connected by now are taken
+        for server in self.servers:
+            server.close()
+        self.leaving.end_streams()
+        await self._linger()
+        cutting = asyncio.create_task(self._cut_when_hurried())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    async def _cut_when_hurried(self) -> None:
+        await self._wait_for_hurry()
+        for task in self.server_state.tasks:
+            task.cancel()
+
+    async def _linger(self) -> None:
+        """Wait a moment for what clients have sent and we have not read: each answer ends its connection."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + LINGER_SECONDS
+        while self.server_state.connections and loop.time() < ends_at and not self.is_hurried:  # noqa: ASYNC110
+            await asyncio.sleep(LINGER_POLL_SECONDS)
 
     async def _wait_for_hurry(self) -> None:
         while not self.is_hurried:  # noqa: ASYNC110 (a signal handler sets it, as uvicorn's own does)
             await asyncio.sleep(HURRY_POLL_SECONDS)
-
-    @classmethod
-    def of(cls, app: FastAPI) -> Self:
-        return cls(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -101,6 +154,10 @@ class SharingServer(Server):
         for task in self.accepting:
             task.cancel()
         await asyncio.gather(*self.accepting, return_exceptions=True)
+        for listener in sockets or [] if self.ends_listening else []:
+            while await self._accept_one(listener):
+                pass
+            listener.shutdown(socket.SHUT_RD)  # for all processes: who connects now is refused, not left waiting
         await super().shutdown(sockets)
 
     async def _accept(self, listener: socket.socket) -> None:
@@ -121,7 +178,9 @@ class SharingServer(Server):
             await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
         except (BlockingIOError, ConnectionError):
             return False  # another process took it, or the client is gone again
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise  # the socket listens no more: all processes leave
             log.exception("a connection could not be taken; trying again")
             await asyncio.sleep(1)
         return True

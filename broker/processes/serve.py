@@ -31,6 +31,7 @@ from broker.processes.engines import make_engine
 from broker.processes.http_server import Server, SharingServer, do_unless_hurried, open_listener
 from broker.processes.logs import configure_logging
 from broker.system import System
+from broker.traces import AGENT, SERVICE, tracing
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,11 @@ def serve(settings: Settings) -> None:
     configure_logging(settings)
     os.umask(OWNER_ALONE)  # for all below the data directory, written by us and by what we start
     signal.signal(signal.SIGTERM, _exit_on_signal)
-    with open_listener(settings.host, settings.port) as listener, database_urls(settings) as urls:
+    with (
+        tracing(SERVICE),
+        open_listener(settings.host, settings.port) as listener,
+        database_urls(settings) as urls,
+    ):
         if urls.owner is not None:
             migrate_database(urls, wait_seconds=settings.database_wait_seconds)
         listening = settings.model_copy(update={"port": listener.getsockname()[1]})
@@ -79,8 +84,9 @@ def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
 async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket) -> None:
     async with prepared_daemon(settings, urls) as daemon:
         app = create_app(daemon.system, daemon)
-        server = Server.of(app) if settings.workers == 1 else SharingServer.of(app)
+        server = (Server if settings.workers == 1 else SharingServer).of(app, settings)
         server.drain = daemon.drain
+        server.ends_listening = True
         order = Order(settings=settings, database_url=urls.app, listener=listener.fileno())
         url, stands_by = local_url(settings.host, settings.port), daemon.agent is not None and daemon.agent.stands_by
         keeping = asyncio.create_task(keep_database(settings))
@@ -92,7 +98,8 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
                 async with daemon.system.work() as work:
                     url, key = settings.worker_url, await describe_key(work)
                     log.info("API at %s/docs, console at %s/console/; %s", url, url, key)
-                async with further_processes(settings.workers - 1, order):
+                async with further_processes(settings.workers - 1, order) as further:
+                    server.on_last_call = further.leave
                     await server.serve(sockets=[listener])
         finally:
             keeping.cancel()
@@ -135,7 +142,7 @@ def work(settings: Settings) -> None:
     os.umask(OWNER_ALONE)  # for all below the data directory, written by us and by what we start
     signal.signal(signal.SIGTERM, _exit_on_signal)
     require_shared_database(settings)
-    with database_urls(settings) as urls:
+    with tracing(AGENT), database_urls(settings) as urls:
         asyncio.run(_work(settings, urls))
 
 

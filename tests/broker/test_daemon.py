@@ -1,5 +1,6 @@
 """What the broker does by itself: waking up, sweeping, going on after its database was away."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -325,3 +326,40 @@ async def test_what_fails_is_told_briefly_and_tried_again(system: System, caplog
         "b works again",
     ]
     assert [record.exc_info is not None for record in caplog.records] == [False, True, False]
+
+
+async def test_who_drains_hands_the_lead_over_and_another_process_plans_at_once(
+    api: Api, system: System, customer: Customer
+) -> None:
+    """Its lead would last for three hours here, and for seconds elsewhere: jobs waited for nobody."""
+    engine = PaperEngine()
+    leaver, heir = Daemon(system, None), Daemon(system, make_agent(system, engine))
+    await leaver.start()
+    try:
+        await submit(api, customer)
+        await until(lambda: leaver.noted_at is not None)
+        await heir.start()
+        await leaver.drain()
+        job_id = await submit(api, customer)
+        await until(lambda: job_id in [spec.job_id for spec in engine.launched])
+    finally:
+        await leaver.stop()
+        await heir.stop()
+
+
+async def test_what_a_sweep_has_begun_is_done_before_the_process_ends(system: System) -> None:
+    """A past fault: a webhook that was on its way was cut off, and sent once more by the next process."""
+    daemon, begun, done = Daemon(system, None), asyncio.Event(), asyncio.Event()
+
+    async def send() -> None:
+        begun.set()
+        while not daemon.leaves:  # noqa: ASYNC110 (nobody tells it)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        done.set()
+
+    daemon._every(0.01, send)
+    await daemon.start()
+    await begun.wait()
+    await daemon.stop()
+    assert done.is_set()

@@ -14,6 +14,7 @@ from pricing.catalog.profile import BaseModelProfile
 from trainer.atomic_files import writing_file
 from trainer.errors import BadInput, BrokerAway, BrokerRefused, FencedOff
 from trainer.protocol.observations import Observations
+from trainer.protocol.traces import HEADER, find_traceparent, span
 
 TIMEOUT = httpx2.Timeout(10.0, read=30.0)
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -136,13 +137,15 @@ class BrokerClient:
                 "X-Worker-Protocol": str(PROTOCOL),
             },
             timeout=TIMEOUT,
+            event_hooks={"request": [name_trace]},
         )
 
     def close(self) -> None:
         self._http.close()
 
     def claim(self) -> RunAssignment:
-        assignment = parse_answer(RunAssignment, self._post("claim", {}))
+        with span("claim"):
+            assignment = parse_answer(RunAssignment, self._post("claim", {}))
         if assignment.protocol < OLDEST_PROTOCOL:
             told = f"the broker speaks worker protocol {assignment.protocol}, this trainer {OLDEST_PROTOCOL} or later"
             raise BrokerRefused(f"{told}: update the broker first")
@@ -167,10 +170,15 @@ class BrokerClient:
         observations: Observations | None = None,
     ) -> None:
         said = {"outcome": outcome, "error": error, "progress": progress, "usage": usage}
-        self._post("finish", {**said, **(observations or {})})
+        with span("finish", outcome=outcome):
+            self._post("finish", {**said, **(observations or {})})
 
     def download(self, remote: RemoteFile, to: Path) -> None:
         """Fetch a file: it is at `to` whole and with the right SHA-256, or not at all."""
+        with span("download", size_bytes=remote.size_bytes):
+            self._download(remote, to)
+
+    def _download(self, remote: RemoteFile, to: Path) -> None:
         digest = hashlib.sha256()
         with writing_file(to) as aside, aside.open("wb") as file:
             try:
@@ -204,6 +212,10 @@ class BrokerClient:
 
     def _put(self, name: str, file: Path) -> None:
         """Send a small file in one request, a large one in chunks; called again, go on from what the broker has."""
+        with span(f"upload {name.partition('/')[0]}", size_bytes=file.stat().st_size):
+            self._put_traced(name, file)
+
+    def _put_traced(self, name: str, file: Path) -> None:
         with file.open("rb") as content:
             sha256 = hashlib.file_digest(content, "sha256").hexdigest()
             content.seek(0)
@@ -237,6 +249,13 @@ class BrokerClient:
         except httpx2.RequestError as error:
             raise BrokerAway(f"PUT {name}: {error}") from error
         raise_for_problem(response)
+
+
+def name_trace(request: httpx2.Request) -> None:
+    """Name the trace that a request is of, in its header; where there is none it stays as it is."""
+    traceparent = find_traceparent()
+    if traceparent is not None:
+        request.headers[HEADER] = traceparent
 
 
 def parse_answer(shape: type[Answer], response: httpx2.Response) -> Answer:

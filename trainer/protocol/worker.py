@@ -17,6 +17,7 @@ from trainer.protocol.heartbeat import Heartbeat
 from trainer.protocol.log_lines import LogLines
 from trainer.protocol.meter import Meter
 from trainer.protocol.retry import keep_trying
+from trainer.protocol.traces import flush, span, tracing_run
 from trainer.protocol.usage_spool import UsageSpool
 from trainer.stop import StopFlag, StopReason, stopping_on_signals
 
@@ -50,7 +51,7 @@ def run_worker() -> ExitCode:
     """Work on one run from claim to finish; never raises for what the protocol foresees."""
     stop = StopFlag()
     try:
-        with stopping_on_signals(stop):
+        with stopping_on_signals(stop), tracing_run():
             return claim_and_work(stop)
     except FencedOff as error:
         write_line(f"fenced off, stopping: {error}")
@@ -96,6 +97,7 @@ def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnv
     if assignment.gpus > 1:
         from trainer.several_devices.processes import end_at_once  # noqa: PLC0415 - brings torch
 
+        flush()
         end_at_once(ending.exit_code)
     return ending.exit_code
 
@@ -128,7 +130,8 @@ def train_and_judge(
             observer = WorkerObserver(
                 reporting.meter, reporting.heartbeat, reporting.uploads, shown, work_dir / "output" / "samples"
             )
-            return judge(train_assignment(client, assignment, work_dir, observer, stop))
+            with span("train", job_id=assignment.job_id, run_id=assignment.run_id, attempt=assignment.attempt):
+                return judge(train_assignment(client, assignment, work_dir, observer, stop))
     except FencedOff:
         raise
     except ConfigInvalid as error:

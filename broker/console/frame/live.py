@@ -22,6 +22,7 @@ from markupsafe import Markup
 from broker import errors
 from broker.console.frame.page import LIVE, OVER_HEADER, PARTS_HEADER, PREFIX, AnyPage, Page, is_passing, page_router
 from broker.http.in_process import open_client
+from broker.http.leaving import Leaving
 from broker.http.shares import STAFF_SHARE
 
 LOOK_SECONDS = 2.0
@@ -113,7 +114,8 @@ async def stream_page(
             async for event in follow(look, wanted, last, streams.find_pause):
                 yield event
 
-    return EventSourceResponse(stream(), headers={"X-Accel-Buffering": "no"})
+    leaving: Leaving = page.request.app.state.leaving
+    return EventSourceResponse(leaving.cut(stream()), headers={"X-Accel-Buffering": "no"})
 
 
 async def look_at(page: Page, address: str, parts: Sequence[str]) -> Look:

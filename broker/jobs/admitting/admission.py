@@ -34,13 +34,14 @@ class Order:
     """A request, the quote that was made for it where it names none, and the name of its hold, if it has one.
 
     A hold is placed once for each name, for longer than the edge remembers a key. `starts`: when a job that came now
-    would start; looked up for a request with a date.
+    would start; looked up for a request with a date. `traceparent`: of the request, where it is traced.
     """
 
     request: JobRequest
     made: Quote | None = None
     hold_key: str | None = None
     starts: ExpectedStarts = field(default_factory=dict)
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from broker.jobs.admitting.admission import JOBS, Admission, AdmissionPlan, Admi
 from broker.jobs.events import write_event
 from broker.jobs.service import get_job
 from broker.jobs.tables import Job, JobEvent
+from broker.jobs.traced import tell_trace
 from broker.ledger import service as ledger
 from broker.persistence.driver import Command, Row
 from broker.persistence.set_writes import Copied, command_inserts
@@ -107,7 +108,7 @@ def write_admissions(plans: Mapping[str, AdmissionPlan], services: Services) -> 
     if not admitted:
         return []
     made = [each.order.made for each in admitted if each.order.made is not None]
-    events = [write_event(each.job, SUBMITTED, tell_submitted(each.job), each.job.created_at) for each in admitted]
+    events = [write_event(each.job, SUBMITTED, _tell_with_trace(each), each.job.created_at) for each in admitted]
     return [
         *quotes.keep_quotes(made),
         *_write_jobs(admitted),
@@ -121,6 +122,11 @@ def _write_jobs(admitted: Sequence[Admission]) -> list[Command]:
     sent = [JOBS.write(each.job) for each in admitted if not each.has_quoted_documents]
     quoted = [JOBS.write(each.job, without=QUOTED_COLUMNS) for each in admitted if each.has_quoted_documents]
     return [*command_inserts(Job, sent), *command_inserts(Job, quoted, copied=QUOTED)]
+
+
+def _tell_with_trace(admission: Admission) -> dict[str, str | None]:
+    told = tell_submitted(admission.job)
+    return told if admission.order.traceparent is None else {**told, **tell_trace(admission.order.traceparent)}
 
 
 def tell_submitted(job: Job) -> dict[str, str | None]:

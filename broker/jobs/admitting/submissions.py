@@ -30,6 +30,7 @@ from broker.persistence.joint_batches import JointBatches
 from broker.quotes import service as quotes
 from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
+from broker.traces import find_traceparent
 from broker.work import Actor, Role
 
 # After a batch of several so long, at most, the next one waits for as many: answers are written and requests read
@@ -69,9 +70,8 @@ class Submissions:
         Raises: as `AdmissionPlan.admit` does; Busy, TooManyAtOnce.
         """
         starts = {} if request.finish_by is None else await _look_up_starts(caller, request)
-        return await self._ask(
-            Submission(caller, [Order(request, made, name_hold(caller.actor, caller.claim), starts)])
-        )
+        hold, trace = name_hold(caller.actor, caller.claim), find_traceparent()
+        return await self._ask(Submission(caller, [Order(request, made, hold, starts, trace)]))
 
     async def submit_batch(self, caller: Caller, requests: Sequence[JobRequest], made: Sequence[Quote]) -> Response:
         """Have the requests of one batch decided in the next batch of submissions: all are taken, or none.
@@ -79,8 +79,9 @@ class Submissions:
         Raises: as `AdmissionPlan.admit_all` does; Busy, TooManyAtOnce.
         """
         starts = {} if requests[0].finish_by is None else await _look_up_starts(caller, requests[0])
+        trace = find_traceparent()
         orders = [
-            Order(request, quote, name_hold(caller.actor, caller.claim, place), starts)
+            Order(request, quote, name_hold(caller.actor, caller.claim, place), starts, trace)
             for place, (request, quote) in enumerate(zip(requests, made, strict=True))
         ]
         return await self._ask(Submission(caller, orders, is_batch=True))

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, String, column, select, values
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker import errors
+from broker.http.leaving import Leaving
 from broker.jobs.rules.model import TERMINAL
 from broker.jobs.tables import Job, JobEvent
 from broker.system import System
@@ -35,10 +36,13 @@ class Follower:
 
 
 class EventFeed:
-    """Hands the events of followed jobs to those who follow them. It looks only while somebody does."""
+    """Hands the events of followed jobs to those who follow them. It looks only while somebody does.
 
-    def __init__(self, system: System) -> None:
-        self.system = system
+    `leaving` ends the streams of a process that leaves.
+    """
+
+    def __init__(self, system: System, leaving: Leaving) -> None:
+        self.system, self.leaving = system, leaving
         self.followers: set[Follower] = set()
         self.looking: asyncio.Task[None] | None = None
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker.capacity.readiness import Site, find_sites, read_sites
-from broker.jobs.events import command_events, log_event, write_event
+from broker.jobs.events import EventRow, command_events, log_event, write_event
 from broker.jobs.rules.model import JobStatus, RunStatus
 from broker.jobs.running.control import find_unpaid, pause_unpaid
 from broker.jobs.running.runs import compute_lease
 from broker.jobs.running.type_of_run import expect_on_type
 from broker.jobs.service import set_status
 from broker.jobs.tables import Job, Run
+from broker.jobs.traced import find_traces_of_jobs, read_traces, trace_start
 from broker.persistence import outbox
 from broker.persistence.database import WAKE
 from broker.persistence.driver import Command, RowFormat, Statement, run_together
@@ -79,7 +80,9 @@ async def start_runs(work: Work, places: Sequence[StartPlace]) -> StartedRuns:
 async def _start_together(work: Work, places: Sequence[StartPlace]) -> StartedRuns:
     by_job = {place.job_id: place for place in places}
     asking = [*find_unpaid({place.contract_id for place in places}), find_sites({place.pool for place in places})]
-    *unpaid, sites, found = await work.run_together([*asking, Command(LOCK_WAITING, {"job_ids": list(by_job)})])
+    asking.append(Command(LOCK_WAITING, {"job_ids": list(by_job)}))
+    rows = await work.run_together([*asking, *find_traces_of_jobs(by_job)])
+    (*unpaid, sites, found), parents = rows[: len(asking)], read_traces(rows[len(asking) :])
     paused = await pause_unpaid(work, {place.job_id: place.contract_id for place in places}, unpaid)
     jobs, site_of = JOBS.read(row for row in found if row[JOBS.key] not in paused), read_sites(sites)
     locked = {job.id: job for job in jobs}
@@ -93,7 +96,8 @@ async def _start_together(work: Work, places: Sequence[StartPlace]) -> StartedRu
             runs.append((locked[job_id], await _start(work, locked[job_id], place, site_of[place.pool])))
         except Exception as error:  # noqa: BLE001 (whatever keeps one from starting, the others start)
             failed[job_id] = f"{type(error).__name__}: {error}"
-    await _write_starts(work, [*jobs.command_changes(), *_command_starts(work, runs, waited_for)])
+    events = _write_events(work, runs, waited_for, parents)
+    await _write_starts(work, [*jobs.command_changes(), *_command_starts(work, runs, events)])
     return StartedRuns(frozenset(job.id for job, _run in runs), failed)
 
 
@@ -141,26 +145,25 @@ async def _start(work: Work, job: Job, place: StartPlace, site: Site) -> Run:
     )
 
 
-def _command_starts(
-    work: Work, runs: Collection[tuple[Job, Run]], waited_for: Mapping[str, str | None]
-) -> list[Command]:
+def _command_starts(work: Work, runs: Collection[tuple[Job, Run]], events: Iterable[EventRow]) -> list[Command]:
     """Make the commands that write new runs, with the events of their jobs and the messages for their agents."""
     messages = [outbox.NewMessage(run.recipient, "launch", run.id) for _job, run in runs]
     return [
         *command_inserts(Run, [RUNS.write(run) for _job, run in runs]),
-        *command_events(_write_events(work, runs, waited_for)),
+        *command_events(events),
         *outbox.command_messages(messages, now=work.now),
     ]
 
 
 def _write_events(
-    work: Work, runs: Iterable[tuple[Job, Run]], waited_for: Mapping[str, str | None]
-) -> list[dict[str, object]]:
+    work: Work, runs: Iterable[tuple[Job, Run]], waited_for: Mapping[str, str | None], parents: Mapping[str, str]
+) -> list[EventRow]:
     written = []
     for job, run in runs:
         facts: dict[str, object] = {"run_id": run.id, "pool": run.pool, "attempt": run.attempt}
         if waited_for[job.id] is not None:
             facts["waited_for"] = waited_for[job.id]
         log_event(job, "dispatched", facts)
+        facts |= trace_start(job, run, parents.get(job.id))
         written.append(write_event(job, "dispatched", facts, work.now))
     return written

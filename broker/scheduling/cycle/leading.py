@@ -88,7 +88,9 @@ async def renew_lead(work: Work, process_id: str, standing: Standing) -> None:
     await work.session.execute(update(PlanningLeader).where(ours, is_old).values(leads_until=until))
 
 
-async def give_up_lead(work: Work, process_id: str) -> None:
-    """Give the lead up, where it is this process's: another takes it over at once."""
+async def give_up_lead(work: Work, process_id: str) -> bool:
+    """Give the lead up, where it is this process's: another takes it over at once. Tells whether it was."""
     ours = (PlanningLeader.name == PLANNER) & (PlanningLeader.process_id == process_id)
-    await work.session.execute(update(PlanningLeader).where(ours).values(leads_until=work.now))
+    held = ours & (PlanningLeader.leads_until > work.now)
+    given = update(PlanningLeader).where(held).values(leads_until=work.now).returning(PlanningLeader.name)
+    return await work.session.scalar(given) is not None

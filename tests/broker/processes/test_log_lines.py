@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.config import Settings
 from broker.processes.log_lines import TextLines, write_line
-from broker.processes.logs import configure_logging
+from broker.processes.logs import StruckLines, configure_logging
 
 NAMES = st.sampled_from(["actor", "job_id", "ms", "queue", "zone"])
 LEVELS = st.sampled_from([logging.DEBUG, logging.CRITICAL])
@@ -23,7 +23,9 @@ VALUES = st.one_of(st.text(max_size=12), st.integers(), st.floats(), st.none(), 
 def test_line_is_that_of_structlog(event: str, told: dict[str, object], level: int) -> None:
     configure_logging(Settings())
     (handler,) = logging.getLogger().handlers
-    assert isinstance(handler.formatter, TextLines)
+    assert isinstance(handler.formatter, StruckLines)
+    lines = handler.formatter.lines
+    assert isinstance(lines, TextLines)
     structlog.contextvars.bind_contextvars(request_id="req_1", queue="bound")
     record = logging.makeLogRecord(
         {
@@ -35,8 +37,8 @@ def test_line_is_that_of_structlog(event: str, told: dict[str, object], level: i
         }
     )
     record.__dict__.update(told)
-    _time, usual = structlog.stdlib.ProcessorFormatter.format(handler.formatter, record).split(" ", 1)
-    assert handler.formatter.format(record).split(" ", 1)[1] == usual
+    _time, usual = structlog.stdlib.ProcessorFormatter.format(lines, record).split(" ", 1)
+    assert lines.format(record).split(" ", 1)[1] == usual
 
 
 def test_time_is_utc_to_the_microsecond() -> None:
