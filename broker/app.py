@@ -32,6 +32,7 @@ from broker.console.routes import MENU, add_console
 from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
 from broker.daemon.loops import Daemon
+from broker.datasets.caption_routes import router as captions
 from broker.datasets.routes import router as datasets
 from broker.exits.routes import router as exits
 from broker.facades.routes import add_facades
@@ -126,6 +127,7 @@ ROUTERS = (
     books,
     base_models,
     datasets,
+    captions,
     dataset_deletion,
     templates,
     quotes,

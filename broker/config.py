@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from broker.private_file import write_private_file
 from pricing.catalog import load_gpus
+from pricing.catalog.captioners import OfferedCaptioners, UnknownCaptioner, split_names
 
 # Options of sbatch by which the engine keeps its promises: one job, one start, a submission that does not wait.
 SBATCH_OPTIONS_OF_OURS = frozenset({"array", "chdir", "export", "job-name", "nodes", "ntasks", "output", "parsable"})
@@ -134,6 +135,12 @@ class Settings(BaseSettings):
     pool: str = Field(default="local", description="Name of the pool that this process serves.")
     base_models_dir: Path | None = Field(
         default=None, description="Base models of this machine, each by its name; unset: DATA_DIR/models."
+    )
+    captioners: str = Field(
+        default="",
+        description="Captioning models that customers may label pictures with, by commas, the usual one first; the "
+        "folder of each lies beside the base models, under its name. Empty: none.",
+        examples=["blip-base,florence-2-base"],
     )
     trainer_command: str | None = Field(default=None, description="What starts a run; default: this Python's trainer.")
 
@@ -307,6 +314,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{part!r} is no network ({error}); write one like 10.0.0.0/8") from error
         return text
 
+    @field_validator("captioners")
+    @classmethod
+    def _check_captioners(cls, text: str) -> str:
+        try:
+            return ",".join(OfferedCaptioners.of(split_names(text)).names)
+        except UnknownCaptioner as error:
+            raise ValueError(str(error)) from error
+
     @field_validator("time_zone")
     @classmethod
     def _check_time_zone(cls, name: str) -> str:
@@ -423,6 +438,10 @@ class Settings(BaseSettings):
         """Return the folder in which this machine's runs find base models that no package brings."""
         inherited = os.environ.get("LORA_BASE_MODELS_DIR")  # where the trainer itself looks
         return self.base_models_dir or (Path(inherited) if inherited else self.data_dir / "models")
+
+    @property
+    def offered_captioners(self) -> OfferedCaptioners:
+        return OfferedCaptioners(tuple(split_names(self.captioners)))
 
     @property
     def admin_key_path(self) -> Path:

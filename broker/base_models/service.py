@@ -68,7 +68,8 @@ async def read_offer_of(work: Work, version: str) -> OfferedModels:
     known = work.services.versions.find(OfferedModels, OFFER, version)
     if known is not None:
         return known
-    offered = OfferedModels({row.name: row.profile for row in await list_added(work) if _is_readable(row)})
+    added = {row.name: row.profile for row in await list_added(work) if _is_readable(row)}
+    offered = OfferedModels(added, work.settings.offered_captioners)
     return work.services.versions.keep(OFFER, offered, version)
 
 

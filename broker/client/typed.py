@@ -34,7 +34,7 @@ from broker.client.objects.jobs import (
 )
 from broker.client.objects.operations import AuditEntry, Overview, Pool, Queue, Standing, Undone
 from broker.client.objects.payments import Payment, PaymentImport
-from broker.client.objects.quotes import BaseModel, Dataset, Quote, QuoteAnswer
+from broker.client.objects.quotes import BaseModel, CaptionEdit, Dataset, Picture, Quote, QuoteAnswer
 from broker.client.objects.simulations import QueueSimulation
 from broker.client.objects.values import Page
 from broker.client.objects.webhooks import (
@@ -75,6 +75,14 @@ class BrokerClient(Client):
     def delete_dataset(self, dataset_id: str) -> None:
         """Delete a data set and its bytes; what was trained on it, and billed, stays."""
         self.delete(f"/datasets/{dataset_id}")
+
+    def list_pictures(self, dataset_id: str, **wanted: Any) -> Page[Picture]:
+        """List pictures with their captions: a page of `limit`, from `cursor` on, by `captioned` and `search`."""
+        return cast("Page[Picture]", self.get(f"/datasets/{dataset_id}/pictures", **wanted))
+
+    def edit_captions(self, dataset_id: str, edit: Mapping[str, Any]) -> CaptionEdit:
+        """Edit captions, which makes the data set's next version; with `dry_run`, only tell what would change."""
+        return cast("CaptionEdit", self.post(f"/datasets/{dataset_id}/captions", dict(edit)))
 
     def list_base_models(self, **wanted: Any) -> Page[BaseModel]:
         """List base models by name: a page of `limit`, from `cursor` on; with `can_be_quoted`, those alone."""

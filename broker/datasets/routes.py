@@ -50,12 +50,16 @@ async def list_datasets(
     work: CustomerWork,
     customer_id: OfCustomer = None,
     name: Annotated[str | None, Query(description="Only those of this name.", examples=["brand tone"])] = None,
+    root_id: Annotated[
+        str | None,
+        Query(description="Only the versions of this upload, which itself is not one.", examples=["dat_01k"]),
+    ] = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
     order: Order = NEWEST,
 ) -> Page[DatasetOut]:
-    query = service.select_datasets(id_prefix=id_prefix, customer_id=customer_id, name=name)
+    query = service.select_datasets(id_prefix=id_prefix, customer_id=customer_id, name=name, root_id=root_id)
     rows, after = await fetch_page(work.session, query, Dataset, limit=limit, cursor=cursor, order=order)
     counts = await token_counts.list_counts(work, [row.id for row in rows])
     shown = [DatasetOut.of(row, [count for count in counts if count.dataset_id == row.id]) for row in rows]

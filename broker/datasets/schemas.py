@@ -95,6 +95,17 @@ class DatasetOut(BaseModel):
     object: Literal["dataset"] = Field(default="dataset", description="Kind of object.", examples=["dataset"])
     customer_id: str = Field(description="Whose data set it is.", examples=["cus_01k"])
     name: str = Field(description="A name for people.", examples=["brand tone, autumn"])
+    origin: Literal["upload", "auto_label", "edit"] = Field(
+        default="upload", description="How it came about: sent, labelled by a job, or edited.", examples=["upload"]
+    )
+    version: int = Field(
+        default=1, description="Its place among the versions of the first upload, which is 1.", examples=[1]
+    )
+    parent_id: str | None = Field(default=None, description="The version that it was made of.", examples=["dat_01k"])
+    root_id: str | None = Field(
+        default=None, description="The upload that it goes back to; null: it is one itself.", examples=["dat_01k"]
+    )
+    job_id: str | None = Field(default=None, description="The job that labelled it.", examples=["job_01k"])
     sha256: str = Field(description="SHA-256 of the packed data set, hex.", examples=["9f86d081…"])
     size_bytes: int = Field(description="Size of the packed data set in bytes.", examples=[20480])
     files: list[FileOut] = Field(

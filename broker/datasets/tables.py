@@ -15,9 +15,16 @@ class Dataset(Base):
     """One upload, kept as one tar of its files. `findings` is its report: what cannot be used, and what will show; the
     first of them, where `finding_counts` counts all, by level. `row_counts` counts every row by what became of it. The
     row of a deleted one stays, for jobs that name it.
+
+    `origin`: uploaded, or made of `parent_id` by an edit or by a job's run; `version` counts among all that go back to
+    the upload `root_id`, which itself has none and is the first.
     """
 
     __tablename__ = "datasets"
+    __table_args__ = (
+        Index("uq_datasets_version", "root_id", "version", unique=True, postgresql_where=text("root_id IS NOT NULL")),
+        Index("uq_datasets_job", "job_id", unique=True, postgresql_where=text("job_id IS NOT NULL")),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
@@ -30,6 +37,12 @@ class Dataset(Base):
     findings: Mapped[list[Any]]
     finding_counts: Mapped[dict[str, Any]]
     row_counts: Mapped[dict[str, Any]]
+    origin: Mapped[str] = mapped_column(default="upload", server_default=text("'upload'"))
+    version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    root_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))
+    job_id: Mapped[str | None]
+    run_id: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()
     deleted_at: Mapped[datetime | None] = moment_column(nullable=True)
 

@@ -80,6 +80,10 @@ class JobDetailOut(JobOut):
     pinned_at: datetime | None = Field(
         description="Since when its customer has it pinned (UTC); null: it is not.", examples=["2026-11-24T10:05:00Z"]
     )
+    made_dataset_id: str | None = Field(
+        description="The data set that a labelling has made: the pictures with their new captions.",
+        examples=["dat_01k"],
+    )
     pinned_steps: list[int] = Field(description="Of which steps its samples are pinned.", examples=[[120, 480]])
     notices: list[NoticeOut] = Field(
         description="What is announced and concerns it: to all, and, while it runs, of its pool.", examples=[[]]
@@ -94,6 +98,7 @@ class JobDetailOut(JobOut):
         notices: Sequence[NoticeOut] = (),
         sooner: Sequence[SoonerStart] = (),
         note: JobNote | None = None,
+        made_dataset_id: str | None = None,
     ) -> Self:
         told = {
             "borne_by_cause": {cause: BorneOut.of(each) for cause, each in who.borne.items()},
@@ -102,6 +107,7 @@ class JobDetailOut(JobOut):
             "notices": list(notices),
             "notes": None if note is None else note.notes,
             "pinned_at": None if note is None else note.pinned_at,
+            "made_dataset_id": made_dataset_id,
             "pinned_steps": [] if note is None else note.pinned_steps,
             "sooner": [SoonerStartOut.of(each) for each in sooner],
         }

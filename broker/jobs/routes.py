@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request, Response
 
 from broker.capacity.announcements import list_notices_for
 from broker.capacity.notice_schemas import NoticeOut
+from broker.datasets.versions import find_made_by
 from broker.http.caller import Caller
 from broker.http.edge import AnyKey, AnyReader, CustomerInBatch, JobControl, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
@@ -58,6 +59,7 @@ from broker.jobs.schemas import (
 from broker.jobs.tables import Job, JobEvent, Run
 from broker.templates.service import fill_in_configs
 from broker.work import STAFF, Work
+from pricing.training.label_config import is_label_config
 
 router = feature_router("/jobs", "jobs")
 
@@ -222,7 +224,9 @@ async def get_job(work: AnyKey, response: Response, job_id: str) -> JobDetailOut
     shown, who = JobOut.of(job, work.now), await read_who_pays(work, job)
     note = await find_note(work, job_id)
     response.headers[ETAG] = make_etag(list_note_settings(job, note))
-    return JobDetailOut.of_job(shown, who, evictions, notices, await list_sooner(work, job), note)
+    made = await find_made_by(work, job_id) if is_label_config(job.config) else None
+    made_id = None if made is None else made.id
+    return JobDetailOut.of_job(shown, who, evictions, notices, await list_sooner(work, job), note, made_id)
 
 
 @router.post("/{job_id}/cancel")

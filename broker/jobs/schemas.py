@@ -17,6 +17,7 @@ from broker.persistence.driver import pick_values
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE
 from broker.quotes.shapes.estimate_schemas import EstimateOut, SecondsRange
 from pricing.estimate.type_choice import Preference, TypedRun
+from pricing.training.label_config import KIND, TRAINING
 
 
 class AcceptedTypeOut(BaseModel):
@@ -96,6 +97,9 @@ class JobOut(BaseModel):
     quote_id: str | None = Field(description="The quote it was admitted with.", examples=["quo_01k"])
     template_id: str | None = Field(description="The template that it was made from, if any.", examples=["tpl_01k"])
     template: str | None = Field(description="Its name, with the version.", examples=["template_sd_v15@3"])
+    kind: Literal["training", "auto_label"] = Field(
+        description="What it does: train an adapter, or label pictures.", examples=["training"]
+    )
     name: str | None = Field(description="Its name, if it was given one.", examples=["brand tone, rank 16"])
     labels: dict[str, str] = Field(description="What it is told apart by.", examples=[{"team": "search"}])
     config: dict[str, Any] = Field(description="The configuration with its defaults.", examples=[CONFIG_EXAMPLE])
@@ -217,6 +221,7 @@ def describe_job(job: Job, now: datetime) -> dict[str, Any]:
     end = None if estimate is None else expect_end(job, now)
     charged = job.charged
     derived = {
+        "kind": job.config.get(KIND, TRAINING),
         "estimate": None if estimate is None else EstimateOut.describe(estimate),
         "gpu_types": None if types is None else [_describe_type(run) for run in types],
         "remaining": None if remaining is None else RemainingOut.of(remaining),

@@ -1,6 +1,6 @@
 """Quotes: made from a configuration and a data set, kept, and binding until they expire."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,17 +17,19 @@ from broker.ledger import service as ledger
 from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.persistence.set_writes import command_inserts
 from broker.persistence.tenancy import is_seen
-from broker.quotes.checking.configuration import JobConfiguration, resolve_configuration
+from broker.quotes.checking.configuration import JobConfiguration
 from broker.quotes.checking.findings import QuotedFindings, refuse_bad_rows
+from broker.quotes.checking.labelling import Configuration, LabelConfiguration, resolve_order
 from broker.quotes.costing.budget import MaxCostBuys, SpentUnder, compute_max_cost_buys
 from broker.quotes.costing.gpu_types import QuotedType, UnfitType
 from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
 from broker.quotes.counts.counting import CountedDataset, PlannedJob, check_kind, read_counted
+from broker.quotes.counts.labelled import count_to_label
 from broker.quotes.estimating.estimate import JobEstimate, SharedJob, estimate_job, refuse_beyond, refuse_several
+from broker.quotes.estimating.labelling import estimate_label_job
 from broker.quotes.inputs import QuoteInputs, TypeInputs, fetch_inputs, find_inputs, read_inputs
 from broker.quotes.tables import Quote
 from broker.work import Services, Work
-from pricing.calibration.calibration import Calibration
 from pricing.estimate.several_gpus import share_step
 from pricing.money import Money
 from pricing.rate_card import UnitPrices
@@ -69,6 +71,10 @@ REFUSALS = (
     errors.TokensBeingCounted,
 )
 
+# What a job needs on a GPU type, or its refusal there; and the type that it is quoted on, with all others.
+EstimateOn = Callable[[TypeInputs], JobEstimate]
+OwnAndOthers = tuple[QuotedType, list[QuotedType | UnfitType]]
+
 
 @dataclass(frozen=True)
 class QuoteTerms:
@@ -104,9 +110,9 @@ async def make_quote_from(
     try:
         inputs = await read_inputs(work, found, dataset_id, terms.contract_id, terms.project_id)
     except errors.NotFound:
-        resolve_configuration(raw_config, await base_models.read_offer(work))
+        resolve_order(raw_config, await base_models.read_offer(work))
         raise
-    return await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms)
+    return await _make_quote(work, inputs, resolve_order(raw_config, inputs.offered), terms)
 
 
 async def create_quotes(
@@ -121,7 +127,7 @@ async def create_quotes(
     answers: list[Quote | errors.DomainError] = []
     for raw_config in raw_configs:
         try:
-            configuration = resolve_configuration(raw_config, inputs.offered)
+            configuration = resolve_order(raw_config, inputs.offered)
             answers.append(await _make_quote(work, inputs, configuration, terms))
         except REFUSALS as error:
             answers.append(error)
@@ -141,7 +147,7 @@ async def make_quotes(
     made: list[Quote] = []
     for place, raw_config in enumerate(raw_configs):
         try:
-            made.append(await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms))
+            made.append(await _make_quote(work, inputs, resolve_order(raw_config, inputs.offered), terms))
         except REFUSALS as refusal:
             raise errors.locate(refusal, place) from None
     return made
@@ -152,18 +158,44 @@ def keep_quotes(quotes: Iterable[Quote]) -> list[Command]:
     return command_inserts(Quote, [QUOTES.write(quote) for quote in quotes])
 
 
-async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfiguration, terms: QuoteTerms) -> Quote:
+async def _make_quote(work: Work, inputs: QuoteInputs, configuration: Configuration, terms: QuoteTerms) -> Quote:
     """Count, plan, estimate and price a job: each step takes what the last one made.
 
     Raises: InvalidTrainingConfig, InvalidRequest, DatasetUnusable, TokensBeingCounted; NoContractInForce, with a sum.
     """
+    if isinstance(configuration, LabelConfiguration):
+        return await _make_label_quote(work, inputs, configuration, terms)
     check_kind(inputs.dataset, configuration.profile)
     refuse_bad_rows(inputs.dataset, configuration.config)
     counted = await read_counted(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
     job = SharedJob(planned, await _plan_shared(counted, planned, terms.gpus), terms.gpus)
-    own, others = _choose_own(*_estimate_on_types(job, inputs, work.settings.max_job_gpu_hours))
-    estimate = own.estimate
+    types = _choose_own(*_estimate_on_types(_estimate_training(job, work, inputs), inputs))
+    findings = QuotedFindings.of(inputs.dataset, too_long=planned.too_long, cut=planned.cut, bare=planned.bare)
+    return await _put_together(work, inputs, configuration, terms, types, findings)
+
+
+async def _make_label_quote(
+    work: Work, inputs: QuoteInputs, configuration: LabelConfiguration, terms: QuoteTerms
+) -> Quote:
+    """Quote a labelling: by the pictures that it is for, each with as many tokens as it may have."""
+    if terms.gpus > 1:
+        raise errors.invalid_field("gpus", "pictures are labelled on one GPU; leave it out")
+    pictures = await count_to_label(work.storage, inputs.dataset, configuration)
+    types = _choose_own(*_estimate_on_types(_estimate_labels(configuration, pictures, work, inputs), inputs))
+    findings = QuotedFindings.of(inputs.dataset, too_long=0, cut=0, bare=0)
+    return await _put_together(work, inputs, configuration, terms, types, findings)
+
+
+async def _put_together(
+    work: Work,
+    inputs: QuoteInputs,
+    configuration: Configuration,
+    terms: QuoteTerms,
+    types: OwnAndOthers,
+    findings: QuotedFindings,
+) -> Quote:
+    own, others = types
     return QUOTES.make(
         id=work.new_id("quo"),
         customer_id=inputs.dataset.customer_id,
@@ -171,12 +203,12 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
         dataset_sha256=inputs.dataset.sha256,
         config=configuration.to_json(),
         config_hash=configuration.hash,
-        estimate=estimate,
+        estimate=own.estimate,
         prices=own.prices,
         other_types=others,
         expected_starts=inputs.find_starts(terms.gpus, work.now),
-        max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, terms),
-        findings=QuotedFindings.of(inputs.dataset, too_long=planned.too_long, cut=planned.cut, bare=planned.bare),
+        max_cost_buys=await _buy(work, inputs.dataset.customer_id, own.estimate, configuration, terms),
+        findings=findings,
         rate_card_version=inputs.card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
         created_at=work.now,
@@ -200,11 +232,15 @@ async def widen_quote(work: Work, quote: Quote, terms: QuoteTerms, skus: Collect
     found = await fetch_inputs(work, quote.dataset_id)
     inputs = await read_inputs(work, found, quote.dataset_id, terms.contract_id, terms.project_id, closed_too=True)
     further = replace(inputs, types=[each for each in inputs.types if each.gpu.sku in skus])
-    configuration = resolve_configuration(quote.config, inputs.offered)
-    counted = await read_counted(work, inputs.dataset, configuration.profile)
-    planned = await counted.plan_aside(configuration)
-    job = SharedJob(planned, await _plan_shared(counted, planned, terms.gpus), terms.gpus)
-    added, _refusals = _estimate_on_types(job, further, work.settings.max_job_gpu_hours)
+    configuration = resolve_order(quote.config, inputs.offered)
+    if isinstance(configuration, LabelConfiguration):
+        estimate = _estimate_labels(configuration, quote.estimate.rows, work, inputs)
+    else:
+        counted = await read_counted(work, inputs.dataset, configuration.profile)
+        planned = await counted.plan_aside(configuration)
+        job = SharedJob(planned, await _plan_shared(counted, planned, terms.gpus), terms.gpus)
+        estimate = _estimate_training(job, work, inputs)
+    added, _refusals = _estimate_on_types(estimate, further)
     names = {each.sku for each in added}
     before = quote.other_types or ()
     kept = {name: getattr(quote, name) for name in QUOTES.names}
@@ -219,15 +255,32 @@ async def widen_quote(work: Work, quote: Quote, terms: QuoteTerms, skus: Collect
     )
 
 
+def _estimate_training(job: SharedJob, work: Work, inputs: QuoteInputs) -> EstimateOn:
+    most_gpu_hours = work.settings.max_job_gpu_hours
+
+    def estimate(on: TypeInputs) -> JobEstimate:
+        refuse_several(job.gpus, on.largest, on.gpu)
+        found = estimate_job(job, on.gpu, inputs.calibration)
+        refuse_beyond(job.planned, found, most_gpu_hours)
+        return found
+
+    return estimate
+
+
+def _estimate_labels(configuration: LabelConfiguration, pictures: int, work: Work, inputs: QuoteInputs) -> EstimateOn:
+    most_gpu_hours = work.settings.max_job_gpu_hours
+    return lambda on: estimate_label_job(configuration, pictures, on.gpu, inputs.calibration, most_gpu_hours)
+
+
 def _estimate_on_types(
-    job: SharedJob, inputs: QuoteInputs, most_gpu_hours: int
+    estimate: EstimateOn, inputs: QuoteInputs
 ) -> tuple[list[QuotedType | UnfitType], list[errors.InvalidTrainingConfig]]:
     """Estimate and price a job on each GPU type, or say why it does not fit; the refusals come once more behind."""
     found: list[QuotedType | UnfitType] = []
     refusals: list[errors.InvalidTrainingConfig] = []
     for each in inputs.types:
         try:
-            found.append(_quote_type(job, each, inputs.calibration, most_gpu_hours))
+            found.append(_price_type(replace(estimate(each), machine_load=each.machine_load), each))
         except errors.InvalidTrainingConfig as refusal:
             refusals.append(refusal)
             found.append(UnfitType(each.gpu.sku, refusal.detail))
@@ -236,7 +289,7 @@ def _estimate_on_types(
 
 def _choose_own(
     found: Sequence[QuotedType | UnfitType], refusals: Sequence[errors.InvalidTrainingConfig]
-) -> tuple[QuotedType, list[QuotedType | UnfitType]]:
+) -> OwnAndOthers:
     """Choose the first type that a job fits on; the others come behind it.
 
     Raises: InvalidTrainingConfig, where it fits on none: what is wrong on the first of them.
@@ -247,22 +300,20 @@ def _choose_own(
     return own, [each for each in found if each is not own]
 
 
-def _quote_type(job: SharedJob, on: TypeInputs, calibration: Calibration, most_gpu_hours: int) -> QuotedType:
-    refuse_several(job.gpus, on.largest, on.gpu)
-    estimate = replace(estimate_job(job, on.gpu, calibration), machine_load=on.machine_load)
-    refuse_beyond(job.planned, estimate, most_gpu_hours)
+def _price_type(estimate: JobEstimate, on: TypeInputs) -> QuotedType:
     return QuotedType(estimate, price_on_every_plan(on.prices.plans.values(), estimate.gpu_seconds, estimate.tokens))
 
 
 async def _buy(
-    work: Work, customer_id: str, estimate: JobEstimate, configuration: JobConfiguration, asked: QuoteTerms
+    work: Work, customer_id: str, estimate: JobEstimate, configuration: Configuration, asked: QuoteTerms
 ) -> MaxCostBuys | None:
     if asked.max_cost is None:
         return None
     terms = await contracts.get_contract_in_force(work, customer_id, asked.contract_id)
     prices = await ledger.read_usage_prices(work, terms, estimate.sku, asked.project_id)
     spent_under = SpentUnder(terms.id, terms.at(work.now).plan, prices)
-    return compute_max_cost_buys(spent_under, estimate, configuration.config, asked.max_cost)
+    rows_per_step = configuration.config.rows_per_step if isinstance(configuration, JobConfiguration) else 1
+    return compute_max_cost_buys(spent_under, estimate, rows_per_step, asked.max_cost)
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:
@@ -290,7 +341,7 @@ def read_quotes(services: Services, rows: Sequence[Row]) -> dict[str, Quote]:
 
 
 def require_acceptable(
-    quote: Quote, configuration: JobConfiguration, dataset_id: str, dataset: KeptDataset | None, moment: datetime
+    quote: Quote, configuration: Configuration, dataset_id: str, dataset: KeptDataset | None, moment: datetime
 ) -> None:
     """Refuse a quote that a job names and that is of another configuration or other bytes, or has expired. Pure.
 

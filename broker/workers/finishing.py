@@ -11,6 +11,7 @@ from typing import Any
 
 from broker import errors
 from broker.adapters import service as adapters
+from broker.datasets import versions
 from broker.http.caller import Caller
 from broker.jobs.events import collect_events, command_events
 from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
@@ -123,7 +124,10 @@ async def _find_refusals(runs: LockedRuns, sent: Sequence[SentFinish]) -> list[E
         for _work, finish in sent
         if finish.outcome == RunStatus.SUCCEEDED and finish.run_id in runs.by_id
     ]
-    made = await adapters.list_makers([work for work, _finish in sent], succeeded) if succeeded else set[str]()
+    works = [work for work, _finish in sent]
+    made = await adapters.list_makers(works, succeeded) if succeeded else set[str]()
+    if len(made) < len(succeeded):  # those that have made no adapter may have labelled pictures
+        made |= await versions.list_makers(works, succeeded)
     refusals: list[Exception | None] = []
     seen: set[str] = set()
     for work, finish in sent:
@@ -149,7 +153,7 @@ def _find_refusal(
             return EndsAlone()
         require_active(locked)
         if finish.outcome == RunStatus.SUCCEEDED and finish.run_id not in made:
-            raise errors.IllegalTransition(f"Run {finish.run_id} cannot succeed before its adapter is uploaded.")
+            raise errors.IllegalTransition(f"Run {finish.run_id} cannot succeed before what it made is uploaded.")
         ending = decide_ending(work, locked, finish.outcome, finish.error)
     except errors.DomainError as refusal:
         return refusal

@@ -21,6 +21,7 @@ from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_
 from broker.workers.finishing import Finish, send_finish
 from broker.workers.heartbeat import Beat
 from broker.workers.heartbeat_batches import send_heartbeat
+from broker.workers.labelled import find_order, keep_labelled, receive_labelled, receive_words
 from broker.workers.protocol import SpokenProtocol, check_protocol
 from broker.workers.schemas import (
     ChunksOut,
@@ -29,6 +30,7 @@ from broker.workers.schemas import (
     FinishOut,
     HeartbeatIn,
     HeartbeatOut,
+    LabelledOut,
     LogIn,
     LogOut,
     RunAssignmentOut,
@@ -190,6 +192,32 @@ async def upload_adapter(
     work = await _begin_keeping(caller, run_id, sha256, stored)
     await keep_adapter(work, run_id, fence_token, stored)
     return StoredOut(sha256=stored.sha256, size_bytes=stored.size_bytes)
+
+
+@router.put("/captions", status_code=201, openapi_extra=BINARY)
+async def upload_captions(
+    caller: RunCaller,
+    request: Request,
+    run_id: str,
+    fence_token: FenceHeader,
+    sha256: Checksum,
+    from_chunks: FromChunks = False,
+) -> LabelledOut:
+    """Upload what a labelling has made, as JSON: `{"pictures": [{"name", "words", "tokens"}]}`.
+
+    The pictures with their new captions become the next version of the data set.
+    """
+    await check_may_report(caller, run_id, fence_token)
+    said = await receive_words(_read_content(caller, request, run_id, sha256, from_chunks=from_chunks), sha256)
+    async with caller.look() as work:
+        order = await find_order(work, run_id)
+    received = None if order.made is not None else await receive_labelled(caller.services, order, said)
+    if received is not None:
+        caller.delete_unless_kept(received.stored.key)
+    caller.delete_once_kept(chunks.name_key(run_id, sha256))
+    work = await caller.begin()
+    kept = await keep_labelled(work, run_id, fence_token, order, received, len(said))
+    return LabelledOut(dataset_id=kept.id, version=kept.version)
 
 
 def _read_content(

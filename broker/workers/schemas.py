@@ -273,3 +273,8 @@ class ChunksOut(BaseModel):
 class StoredOut(BaseModel):
     sha256: str = Field(description="SHA-256 of what was stored, hex.", examples=["9f86d081…"])
     size_bytes: int = Field(description="Size in bytes.", examples=[1848320])
+
+
+class LabelledOut(BaseModel):
+    dataset_id: str = Field(description="The data set with the new captions.", examples=["dat_01k"])
+    version: int = Field(description="Which version it is of the first upload.", examples=[2])

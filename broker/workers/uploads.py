@@ -37,10 +37,10 @@ async def receive_checkpoint(
 
 async def keep_checkpoint(work: Work, run_id: str, fence_token: int, step: int, stored: StoredObject) -> Checkpoint:
     """Record a checkpoint that was stored. Raises: NotFound, StaleFenceToken."""
-    return await checkpoints.keep_checkpoint(work, await _lock_live_run(work, run_id, fence_token), step, stored)
+    return await checkpoints.keep_checkpoint(work, await lock_live_run(work, run_id, fence_token), step, stored)
 
 
-async def _lock_live_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
+async def lock_live_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
     """Lock a run that still reports, and take its upload for a sign of life."""
     locked = await lock_run(work, run_id, fence_token)
     require_active(locked)
@@ -51,7 +51,7 @@ async def _lock_live_run(work: Work, run_id: str, fence_token: int) -> LockedRun
 
 async def keep_adapter(work: Work, run_id: str, fence_token: int, stored: StoredObject) -> None:
     """Register an adapter that was stored. Raises: NotFound, StaleFenceToken."""
-    locked = await _lock_live_run(work, run_id, fence_token)
+    locked = await lock_live_run(work, run_id, fence_token)
     await adapters.register_adapter(
         work,
         locked,

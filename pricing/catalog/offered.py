@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from pricing.catalog import find_base_model, fold_spelling, load_base_models
+from pricing.catalog.captioners import OfferedCaptioners
 from pricing.catalog.model_path import find_named_by_path, is_path
 from pricing.catalog.profile import BaseModelProfile
 
@@ -18,9 +19,13 @@ class ModelNotOffered(LookupError):
 
 @dataclass(frozen=True, eq=False)
 class OfferedModels:
-    """What customers may name as `base_model`. `added` are the operator's, by name; they go before the catalogue's."""
+    """What customers may name as `base_model`. `added` are the operator's, by name; they go before the catalogue's.
+
+    `captioners` are those that jobs may label pictures with.
+    """
 
     added: Mapping[str, BaseModelProfile] = field(default_factory=dict)
+    captioners: OfferedCaptioners = field(default_factory=OfferedCaptioners)
 
     @cached_property
     def _added_by_spelling(self) -> dict[str, BaseModelProfile]:

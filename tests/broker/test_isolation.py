@@ -224,6 +224,8 @@ ANSWERS = {
     "GET /v1/datasets/{dataset_id}": NOT_FOUND,
     "DELETE /v1/datasets/{dataset_id}": NOT_FOUND,
     "GET /v1/datasets/{dataset_id}/file": Ask(404, params={"name": "train.jsonl"}),
+    "GET /v1/datasets/{dataset_id}/pictures": NOT_FOUND,
+    "POST /v1/datasets/{dataset_id}/captions": Ask(404, body={"trigger": "ink"}),
     "POST /v1/quotes": Ask(404, body={"config": CONFIG, "dataset_id": "{dataset_id}"}),
     "POST /v1/quotes/batch": Ask(404, body={"configs": [CONFIG], "dataset_id": "{dataset_id}"}),
     "GET /v1/quotes/{quote_id}": NOT_FOUND,
@@ -359,6 +361,7 @@ ANSWERS = {
     "GET /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,
     "PUT /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,
     "PUT /v1/runs/{run_id}/adapter": FORBIDDEN,
+    "PUT /v1/runs/{run_id}/captions": FORBIDDEN,
 }
 NAMES_NO_TENANT = {
     "GET /v1/announcements",

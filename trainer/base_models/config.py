@@ -198,10 +198,10 @@ def _get_catalogue_weights(profile: BaseModelProfile) -> Path:
     """Get an installed package's, else what an operator put under LORA_BASE_MODELS_DIR. Raises: BadInput."""
     if profile.weights is not None:
         return _get_packaged_weights(profile.weights, profile.name)
-    return _get_placed_weights(profile.name)
+    return get_placed_weights(profile.name)
 
 
-def _get_placed_weights(name: str) -> Path:
+def get_placed_weights(name: str) -> Path:
     """Get what an operator put under LORA_BASE_MODELS_DIR for this name. Raises: BaseModelMissing."""
     base_models_dir = os.environ.get(BASE_MODELS_DIR)
     if base_models_dir:
@@ -225,7 +225,7 @@ def resolve_added_model(profile: BaseModelProfile) -> BaseModelSource:
 
     Raises: BaseModelMissing.
     """
-    weights = _get_placed_weights(profile.name)
+    weights = get_placed_weights(profile.name)
     if hash_model_once(weights) != profile.weights_sha256:
         raise BaseModelMissing(
             f"{weights} holds other files than the broker's {profile.name} (SHA-256 {profile.weights_sha256}); copy "

@@ -8,16 +8,15 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
+from pricing.datasets.caption_words import LabelStyle, compose_caption
+from pricing.datasets.caption_words import make_style as make_label_style
 from trainer.atomic_files import try_writing
 from trainer.data.images import ImageUnusable, open_image
 from trainer.data.quality_samples import PictureSample, list_pictures
 from trainer.errors import BadInput, ExitCode
 from trainer.labelling.captions import (
-    LabelStyle,
     caption_from_name,
     choose_pictures,
-    clean_tag,
-    compose_caption,
     get_metadata_file,
     write_metadata,
     write_sidecars,
@@ -50,8 +49,7 @@ class LabelSource:
 
 def make_style(trigger: str, prefix: str, drop: str) -> LabelStyle:
     """Make the style of all captions. `drop` separates its tags by commas; their case does not count."""
-    dropped = frozenset(clean_tag(tag).casefold() for tag in drop.split(",") if tag.strip())
-    return LabelStyle(trigger.strip(), prefix.strip(), dropped)
+    return make_label_style(trigger, prefix, drop.split(","))
 
 
 def parse_place(word: str) -> CaptionPlace:

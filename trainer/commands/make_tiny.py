@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from trainer.atomic_files import writing_file, writing_folder
 from trainer.base_models.diffusers_quiet import diffusers, transformers
 from trainer.commands import make_tiny_chatglm
+from trainer.commands.make_tiny_blip import make_blip
 from trainer.commands.make_tiny_llama import make_llama
 from trainer.errors import BadInput
 from trainer.families.stable_diffusion.clip_text import ClipTokenizer
@@ -152,4 +153,5 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "sdxl": lambda target: make_stable_diffusion("sdxl", target),
     "llama": make_llama,
     "chatglm": make_chatglm,
+    "blip": make_blip,
 }

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pricing.datasets.csv_file import BrokenRow, CsvFile, write_csv
@@ -17,18 +16,6 @@ CAMERA_NAME = re.compile(
 )
 COPY_MARK = re.compile(r"\(\d+\)|\bcopy\b|副本", re.IGNORECASE)
 NUMBER = re.compile(r"\b\d+\b")
-TAG_ENDS = ".。 "
-UNDERSCORE_FACES = frozenset({"0_0", "(o)_(o)", "+_+", "+_-", "._.", "<o>_<o>", "<|>_<|>", "=_=", ">_<", "3_3", "6_9",
-                              ">_o", "@_@", "^_^", "o_o", "u_u", "x_x", "|_|", "||_||"})  # fmt: skip
-
-
-@dataclass(frozen=True)
-class LabelStyle:
-    """What stands around the words of the model: `trigger, prefix words`; tags that are dropped from them."""
-
-    trigger: str = ""
-    prefix: str = ""
-    drop: frozenset[str] = frozenset()
 
 
 def choose_pictures(folder: Path, metadata_path: Path | None, *, overwrite: bool) -> list[PictureSample]:
@@ -39,24 +26,6 @@ def choose_pictures(folder: Path, metadata_path: Path | None, *, overwrite: bool
     if not samples:
         raise BadInput("DATA", f"{folder} has no picture")
     return [sample for sample in samples if overwrite or not sample.caption]
-
-
-def compose_caption(words: str, style: LabelStyle) -> str:
-    """Compose `trigger, prefix words`. Commas separate tags: each is tidied, doubled and dropped ones fall out."""
-    tags: dict[str, str] = {}
-    for part in f"{style.prefix} {words}".split(","):
-        tag = clean_tag(part)
-        if tag and tag.casefold() not in {style.trigger.casefold(), *style.drop}:
-            tags.setdefault(tag.casefold(), tag)
-    return ", ".join([style.trigger] * bool(style.trigger) + list(tags.values()))
-
-
-def clean_tag(tag: str) -> str:
-    """Turn underscores into spaces, but in faces such as ^_^; doubled blanks and a full stop at the end go."""
-    for face in (tag.strip(), tag.strip().rstrip(TAG_ENDS)):
-        if face in UNDERSCORE_FACES:
-            return face
-    return " ".join(tag.replace("_", " ").split()).rstrip(TAG_ENDS)
 
 
 def caption_from_name(name: str) -> str:

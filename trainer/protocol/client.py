@@ -26,6 +26,7 @@ PROTOCOL, OLDEST_PROTOCOL = 1, 1
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Outcome = Literal["succeeded", "failed", "stopped", "preempted"]
+ResultName = Literal["adapter", "captions"]
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,8 @@ class BrokerClient:
     def upload_checkpoint(self, step: int, file: Path) -> None:
         self._put(f"checkpoints/{step}", file)
 
-    def upload_adapter(self, file: Path) -> None:
-        self._put("adapter", file)
+    def upload_result(self, name: ResultName, file: Path) -> None:
+        self._put(name, file)
 
     def _post(self, name: str, body: dict[str, Any], *, timeout: httpx2.Timeout = TIMEOUT) -> httpx2.Response:
         fenced = {"fence_token": self._fence_token, **body}

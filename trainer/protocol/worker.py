@@ -6,13 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pricing.training.config_parsing import ConfigInvalid
+from pricing.training.label_config import is_label_config
 from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff, TrainerError
 from trainer.log import telling, write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads
-from trainer.protocol.client import BrokerClient, Outcome, RunAssignment, RunEnvironment, read_run_environment
+from trainer.protocol.client import (
+    BrokerClient,
+    Outcome,
+    ResultName,
+    RunAssignment,
+    RunEnvironment,
+    read_run_environment,
+)
 from trainer.protocol.heartbeat import Heartbeat
 from trainer.protocol.log_lines import LogLines
 from trainer.protocol.meter import Meter
@@ -21,11 +28,16 @@ from trainer.protocol.traces import flush, span, tracing_run
 from trainer.protocol.usage_spool import UsageSpool
 from trainer.stop import StopFlag, StopReason, stopping_on_signals
 
-if TYPE_CHECKING:
-    from trainer.training.session import FinishedTraining
-
 LONGEST_MESSAGE = 2000
 BY_SIGNAL = frozenset({StopReason.PREEMPTED, StopReason.INTERRUPTED})
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the run has made: an adapter, or captions."""
+
+    name: ResultName
+    file: Path
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class Ending:
     outcome: Outcome
     exit_code: ExitCode
     error: dict[str, str] | None = None
-    adapter: Path | None = None
+    result: Result | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,8 @@ def train_and_judge(
     """Train; whatever goes wrong becomes an ending with its error. Raises: FencedOff."""
     shutil.rmtree(work_dir / "output", ignore_errors=True)  # an earlier process of this run; the broker knows the truth
     try:
+        if is_label_config(assignment.config):
+            return label_and_judge(client, assignment, work_dir, reporting, stop)
         # Both bring torch.
         from trainer.protocol.assigned_training import WorkerObserver, train_assignment  # noqa: PLC0415
         from trainer.training.console import showing_progress  # noqa: PLC0415
@@ -130,8 +144,10 @@ def train_and_judge(
             observer = WorkerObserver(
                 reporting.meter, reporting.heartbeat, reporting.uploads, shown, work_dir / "output" / "samples"
             )
-            with span("train", job_id=assignment.job_id, run_id=assignment.run_id, attempt=assignment.attempt):
-                return judge(train_assignment(client, assignment, work_dir, observer, stop))
+            with span("train", **name_run(assignment)):
+                finished = train_assignment(client, assignment, work_dir, observer, stop)
+            adapter = None if finished.adapter is None else Result("adapter", finished.adapter)
+            return judge(adapter, finished.result.stopped)
     except FencedOff:
         raise
     except ConfigInvalid as error:
@@ -143,11 +159,29 @@ def train_and_judge(
         return fail("internal_error", f"{type(error).__name__}: {error}", ExitCode.FAILED)
 
 
-def judge(finished: "FinishedTraining") -> Ending:
-    """Tell which ending a training that did not fail comes to."""
-    if finished.adapter is not None:
-        return Ending("succeeded", ExitCode.SUCCEEDED, adapter=finished.adapter)
-    if finished.result.stopped in BY_SIGNAL:
+def name_run(assignment: RunAssignment) -> dict[str, str | int]:
+    """Name a run as its spans are told apart by."""
+    return {"job_id": assignment.job_id, "run_id": assignment.run_id, "attempt": assignment.attempt}
+
+
+def label_and_judge(
+    client: BrokerClient, assignment: RunAssignment, work_dir: Path, reporting: Reporting, stop: StopFlag
+) -> Ending:
+    """Label the pictures. Raises: FencedOff, TrainerError, ConfigInvalid."""
+    from trainer.protocol.assigned_labelling import LabelObserver, label_assignment  # noqa: PLC0415 - brings torch
+
+    folder = work_dir / "output" / "checkpoints"
+    observer = LabelObserver(reporting.meter, reporting.heartbeat, reporting.uploads, folder)
+    with span("label", **name_run(assignment)):
+        file = label_assignment(client, assignment, work_dir, observer, stop)
+    return judge(None if file is None else Result("captions", file), stop.reason)
+
+
+def judge(result: Result | None, stopped: StopReason | None) -> Ending:
+    """Tell which ending a run that did not fail comes to."""
+    if result is not None:
+        return Ending("succeeded", ExitCode.SUCCEEDED, result=result)
+    if stopped in BY_SIGNAL:
         return Ending("preempted", ExitCode.PREEMPTED)
     return Ending("stopped", ExitCode.STOPPED)
 
@@ -158,14 +192,14 @@ def fail(code: str, message: str, exit_code: ExitCode) -> Ending:
 
 
 def hand_in(client: BrokerClient, ending: Ending, uploads: CheckpointUploads) -> Ending:
-    """Upload the adapter, or the last checkpoint if there is none; a result that is refused is a failure.
+    """Upload the result, or the last checkpoint if there is none; a result that is refused is a failure.
 
     Raises: FencedOff, BrokerAway.
     """
-    adapter = ending.adapter
+    result = ending.result
     try:
-        if adapter is not None:
-            keep_trying(lambda: client.upload_adapter(adapter))
+        if result is not None:
+            keep_trying(lambda: client.upload_result(result.name, result.file))
         elif not uploads.drain():
             write_line("the last checkpoint did not reach the broker")
     except BrokerRefused as error:

@@ -34,6 +34,7 @@ SENTENCES = {
     "dispatched": "attempt {attempt} handed to pool {pool}",
     "started": "attempt {attempt} started",
     "checkpoint_saved": "checkpoint saved at step {step}",
+    "captions_kept": "{pictures} captions kept as version {version} of the data set: {dataset_id}",
     "validated": "step {step}: validation loss {loss}",
     "overfitting_noticed": "step {step}: {message}",
     "sampled": "step {step}: {prompt}\n  {text}",

@@ -51,6 +51,7 @@ class Job(TypedDict):
     quote_id: str | None
     template_id: str | None
     template: str | None
+    kind: Literal["training", "auto_label"]
     name: str | None
     labels: dict[str, str]
     config: dict[str, Any]
@@ -157,6 +158,7 @@ class JobDetail(Job):
     sooner: list[SoonerStart]
     notes: str | None
     pinned_at: str | None
+    made_dataset_id: str | None
     pinned_steps: list[int]
 
 

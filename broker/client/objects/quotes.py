@@ -175,6 +175,11 @@ class Dataset(TypedDict):
     id: str
     customer_id: str
     name: str
+    origin: Literal["upload", "auto_label", "edit"]
+    version: int
+    parent_id: str | None
+    root_id: str | None
+    job_id: str | None
     sha256: str
     size_bytes: int
     files: list[dict[str, Any]]
@@ -184,3 +189,28 @@ class Dataset(TypedDict):
     finding_counts: FindingCounts
     row_counts: RowCounts
     created_at: str
+
+
+class Picture(TypedDict):
+    """A picture of a data set, with its own caption; empty: it has none."""
+
+    number: int
+    name: str
+    caption: str
+    caption_file: str | None
+
+
+class ChangedCaption(TypedDict):
+    """A caption that an edit changes."""
+
+    name: str
+    before: str
+    after: str
+
+
+class CaptionEdit(TypedDict):
+    """What an edit of captions has changed, or would; `dataset` is the version that it made."""
+
+    changed: int
+    first: list[ChangedCaption]
+    dataset: Dataset | None

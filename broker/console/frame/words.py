@@ -18,6 +18,7 @@ WORDS = {
     "priority_changed": N_("priority changed"),
     "gpu_types_changed": N_("GPU types changed"),
     "checkpoint_saved": N_("checkpoint saved"),
+    "captions_kept": N_("captions kept"),
     "sampled": N_("sampled"),
     "validated": N_("validated"),
     "overfitting_noticed": N_("overfitting noticed"),

@@ -22,7 +22,7 @@ from broker.jobs.tables import Job
 from broker.ledger.service import ContractBooks, HoldSnapshot, NewHold, Reserves
 from broker.persistence.driver import RowFormat
 from broker.quotes import service as quotes
-from broker.quotes.checking.configuration import resolve_configuration
+from broker.quotes.checking.labelling import resolve_order
 from broker.quotes.service import Quote
 from pricing.catalog.offered import OfferedModels
 
@@ -139,7 +139,7 @@ class AdmissionPlan:
         """Find the quote that an order is submitted with, good for its configuration and its bytes."""
         request, snapshot = order.request, self.snapshot
         quote = order.made
-        configuration = None if quote else resolve_configuration(request.config, snapshot.offered)
+        configuration = None if quote else resolve_order(request.config, snapshot.offered)
         if quote is None:
             quote = snapshot.quotes.get(request.quote_id or "")
         if quote is None:

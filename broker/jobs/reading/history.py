@@ -11,6 +11,7 @@ from broker.jobs.tables import Job, JobEvent, Run
 from broker.persistence.documents import explain_unreadable, json_integer
 from broker.quotes.estimating.estimate import JobEstimate
 from broker.work import Work
+from pricing.estimate.label_estimate import FAMILY
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ RAN_ON_ITS_TYPE = ~exists().where(
 )
 # Found by their runs: thousands of jobs that only wait would be looked through with every sweep, as wide as they are.
 HAS_RUN = and_(Job.used_gpu_seconds > 0, Job.id.in_(select(Run.job_id)))
+# Labelling takes other work than training, by other models: what it takes teaches nothing of trainings.
+IS_TRAINING = Job.estimate["kind"]["family"].as_string() != FAMILY
 OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
 
 
@@ -117,13 +120,15 @@ def _is_judged() -> ColumnElement[bool]:
 
     Without the latter, slow jobs that nobody resumed would be left out (decision 0006).
     """
-    return and_(HAS_RUN, or_(Job.status == JobStatus.SUCCEEDED.value, _was_stopped_at_its_quote()), RAN_ON_ITS_TYPE)
+    return and_(
+        HAS_RUN, or_(Job.status == JobStatus.SUCCEEDED.value, _was_stopped_at_its_quote()), RAN_ON_ITS_TYPE, IS_TRAINING
+    )
 
 
 def _teaches() -> ColumnElement[bool]:
     """Select jobs whose time compares with their estimate: not those where a lost attempt's steps were done twice."""
     ran_through = and_(Job.status == JobStatus.SUCCEEDED.value, Job.attempts == 1)
-    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()), RAN_ON_ITS_TYPE)
+    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()), RAN_ON_ITS_TYPE, IS_TRAINING)
 
 
 def _was_stopped_at_its_quote() -> ColumnElement[bool]:

@@ -10,7 +10,6 @@ from broker.quotes.estimating.estimate import JobEstimate
 from pricing.budget import JobNeed, JobPart, buy_part
 from pricing.money import Money
 from pricing.plans import PlanName
-from pricing.training.config import TrainingConfig
 from pricing.usage_prices import UsagePrices
 
 
@@ -54,12 +53,12 @@ class MaxCostBuys:
 
 
 def compute_max_cost_buys(
-    contract: SpentUnder, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
+    contract: SpentUnder, estimate: JobEstimate, rows_per_step: int, max_cost: Money
 ) -> MaxCostBuys:
     """Compute how much of the job the sum pays for under a contract, at p50 and at p90."""
 
     def buy(gpu_seconds: int) -> JobPart:
-        steps_per_epoch = -(-estimate.rows // config.rows_per_step)
+        steps_per_epoch = -(-estimate.rows // rows_per_step)
         need = JobNeed(gpu_seconds, estimate.tokens, estimate.steps, steps_per_epoch)
         return buy_part(contract.prices, max_cost, need)
 

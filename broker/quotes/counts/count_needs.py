@@ -16,12 +16,14 @@ from broker.base_models import service as base_models
 from broker.base_models.tokenizers import load_tokenizer
 from broker.datasets import service as datasets
 from broker.datasets import token_counts
+from broker.datasets.captions import read_captions
 from broker.datasets.service import Dataset
 from broker.datasets.token_counts import CountKey
 from broker.quotes.counts.count_aside import count_whole
 from broker.quotes.counts.counting import COUNTS, fits, name_tokenizer, remember
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
+from pricing.training.label_config import is_label_config
 
 Look = Callable[[], AbstractAsyncContextManager[Work]]
 # Pictures are measured, not decoded: so many bytes take some tenths of a second.
@@ -56,10 +58,22 @@ async def meet_count_needs(look: Look, raw_configs: Iterable[Mapping[str, Any]],
 
     What is large gets a moment; after that the quote says how far it is. Whatever else is wrong is said there, too.
     """
-    names = {name for config in raw_configs if isinstance(name := config.get("base_model"), str)}
+    configs = list(raw_configs)
+    if any(map(is_label_config, configs)):
+        await _meet_captions(look, dataset_id)
+    names = {name for config in configs if isinstance(name := config.get("base_model"), str)}
     for name in sorted(names)[:MODELS_AT_ONCE]:
         if KNOWN.get((dataset_id, name)) not in COUNTS:
             await _meet(look, dataset_id, name)
+
+
+async def _meet_captions(look: Look, dataset_id: str) -> None:
+    """Have the captions of a data set of pictures read, by which a labelling is quoted."""
+    async with look() as work:
+        dataset = await datasets.find_dataset(work, dataset_id)
+        storage = work.storage
+    if dataset is not None and dataset.kind == "images":
+        await read_captions(storage, dataset)
 
 
 async def _meet(look: Look, dataset_id: str, name: str) -> None:

@@ -219,6 +219,8 @@ WHO_MAY = {
     "GET /v1/datasets/{dataset_id}": {"admin", "customer"},
     "DELETE /v1/datasets/{dataset_id}": {"admin", "customer"},
     "GET /v1/datasets/{dataset_id}/file": {"admin", "customer"},
+    "GET /v1/datasets/{dataset_id}/pictures": {"admin", "customer"},
+    "POST /v1/datasets/{dataset_id}/captions": {"admin", "customer"},
     "POST /v1/quotes": {"admin", "customer"},
     "POST /v1/quotes/batch": {"admin", "customer"},
     "GET /v1/quotes/{quote_id}": {"admin", "customer", "finance"},

@@ -6,35 +6,23 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
-    BertTokenizerFast,
-    BlipConfig,
-    BlipForConditionalGeneration,
-    BlipProcessor,
     Florence2Config,
     Florence2ForConditionalGeneration,
     Florence2Processor,
     PreTrainedTokenizerFast,
 )
-from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", "a", "red", "blue", "kettle", "table", "on"]
+from trainer.commands.make_tiny_blip import make_blip
+
 CODER_SIZES = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
 TAGS = "tag_id,name,category,count\n1,red_kettle,0,9\n2,slow_ferry,4,9\n3,general,9,9\n"
 
 
 def write_tiny_blip(folder: Path) -> Path:
-    """One layer of width 16, thirteen words, random weights."""
+    """One layer of width 16, some dozen words, random weights."""
     torch.manual_seed(5)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    special = {"bos_token_id": 5, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}
-    text = sizes | special | {"vocab_size": len(WORDS), "encoder_hidden_size": 16, "projection_dim": 16}
-    vision = sizes | {"image_size": 32, "patch_size": 16}
-    config = BlipConfig(text_config=text, vision_config=vision, projection_dim=16, image_text_hidden_size=16)
-    BlipForConditionalGeneration(config).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
-    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), bos_token="[DEC]")
-    BlipProcessor(BlipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    make_blip(folder)
     return folder
 
 

@@ -3,17 +3,13 @@
 import csv
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from tests.trainer.checking.pictures import write_pictures
 from trainer.data.quality_samples import list_pictures
 from trainer.errors import BadInput
 from trainer.labelling.captions import (
-    LabelStyle,
     caption_from_name,
     choose_pictures,
-    compose_caption,
     get_metadata_file,
     write_metadata,
     write_sidecars,
@@ -29,32 +25,6 @@ def folder(tmp_path):
 
 def captions_of(folder) -> dict[str, str]:
     return {sample.name: sample.caption for sample in list_pictures(folder).samples}
-
-
-@pytest.mark.parametrize(
-    ("words", "style", "caption"),
-    [
-        ("a red kettle", LabelStyle(), "a red kettle"),
-        ("a red kettle.", LabelStyle("slwfry"), "slwfry, a red kettle"),
-        ("red kettle", LabelStyle("slwfry", "a photo of a"), "slwfry, a photo of a red kettle"),
-        ("long_hair, 1girl, long hair, ^_^", LabelStyle(), "long hair, 1girl, ^_^"),
-        ("1girl, simple_background", LabelStyle("ink", drop=frozenset({"simple background"})), "ink, 1girl"),
-        ("ink, kettle", LabelStyle("ink"), "ink, kettle"),
-        ("._., a _kettle. .", LabelStyle(), "._., a kettle"),
-        ("", LabelStyle("ink"), "ink"),
-    ],
-)
-def test_a_caption_is_trigger_prefix_and_tidy_words(words, style, caption) -> None:
-    assert compose_caption(words, style) == caption
-
-
-@example("0 _0")
-@example("a . .")
-@example("._.")
-@given(st.text(max_size=60) | st.text("a._ 。^,", max_size=20))
-def test_composing_again_changes_nothing(words) -> None:
-    once = compose_caption(words, LabelStyle("ink"))
-    assert compose_caption(once, LabelStyle("ink")) == once
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ class FakeBroker:
         self.checkpoint: tuple[int, bytes] | None = None
         self.checkpoints: dict[int, bytes] = {}
         self.adapter: bytes | None = None
+        self.captions: bytes | None = None
         self.events: dict[int, dict[str, Any]] = {}
         self.heartbeats: list[dict[str, Any]] = []
         self.validations: list[dict[str, Any]] = []
@@ -120,6 +121,8 @@ class FakeBroker:
         self.check(request.headers["Content-Type"] == "application/octet-stream", f"content type of {name}")
         if name == "adapter":
             self.adapter = body
+        elif name == "captions":
+            self.captions = body
         else:
             self.checkpoint = (int(name.removeprefix("checkpoints/")), body)
             self.checkpoints[self.checkpoint[0]] = body

@@ -95,7 +95,7 @@ def test_a_large_file_goes_in_chunks_and_on_from_where_it_was_cut_off(environmen
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     client._send(f"chunks/{digest}", file.read_bytes()[:1000], digest, offset=0)
     broker.requests.clear()
-    client.upload_adapter(file)
+    client.upload_result("adapter", file)
     client.close()
     assert broker.adapter == file.read_bytes()
     assert [request.split("?")[-1] for request in broker.requests] == [
