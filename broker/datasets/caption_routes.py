@@ -36,12 +36,13 @@ async def list_pictures(
         Query(max_length=LONGEST_NAME, description="`next_cursor` of the page before.", examples=["kettle.png"]),
     ] = None,
 ) -> Page[PictureOut]:
-    """List the pictures of a data set with their captions, by name."""
+    """List the pictures of a data set with their captions, by name; none of a data set of text."""
     async with caller.look() as work:
         dataset = await service.get_dataset(work, dataset_id)
         storage = work.storage
     numbers = {name: number for number, name in enumerate(list_picture_names(dataset))}
-    found = sorted(await read_captions(storage, dataset), key=lambda each: each.name)
+    pictures = await read_captions(storage, dataset) if dataset.kind == "images" else ()
+    found = sorted(pictures, key=lambda each: each.name)
     if captioned is not None:
         found = [each for each in found if bool(each.caption) is captioned]
     if search is not None:

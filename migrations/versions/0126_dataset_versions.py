@@ -13,7 +13,7 @@ def upgrade() -> None:
         """
         ALTER TABLE datasets
             ADD COLUMN origin varchar NOT NULL DEFAULT 'upload',
-            ADD COLUMN version integer NOT NULL DEFAULT 1,
+            ADD COLUMN version bigint NOT NULL DEFAULT 1,
             ADD COLUMN root_id varchar,
             ADD COLUMN parent_id varchar,
             ADD COLUMN job_id varchar,

@@ -88,7 +88,8 @@ async def test_text_has_no_captions(api: Api) -> None:
     customer = await make_customer(api)
     sent = {"files": ("rows.jsonl", b'{"prompt": "a", "completion": "b"}')}
     made = (await api.call("POST", "/datasets", files=sent, data={"customer_id": customer["id"]}, expect=201)).json()
-    await api.get(f"/datasets/{made['id']}/pictures", expect=422)
+    assert (await api.get(f"/datasets/{made['id']}/pictures"))["data"] == []
+    await api.post(f"/datasets/{made['id']}/captions", {"trigger": "ink"}, expect=422)
 
 
 async def test_a_version_is_its_customers_own(api: Api, dataset) -> None:
