@@ -12,6 +12,7 @@ from broker.calibrations import tables as calibrations
 from broker.capacity import tables as capacity
 from broker.contracts import tables as contracts
 from broker.datasets import tables as datasets
+from broker.environments import tables as environments
 from broker.exits import tables as exits
 from broker.fapiao import tables as fapiao
 from broker.http.idempotency import IdempotencyKey
@@ -54,6 +55,7 @@ __all__ = [
     "closing",
     "contracts",
     "datasets",
+    "environments",
     "exits",
     "fapiao",
     "identity",

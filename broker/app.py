@@ -34,6 +34,8 @@ from broker.contracts.routes import router as contracts
 from broker.daemon.loops import Daemon
 from broker.datasets.caption_routes import router as captions
 from broker.datasets.routes import router as datasets
+from broker.environments.promotion_routes import router as promotions
+from broker.environments.routes import router as environments
 from broker.exits.routes import router as exits
 from broker.facades.routes import add_facades
 from broker.fapiao.debts import read_debt
@@ -132,6 +134,8 @@ ROUTERS = (
     templates,
     quotes,
     adapters,
+    promotions,
+    environments,
     metering,
     quarantine,
     usage_sources,

@@ -186,6 +186,14 @@ class Settings(BaseSettings):
         description="Networks beside the public internet that webhooks may go to, such as 10.0.0.0/8,127.0.0.1/32; "
         "there also without TLS. Empty: none.",
     )
+    environment_seconds: float = Field(
+        default=30.0, gt=0, le=86_400, description="Between two looks at what environments serve, and lack."
+    )
+    environment_networks: str = Field(
+        default="10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,127.0.0.0/8,::1/128,fc00::/7",
+        description="Networks beside the public internet where environments that staff has named may be; there also "
+        "without TLS. Those of customers are where webhooks may go (webhook_networks). Empty: none.",
+    )
     webhook_failing_days: float = Field(
         default=5.0, gt=0, le=365, description="An endpoint that takes nothing for so long is sent nothing more."
     )
@@ -304,9 +312,9 @@ class Settings(BaseSettings):
     )
     time_zone: str = Field(default="Asia/Shanghai", description="Billing months of new contracts follow it.")
 
-    @field_validator("webhook_networks")
+    @field_validator("webhook_networks", "environment_networks")
     @classmethod
-    def _check_webhook_networks(cls, text: str) -> str:
+    def _check_networks(cls, text: str) -> str:
         for part in filter(None, (each.strip() for each in text.split(","))):
             try:
                 ip_network(part)

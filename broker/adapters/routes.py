@@ -6,12 +6,12 @@ from fastapi import Query
 from fastapi.responses import FileResponse
 
 from broker.adapters import service
-from broker.adapters.schemas import AdapterOut
+from broker.adapters.model import Stage
+from broker.adapters.schemas import AdapterChangesIn, AdapterOut
 from broker.adapters.tables import Adapter
 from broker.http.edge import CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, OfJob, OfProject, Order, Page
-from broker.jobs.service import read_labels
 
 router = feature_router("/adapters", "adapters")
 
@@ -23,23 +23,31 @@ async def list_adapters(
     project_id: OfProject = None,
     job_id: OfJob = None,
     name: Annotated[str | None, Query(description="Only versions of this one.", examples=["cyberpunk"])] = None,
+    tag: Annotated[str | None, Query(description="Only those with this tag.", examples=["approved"])] = None,
+    stage: Annotated[Stage | None, Query(description="Only what is current there.", examples=["test"])] = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
     order: Order = NEWEST,
 ) -> Page[AdapterOut]:
-    query = service.select_finished(
-        id_prefix=id_prefix, customer_id=customer_id, project_id=project_id, job_id=job_id, name=name
-    )
+    whose = {"customer_id": customer_id, "project_id": project_id, "job_id": job_id, "name": name}
+    query = service.select_finished(tag=tag, stage=stage, id_prefix=id_prefix, **whose)
     rows, after = await fetch_page(work.session, query, Adapter, limit=limit, cursor=cursor, order=order)
-    labels = await read_labels(work, [row.job_id for row in rows])
-    return Page(data=[AdapterOut.of(row, labels) for row in rows], next_cursor=after)
+    known = await service.learn_of(work, rows)
+    return Page(data=[AdapterOut.of(row, known) for row in rows], next_cursor=after)
 
 
 @router.get("/{adapter_id}")
 async def get_adapter(work: CustomerWork, adapter_id: str) -> AdapterOut:
     adapter = await service.get_adapter(work, adapter_id)
-    return AdapterOut.of(adapter, await read_labels(work, [adapter.job_id]))
+    return AdapterOut.of(adapter, await service.learn_of(work, [adapter]))
+
+
+@router.patch("/{adapter_id}")
+async def change_adapter(work: CustomerWork, adapter_id: str, body: AdapterChangesIn) -> AdapterOut:
+    """Tag an adapter: all its tags anew."""
+    adapter = await service.tag_adapter(work, adapter_id, body.tags)
+    return AdapterOut.of(adapter, await service.learn_of(work, [adapter]))
 
 
 @router.get(

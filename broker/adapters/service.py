@@ -4,18 +4,23 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select
 
 from broker import errors
-from broker.adapters.tables import Adapter
+from broker.adapters.model import Stage
+from broker.adapters.promoting import list_stages_of, withdraw_deleted
+from broker.adapters.tables import Adapter, AdapterStage
 from broker.jobs.admitting.starting_points import KEY, list_goers_on
 from broker.jobs.running.locked_run import LockedRun
 from broker.jobs.service import (
+    Job,
     forget_adapter,
     forget_adapters,
+    load_jobs,
     lock_job,
     note_adapter,
     select_ids_of_contract,
@@ -35,6 +40,14 @@ MAKERS = Statement(
 MAX_ADAPTER_BYTES = 8 * 1024**3
 MAX_HEADER_BYTES = 100 * 1024 * 1024
 PEFT_CONFIG = "adapter_config"  # of the header: how the trainer tells it
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of some adapters besides their rows: their jobs by id, and the stages at which each is current."""
+
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    stages: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 async def receive_adapter(services: Services, run_id: str, chunks: AsyncIterator[bytes], sha256: str) -> StoredObject:
@@ -82,19 +95,31 @@ def read_header(path: Path) -> dict[str, Any] | None:
 
 async def read_peft_config(work: Work, adapter: Adapter) -> dict[str, Any]:
     """Read peft's configuration from the header of an adapter's file. Raises: NotFound, where it tells none."""
-    header = await asyncio.to_thread(read_header, work.storage.local_path(adapter.storage_key))
-    told = (header or {}).get("__metadata__")
-    try:
-        config = json.loads(told[PEFT_CONFIG]) if isinstance(told, dict) else None
-    except (KeyError, ValueError):
-        config = None
-    if not isinstance(config, dict):
+    config = await asyncio.to_thread(read_config_of, work.storage.local_path(adapter.storage_key))
+    if config is None:
         raise errors.NotFound("configuration of adapter", adapter.id)
     return config
 
 
+def read_config_of(path: Path) -> dict[str, Any] | None:
+    """Read peft's configuration from the header of a file; None where it tells none."""
+    told = (read_header(path) or {}).get("__metadata__")
+    try:
+        config = json.loads(told[PEFT_CONFIG]) if isinstance(told, dict) else None
+    except (KeyError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
 async def register_adapter(
-    work: Work, locked: LockedRun, *, name: str, sha256: str, size_bytes: int, storage_key: str
+    work: Work,
+    locked: LockedRun,
+    *,
+    name: str,
+    dataset_sha256: str | None,
+    sha256: str,
+    size_bytes: int,
+    storage_key: str,
 ) -> Adapter:
     """Register a run's adapter; a later run of the same job replaces it under the same version."""
     earlier = await find_adapter_of_job(work, locked.job.id)
@@ -111,6 +136,8 @@ async def register_adapter(
         name=name,
         version=await _next_version(work, locked.job.customer_id, name),
         base_model=locked.job.estimate.base_model,
+        dataset_id=locked.job.dataset_id,
+        dataset_sha256=dataset_sha256,
         config=locked.job.config,
         sha256=sha256,
         size_bytes=size_bytes,
@@ -154,13 +181,39 @@ async def list_makers(works: Collection[Work], job_ids: Collection[str]) -> set[
     return {run_id for (run_id,) in found}
 
 
-def select_finished(**wanted: str | None) -> Select[Adapter]:
+def select_finished(*, tag: str | None = None, stage: Stage | None = None, **wanted: str | None) -> Select[Adapter]:
     """Select the adapters of jobs that succeeded, all or those with these values in their columns.
 
-    That of a job under way may still be replaced.
+    `tag`: those that have it; `stage`: those that are current there. That of a job under way may still be replaced.
     """
     shown = (Adapter.deleted_at.is_(None), Adapter.job_id.in_(select_succeeded_ids()))
-    return narrow(select(Adapter).where(*shown), **wanted)
+    query = narrow(select(Adapter).where(*shown), **wanted)
+    if tag is not None:
+        query = query.where(Adapter.tags.contains([tag]))
+    if stage is not None:
+        current = select(AdapterStage.adapter_id).where(AdapterStage.stage == stage.value)
+        query = query.where(Adapter.id.in_(current))
+    return query
+
+
+async def learn_of(work: Work, rows: Collection[Adapter]) -> Known:
+    """Learn what is known of some adapters besides their rows."""
+    jobs = await load_jobs(work, {row.job_id for row in rows})
+    return Known({job.id: job for job in jobs}, await list_stages_of(work, [row.id for row in rows]))
+
+
+async def tag_adapter(work: Work, adapter_id: str, tags: Sequence[str]) -> Adapter:
+    """Give an adapter its tags, all anew; one that is said twice counts once. Raises: NotFound."""
+    adapter = await get_adapter(work, adapter_id)
+    adapter.tags = list(dict.fromkeys(tags))
+    await work.session.flush()
+    return adapter
+
+
+async def load_kept(work: Work, adapter_ids: Collection[str]) -> dict[str, Adapter]:
+    """Load those of some adapters that the actor sees and that are not deleted, by their ids."""
+    query = select(Adapter).where(Adapter.id.in_(adapter_ids), Adapter.deleted_at.is_(None))
+    return {row.id: row for row in await work.session.scalars(query)}
 
 
 async def get_adapter(work: Work, adapter_id: str) -> Adapter:
@@ -171,18 +224,25 @@ async def get_adapter(work: Work, adapter_id: str) -> Adapter:
     return adapter
 
 
-async def delete_adapter(work: Work, adapter_id: str) -> None:
+async def delete_adapter(work: Work, adapter_id: str, *, withdraws: bool = False) -> None:
     """Delete an adapter: its file goes, its row stays for the version that it was.
 
-    Raises: NotFound; IllegalTransition, while a job that is not over goes on from it.
+    One that is current at a stage is deleted only where that `withdraws` it. Raises: NotFound; IllegalTransition, while
+    a job that is not over goes on from it, or a stage has it.
     """
     adapter = await get_adapter(work, adapter_id)
+    stages = (await list_stages_of(work, [adapter_id])).get(adapter_id, [])
+    if stages and not withdraws:
+        raise errors.IllegalTransition(
+            f"{adapter_id} is what {' and '.join(stages)} has of {adapter.name}; promote another, or withdraw it first."
+        )
     needed_by = await list_goers_on(work, adapter_id)
     if needed_by:
         raise errors.IllegalTransition(
             f"{adapter_id} is what jobs go on from that are not over ({', '.join(needed_by)}); cancel them, or wait."
         )
     forget_adapter(await lock_job(work, adapter.job_id))
+    await withdraw_deleted(work, [adapter_id])
     adapter.deleted_at = work.now
 
 
@@ -192,6 +252,7 @@ async def delete_of_contract(work: Work, contract_id: str) -> list[tuple[str, in
     rows = (await work.session.scalars(query.order_by(Adapter.id))).all()
     for row in rows:
         row.deleted_at = work.now
+    await withdraw_deleted(work, [row.id for row in rows])
     await forget_adapters(work, {row.job_id for row in rows})
     return [(row.id, row.size_bytes) for row in rows]
 

@@ -117,6 +117,8 @@ class Daemon:
         self._every(settings.notice_seconds, sweeps.send_notices)
         self._every(settings.webhook_seconds, sweeps.compose_webhooks)
         self._every(settings.webhook_seconds, sweeps.send_webhooks)
+        self._every(settings.webhook_seconds, sweeps.push_to_environments)
+        self._every(settings.environment_seconds, sweeps.look_at_environments)
         self._every(settings.retention_seconds, sweeps.sweep_leftovers)
         self._every(settings.retention_seconds, sweeps.forget_webhooks)
 

@@ -8,6 +8,8 @@ from broker.billing.closing.automatic import list_due_drafts
 from broker.billing.closing.driving import run_closings
 from broker.billing.service import MonthOfContract, draft_if_over, finalize_invoice, list_undrafted_months
 from broker.contracts import service as contracts
+from broker.environments.looking import look_at_all
+from broker.environments.pushing import Pusher
 from broker.http.idempotency import forget_old_answers
 from broker.http.repeats import forget_sent_orders
 from broker.http.request_counts import forget_old_counts
@@ -115,6 +117,14 @@ class Sweeps:
         """Send customers' programs what is due."""
         sender = HttpSender(read_networks(self.system.services.settings.webhook_networks))
         await Deliverer(self.system, sender).deliver_due()
+
+    async def push_to_environments(self) -> None:
+        """Push to environments what they are to serve and do not yet."""
+        await Pusher(self.system).push_due()
+
+    async def look_at_environments(self) -> None:
+        """Ask environments what they serve; what they lack is pushed again."""
+        await look_at_all(self.system)
 
     async def forget_webhooks(self) -> None:
         """Forget the events that are too old to be replayed."""

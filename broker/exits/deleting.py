@@ -29,7 +29,7 @@ async def delete_all(work: Work, customer_id: str, *, confirm: str) -> CustomerD
         await delete_dataset(work, dataset.id)
         entries.append(_describe("dataset", dataset))
     for adapter in (await work.session.scalars(adapters.select_finished(customer_id=customer_id))).all():
-        await adapters.delete_adapter(work, adapter.id)
+        await adapters.delete_adapter(work, adapter.id, withdraws=True)
         entries.append(_describe("adapter", adapter))
     for contract in (await work.session.scalars(contracts.select_contracts(customer_id=customer_id))).all():
         entries += [_describe("checkpoint", each) for each in await checkpoints.list_of_contract(work, contract.id)]

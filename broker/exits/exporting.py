@@ -33,7 +33,10 @@ async def list_members(caller: Caller, customer_id: str) -> AsyncIterator[Member
     documents: dict[str, tuple[Callable[[], Select[Any]], Callable[[Any], BaseModel]]] = {
         "projects": (lambda: identity.select_projects(customer_id=customer_id), ProjectOut.model_validate),
         "jobs": (lambda: jobs.select_jobs(customer_id=customer_id), lambda row: JobOut.of(row, now)),
-        "adapters": (lambda: adapters.select_finished(customer_id=customer_id), lambda row: AdapterOut.of(row, {})),
+        "adapters": (
+            lambda: adapters.select_finished(customer_id=customer_id),
+            lambda row: AdapterOut.of(row, adapters.Known()),
+        ),
         "invoices": (lambda: billing.select_invoices(customer_id=customer_id), InvoiceOut.of),
     }
     for name, (select_rows, describe) in documents.items():

@@ -20,6 +20,7 @@ Scope = Literal[
     "operations:write",
     "account:read",
     "account:write",
+    "production:write",
 ]
 SCOPES: Sequence[Scope] = get_args(Scope)
 # By the tag of a route; what is named nowhere is of the account, which fewest keys are for.

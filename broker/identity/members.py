@@ -10,8 +10,9 @@ from broker.identity.service import get_api_key, get_project
 from broker.identity.tables import ApiKey, ProjectMember
 from broker.work import Work
 
-# What a confined key may do at all: the rest is of the whole account.
-OF_PROJECTS = ("training:read", "training:write")
+# What a confined key may do at all, and what it does where nothing is said: the rest is of the whole account.
+OF_PROJECTS = ("training:read", "training:write", "production:write")
+USUALLY = ("training:write",)
 
 
 async def list_members(work: Work, project_id: str) -> Sequence[tuple[ProjectMember, ApiKey]]:

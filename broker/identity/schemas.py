@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from broker.http.plain_text import PlainLine
 from broker.http.scopes import SCOPES, Scope
 from broker.http.shapes import MaxCost, Moment, MoneyOut, RequestBody, created_at_field
-from broker.identity.members import OF_PROJECTS
+from broker.identity.members import OF_PROJECTS, USUALLY
 from broker.identity.tables import ApiKey, ProjectMember
 from pricing.money import Money
 
@@ -115,7 +115,8 @@ class ApiKeyIn(RequestBody):
         max_length=len(SCOPES),
         description="What of its role the key may do, by area (`training`: jobs, data sets, quotes, adapters; "
         "`billing`: contracts, invoices, usage, reports; `operations`: queues, pools; `account`: keys, projects and "
-        "the rest); who may write may read. Null: all. They never change, and a key with scopes opens no console.",
+        "the rest); who may write may read. `production:write`: may promote adapters to production. Null: all. They "
+        "never change, and a key with scopes opens no console.",
         examples=[["training:write", "billing:read"]],
     )
 
@@ -155,18 +156,18 @@ class CustomerKeyIn(ApiKeyIn):
     confined_to_projects: bool = Field(
         default=False,
         description="Whether it acts within the projects alone of which it is made a member, and sees no job or "
-        "adapter of others; it may train there, and nothing else.",
+        "adapter of others; it may train there, with the scope `production:write` promote to production, and no more.",
         examples=[True],
     )
 
     @model_validator(mode="after")
     def _check_scopes_of_members(self) -> Self:
         if self.confined_to_projects and self.scopes is not None and not set(self.scopes) <= set(OF_PROJECTS):
-            raise ValueError(f"scopes: of a key that is confined to projects they are {' and '.join(OF_PROJECTS)}")
+            raise ValueError(f"scopes: of a key that is confined to projects they are of {', '.join(OF_PROJECTS)}")
         return self
 
     def read_scopes(self) -> Sequence[str] | None:
-        return OF_PROJECTS[1:] if self.confined_to_projects and self.scopes is None else self.scopes
+        return USUALLY if self.confined_to_projects and self.scopes is None else self.scopes
 
     def read_max_cost(self) -> Money | None:
         return None if self.max_cost is None else Money.from_decimal(self.max_cost)

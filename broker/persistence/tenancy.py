@@ -27,7 +27,7 @@ from broker.persistence.database import Base
 
 CONFINED_TO, PROJECTS = "confined_to", "projects"
 OF_ALL_PROJECTS = frozenset({"datasets", "quotes"})
-SHARED_WITHOUT_CUSTOMER = frozenset({"queues"})
+SHARED_WITHOUT_CUSTOMER = frozenset({"queues", "environments"})
 EVERYWHERE = {"check_columns": True, "include_aliases": True, "include_joins": True, "include_selects": True}
 
 

@@ -46,6 +46,17 @@ TEXTS: dict[EventType, tuple[str, dict[str, Any]]] = {
         "A job has uploaded its adapter.",
         {"adapter_id": "ada_01k", **JOB, "name": "brand-tone", "version": 3},
     ),
+    EventType.ADAPTER_PROMOTED: (
+        "A version of an adapter is current at a stage (`test`, `production`) from now on, also by an undo.",
+        {
+            "adapter_id": "ada_01k",
+            **JOB,
+            "name": "brand-tone",
+            "version": 3,
+            "stage": "test",
+            "promotion_id": "prm_01k",
+        },
+    ),
     EventType.LIMIT_REACHED: (
         "A job is paused since it cost as much as it may (max_cost).",
         {**JOB, "run_id": "run_01k", "cause": "limit", "status": "paused"},

@@ -29,6 +29,7 @@ class EventType(StrEnum):
     JOB_ENDED = "job.ended"
     JOB_START_SLIPPED = "job.start_slipped"
     ADAPTER_CREATED = "adapter.created"
+    ADAPTER_PROMOTED = "adapter.promoted"
     LIMIT_REACHED = "limit.reached"
     BUDGET_USED = "budget.used"
     BUDGET_REACHED = "budget.reached"
@@ -51,6 +52,7 @@ ABOUT_JOBS = frozenset(
         EventType.JOB_ENDED,
         EventType.JOB_START_SLIPPED,
         EventType.ADAPTER_CREATED,
+        EventType.ADAPTER_PROMOTED,
         EventType.LIMIT_REACHED,
         EventType.BUDGET_REACHED,
         EventType.BALANCE_REACHED,
@@ -103,6 +105,7 @@ RECORDS: Mapping[EventType, tuple[str, ...]] = {
     EventType.JOB_ENDED: ("job:cancelled", *(f"job:{kind}" for kind in RUN_ENDS)),
     EventType.JOB_START_SLIPPED: ("job:start_slipped",),
     EventType.ADAPTER_CREATED: ("adapter:created",),
+    EventType.ADAPTER_PROMOTED: ("adapter:promoted",),
     EventType.LIMIT_REACHED: tuple(f"job:{kind}" for kind in PAUSES_A_JOB),
     EventType.BUDGET_USED: ("contract:budget_used",),
     EventType.BUDGET_REACHED: tuple(f"job:{kind}" for kind in PAUSES_A_JOB),
@@ -127,6 +130,8 @@ TOLD = (
     "job_id",
     "name",
     "version",
+    "stage",
+    "promotion_id",
     "contract_id",
     "number",
     "month",

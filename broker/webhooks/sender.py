@@ -1,4 +1,4 @@
-"""One attempt: a POST to a checked address, bounded in time and in what is read of its answer.
+"""One attempt: a request to a checked address, bounded in time and in what is read of its answer.
 
 No redirect is followed: it would lead to an address that nobody has named.
 """
@@ -6,7 +6,7 @@ No redirect is followed: it would lead to an address that nobody has named.
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from broker.webhooks.addresses import CheckedBackend, Network, RefusedAddress
 
 # The specification wants 15 to 30 s for connecting, sending and answering together.
 LONGEST_SECONDS = 15.0
+LONGEST_CONNECT_SECONDS = 10.0
 MOST_ANSWER_BYTES = 1024
 GONE = 410
 
@@ -39,6 +40,16 @@ class Answer:
         return self.status_code is not None and 200 <= self.status_code < 300
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What is asked: a body of many bytes comes piece by piece, its length then stands in a header."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | AsyncIterator[bytes]
+
+
 class Sender(Protocol):
     """What posts an event. It is called in no transaction, and raises nothing that a receiver can cause."""
 
@@ -52,9 +63,13 @@ class HttpSender:
         self.networks, self.longest_seconds = networks, longest_seconds
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
+        return await self.ask(Sent("POST", url, {"content-type": "application/json", **headers}, body), now)
+
+    async def ask(self, sent: Sent, now: datetime, *, most_answer_bytes: int = MOST_ANSWER_BYTES) -> Answer:
+        """Send a request of any method; of its answer so much is read."""
         try:
             async with asyncio.timeout(self.longest_seconds):
-                return await self._exchange(url, headers, body, now)
+                return await self._exchange(sent, now, most_answer_bytes)
         except TimeoutError:
             return Answer(None, error=f"it did not answer within {self.longest_seconds:g} s")
         except RefusedAddress as refusal:
@@ -64,14 +79,16 @@ class HttpSender:
         except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, UnicodeError, ValueError) as fault:
             return Answer(None, error=_cut(f"its answer is no HTTP: {fault}"))
 
-    async def _exchange(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
-        backend = CheckedBackend(self.networks, encrypted=urlsplit(url).scheme == "https")
-        sent = {"content-type": "application/json", "user-agent": f"lora-broker/{broker.__version__}", **headers}
+    async def _exchange(self, sent: Sent, now: datetime, most_answer_bytes: int) -> Answer:
+        backend = CheckedBackend(self.networks, encrypted=urlsplit(sent.url).scheme == "https")
         pool = httpcore2.AsyncConnectionPool(ssl_context=_make_context(), network_backend=backend, max_connections=1)
-        all_headers = [(name.encode(), value.encode()) for name, value in sent.items()]
-        async with pool, pool.stream("POST", url, headers=all_headers, content=body) as response:
+        headers = {"user-agent": f"lora-broker/{broker.__version__}", **sent.headers}
+        all_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        limits = {"timeout": {"connect": LONGEST_CONNECT_SECONDS}}
+        stream = pool.stream(sent.method, sent.url, headers=all_headers, content=sent.body, extensions=limits)
+        async with pool, stream as response:
             told = {name.lower(): value for name, value in response.headers}
-            text = await _read_beginning(response)
+            text = await _read_beginning(response, most_answer_bytes)
             error = None if 200 <= response.status < 300 else _describe(response.status)
             return Answer(response.status, text, error, read_retry_after(told.get(b"retry-after"), now))
 
@@ -82,15 +99,15 @@ def _make_context() -> ssl.SSLContext:
     return httpcore2.default_ssl_context()
 
 
-async def _read_beginning(response: httpcore2.Response) -> str:
+async def _read_beginning(response: httpcore2.Response, most_bytes: int) -> str:
     """Read the beginning of an answer; what comes after it is left where it is."""
     read = bytearray()
     async with contextlib.aclosing(response.aiter_stream()) as chunks:
         async for chunk in chunks:
             read += chunk
-            if len(read) >= MOST_ANSWER_BYTES:
+            if len(read) >= most_bytes:
                 break
-    return bytes(read[:MOST_ANSWER_BYTES]).decode("utf-8", errors="replace").replace("\x00", "�")
+    return bytes(read[:most_bytes]).decode("utf-8", errors="replace").replace("\x00", "�")
 
 
 def _describe(status: int) -> str:

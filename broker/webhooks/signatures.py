@@ -12,11 +12,22 @@ from datetime import datetime
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
+LEAST_BYTES = 24  # of one that somebody else made, as the specification says
 
 
 def make_secret() -> str:
     """Make the secret of an endpoint, in the form that verifiers read."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def is_secret(text: str) -> bool:
+    """Tell whether a text is a secret in that form."""
+    try:
+        return (
+            text.startswith(PREFIX) and len(base64.b64decode(text.removeprefix(PREFIX), validate=True)) >= LEAST_BYTES
+        )
+    except ValueError:
+        return False
 
 
 def write_headers(event_id: str, at: datetime, body: bytes, keys: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from broker import errors
 from broker.adapters import service as adapters
+from broker.adapters.model import STYLE_LABEL
 from broker.datasets import service as datasets
 from broker.identity import service as identity
 from broker.jobs.running import checkpoints
@@ -52,19 +53,23 @@ async def lock_live_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
 async def keep_adapter(work: Work, run_id: str, fence_token: int, stored: StoredObject) -> None:
     """Register an adapter that was stored. Raises: NotFound, StaleFenceToken."""
     locked = await lock_live_run(work, run_id, fence_token)
+    dataset = await datasets.find_dataset(work, locked.job.dataset_id)
     await adapters.register_adapter(
         work,
         locked,
-        name=await _choose_adapter_name(work, locked),
+        name=await _choose_adapter_name(work, locked, None if dataset is None else dataset.name),
+        dataset_sha256=None if dataset is None else dataset.sha256,
         sha256=stored.sha256,
         size_bytes=stored.size_bytes,
         storage_key=stored.key,
     )
 
 
-async def _choose_adapter_name(work: Work, locked: LockedRun) -> str:
-    """Choose an adapter's name: that of its job's project, or of its data set where the job has no project."""
+async def _choose_adapter_name(work: Work, locked: LockedRun, dataset_name: str | None) -> str:
+    """Choose an adapter's name: its job's style, where a label tells it; or else its project, or its data set."""
+    style = locked.job.labels.get(STYLE_LABEL)
+    if style is not None:
+        return str(style)
     if locked.job.project_id is not None:
         return (await identity.get_project(work, locked.job.project_id)).name
-    dataset = await datasets.get_dataset(work, locked.job.dataset_id)
-    return dataset.name.rsplit(".", 1)[0]
+    return locked.job.dataset_id if dataset_name is None else dataset_name.rsplit(".", 1)[0]

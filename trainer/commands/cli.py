@@ -317,13 +317,17 @@ def serve(
     host: Annotated[str, typer.Option(help="Where to listen; there is no login: mind who reaches it.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     keep: Annotated[int, typer.Option(min=1, help="Adapters kept in memory.")] = 16,
+    take_adapters: Annotated[
+        bool,
+        typer.Option("--take-adapters", help="Take adapters that are sent, with the token in LORA_SERVE_TOKEN if any."),
+    ] = False,
 ) -> None:
     """Serve one base model with many adapters, in the OpenAI form; `model` in a request names the adapter."""
     with reporting_errors(adapters):
         source = resolve_base_model(base)
         from trainer.serving import command  # noqa: PLC0415 - brings torch
 
-        command.serve(source, adapters, host=host, port=port, kept=keep)
+        command.serve(source, adapters, host=host, port=port, kept=keep, takes_adapters=take_adapters)
 
 
 @contextmanager

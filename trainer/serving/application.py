@@ -27,6 +27,7 @@ from trainer.serving.answers import (
 from trainer.serving.host import ModelHost
 from trainer.serving.refusals import EXPLAINED, explain
 from trainer.serving.requests import ChatRequest, CompletionRequest, ImageRequest, TextRequest, parse_request
+from trainer.serving.taking import AdapterTaker
 from trainer.serving.text import TextServer
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ LARGEST_BODY_BYTES = 1 << 20
 SILENCE_SECONDS = 60  # a client that sends nothing, or takes nothing, for so long is let go
 
 
-def build_application(host: ModelHost, model: "TextServer | ImageServer") -> Starlette:
+def build_application(
+    host: ModelHost, model: "TextServer | ImageServer", taker: AdapterTaker | None = None
+) -> Starlette:
     """Put the paths together. Whatever goes wrong is answered in the OpenAI form."""
     answers = Answers(host, model)
     application = Starlette(
@@ -46,6 +49,7 @@ def build_application(host: ModelHost, model: "TextServer | ImageServer") -> Sta
             Route("/v1/chat/completions", answers.chat, methods=["POST"]),
             Route("/v1/completions", answers.complete, methods=["POST"]),
             Route("/v1/images/generations", answers.draw, methods=["POST"]),
+            *([] if taker is None else taker.routes()),
         ],
         middleware=[Middleware(SendLimit)],
         exception_handlers=dict.fromkeys(EXPLAINED, answers.refuse),

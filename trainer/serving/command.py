@@ -1,6 +1,7 @@
 """The command `trainer serve`: load a base model, listen, and end by a signal."""
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,24 +15,40 @@ from trainer.log import write_line
 from trainer.serving.host import ModelHost
 from trainer.serving.server import AdapterServer
 from trainer.serving.shelf import AdapterShelf
+from trainer.serving.taking import AdapterTaker
 from trainer.serving.text import TextServer
 from trainer.training.session import load_family
 
 if TYPE_CHECKING:
     from trainer.serving.images import ImageServer
 
+TOKEN_VARIABLE = "LORA_SERVE_TOKEN"  # noqa: S105 (the name of a variable)
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 LONGEST_FINISH_SECONDS = 20.0  # less than the half minute that supervisors wait before they kill
 
 
-def open_server(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int) -> AdapterServer:
+def open_server(
+    source: BaseModelSource,
+    adapters: Path,
+    *,
+    host: str,
+    port: int,
+    kept: int,
+    takes_adapters: bool = False,
+    token: str | None = None,
+) -> AdapterServer:
     """Load the base model and the newest adapters, and listen. Raises: BadInput."""
     if not adapters.is_dir():
         raise BadInput("--adapters", f"{adapters} is not a folder; make it, adapters may come later")
+    if takes_adapters and token is None and host not in LOOPBACK:
+        raise BadInput(
+            "--take-adapters", f"whoever reaches {host} could send adapters; set {TOKEN_VARIABLE} to a token"
+        )
     model = _make_server(source)
     models = ModelHost(source.name, model, AdapterShelf(adapters), kept=kept)
     models.preload()
     try:
-        return AdapterServer((host, port), models, model)
+        return AdapterServer((host, port), models, model, AdapterTaker(models, token) if takes_adapters else None)
     except OSError as error:
         raise BadInput("--port", f"{host}:{port} cannot be listened on ({error.strerror}); take another") from error
 
@@ -45,11 +62,17 @@ def _make_server(source: BaseModelSource) -> "TextServer | ImageServer":
     return ImageServer(loaded, source.name)
 
 
-def serve(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int) -> None:
+def serve(
+    source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int, takes_adapters: bool = False
+) -> None:
     """Answer until Ctrl-C or SIGTERM, then finish the answers in hand. Raises: BadInput."""
     _show_requests()
+    own: dict[str, Any] = {"host": host, "port": port, "kept": kept, "takes_adapters": takes_adapters}
     try:
-        with _interrupted_by_sigterm(), open_server(source, adapters, host=host, port=port, kept=kept) as server:
+        with (
+            _interrupted_by_sigterm(),
+            open_server(source, adapters, **own, token=os.environ.get(TOKEN_VARIABLE) or None) as server,
+        ):
             names = ", ".join(name for name, _ in server.host.list_names())
             write_line(f"http://{host}:{server.port}/v1 serves {names}")
             try:

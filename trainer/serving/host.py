@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cachetools import LRUCache
@@ -94,6 +95,39 @@ class ModelHost:
             await run_in_threadpool(self._switch, name)
             yield
 
+    async def put(self, name: str, written: Path) -> None:
+        """Take a file that was written aside under a name, in the place of what had it: loaded before it is shown.
+
+        Its next request only switches. Raises: BadInput; AdapterUnusable, and all is as before.
+        """
+        place = self.shelf.place(name)
+        async with self._lock:
+            await run_in_threadpool(self._put, name, written, place)
+
+    def _put(self, name: str, written: Path, place: Path) -> None:
+        slot = self._add(load_adapter_any(written))
+        before = self.shelf.find(name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        written.replace(place)
+        if before is not None and before.path != place:
+            before.path.unlink(missing_ok=True)
+        self._remember(slot, self.shelf.read(place, name))
+        self._current = None  # whichever is asked for next is put in use anew
+
+    async def take_away(self, name: str) -> None:
+        """Take an adapter off the shelf and out of memory. Raises: UnknownModel."""
+        async with self._lock:
+            await run_in_threadpool(self._take_away, name)
+
+    def _take_away(self, name: str) -> None:
+        file = self.shelf.find(name)
+        if file is None:
+            raise UnknownModel(name)
+        file.path.unlink(missing_ok=True)
+        loaded = self._loaded.pop(name, None)
+        if loaded is not None:
+            self._take_off(loaded)
+
     def _switch(self, name: str | None) -> None:
         started = time.perf_counter()
         slot = None if name is None or name == self.base_name else self._get_slot(name)
@@ -112,18 +146,25 @@ class ModelHost:
         return self._load(file)
 
     def _load(self, file: ShelvedFile) -> str:
-        adapter = load_adapter_any(file.path)
+        slot = self._add(load_adapter_any(file.path))
+        self._remember(slot, file)
+        return slot
+
+    def _add(self, adapter: Adapter) -> str:
+        """Put an adapter into a slot of its own, not yet in use. Raises: AdapterUnusable."""
         if not self._swap.can_take(adapter):
             self._swap.clear()
             self._loaded.clear()
             self._current = None
         slot = f"slot{next(self._numbers)}"
         self._swap.add(slot, adapter)
+        return slot
+
+    def _remember(self, slot: str, file: ShelvedFile) -> None:
         older = self._loaded.pop(file.name, None)
         if older is not None:
             self._take_off(older)
         self._loaded[file.name] = _Loaded(slot, file)
-        return slot
 
     def _take_off(self, loaded: _Loaded) -> None:
         self._swap.remove(loaded.slot)

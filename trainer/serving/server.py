@@ -8,6 +8,7 @@ import uvicorn
 
 from trainer.serving.application import SILENCE_SECONDS, build_application
 from trainer.serving.host import ModelHost
+from trainer.serving.taking import AdapterTaker
 from trainer.serving.text import TextServer
 
 if TYPE_CHECKING:
@@ -19,13 +20,19 @@ LEAVE_SECONDS = 1.0
 class AdapterServer:
     """Holds the model, and answers as long as its `with` block lasts."""
 
-    def __init__(self, address: tuple[str, int], host: ModelHost, model: "TextServer | ImageServer") -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        host: ModelHost,
+        model: "TextServer | ImageServer",
+        taker: AdapterTaker | None = None,
+    ) -> None:
         """Listen. Raises: OSError, if the address cannot be had."""
         self.host, self.model = host, model
         self._listening = socket.create_server(address)
         self.port = int(self._listening.getsockname()[1])
         config = uvicorn.Config(
-            build_application(host, model),
+            build_application(host, model, taker),
             loop="asyncio",
             http="h11",
             ws="none",

@@ -1,10 +1,16 @@
 """The folder of adapters as it is now: files that appear, change or go are noticed without a restart."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.errors import BadInput
 from trainer.formats.adapter import ADAPTER_FILE
+
+MOST_NAME_BYTES = 200  # of a part: file systems take 255, some of which the name of a file half written needs
+PART = re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*")
+MOST_PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,21 @@ class AdapterShelf:
 
     def find(self, name: str) -> ShelvedFile | None:
         return self.list().get(name)
+
+    def place(self, name: str) -> Path:
+        """Tell the file that an adapter of this name is kept in. Raises: BadInput, for a name that leads elsewhere."""
+        parts = name.split("/")
+        fits = len(parts) <= MOST_PARTS and all(
+            PART.fullmatch(part) and part == part.strip() and len(part.encode()) <= MOST_NAME_BYTES for part in parts
+        )
+        if not fits or "checkpoints" in parts or parts[-1] == Path(ADAPTER_FILE).stem:
+            raise BadInput("name", f"{name!r} cannot be kept; take letters, digits, _ and -, as customer/style_v1")
+        return self.folder / f"{name}.safetensors"
+
+    def read(self, path: Path, name: str) -> ShelvedFile:
+        """Read what the file of a name is now. Raises: OSError."""
+        stat = path.stat()
+        return ShelvedFile(name, path, (stat.st_size, stat.st_mtime_ns))
 
     def _walk(self) -> Iterator[ShelvedFile]:
         for path in sorted(self.folder.rglob("*.safetensors")):

@@ -1,0 +1,251 @@
+"""What a stage has is pushed to its environments: swapped in place, tried again, and pushed anew to who has lost it."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from broker.environments.looking import look_at_all
+from broker.environments.pushing import LEASE, Pusher, claim_due
+from broker.system import System
+from broker.webhooks.addresses import read_networks
+from broker.webhooks.sender import HttpSender
+from tests.broker.adapter_files import safetensors_file
+from tests.broker.conftest import ManualClock
+from tests.broker.environments.adapters import make_adapter, promote
+from tests.broker.environments.servers import ServeLike, VllmLike
+from tests.broker.factories import Api, customer_api, make_ready_customer
+from tests.broker.webhooks.receivers import open_receiver, verify
+
+SERVER = {"name": "box", "stage": "test", "kind": "trainer_serve", "url": "https://box.example.com"}
+
+
+async def make_environment(api: Api, customer_id: str | None, expect: int = 201, **fields: Any) -> Any:
+    return await api.post("/environments", {**SERVER, "customer_id": customer_id, **fields}, expect=expect)
+
+
+async def push_to(system: System, server: Any) -> None:
+    await Pusher(system, server).push_due()
+
+
+async def get_push(api: Api, environment: Any) -> Any:
+    (push,) = (await api.get(f"/environments/{environment['id']}/pushes"))["data"]
+    return push
+
+
+async def test_a_promotion_is_live_once_the_server_has_it_and_the_next_swaps_it(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    first, second = [await make_adapter(api, system, customer) for _version in range(2)]
+    environment = await make_environment(api, customer.id)
+    (push,) = (await promote(api, first))["pushes"]
+    assert (push["state"], push["environment_name"], push["live_adapter_id"]) == ("pushing", "box", None)
+    server = ServeLike()
+    await push_to(system, server)
+    live = await get_push(api, environment)
+    assert (live["state"], live["served_as"], live["live_adapter_id"]) == ("live", "cyberpunk", first["id"])
+    assert server.served == {"cyberpunk": safetensors_file(first["job_id"])}
+    replaced = await promote(api, second)
+    await push_to(system, server)
+    assert hashlib.sha256(server.served["cyberpunk"]).hexdigest() == second["sha256"]
+    undone = await api.post(f"/promotions/{replaced['id']}/undo", {"reason": "worse"})
+    await push_to(system, server)
+    assert hashlib.sha256(server.served["cyberpunk"]).hexdigest() == first["sha256"]
+    assert [each["state"] for each in (await api.get(f"/promotions/{undone['id']}"))["pushes"]] == ["live"]
+    await api.post(f"/adapters/{first['id']}/withdraw", {"stage": "test", "reason": "over"})
+    await push_to(system, server)
+    gone = await get_push(api, environment)
+    assert (gone["state"], gone["live_adapter_id"], server.served) == ("gone", None, {})
+
+
+async def test_names_of_versions_let_go_of_the_one_before(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    versions = [await make_adapter(api, system, customer) for _version in range(3)]
+    await promote(api, versions[0])
+    await make_environment(api, customer.id, serves_as="version")  # what is there already is pushed, too
+    server = ServeLike()
+    await push_to(system, server)
+    assert list(server.served) == ["cyberpunk_v1"]
+    await promote(api, versions[1])
+    server.is_away = True
+    await push_to(system, server)
+    await promote(api, versions[2])
+    server.is_away = False
+    await push_to(system, server)
+    assert list(server.served) == ["cyberpunk_v3"], "also that which a broken push may have left"
+
+
+async def test_a_server_that_is_away_is_tried_again_and_a_refusal_says_why(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api)
+    environment = await make_environment(api, customer.id)
+    await promote(api, await make_adapter(api, system, customer))
+    server = ServeLike(is_away=True)
+    pauses = []
+    for _attempt in range(3):
+        await push_to(system, server)
+        failed = await get_push(api, environment)
+        assert (failed["state"], failed["error"]) == ("failed", "no connection: refused")
+        pauses.append(datetime.fromisoformat(failed["not_before"]) - clock.now)
+        clock.now += pauses[-1]
+    assert pauses == [timedelta(seconds=seconds) for seconds in (2, 4, 8)]
+    server.is_away, server.refuses = False, "the adapter is of another base model"
+    await push_to(system, server)
+    refused = await get_push(api, environment)
+    assert refused["error"] == "it answered 400: the adapter is of another base model"
+    assert datetime.fromisoformat(refused["not_before"]) - clock.now == timedelta(hours=1)
+    server.refuses = None
+    again = await api.post(f"/environments/{environment['id']}/push")
+    await push_to(system, server)
+    assert (again["pushes"], (await get_push(api, environment))["state"]) == (1, "live")
+
+
+async def test_a_server_that_comes_back_empty_gets_what_it_lacks(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api)
+    environment = await make_environment(api, customer.id)
+    adapter = await make_adapter(api, system, customer)
+    await promote(api, adapter)
+    await promote(api, await make_adapter(api, system, customer, style="ink"))
+    server = ServeLike()
+    await push_to(system, server)
+    server.is_away = True
+    clock.advance(seconds=60)
+    await look_at_all(system, server)
+    assert (await api.get(f"/environments/{environment['id']}"))["error"] == "no connection: refused"
+    server.is_away, kept = False, server.served.pop("ink")
+    server.served["cyberpunk"] = b"somebody else's"
+    clock.advance(seconds=60)
+    await look_at_all(system, server)
+    states = {
+        each["name"]: each["state"] for each in (await api.get(f"/environments/{environment['id']}/pushes"))["data"]
+    }
+    assert states == {"cyberpunk": "pushing", "ink": "pushing"}
+    await push_to(system, server)
+    assert server.served["ink"] == kept
+    assert hashlib.sha256(server.served["cyberpunk"]).hexdigest() == adapter["sha256"]
+    shown = await api.get(f"/environments/{environment['id']}")
+    assert (shown["error"], datetime.fromisoformat(shown["answered_at"])) == (None, clock.now)
+    asked = len(server.asked)
+    await look_at_all(system, server)
+    assert len(server.asked) == asked, "not so soon again"
+
+
+async def test_what_is_wanted_meanwhile_is_pushed_after_and_never_beside(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api)
+    first, second = [await make_adapter(api, system, customer) for _version in range(2)]
+    environment = await make_environment(api, customer.id)
+    await promote(api, first)
+    async with system.work() as work:
+        (dead,) = await claim_due(work, room=10, under_way=[])
+    await promote(api, second)
+    server = ServeLike()
+    await push_to(system, server)
+    assert (server.asked, dead.adapter_id) == ([], first["id"]), "another process has it"
+    clock.now += LEASE
+    await push_to(system, server)
+    live = await get_push(api, environment)
+    assert (live["state"], live["live_adapter_id"]) == ("live", second["id"])
+
+
+async def test_vllm_is_told_a_path_that_is_of_one_version_alone(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api)
+    first, second = [await make_adapter(api, system, customer) for _version in range(2)]
+    environment = await make_environment(api, customer.id, kind="vllm", token="a token of vllm")
+    server = VllmLike()
+    await promote(api, first)
+    await push_to(system, server)
+    assert server.served == {"cyberpunk": f"{customer.id}/{first['id']}"}
+    await promote(api, second)
+    await push_to(system, server)
+    assert server.served == {"cyberpunk": f"{customer.id}/{second['id']}"}
+    server.served.clear()
+    clock.advance(seconds=60)
+    await look_at_all(system, server)
+    await push_to(system, server)
+    assert (list(server.served), (await get_push(api, environment))["state"]) == (["cyberpunk"], "live")
+
+
+async def test_vllm_beside_the_house_reads_a_folder(api: Api, system: System, tmp_path: Any) -> None:
+    customer = await make_ready_customer(api)
+    adapter = await make_adapter(api, system, customer)
+    options = {"folder": str(tmp_path), "folder_there": "/mnt/adapters"}
+    where = {"kind": "vllm", "url": "http://127.0.0.1:8001", "options": options}
+    environment = await make_environment(api, None, **where)
+    await promote(api, adapter)
+    server = VllmLike()
+    await push_to(system, server)
+    assert server.served == {adapter["id"]: f"/mnt/adapters/{adapter['id']}"}, "of the house: by id, as chats name it"
+    written = tmp_path / adapter["id"] / "adapter_model.safetensors"
+    assert written.read_bytes() == safetensors_file(adapter["job_id"])
+    async with customer_api(api, customer.id) as own:
+        shown = await own.get(f"/environments/{environment['id']}")
+        assert (shown["url"], shown["options"], shown["customer_id"]) == (None, None, None)
+        await own.call("DELETE", f"/environments/{environment['id']}", expect=403)
+        refused = await make_environment(own, None, expect=422, kind="vllm", options={"folder": "/etc"})
+        assert refused["errors"][0]["field"] == "options.folder"
+        private = await make_environment(own, None, expect=422, url="http://127.0.0.1:8001")
+        assert private["errors"][0]["field"] == "url"
+
+
+async def test_a_server_of_another_kind_is_asked_as_it_says(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    adapter = await make_adapter(api, system, customer)
+    load = {
+        "path": "/v1/set_lora",
+        "body": {"lora_nickname": "{served_as}", "about": {"v": "{version}", "n": "v{version}"}},
+    }
+    options = {"load": load, "unload": {"method": "DELETE", "path": "/loras/{served_as}"}}
+    await make_environment(api, customer.id, kind="http", options=options)
+    asked = []
+
+    class Server(VllmLike):
+        async def ask(self, sent: Any, now: datetime, *, most_answer_bytes: int = 0) -> Any:
+            asked.append((sent.method, sent.url.removeprefix("https://box.example.com"), json.loads(sent.body)))
+            return await ServeLike().ask(sent, now, most_answer_bytes=most_answer_bytes)
+
+    await promote(api, adapter)
+    await push_to(system, Server())
+    await api.post(f"/adapters/{adapter['id']}/withdraw", {"stage": "test", "reason": "over"})
+    await push_to(system, Server())
+    body = {"lora_nickname": "cyberpunk", "about": {"v": 1, "n": "v1"}}
+    assert asked == [("POST", "/v1/set_lora", body), ("DELETE", "/loras/cyberpunk", {})]
+
+
+async def test_a_webhook_is_told_signed_and_by_one_id_for_all_attempts(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    clock.now = datetime.now(UTC)  # its verifier knows one clock only
+    customer = await make_ready_customer(api, starts_at="2026-01-01T00:00:00Z")
+    adapter = await make_adapter(api, system, customer)
+    async with open_receiver() as receiver:
+        system.services.settings.webhook_networks = "127.0.0.1/32"
+        async with customer_api(api, customer.id) as own:
+            made = await make_environment(own, None, kind="webhook", url=receiver.url)
+            await promote(own, adapter)
+        sender = HttpSender(read_networks("127.0.0.1/32"))
+        await push_to(system, ServeLike(is_away=True))
+        clock.advance(seconds=2)
+        await push_to(system, sender)
+    ((headers, body),) = receiver.got
+    told = verify(made["secret"], headers, body)
+    assert (told["type"], told["data"]["action"], told["data"]["served_as"]) == ("adapter.push", "load", "cyberpunk")
+    assert told["data"]["download"] == f"/v1/adapters/{adapter['id']}/download"
+    assert headers["webhook-id"].startswith("psh_")
+    assert "authorization" not in headers
+    assert (await get_push(api, made))["state"] == "live"
+
+
+async def test_endpoints_hear_of_promotions(api: Api, system: System) -> None:
+    from tests.broker.webhooks.receivers import PaperSender, make_endpoint
+    from tests.broker.webhooks.test_delivering import tell
+
+    customer = await make_ready_customer(api)
+    adapter = await make_adapter(api, system, customer)
+    await make_endpoint(api, customer.id, event_types=["adapter.promoted"])
+    promotion = await promote(api, adapter)
+    sender = PaperSender()
+    await tell(system, sender)
+    (told,) = [json.loads(body)["data"] for _headers, body in sender.sent]
+    assert (told["adapter_id"], told["stage"], told["promotion_id"]) == (adapter["id"], "test", promotion["id"])
