@@ -62,8 +62,13 @@ class AdapterOut(BaseModel):
     labels: dict[str, str] = Field(description="What its job is told apart by.", examples=[{"team": "search"}])
     tags: list[str] = Field(description="Words to find it by.", examples=[["approved"]])
     stages: list[Stage] = Field(description="At which stages it is current of its name.", examples=[["test"]])
-    metrics: MetricsOut | None = Field(description="What its training came to; null where its job is not to be seen.")
-    cost: MoneyOut | None = Field(description="What its job has cost; null likewise.")
+    metrics: MetricsOut | None = Field(
+        description="What its training came to; null where its job is not to be seen.",
+        examples=[{"final_loss": 1.08, "steps": 120}],
+    )
+    cost: MoneyOut | None = Field(
+        description="What its job has cost; null likewise.", examples=[{"amount": "3.40", "currency": "CNY"}]
+    )
     sha256: str = Field(description="SHA-256 of the .safetensors file, hex.", examples=["9f86d081…"])
     size_bytes: int = Field(description="Size of the file in bytes.", examples=[1848320])
     created_at: datetime = created_at_field()

@@ -60,4 +60,5 @@ def compute_pause(attempts: int, *, is_refusal: bool) -> timedelta:
     """Compute how long to wait after so many attempts that failed: doubled each time, up to minutes; never for good."""
     if is_refusal:
         return PAUSE_AFTER_REFUSAL
-    return min(FIRST_PAUSE * 2 ** min(attempts - 1, MOST_DOUBLINGS), LONGEST_PAUSE)
+    doubled: timedelta = FIRST_PAUSE * 2 ** min(attempts - 1, MOST_DOUBLINGS)
+    return min(doubled, LONGEST_PAUSE)

@@ -12,7 +12,7 @@ from broker.adapters.promoting import AdapterPromotion, AdapterStage
 from broker.environments.promotion_schemas import PromoteIn, PromotionOut, StageOut, UndoIn
 from broker.environments.service import list_pushes_of
 from broker.environments.wanting import write_wanted
-from broker.http.edge import AnyKey, CustomerWork, feature_router
+from broker.http.edge import CustomerWork, JobControl, feature_router
 from broker.http.paging import fetch_page
 from broker.http.scopes import require_each
 from broker.http.shapes import Cursor, Limit, OfCustomer, OfProject, Page
@@ -47,7 +47,7 @@ async def withdraw_adapter(work: CustomerWork, adapter_id: str, body: PromoteIn)
 
 @router.get("/promotions")
 async def list_promotions(
-    work: AnyKey,
+    work: JobControl,
     name: OfName = None,
     stage: OfStage = None,
     adapter_id: Annotated[str | None, Query(description="Only of this adapter.", examples=["ada_01k"])] = None,
@@ -64,7 +64,7 @@ async def list_promotions(
 
 
 @router.get("/promotions/{promotion_id}")
-async def get_promotion(work: AnyKey, promotion_id: str) -> PromotionOut:
+async def get_promotion(work: JobControl, promotion_id: str) -> PromotionOut:
     """Get a promotion, and how far the environments of its stage are."""
     return (await _describe(work, [await promoting.get_promotion(work, promotion_id)]))[0]
 
@@ -79,7 +79,7 @@ async def undo_promotion(work: CustomerWork, promotion_id: str, body: UndoIn) ->
 
 @router.get("/adapter-stages")
 async def list_adapter_stages(
-    work: AnyKey,
+    work: JobControl,
     name: OfName = None,
     stage: OfStage = None,
     project_id: OfProject = None,

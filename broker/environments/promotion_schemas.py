@@ -37,7 +37,8 @@ class PromotionOut(BaseModel):
     actor_id: str = Field(description="By which key.", examples=["key_01k"])
     is_current: bool = Field(description="Whether it is the last one of its name at its stage.", examples=[True])
     pushes: list[PushOut] = Field(
-        description="While it is current: how far each environment of the stage is, of those the key may see."
+        description="While it is current: how far each environment of the stage is, of those the key may see.",
+        examples=[[]],
     )
     created_at: datetime = created_at_field()
 

@@ -186,7 +186,7 @@ def _select_due(now: datetime, full: Collection[str]) -> Select[Any]:
     order = (EnvironmentPush.not_before, EnvironmentPush.id)
     place = func.row_number().over(partition_by=EnvironmentPush.environment_id, order_by=order).label("place")
     ranked = select(EnvironmentPush.id, place).where(*is_due).subquery()
-    return (
+    query: Select[Any] = (
         select(EnvironmentPush, Environment)
         .join(ranked, ranked.c.id == EnvironmentPush.id)
         .join(Environment, Environment.id == EnvironmentPush.environment_id)
@@ -199,6 +199,7 @@ def _select_due(now: datetime, full: Collection[str]) -> Select[Any]:
         .order_by(ranked.c.place, *order)
         .with_for_update(of=EnvironmentPush, skip_locked=True)
     )
+    return query
 
 
 def _claim_one(work: Work, row: EnvironmentPush, environment: Environment, adapter: Any | None) -> Claimed:

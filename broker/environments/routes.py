@@ -16,7 +16,7 @@ from broker.environments.schemas import (
     PushOut,
 )
 from broker.environments.tables import Environment, EnvironmentPush
-from broker.http.edge import AnyKey, JobControl, feature_router
+from broker.http.edge import JobControl, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, OfCustomer, Page
 from broker.identity.service import resolve_customer
@@ -37,7 +37,7 @@ async def create_environment(work: JobControl, body: EnvironmentIn) -> NewEnviro
 
 @router.get("")
 async def list_environments(
-    work: AnyKey, customer_id: OfCustomer = None, stage: OfStage = None, limit: Limit = 20, cursor: Cursor = None
+    work: JobControl, customer_id: OfCustomer = None, stage: OfStage = None, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[EnvironmentOut]:
     """List environments, newest first: one's own, and those of the house."""
     query = service.select_environments(customer_id=customer_id, stage=stage)
@@ -46,7 +46,7 @@ async def list_environments(
 
 
 @router.get("/{environment_id}")
-async def get_environment(work: AnyKey, environment_id: str) -> EnvironmentOut:
+async def get_environment(work: JobControl, environment_id: str) -> EnvironmentOut:
     return EnvironmentOut.of(await service.get_environment(work, environment_id), work.actor)
 
 
@@ -71,7 +71,7 @@ async def push_environment(work: JobControl, environment_id: str) -> PushedAgain
 
 @router.get("/{environment_id}/pushes")
 async def list_environment_pushes(
-    work: AnyKey,
+    work: JobControl,
     environment_id: str,
     state: Annotated[PushState | None, Query(description="Only these.", examples=["failed"])] = None,
     limit: Limit = 20,

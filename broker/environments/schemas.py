@@ -10,11 +10,12 @@ from broker.environments.model import EnvironmentStatus, Kind, PushState, Serves
 from broker.environments.service import EnvironmentChanges, NewEnvironment
 from broker.environments.tables import Environment, EnvironmentPush
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import RequestBody, created_at_field, read_fields
+from broker.http.shapes import RequestBody, created_at_field, read_fields, written_like
 from broker.webhooks.addresses import MOST_URL
 from broker.webhooks.signatures import is_secret
 from broker.work import Actor
 
+MOMENT = "2026-11-24T10:00:00Z"
 Name = Annotated[
     PlainLine,
     Field(min_length=1, max_length=100, pattern=r"\S", description="For people.", examples=["GPU box of the studio"]),
@@ -28,12 +29,12 @@ Url = Annotated[
         examples=["https://models.example.com"],
     ),
 ]
+TOKEN_PATTERN = r"^[\x21-\x7e]{8,500}$"  # noqa: S105 (how one is written)
 Token = Annotated[
     PlainLine,
+    written_like(TOKEN_PATTERN, "a-long-token-of-yours: 8 to 500 letters, digits and signs, without blanks"),
     Field(
-        min_length=8,
-        max_length=500,
-        pattern=r"^[\x21-\x7e]+$",
+        pattern=TOKEN_PATTERN,
         description="What authenticates the broker there (`Authorization: Bearer …`); of a webhook: the secret that "
         "signs, `whsec_…`. Kept sealed, shown never.",
         examples=["a-long-token-of-yours"],
@@ -44,7 +45,9 @@ Token = Annotated[
 class CallIn(RequestBody):
     """A request of a server of another kind."""
 
-    method: Literal["POST", "PUT", "PATCH", "DELETE"] = Field(default="POST", description="Its method.")
+    method: Literal["POST", "PUT", "PATCH", "DELETE"] = Field(
+        default="POST", description="Its method.", examples=["POST"]
+    )
     path: PlainLine = Field(
         min_length=1,
         max_length=300,
@@ -87,8 +90,16 @@ class OptionsIn(RequestBody):
         description="Where the server sees that folder; null: at the same path.",
         examples=["/mnt/adapters"],
     )
-    load: CallIn | None = Field(default=None, description="Of kind `http`: the request that loads an adapter.")
-    unload: CallIn | None = Field(default=None, description="Of kind `http`: the one that lets go of it; null: none.")
+    load: CallIn | None = Field(
+        default=None,
+        description="Of kind `http`: the request that loads an adapter.",
+        examples=[{"path": "/v1/set_lora", "body": {"lora_nickname": "{served_as}"}}],
+    )
+    unload: CallIn | None = Field(
+        default=None,
+        description="Of kind `http`: the one that lets go of it; null: none.",
+        examples=[{"method": "DELETE", "path": "/loras/{served_as}"}],
+    )
 
 
 class EnvironmentIn(RequestBody):
@@ -100,14 +111,18 @@ class EnvironmentIn(RequestBody):
         examples=["trainer_serve"],
     )
     url: Url
-    token: Token | None = Field(default=None, description="What authenticates the broker there, or signs.")
+    token: Token | None = Field(
+        default=None, description="What authenticates the broker there, or signs.", examples=["a-long-token-of-yours"]
+    )
     serves_as: ServesAs | None = Field(
         default=None,
         description="By which name it knows an adapter: `name`, always the same, so that each promotion swaps what is "
         "behind it; `version`: `cyberpunk_v3`; `id`: `ada_…`. Null: `name`, and `id` at one of the house.",
         examples=["name"],
     )
-    options: OptionsIn = Field(default_factory=OptionsIn, description="What its kind is told besides.")
+    options: OptionsIn = Field(
+        default_factory=OptionsIn, description="What its kind is told besides.", examples=[{"folder": "/srv/adapters"}]
+    )
     customer_id: str | None = Field(
         default=None,
         description="Whose adapters it serves; with a staff key null: those of all customers.",
@@ -136,8 +151,8 @@ class EnvironmentIn(RequestBody):
 class EnvironmentChangesIn(RequestBody):
     name: Name | None = Field(default=None, description="For people.", examples=["GPU box"])
     url: Url | None = Field(default=None, description="Where it is.", examples=["https://models.example.com"])
-    token: Token | None = Field(default=None, description="Another token.")
-    options: OptionsIn | None = Field(default=None, description="All options anew.")
+    token: Token | None = Field(default=None, description="Another token.", examples=["another-long-token"])
+    options: OptionsIn | None = Field(default=None, description="All options anew.", examples=[None])
     status: EnvironmentStatus | None = Field(
         default=None,
         description="disabled: nothing is pushed; enabled: what it lacks is pushed.",
@@ -154,7 +169,9 @@ class EnvironmentOut(BaseModel):
     object: Literal["environment"] = Field(
         default="environment", description="Kind of object.", examples=["environment"]
     )
-    customer_id: str | None = Field(description="Whose adapters it serves; null: of all customers.")
+    customer_id: str | None = Field(
+        description="Whose adapters it serves; null: of all customers.", examples=["cus_01k"]
+    )
     project_id: str | None = Field(description="Of which project alone.", examples=["prj_01k"])
     name: str = Field(description="For people.", examples=["GPU box of the studio"])
     stage: Stage = Field(description="Which stage it serves.", examples=["test"])
@@ -163,7 +180,9 @@ class EnvironmentOut(BaseModel):
         description="Where it is; null of one of the house's, for customers.", examples=["https://models.example.com"]
     )
     serves_as: ServesAs = Field(description="By which name it knows an adapter.", examples=["name"])
-    options: dict[str, Any] | None = Field(description="What its kind is told besides; null as `url` is.")
+    options: dict[str, Any] | None = Field(
+        description="What its kind is told besides; null as `url` is.", examples=[{}]
+    )
     has_token: bool = Field(description="Whether a token is kept for it.", examples=[True])
     status: EnvironmentStatus = Field(description="Whether it is pushed to.", examples=["enabled"])
     answered_at: datetime | None = Field(
@@ -213,9 +232,9 @@ class PushOut(BaseModel):
     )
     error: str | None = Field(description="Why it failed.", examples=[None])
     attempts: int = Field(description="How often it was tried since it was wanted.", examples=[1])
-    not_before: datetime = Field(description="When it is tried next, unless it is live (UTC).")
-    live_at: datetime | None = Field(description="When something was last confirmed (UTC).")
-    changed_at: datetime = Field(description="Since when this is wanted (UTC).")
+    not_before: datetime = Field(description="When it is tried next, unless it is live (UTC).", examples=[MOMENT])
+    live_at: datetime | None = Field(description="When something was last confirmed (UTC).", examples=[MOMENT])
+    changed_at: datetime = Field(description="Since when this is wanted (UTC).", examples=[MOMENT])
     created_at: datetime = created_at_field()
 
     @classmethod

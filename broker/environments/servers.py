@@ -190,7 +190,7 @@ class Vllm(_Asking):
         return {str(each.get("id")): str(each.get("root")) for each in models if each.get("parent") is not None}
 
     def mark(self, artifact: Artifact) -> str:
-        """Tell its path: in the folder, or at the hub (docs/hugging-face.md) by its id, which is this version's alone."""
+        """Tell its path: in the folder, or its id at the hub (docs/hugging-face.md): of this version alone."""
         folder = self.place.options.get("folder_there") or self.place.options.get("folder")
         if folder is None:
             return f"{artifact.customer_id}/{artifact.adapter_id}"

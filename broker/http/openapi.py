@@ -30,6 +30,8 @@ PATH_IDS = {
     "job_id": ("The job.", "job_01k"),
     "run_id": ("The run.", "run_01k"),
     "adapter_id": ("The adapter.", "ada_01k"),
+    "environment_id": ("The environment.", "env_01k"),
+    "promotion_id": ("The promotion.", "prm_01k"),
     "agent_id": ("The agent.", "agt_01k"),
     "simulation_id": ("The simulation.", "sim_01k"),
     "source_id": ("The source of usage.", "src_01k"),

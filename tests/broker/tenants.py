@@ -72,6 +72,8 @@ class Tenant:
     contact_id: str
     endpoint_id: str
     event_id: str
+    environment_id: str
+    promotion_id: str
     grant_id: str
     purchase_id: str
     amendment_id: str
@@ -235,6 +237,14 @@ async def keep_webhooks(api: Api, system: System, customer_id: str) -> tuple[str
     return endpoint["id"], delivery["event_id"]
 
 
+async def keep_promotion(api: Api, customer_id: str, adapter_id: str) -> tuple[str, str]:
+    """Name an environment of the customer's, and promote its adapter to the stage of that; the ids of both."""
+    body = {"customer_id": customer_id, "name": "box", "stage": "test", "kind": "trainer_serve"}
+    environment = await api.post("/environments", {**body, "url": "https://box.example.com"}, expect=201)
+    promotion = await api.post(f"/adapters/{adapter_id}/promote", {"stage": "test", "reason": "good"})
+    return environment["id"], promotion["id"]
+
+
 async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
     """Register a source of the customer's own, and have it report some tokens."""
     source = f"/inference/{customer_id}"
@@ -317,6 +327,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await keep_at_stripe(system, customer, past["id"])
     contact = await keep_notice(api, system, customer, contract)
     endpoint, event = await keep_webhooks(api, system, customer)
+    environment, promotion = await keep_promotion(api, customer, adapter)
     what_if = {"proposal": {"queues": {"standard": {"weight": 200}}}, "begins_at": "2026-11-01T00:00:00Z"}
     simulation = (await api.post("/queues/simulations", what_if, expect=202))["id"]
     return Tenant(
@@ -343,6 +354,8 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         contact_id=contact,
         endpoint_id=endpoint,
         event_id=event,
+        environment_id=environment,
+        promotion_id=promotion,
         grant_id=grant,
         purchase_id=purchase,
         amendment_id=amendment,

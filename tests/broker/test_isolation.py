@@ -60,6 +60,7 @@ RECORDS = (
     "template_versions",
     "webhook_events",
     "webhook_attempts",
+    "adapter_promotions",
 )
 # Of these records the old ones are swept; they are changed no more than others.
 SWEPT_RECORDS = frozenset({"wait_causes", "webhook_events", "webhook_attempts"})
@@ -249,7 +250,30 @@ ANSWERS = {
     "GET /v1/jobs/{job_id}/usage": NOT_FOUND,
     "GET /v1/adapters": LIST,
     "GET /v1/adapters/{adapter_id}": NOT_FOUND,
+    "PATCH /v1/adapters/{adapter_id}": Ask(404, body={"tags": ["mine now"]}),
     "DELETE /v1/adapters/{adapter_id}": NOT_FOUND,
+    "POST /v1/adapters/{adapter_id}/promote": Ask(404, body={"stage": "test", "reason": "mine now"}),
+    "POST /v1/adapters/{adapter_id}/withdraw": Ask(404, body={"stage": "test", "reason": "mine now"}),
+    "GET /v1/promotions": Ask(404, params={"adapter_id": "{adapter_id}"}),
+    "GET /v1/promotions/{promotion_id}": NOT_FOUND,
+    "POST /v1/promotions/{promotion_id}/undo": Ask(404, body={"reason": "mine now"}),
+    "GET /v1/adapter-stages": LIST,
+    "POST /v1/environments": Ask(
+        404,
+        body={
+            "customer_id": "{customer_id}",
+            "name": "Mine",
+            "stage": "test",
+            "kind": "vllm",
+            "url": "https://me.example.com",
+        },
+    ),
+    "GET /v1/environments": LIST,
+    "GET /v1/environments/{environment_id}": NOT_FOUND,
+    "PATCH /v1/environments/{environment_id}": Ask(404, body={"url": "https://me.example.com"}),
+    "DELETE /v1/environments/{environment_id}": NOT_FOUND,
+    "POST /v1/environments/{environment_id}/push": NOT_FOUND,
+    "GET /v1/environments/{environment_id}/pushes": NOT_FOUND,
     "GET /v1/adapters/{adapter_id}/config": NOT_FOUND,
     "GET /v1/adapters/{adapter_id}/download": NOT_FOUND,
     "POST /v1/usage-events": FORBIDDEN,

@@ -15,7 +15,8 @@ from tests.broker.conftest import ManualClock
 from tests.broker.environments.adapters import make_adapter, promote
 from tests.broker.environments.servers import ServeLike, VllmLike
 from tests.broker.factories import Api, customer_api, make_ready_customer
-from tests.broker.webhooks.receivers import open_receiver, verify
+from tests.broker.webhooks.receivers import PaperSender, make_endpoint, open_receiver, verify
+from tests.broker.webhooks.test_delivering import tell
 
 SERVER = {"name": "box", "stage": "test", "kind": "trainer_serve", "url": "https://box.example.com"}
 
@@ -152,7 +153,7 @@ async def test_what_is_wanted_meanwhile_is_pushed_after_and_never_beside(
 async def test_vllm_is_told_a_path_that_is_of_one_version_alone(api: Api, system: System, clock: ManualClock) -> None:
     customer = await make_ready_customer(api)
     first, second = [await make_adapter(api, system, customer) for _version in range(2)]
-    environment = await make_environment(api, customer.id, kind="vllm", token="a token of vllm")
+    environment = await make_environment(api, customer.id, kind="vllm", token="a-token-of-vllm")
     server = VllmLike()
     await promote(api, first)
     await push_to(system, server)
@@ -238,9 +239,6 @@ async def test_a_webhook_is_told_signed_and_by_one_id_for_all_attempts(
 
 
 async def test_endpoints_hear_of_promotions(api: Api, system: System) -> None:
-    from tests.broker.webhooks.receivers import PaperSender, make_endpoint
-    from tests.broker.webhooks.test_delivering import tell
-
     customer = await make_ready_customer(api)
     adapter = await make_adapter(api, system, customer)
     await make_endpoint(api, customer.id, event_types=["adapter.promoted"])

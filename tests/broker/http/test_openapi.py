@@ -221,6 +221,8 @@ SHORT_ARRAYS = {
     "GET /v1/jobs/{job_id}/losses data": "thinned out to a thousand rows at most",
     "GET /v1/jobs/{job_id}/ahead data": "the nearest, a hundred at most",
     "GET /v1/quotes/{quote_id} prices": "one for each plan",
+    "GET /v1/adapters/{adapter_id} stages": "one for each stage",
+    "GET /v1/promotions/{promotion_id} pushes": "one for each environment of a stage, of which there are few",
     "GET /v1/quotes/{quote_id} gpu_types": "one for each type of device that pools have",
     "GET /v1/quotes/{quote_id}/offers data": "one for each type of device and setting",
     "GET /v1/quotes/{quote_id}/offers frontier": "a part of the offers",
