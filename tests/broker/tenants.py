@@ -245,6 +245,12 @@ async def keep_promotion(api: Api, customer_id: str, adapter_id: str) -> tuple[s
     return environment["id"], promotion["id"]
 
 
+async def keep_listeners(api: Api, system: System, customer_id: str, adapter_id: str) -> tuple[str, ...]:
+    """Keep a webhook endpoint and an event, an environment and a promotion; their ids."""
+    webhooks = await keep_webhooks(api, system, customer_id)
+    return *webhooks, *(await keep_promotion(api, customer_id, adapter_id))
+
+
 async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
     """Register a source of the customer's own, and have it report some tokens."""
     source = f"/inference/{customer_id}"
@@ -326,8 +332,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await keep_arrears(system, customer, contract, adapter)
     await keep_at_stripe(system, customer, past["id"])
     contact = await keep_notice(api, system, customer, contract)
-    endpoint, event = await keep_webhooks(api, system, customer)
-    environment, promotion = await keep_promotion(api, customer, adapter)
+    endpoint, event, environment, promotion = await keep_listeners(api, system, customer, adapter)
     what_if = {"proposal": {"queues": {"standard": {"weight": 200}}}, "begins_at": "2026-11-01T00:00:00Z"}
     simulation = (await api.post("/queues/simulations", what_if, expect=202))["id"]
     return Tenant(
