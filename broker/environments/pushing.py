@@ -175,7 +175,7 @@ async def claim_due(work: Work, *, room: int, under_way: Collection[Claimed]) ->
     return claimed
 
 
-def _select_due(now: datetime, full: Collection[str]) -> Select[Any]:
+def _select_due(now: datetime, full: Collection[str]) -> Select[EnvironmentPush, Environment]:
     """Select what is due: of each server the oldest first, and the firsts of all servers before any second."""
     is_due = (
         EnvironmentPush.state.in_([state.value for state in OPEN_STATES]),
@@ -186,7 +186,7 @@ def _select_due(now: datetime, full: Collection[str]) -> Select[Any]:
     order = (EnvironmentPush.not_before, EnvironmentPush.id)
     place = func.row_number().over(partition_by=EnvironmentPush.environment_id, order_by=order).label("place")
     ranked = select(EnvironmentPush.id, place).where(*is_due).subquery()
-    query: Select[Any] = (
+    return (
         select(EnvironmentPush, Environment)
         .join(ranked, ranked.c.id == EnvironmentPush.id)
         .join(Environment, Environment.id == EnvironmentPush.environment_id)
@@ -199,7 +199,6 @@ def _select_due(now: datetime, full: Collection[str]) -> Select[Any]:
         .order_by(ranked.c.place, *order)
         .with_for_update(of=EnvironmentPush, skip_locked=True)
     )
-    return query
 
 
 def _claim_one(work: Work, row: EnvironmentPush, environment: Environment, adapter: Any | None) -> Claimed:
