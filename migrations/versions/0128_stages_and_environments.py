@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-revision = "0127"
-down_revision = "0126"
+revision = "0128"
+down_revision = "0127"
 branch_labels = None
 depends_on = None
 
