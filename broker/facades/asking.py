@@ -1,10 +1,12 @@
 """Asks the REST API of this very process as the bearer of a foreign client's request: no socket between."""
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -16,10 +18,12 @@ from broker.http.access import find_request_id
 from broker.http.caller import Caller
 from broker.http.edge import identify
 from broker.http.idempotency import HEADER as KEY_HEADER
+from broker.http.idempotency import find_kept_answer
 from broker.http.in_process import open_client
-from broker.http.repeats import find_order_key
+from broker.http.repeats import REPEATED_WITHIN, find_order_key
 from broker.work import Work
 
+RETRY_HEADER = "x-stainless-retry-count"
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")  # of an object or a base model
 
 
@@ -34,9 +38,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Broker:
-    """The REST API, as the bearer of one request."""
+    """The REST API, as the bearer of one request, or as another one that the request stands for."""
 
     request: Request
+    authorization: str | None = None
 
     async def get(self, path: str, **params: Any) -> Any:
         """Get the JSON of a path below /v1. Raises: Refused."""
@@ -47,6 +52,21 @@ class Broker:
         """Post to a path below /v1, with an idempotency key where one is given. Raises: Refused."""
         headers = {} if key is None else {KEY_HEADER: key}
         return (await self.send("POST", path, json=body, headers=headers, **options)).json()
+
+    async def find_adapter_config(self, adapter_id: str) -> dict[str, Any] | None:
+        """Find peft's configuration of an adapter; None where its file tells none. Raises: Refused."""
+        try:
+            config: dict[str, Any] = await self.get(f"/adapters/{adapter_id}/config")
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        return config
+
+    async def find_max_cost(self) -> str | None:
+        """Find what a job of the bearer's key may cost where the order says nothing, in yuan; None: nothing is said."""
+        most = (await self.get("/whoami"))["api_key"]["max_cost"]
+        return None if most is None else str(most["amount"])
 
     async def send(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
@@ -60,7 +80,7 @@ class Broker:
         return answer
 
     def _list_headers(self) -> dict[str, str]:
-        bearer, request_id = self.request.headers.get("authorization"), find_request_id()
+        bearer, request_id = self.authorization or self.request.headers.get("authorization"), find_request_id()
         found = {"Authorization": bearer, REQUEST_ID_HEADER: request_id}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -73,7 +93,14 @@ def _read_members(answer: httpx.Response) -> Mapping[str, Any]:
     return members if isinstance(members, dict) else {}
 
 
-async def find_order_key_of(request: Request, digest: str, *, is_repeated: bool) -> str:
+def is_repeated(request: Request) -> bool:
+    """Tell whether a client sends a request again by itself, and says so as those of one generator all do."""
+    return request.headers.get(RETRY_HEADER, "0") != "0"
+
+
+async def find_order_key_of(
+    request: Request, digest: str, *, is_repeated: bool, within: timedelta = REPEATED_WITHIN
+) -> str:
     """Find the key under which an order is done: the client's own, or one that is noted (`http/repeats.py`).
 
     Raises: Unauthenticated, Busy.
@@ -81,11 +108,25 @@ async def find_order_key_of(request: Request, digest: str, *, is_repeated: bool)
     own = request.headers.get(KEY_HEADER)
     if own is not None:
         return own
+    async with _look(request) as work:
+        return await find_order_key(work, digest, is_repeated=is_repeated, within=within)
+
+
+async def find_answered(request: Request, key: str) -> Any:
+    """Find what the REST API answered the bearer under an idempotency key; None where it did not. Raises: Busy."""
+    async with _look(request) as work:
+        kept = await find_kept_answer(work, key)
+    return None if kept is None else json.loads(kept)
+
+
+@asynccontextmanager
+async def _look(request: Request) -> AsyncGenerator[Work]:
+    """Open a short transaction as the bearer of a request."""
     state, actor = request.app.state, await identify(request)
     async with AsyncExitStack() as stack:
         caller = Caller(actor, state.services, state.database, state.turnstile, None, stack, _record_nothing)
         async with caller.look() as work:
-            return await find_order_key(work, digest, is_repeated=is_repeated)
+            yield work
 
 
 async def _record_nothing(_work: Work, _response: Response) -> None:

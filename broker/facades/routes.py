@@ -2,11 +2,13 @@
 
 from fastapi import APIRouter, FastAPI
 
+from broker.facades.dashscope.routes import ROUTERS as DASHSCOPE
 from broker.facades.hf.routes import router as hf
 from broker.facades.mcp.routes import router as mcp
 from broker.facades.openai.routes import ROUTERS as OPENAI
+from broker.facades.together.routes import ROUTERS as TOGETHER
 
-ROUTERS: tuple[APIRouter, ...] = (*OPENAI, hf, mcp)
+ROUTERS: tuple[APIRouter, ...] = (*OPENAI, *DASHSCOPE, *TOGETHER, hf, mcp)
 
 
 def add_facades(app: FastAPI) -> None:

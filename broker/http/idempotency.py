@@ -147,6 +147,12 @@ async def find_answer(work: Work, claim: Claim) -> None:
         raise AnsweredBefore(EarlierAnswer(earlier.fingerprint, earlier.status, earlier.body).replay(claim))
 
 
+async def find_kept_answer(work: Work, key: str) -> str | None:
+    """Find what the actor's own POST under a key was answered; None where there was none, or it is under way."""
+    earlier = await work.session.get(IdempotencyKey, (name_principal(work.actor), key))
+    return None if earlier is None or not earlier.body else earlier.body
+
+
 @dataclass(frozen=True)
 class EarlierAnswer:
     """What an earlier request with the same key got, and the fingerprint by which it is known."""

@@ -31,14 +31,14 @@ class SentOrder(Base):
     created_at: Mapped[datetime] = moment_column(index=True)
 
 
-async def find_order_key(work: Work, digest: str, *, is_repeated: bool) -> str:
+async def find_order_key(work: Work, digest: str, *, is_repeated: bool, within: timedelta = REPEATED_WITHIN) -> str:
     """Find the key under which an order is done: a new one, or where it is sent again that of the first."""
     principal = name_principal(work.actor)
     if is_repeated:
         noted = (
             SentOrder.principal == principal,
             SentOrder.digest == digest,
-            SentOrder.created_at > work.now - REPEATED_WITHIN,
+            SentOrder.created_at > work.now - within,
         )
         sent_again = update(SentOrder).where(*noted).values(created_at=work.now).returning(SentOrder.key)
         if (known := await work.session.scalar(sent_again)) is not None:

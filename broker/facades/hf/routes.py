@@ -82,7 +82,7 @@ async def _find(request: Request, owner: str, repository: str, revision: str) ->
     adapter = find_revision(versions, revision)
     if adapter is None:
         raise not_found("RevisionNotFound", f"{name} has no revision {revision}: main, v1 and so on, or a commit.")
-    return Found(name, adapter, list_files(adapter, await _find_config(broker, adapter["id"])))
+    return Found(name, adapter, list_files(adapter, await broker.find_adapter_config(adapter["id"])))
 
 
 async def _list_versions(broker: Broker, repository: str) -> list[dict[str, Any]]:
@@ -100,14 +100,3 @@ async def _list_versions(broker: Broker, repository: str) -> list[dict[str, Any]
         found += page["data"]
         if (cursor := page["next_cursor"]) is None:
             return sorted(found, key=lambda each: -int(each["version"]))
-
-
-async def _find_config(broker: Broker, adapter_id: str) -> dict[str, Any] | None:
-    """Find peft's configuration of an adapter; None where its file tells none."""
-    try:
-        config: dict[str, Any] = await broker.get(f"/adapters/{adapter_id}/config")
-    except Refused as refused:
-        if refused.status == 404:
-            return None
-        raise
-    return config

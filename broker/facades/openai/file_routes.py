@@ -1,20 +1,18 @@
 """Files: each is a data set."""
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import File, Form, Query, Request, Response, UploadFile
 
-from broker.facades.asking import Broker, find_order_key_of, make_digest, require_name
-from broker.facades.openai.door import facade_router, is_repeated
+from broker.facades.asking import Broker, find_order_key_of, is_repeated, require_name
+from broker.facades.openai.door import facade_router
 from broker.facades.openai.objects import RESULTS, list_objects, write_file
-from broker.facades.openai.orders import refuse
 from broker.facades.openai.results import write_results
-from broker.facades.passing import PassedOn
+from broker.facades.orders import refuse
+from broker.facades.uploads import answer_file, digest_upload, send_dataset
 
 router = facade_router()
 PURPOSE = "fine-tune"
-LONGEST_NAME = 200
 
 
 @router.post("/files")
@@ -24,10 +22,8 @@ async def create_file(
     """Keep a file as a data set. Its rows are checked at once: `status_details` says what cannot be used."""
     if purpose != PURPOSE:
         raise refuse("purpose", f"must be {PURPOSE}: files serve training alone")
-    content, name = await file.read(), (file.filename or "file")[:LONGEST_NAME]
-    key = await find_order_key_of(request, make_digest(name.encode(), content), is_repeated=is_repeated(request))
-    sent = {"files": [("files", (name, content))], "data": {"name": name}}
-    return write_file(await Broker(request).post("/datasets", key=key, **sent))
+    key = await find_order_key_of(request, await digest_upload(file), is_repeated=is_repeated(request))
+    return write_file(await send_dataset(Broker(request), file, key))
 
 
 @router.get("/files")
@@ -58,13 +54,10 @@ async def retrieve_file(request: Request, file_id: str) -> dict[str, Any]:
 @router.get("/files/{file_id}/content")
 async def retrieve_content(request: Request, file_id: str) -> Response:
     """Answer the file as it was sent, or the losses of a job as CSV."""
-    broker = Broker(request)
     if file_id.startswith(RESULTS):
-        content, _created = await write_results(broker, file_id)
+        content, _created = await write_results(Broker(request), file_id)
         return Response(content, media_type="text/csv")
-    found = await broker.get(f"/datasets/{require_name(file_id)}")
-    query = urlencode({"name": found["files"][0]["name"]}).encode()
-    return PassedOn(request.app, f"/v1/datasets/{found['id']}/file", query)
+    return await answer_file(request, require_name(file_id))
 
 
 @router.delete("/files/{file_id}")

@@ -4,22 +4,23 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request
 
-from broker.facades.asking import Broker, find_order_key_of, make_digest, read_json, require_name
-from broker.facades.openai.door import facade_router, is_repeated
+from broker.facades.asking import Broker, find_order_key_of, is_repeated, make_digest, read_json, require_name
+from broker.facades.job_events import list_all_events
+from broker.facades.models import find_start
+from broker.facades.openai.door import facade_router
 from broker.facades.openai.objects import list_objects, write_checkpoint, write_event, write_job
 from broker.facades.openai.orders import read_order
 
 router = facade_router()
 AtMost = Annotated[int, Query(ge=1, le=100)]
-PAGE = 100
 
 
 @router.post("/fine_tuning/jobs")
 async def create_job(request: Request) -> dict[str, Any]:
     """Order a job: it is quoted, held and queued together, or refused."""
     broker, body = Broker(request), await read_json(request)
-    most = (await broker.get("/whoami"))["api_key"]["max_cost"]
-    order = read_order(body, default_max_cost=None if most is None else most["amount"])
+    order = read_order(body, default_max_cost=await broker.find_max_cost())
+    order["config"] |= await find_start(broker, order["config"]["base_model"])
     digest = make_digest(await request.body())
     key = await find_order_key_of(request, digest, is_repeated=is_repeated(request))
     return write_job(await broker.post("/jobs", order, key=key))
@@ -55,20 +56,10 @@ async def resume_job(request: Request, job_id: str) -> dict[str, Any]:
 @router.get("/fine_tuning/jobs/{job_id}/events")
 async def list_events(request: Request, job_id: str, after: str | None = None, limit: AtMost = 20) -> dict[str, Any]:
     """List what happened to a job, the newest first."""
-    events = [write_event(each) for each in await _list_all_events(Broker(request), job_id)][::-1]
+    events = [write_event(each) for each in await list_all_events(Broker(request), job_id)][::-1]
     ids = [each["id"] for each in events]
     first = ids.index(after) + 1 if after in ids else 0
     return list_objects(events[first : first + limit], has_more=len(events) > first + limit)
-
-
-async def _list_all_events(broker: Broker, job_id: str) -> list[dict[str, Any]]:
-    found = list[dict[str, Any]]()
-    after: str | None = "0"
-    while after is not None:
-        page = await broker.get(f"/jobs/{require_name(job_id)}/events", after=after, limit=PAGE)
-        found += page["data"]
-        after = page["next_cursor"]
-    return found
 
 
 @router.get("/fine_tuning/jobs/{job_id}/checkpoints")

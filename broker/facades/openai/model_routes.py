@@ -5,9 +5,11 @@ from typing import Any
 from fastapi import Request
 
 from broker.facades.asking import Broker, require_name
+from broker.facades.model_names import find_adapter_id
+from broker.facades.models import list_all
 from broker.facades.openai.door import facade_router
-from broker.facades.openai.objects import find_adapter_id, write_adapter, write_base_model
-from broker.facades.openai.orders import refuse
+from broker.facades.openai.objects import write_adapter, write_base_model
+from broker.facades.orders import refuse
 
 router = facade_router()
 
@@ -16,18 +18,9 @@ router = facade_router()
 async def list_models(request: Request) -> dict[str, Any]:
     """List all models: those that can be trained, and what was trained. The clients know no pages of them."""
     broker = Broker(request)
-    models = [write_base_model(each) for each in await _list_all(broker, "/base-models") if each["can_be_quoted"]]
-    adapters = [write_adapter(each) for each in await _list_all(broker, "/adapters")]
+    models = [write_base_model(each) for each in await list_all(broker, "/base-models") if each["can_be_quoted"]]
+    adapters = [write_adapter(each) for each in await list_all(broker, "/adapters")]
     return {"object": "list", "data": models + adapters}
-
-
-async def _list_all(broker: Broker, path: str) -> list[dict[str, Any]]:
-    page = await broker.get(path, limit=100)
-    found = list(page["data"])
-    while page["next_cursor"] is not None:
-        page = await broker.get(path, limit=100, cursor=page["next_cursor"])
-        found += page["data"]
-    return found
 
 
 # The name of a model may hold slashes, which clients send as %2F.

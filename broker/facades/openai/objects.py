@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from broker.facades.openai.orders import SUFFIX_LABEL
-from broker.facades.openai.sentences import level_of, tell_event
+from broker.facades.model_names import SUFFIX_LABEL, name_adapter, name_made
+from broker.facades.sentences import level_of, tell_event
 from pricing.training.config import TrainingConfig
 
 STATUSES = {
@@ -20,7 +20,6 @@ STATUSES = {
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 LORA_FIELDS = ("status", "pause_reason", "queue", "pending_reason", "expected_start", "cost", "limit", "max_cost")
 RESULTS = "file-results-"
-ADAPTER_MARK = "ft:"
 
 
 def list_objects(data: Sequence[Mapping[str, Any]], *, has_more: bool) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def write_job(job: Mapping[str, Any]) -> dict[str, Any]:
         "finished_at": count_seconds(job["finished_at"]),
         "estimated_finish": None if end is None or is_over else count_seconds(end["p50"]),
         "model": config["base_model"],
-        "fine_tuned_model": name_model(job) if job["adapter_id"] else None,
+        "fine_tuned_model": name_made(job) if job["adapter_id"] else None,
         "organization_id": job["customer_id"],
         "status": STATUSES[job["status"]],
         "training_file": job["dataset_id"],
@@ -91,23 +90,6 @@ def write_hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def name_model(job: Mapping[str, Any], step: int | None = None) -> str:
-    """Name what a job has made, or its checkpoint after a step."""
-    made = job["adapter_id"] or job["id"]
-    name = _write_name(job["config"]["base_model"], job["customer_id"], job["labels"], made)
-    return name if step is None else f"{name}:ckpt-step-{step}"
-
-
-def _write_name(base_model: str, customer_id: str, labels: Mapping[str, str], made: str) -> str:
-    """Write the name of a model: the base model, the customer, the suffix that was asked for, and what was made."""
-    return f"{ADAPTER_MARK}{base_model}:{customer_id}:{labels.get(SUFFIX_LABEL, '')}:{made}"
-
-
-def find_adapter_id(model: str) -> str | None:
-    """Find the adapter that the name of a model ends in; None for the name of a base model."""
-    return model.rpartition(":")[2] if model.startswith(ADAPTER_MARK) else None
-
-
 def _write_error(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if error is None:
         return None
@@ -132,7 +114,7 @@ def write_checkpoint(job: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> d
         "object": "fine_tuning.job.checkpoint",
         "created_at": count_seconds(checkpoint["created_at"]),
         "fine_tuning_job_id": job["id"],
-        "fine_tuned_model_checkpoint": name_model(job, checkpoint["step"]),
+        "fine_tuned_model_checkpoint": name_made(job, checkpoint["step"]),
         "step_number": checkpoint["step"],
         "metrics": {"step": checkpoint["step"]},
     }
@@ -143,9 +125,8 @@ def write_base_model(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_adapter(adapter: Mapping[str, Any]) -> dict[str, Any]:
-    name = _write_name(adapter["base_model"], adapter["customer_id"], adapter["labels"], adapter["id"])
     created = count_seconds(adapter["created_at"])
-    return {"id": name, "object": "model", "created": created, "owned_by": adapter["customer_id"]}
+    return {"id": name_adapter(adapter), "object": "model", "created": created, "owned_by": adapter["customer_id"]}
 
 
 def count_seconds(moment: str | None) -> int | None:

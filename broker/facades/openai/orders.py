@@ -7,7 +7,16 @@ rest: fields of `POST /v1/jobs`, and every other name is a key of the training c
 from collections.abc import Mapping
 from typing import Any
 
-from broker.facades.asking import Refused
+from broker.facades.model_names import SUFFIX_LABEL
+from broker.facades.orders import (
+    ORDER_FIELDS,
+    SHORT_NAMES,
+    bound_cost,
+    is_number,
+    read_object,
+    read_text,
+    refuse,
+)
 from pricing.training.config import TrainingConfig
 
 FIELDS = frozenset({"model", "training_file", "suffix", "seed", "metadata", "hyperparameters", "method", "lora"})
@@ -16,14 +25,8 @@ REFUSED = {
     "validation_file": "is not taken: hold out a share of the data by lora.validation_split",
     "integrations": "is not taken: nothing of a job is sent to other services",
 }
-ORDER_FIELDS = frozenset(
-    {"quote_id", "max_cost", "queue", "gpu_types", "prefer", "finish_by", "project_id", "contract_id", "gpus", "name"}
-)
-SHORT_NAMES = {"rank": "lora_rank", "alpha": "lora_alpha", "dropout": "lora_dropout"}
 LONGEST_SUFFIX = 64
-SUFFIX_LABEL = "openai.suffix"  # how a job tells the suffix of its model's name
 AUTO = "auto"
-HUGE = 1e100  # a whole number beyond it may not be written as a float
 
 
 def read_order(body: Mapping[str, Any], *, default_max_cost: str | None) -> dict[str, Any]:
@@ -32,17 +35,14 @@ def read_order(body: Mapping[str, Any], *, default_max_cost: str | None) -> dict
     Without a quote or a `lora.max_cost` the job may cost what the key allows it to (`default_max_cost`, in yuan).
     """
     _refuse_unread(body)
-    extra = _read_object(body, "lora")
+    extra = read_object(body, "lora")
     order = {name: value for name, value in extra.items() if name in ORDER_FIELDS}
-    if order.get("quote_id") is None and order.get("max_cost") is None:
-        if default_max_cost is None:
-            raise refuse("lora.max_cost", "is needed: send it, or set max_cost of the API key", "max_cost_missing")
-        order["max_cost"] = default_max_cost
-    order["dataset_id"] = _read_text(body, "training_file")
+    bound_cost(order, default_max_cost, "lora.max_cost")
+    order["dataset_id"] = read_text(body, "training_file")
     order["config"] = _read_config(body, extra)
     order["labels"] = _read_labels(body)
     if body.get("suffix") is not None:
-        order.setdefault("name", _read_text(body, "suffix"))
+        order.setdefault("name", read_text(body, "suffix"))
     return order
 
 
@@ -56,7 +56,7 @@ def _refuse_unread(body: Mapping[str, Any]) -> None:
 
 def _read_config(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     config = {SHORT_NAMES.get(name, name): value for name, value in extra.items() if name not in ORDER_FIELDS}
-    config["base_model"] = _read_text(body, "model")
+    config["base_model"] = read_text(body, "model")
     if body.get("seed") is not None:
         config["seed"] = body["seed"]
     chosen = _read_hyperparameters(body)
@@ -65,10 +65,10 @@ def _read_config(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str,
             config[ours] = chosen[theirs]
     multiplier = chosen.get("learning_rate_multiplier", AUTO)
     if multiplier not in (AUTO, None):
-        if isinstance(multiplier, bool) or not isinstance(multiplier, int | float) or not abs(multiplier) < HUGE:
+        if not is_number(multiplier):
             raise refuse("hyperparameters.learning_rate_multiplier", "must be a number within reason, or auto")
         usual = config.get("learning_rate", TrainingConfig.model_fields["learning_rate"].default)
-        if isinstance(usual, bool) or not isinstance(usual, int | float) or not abs(usual) < HUGE:
+        if not is_number(usual):
             raise refuse("lora.learning_rate", "must be a number")
         config["learning_rate"] = float(usual) * float(multiplier)
     return config
@@ -76,39 +76,17 @@ def _read_config(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str,
 
 def _read_hyperparameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read them where the clients put them today, `method.supervised`, or where they did before."""
-    method = _read_object(body, "method")
+    method = read_object(body, "method")
     kind = method.get("type", "supervised")
     if kind != "supervised":
         raise refuse("method.type", f"{kind!r} is not trained here: supervised is")
-    chosen = _read_object(_read_object(method, "supervised", "method."), "hyperparameters", "method.supervised.")
-    return {**_read_object(body, "hyperparameters"), **chosen}
+    chosen = read_object(read_object(method, "supervised", "method."), "hyperparameters", "method.supervised.")
+    return {**read_object(body, "hyperparameters"), **chosen}
 
 
 def _read_labels(body: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: value for name, value in _read_object(body, "metadata").items() if name != SUFFIX_LABEL}
+    told = {name: value for name, value in read_object(body, "metadata").items() if name != SUFFIX_LABEL}
     suffix = body.get("suffix")
     if suffix is not None and (not isinstance(suffix, str) or not 1 <= len(suffix) <= LONGEST_SUFFIX):
         raise refuse("suffix", f"must be a text of 1 to {LONGEST_SUFFIX} characters")
     return {**told, **({} if suffix is None else {SUFFIX_LABEL: suffix})}
-
-
-def _read_object(body: Mapping[str, Any], name: str, within: str = "") -> Mapping[str, Any]:
-    found = body.get(name)
-    if found is None:
-        return {}
-    if not isinstance(found, Mapping):
-        raise refuse(within + name, "must be an object")
-    return found
-
-
-def _read_text(body: Mapping[str, Any], name: str) -> str:
-    found = body.get(name)
-    if not isinstance(found, str) or not found:
-        raise refuse(name, "is needed" if found is None else "must be a text")
-    return found
-
-
-def refuse(param: str, message: str, code: str = "invalid_request") -> Refused:
-    """Make the refusal of a field, which is named as the client sent it."""
-    told = {"detail": f"{param}: {message}", "type": f"/problems/{code.replace('_', '-')}", "param": param}
-    return Refused(422, told)

@@ -25,6 +25,8 @@ from tests.broker.console.catalogues import list_messages
 ROOTS = (Path(broker.__file__).parent, Path(pricing.__file__).parent)
 # Rooms that speak to programs of ours alone: what they refuse, nobody reads.
 TOLD_TO_PROGRAMS = frozenset({"cli", "client", "facades", "processes", "workers"})
+# But for the programs whose callers read Chinese.
+TOLD_IN_CHINESE = ("facades/dashscope/*.py", "facades/*.py")
 MADE_BY = frozenset({"invalid_field", "FieldError", "FieldProblem", "HTTPException", "written_like"})
 # Where validators of what is sent say what is wrong with it: as an error of Python, or as what they return.
 VALIDATORS = ("*schemas.py", "*/shapes.py", "training/*.py", "*plain_text.py", "payments/bank/*.py", "*_fields.py")
@@ -107,8 +109,9 @@ def collect_told() -> frozenset[str]:
     found: set[str] = set()
     for root in ROOTS:
         for path, node in _walk(root):
-            if path.parts[0] not in TOLD_TO_PROGRAMS:
-                found |= {each for each in _list_told(path, node) if " " in each.strip("{}0123456789: ")}
+            told = list(_list_told(path, node)) if path.parts[0] not in TOLD_TO_PROGRAMS else []
+            told += _list_refused(node) if any(map(path.match, TOLD_IN_CHINESE)) else []
+            found |= {each for each in told if " " in each.strip("{}0123456789: ")}
     return frozenset(found | OF_OTHERS | KINDS)
 
 
@@ -125,6 +128,12 @@ def _list_told(path: Path, node: ast.AST) -> Iterator[str]:
             each for each in told if not any(each in other.values for other in told if isinstance(other, ast.JoinedStr))
         ]
     yield from (template for each in told if (template := write_template(each)))
+
+
+def _list_refused(node: ast.AST) -> Iterator[str]:
+    """List what a facade refuses a field for, as templates."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "refuse":
+        yield from (template for each in node.args[1:2] if (template := write_template(each)))
 
 
 def _makes_refusal(function: ast.expr) -> bool:

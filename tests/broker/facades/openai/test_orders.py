@@ -1,7 +1,8 @@
 import pytest
 
 from broker.facades.asking import Refused
-from broker.facades.openai.orders import SUFFIX_LABEL, read_order
+from broker.facades.model_names import SUFFIX_LABEL
+from broker.facades.openai.orders import read_order
 
 ORDER = {"model": "smollm2-135m-instruct", "training_file": "dat_1"}
 

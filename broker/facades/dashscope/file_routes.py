@@ -1,0 +1,57 @@
+"""Files: each is a data set."""
+
+from typing import Annotated, Any
+
+from fastapi import File, Query, Request, Response, UploadFile
+
+from broker.facades.asking import Broker, Refused, require_name
+from broker.facades.dashscope.door import answer, facade_router
+from broker.facades.dashscope.objects import write_file
+from broker.facades.dashscope.retries import find_key
+from broker.facades.numbered_pages import LONGEST_PAGE, fetch_numbered_page
+from broker.facades.uploads import digest_upload, name_upload, send_dataset
+
+router = facade_router()
+PageNo = Annotated[int, Query(ge=1, le=10_000)]
+PageSize = Annotated[int, Query(ge=1, le=LONGEST_PAGE)]
+
+
+@router.post("/files")
+async def upload_files(request: Request, files: Annotated[list[UploadFile], File()]) -> Response:
+    """Keep each file as a data set. One that is refused is told alone, or beside those that were kept."""
+    broker = Broker(request)
+    kept, failed = list[dict[str, Any]](), list[dict[str, Any]]()
+    for file in files:
+        try:
+            key = await find_key(request, await digest_upload(file))
+            dataset = await send_dataset(broker, file, key)
+        except Refused as refused:
+            if len(files) == 1:
+                raise
+            failed.append({"name": name_upload(file), "code": str(refused.status), **_tell(refused)})
+        else:
+            kept.append({"file_id": dataset["id"], "name": dataset["name"]})
+    return answer({"data": {"uploaded_files": kept, "failed_uploads": failed}})
+
+
+def _tell(refused: Refused) -> dict[str, Any]:
+    return {"message": refused.members.get("detail") or refused.members.get("title")}
+
+
+@router.get("/files")
+async def list_files(request: Request, page_no: PageNo = 1, page_size: PageSize = 10) -> Response:
+    """List files, the newest first."""
+    page = await fetch_numbered_page(Broker(request), "/datasets", page_no, page_size)
+    told = {"page_no": page_no, "page_size": page_size, "total": page.total}
+    return answer({"data": {**told, "files": [write_file(each) for each in page.data]}})
+
+
+@router.get("/files/{file_id}")
+async def get_file(request: Request, file_id: str) -> Response:
+    return answer({"data": write_file(await Broker(request).get(f"/datasets/{require_name(file_id)}"))})
+
+
+@router.delete("/files/{file_id}")
+async def delete_file(request: Request, file_id: str) -> Response:
+    await Broker(request).send("DELETE", f"/datasets/{require_name(file_id)}")
+    return answer({"data": {"deleted": True}})
