@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from broker.facades.asking import Broker, Refused, read_json, require_name
 from broker.facades.model_names import find_adapter_id
-from broker.facades.models import find_start
+from broker.facades.models import find_name
 from broker.facades.orders import refuse
 from broker.work import Role
 
@@ -43,10 +43,11 @@ async def _find_served_name(broker: Broker, model: str) -> str:
 
     Raises: Refused.
     """
-    if find_adapter_id(model) is None:
-        named = (await find_start(broker, model))["base_model"]
+    adapter_id = find_adapter_id(model)
+    if adapter_id is None:
+        named = await find_name(broker, model)
         return str((await broker.get(f"/base-models/{require_name(named)}"))["name"])
-    return str((await find_start(broker, model))["init_from"])
+    return str((await broker.get(f"/adapters/{require_name(adapter_id)}"))["id"])
 
 
 async def _pass_on(address: str, body: Mapping[str, Any]) -> Response:

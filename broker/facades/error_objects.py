@@ -1,6 +1,6 @@
 """What failed, as the clients of OpenAI, and of those who follow it, read it: `{"error": {"message", …}}`. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -31,10 +31,21 @@ def write_fault(
     param = problem.get("param") or translate_field(field)
     message = problem.get("detail") or problem.get("title") or HTTPStatus(status).phrase
     error = {
-        "message": message if param is None else message.replace(f"{field}: ", f"{param}: ", 1),
+        "message": message if "param" in problem else _name_fields(message, fields, translate_field),
         "type": kind,
         "param": param,
         "code": "insufficient_quota" if status == HTTPStatus.PAYMENT_REQUIRED else slug.replace("-", "_") or None,
     }
     headers = {SHOULD_RETRY: "true" if status in PASSING or status >= 500 else "false"}
     return SENT_AS.get(HTTPStatus(status), status), {"error": error}, headers
+
+
+def _name_fields(
+    message: str, fields: Sequence[Mapping[str, Any]], translate_field: Callable[[str | None], str | None]
+) -> str:
+    """Name each field that a message tells of as the client sent it."""
+    for each in fields:
+        field = each.get("field")
+        if (named := translate_field(field)) is not None:
+            message = message.replace(f"{field}: ", f"{named}: ", 1)
+    return message

@@ -36,8 +36,8 @@ async def answer_file(request: Request, dataset_id: str) -> Response:
     return PassedOn(request.app, f"/v1/datasets/{found['id']}/file", query)
 
 
-async def send_dataset(broker: Broker, file: UploadFile, key: str) -> dict[str, Any]:
-    """Keep a file as a data set of the bearer's, under an idempotency key. Raises: Refused."""
+async def send_dataset(broker: Broker, file: UploadFile, key: str | None = None) -> dict[str, Any]:
+    """Keep a file as a data set of the bearer's, under an idempotency key where there is one. Raises: Refused."""
     name = name_upload(file)
     await file.seek(0)
     sent = {"files": [("files", (name, file.file))], "data": {"name": name}}

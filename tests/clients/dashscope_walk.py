@@ -48,7 +48,7 @@ def walk_first():
     refused = dashscope.FineTunes.call(model=MODEL, training_file_ids=[file_id], mode="dpo_full")
     zh = {"Accept-Language": "zh-CN"}
     return {
-        "job": dict(done.output),
+        "job": vars(done.output),
         "events": [each["event"] for each in events],
         "messages": [each["message"] for each in events],
         "lines": lines,

@@ -1,5 +1,6 @@
 """Lines of the log on their way to the broker: a thread of their own sends them, beside the heartbeat."""
 
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,10 +12,24 @@ from trainer.protocol.client import BrokerClient
 from trainer.protocol.observations import clean
 
 LONGEST_LINE = 2_000
+CUT = " …"
+BETWEEN_WORDS = re.compile(r"[\s\"',;]")  # none of these is in a secret
 LINES_IN_ONE_REQUEST = 200
 # Of a broker that is away only the newest are kept: they lie in memory. Those that go have their numbers, and count.
 KEPT = 5_000
 LAST_ATTEMPTS = 3
+
+
+def cut_line(line: str) -> str:
+    """Cut a line that is too long between two of its words: of a secret that is cut in two, nobody knows what is left.
+
+    The broker replaces secrets by how they look as a whole.
+    """
+    if len(line) <= LONGEST_LINE:
+        return line
+    cut = line[: LONGEST_LINE + 1 - len(CUT)]
+    between = max((found.start() for found in BETWEEN_WORDS.finditer(cut)), default=0)
+    return cut[:between] + CUT
 
 
 class LogLines:
@@ -47,7 +62,7 @@ class LogLines:
         with self._lock:
             for line in clean(text, len(text)).splitlines():
                 if line.strip():
-                    told = {"number": self._next_number, "at": at, "text": line.rstrip()[:LONGEST_LINE]}
+                    told = {"number": self._next_number, "at": at, "text": cut_line(line.rstrip())}
                     self._pending.append(told)
                     self._next_number += 1
 

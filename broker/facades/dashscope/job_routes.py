@@ -11,7 +11,7 @@ from broker.facades.dashscope.file_routes import PageNo, PageSize
 from broker.facades.dashscope.objects import write_checkpoint, write_job, write_line
 from broker.facades.dashscope.orders import read_order
 from broker.facades.dashscope.retries import find_key, may_be_sent_again
-from broker.facades.models import find_start, list_all
+from broker.facades.models import list_all, start_from
 from broker.facades.numbered_pages import fetch_numbered_page
 from broker.facades.orders import refuse
 from broker.http.languages import find_language
@@ -27,7 +27,8 @@ async def create_job(request: Request) -> Response:
     """Order a job: it is quoted, held and queued together, or refused."""
     broker, body = Broker(request), await read_json(request)
     order = read_order(body, default_max_cost=await broker.find_max_cost())
-    order["config"] |= await find_start(broker, order["config"]["base_model"])
+    config = order["config"]
+    order["config"] = await start_from(broker, config["base_model"], config)
     digest = make_digest(await request.body())
     job = await broker.post("/jobs", order, key=await find_key(request, digest))
     if may_be_sent_again(request) and (await _get(broker, job["id"]))["status"] in ENDED:

@@ -6,7 +6,7 @@ from fastapi import Query, Request
 
 from broker.facades.asking import Broker, find_order_key_of, is_repeated, make_digest, read_json, require_name
 from broker.facades.job_events import list_all_events
-from broker.facades.models import find_start
+from broker.facades.models import start_from
 from broker.facades.openai.door import facade_router
 from broker.facades.openai.objects import list_objects, write_checkpoint, write_event, write_job
 from broker.facades.openai.orders import read_order
@@ -20,7 +20,8 @@ async def create_job(request: Request) -> dict[str, Any]:
     """Order a job: it is quoted, held and queued together, or refused."""
     broker, body = Broker(request), await read_json(request)
     order = read_order(body, default_max_cost=await broker.find_max_cost())
-    order["config"] |= await find_start(broker, order["config"]["base_model"])
+    config = order["config"]
+    order["config"] = await start_from(broker, config["base_model"], config)
     digest = make_digest(await request.body())
     key = await find_order_key_of(request, digest, is_repeated=is_repeated(request))
     return write_job(await broker.post("/jobs", order, key=key))

@@ -14,7 +14,8 @@ from broker.facades.asking import (
     require_name,
 )
 from broker.facades.job_events import list_all_events
-from broker.facades.models import find_start, list_all, list_newest
+from broker.facades.model_names import find_adapter_id
+from broker.facades.models import find_name, list_all, list_newest, start_from
 from broker.facades.orders import read_text, refuse
 from broker.facades.together.adapter_archive import AdapterArchive, write_head
 from broker.facades.together.door import facade_router
@@ -33,17 +34,20 @@ async def create_job(request: Request) -> dict[str, Any]:
     """Order a job: it is quoted, held and queued together, or refused."""
     broker, body = Broker(request), await read_json(request)
     order = read_order(body, default_max_cost=await broker.find_max_cost())
-    order["config"] |= await _find_start(broker, body)
+    order["config"] = await _start(broker, body, order["config"])
     digest = make_digest(await request.body())
     key = await find_order_key_of(request, digest, is_repeated=is_repeated(request))
     return _write(request, await broker.post("/jobs", order, key=key))
 
 
-async def _find_start(broker: Broker, body: dict[str, Any]) -> dict[str, Any]:
-    """Find what a job starts from: a model, or what an earlier job has made (`JOB` or its model's name)."""
+async def _start(broker: Broker, body: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Complete a configuration by what it starts from: a model, or what a job has made, by its id or its model's name.
+
+    Raises: Refused.
+    """
     before = body.get("from_checkpoint")
     if before is None:
-        return await find_start(broker, read_text(body, "model"))
+        return await start_from(broker, read_text(body, "model"), config)
     made, colon, step = read_text(body, "from_checkpoint").partition(":")
     if colon and step:
         raise refuse("from_checkpoint", "goes on from what a job has made in the end; leave out the step")
@@ -52,14 +56,14 @@ async def _find_start(broker: Broker, body: dict[str, Any]) -> dict[str, Any]:
         if adapter_id is None:
             raise refuse("from_checkpoint", "has made no adapter that could be gone on from")
         made = f"ft::{adapter_id}"
-    return await find_start(broker, made)
+    return await start_from(broker, made, config)
 
 
 @router.post("/fine-tunes/estimate-price")
 async def estimate_price(request: Request) -> dict[str, Any]:
     """Estimate what a job would cost: a quote is made. Where the file is wrong, there is no price."""
     broker, body = Broker(request), await read_json(request)
-    config = {**read_config(body), **await _find_start(broker, body)}
+    config = await _start(broker, body, read_config(body))
     try:
         quote = await broker.post("/quotes", {"dataset_id": read_text(body, "training_file"), "config": config})
     except Refused as refused:
@@ -76,8 +80,10 @@ async def get_limits(request: Request, model_name: str) -> dict[str, Any]:
     broker = Broker(request)
     if model_name.startswith(JOB):
         model_name = (await broker.get(f"/jobs/{require_name(model_name)}"))["config"]["base_model"]
-    start = await find_start(broker, model_name)
-    return write_limits(await broker.get(f"/base-models/{require_name(start['base_model'])}"))
+    adapter_id = find_adapter_id(model_name)
+    if adapter_id is not None:
+        model_name = (await broker.get(f"/adapters/{require_name(adapter_id)}"))["base_model"]
+    return write_limits(await broker.get(f"/base-models/{require_name(await find_name(broker, model_name))}"))
 
 
 @router.get("/fine-tunes")

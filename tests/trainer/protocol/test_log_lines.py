@@ -3,9 +3,11 @@
 import logging
 import warnings
 
+import pytest
+
 from trainer.log import telling, write_line
 from trainer.protocol.client import BrokerClient
-from trainer.protocol.log_lines import KEPT, LONGEST_LINE, LogLines
+from trainer.protocol.log_lines import KEPT, LONGEST_LINE, LogLines, cut_line
 
 
 def make_lines(client: BrokerClient, first_number: int = 0) -> LogLines:
@@ -29,11 +31,21 @@ def test_what_is_written_is_told_with_what_libraries_warn_of(broker, client, cap
 def test_lines_are_cut_cleaned_and_sent_in_several_requests(broker, client) -> None:
     lines = make_lines(client)
     for number in range(450):
-        lines.add(f"{number}\x00" + "x" * 3_000)
+        lines.add(f"{number:03}\x00" + " xx" * 1_000)
     lines.close()
     assert len(broker.log) == 450
-    assert {len(text) for text in broker.log.values()} == {LONGEST_LINE}
+    assert {LONGEST_LINE - len(text) for text in broker.log.values()} == {2}  # between two words
     assert "\x00" not in broker.log[0]
+
+
+@pytest.mark.parametrize("secret", ["sk-0123456789abcdef0123", "https://user:password@host/path"])
+def test_a_line_that_is_too_long_is_cut_between_words_so_that_no_half_of_a_secret_is_told(secret) -> None:
+    for shown in range(len(secret)):
+        told = cut_line("x" * (LONGEST_LINE - 4 - shown) + f' "{secret}", and on')
+        assert len(told) <= LONGEST_LINE
+        assert secret[:3] not in told
+    assert cut_line("x" * 3_000) == " …"
+    assert cut_line("x" * LONGEST_LINE) == "x" * LONGEST_LINE
 
 
 def test_of_more_lines_than_there_is_room_for_the_newest_stay_and_their_numbers_say_so(broker, client) -> None:
