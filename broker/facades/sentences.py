@@ -1,6 +1,6 @@
 """What happened to a job, as the message of an event, in the caller's language. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from broker.http.languages import Language
@@ -47,9 +47,13 @@ LEVELS = {"run_failed": "error", "run_lost": "warn", "run_preempted": "warn"} | 
 )
 
 
-def tell_event(kind: str, data: Mapping[str, Any], language: Language = "en") -> str:
-    """Tell an event in a sentence; one that has none here is told by its kind and its reason."""
-    reason = data.get("explanation") or data.get("reason")
+def tell_event(kind: str, data: Mapping[str, Any], language: Language = "en", say: Callable[[str], str] = str) -> str:
+    """Tell an event in a sentence; one that has none here is told by its kind and its reason.
+
+    `say` says the reason in the language, which is told in English.
+    """
+    told = data.get("explanation") or data.get("reason")
+    reason = None if told is None else say(str(told))
     try:
         return SENTENCES[language][kind].format_map({**data, **({"reason": reason} if reason else {})})
     except KeyError:

@@ -5,42 +5,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import pytest
-
-from broker.client.rest import Client
-from tests.broker.factories import CONFIG, SIGNED_AT, jsonl
-from tests.broker.served import ServedBroker, follow_job
+from tests.clients.conftest import Trained
 
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
-def trainer_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedBroker]:
-    """Serve a broker that really trains."""
-    served = ServedBroker(tmp_path_factory.mktemp("hf") / "data", {"local_slots": "1"})
-    served.start()
-    yield served
-    served.close()
-
-
-def test_an_adapter_is_downloaded_as_from_the_hub_and_read_by_plain_peft(
-    trainer_broker: ServedBroker, tmp_path: Path
-) -> None:
-    data = tmp_path / "tea.jsonl"
-    data.write_bytes(jsonl())
-    with Client(trainer_broker.url, trainer_broker.admin_key()) as admin:
-        customer = admin.post("/customers", {"name": "Acme Tea"})["id"]
-        admin.post("/contracts", {"customer_id": customer, "plan": "on_demand", "starts_at": SIGNED_AT})
-        key = admin.post(f"/customers/{customer}/api-keys", {"name": "hub"})["key"]
-    with Client(trainer_broker.url, key) as own:
-        dataset = own.upload_dataset([data])["id"]
-        job = follow_job(own, own.post("/jobs", {"config": CONFIG, "dataset_id": dataset})["id"])
-        assert job["status"] == "succeeded", job["error"]
-        adapter = own.get(f"/adapters/{job['adapter_id']}")
-    told = {"HF_ENDPOINT": f"{trainer_broker.url}/hf", "HF_TOKEN": key, "HF_HOME": str(tmp_path / "home")}
+def test_an_adapter_is_downloaded_as_from_the_hub_and_read_by_plain_peft(trained: Trained, tmp_path: Path) -> None:
+    adapter = trained.adapter
+    told = {"HF_ENDPOINT": f"{trained.broker.url}/hf", "HF_TOKEN": trained.key, "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, str(HERE / "hf_walk.py"), f"acme-tea/{adapter['name']}", str(tmp_path)]
     done = subprocess.run(command, env=os.environ | told, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -57,3 +32,16 @@ def test_an_adapter_is_downloaded_as_from_the_hub_and_read_by_plain_peft(
         "revision": "RevisionNotFoundError",
         "repository": "RepositoryNotFoundError",
     }
+    require_as_vllm_does(json.loads((tmp_path / "whole" / "adapter_config.json").read_bytes()))
+
+
+def require_as_vllm_does(config: dict[str, Any]) -> None:
+    """Require of a configuration what vLLM 0.33.0 does (`PEFTHelper.validate_legal`; docs/readers.md)."""
+    assert {"r", "lora_alpha", "target_modules"} <= config.keys()
+    assert isinstance(config["r"], int)
+    assert config["r"] <= 16, "vLLM takes no higher rank unless told to"
+    assert isinstance(config["target_modules"], list)
+    assert config.get("bias", "none") == "none"
+    assert not config.get("modules_to_save")
+    assert not config.get("use_dora")
+    assert config["peft_type"] == "LORA"

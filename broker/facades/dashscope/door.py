@@ -19,10 +19,15 @@ class DashScopeRoute(FacadeRoute):
     """A route of the facade."""
 
     def tell(self, request: Request, refused: Refused) -> Response:
-        named, language = name_fields(refused.status, refused.members), find_language(request)
-        said = named if language is None else request.app.state.say_problem(named, language)
-        sent_as, body, own = write_fault(refused.status, said)
+        sent_as, body, own = tell_fault(request, refused)
         return answer(body, sent_as, pass_headers(refused) | own)
+
+
+def tell_fault(request: Request, refused: Refused) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Tell what failed in the caller's language: the status, the body and the headers."""
+    named, language = name_fields(refused.status, refused.members), find_language(request)
+    said = named if language is None else request.app.state.say_problem(named, language)
+    return write_fault(refused.status, said)
 
 
 def answer(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:

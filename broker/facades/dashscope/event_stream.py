@@ -1,6 +1,7 @@
 """What happens to a job, as it comes: the stream of the REST API, each event in the lines that the clients read."""
 
 import json
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,9 +16,9 @@ DATA = b"data: "
 class JobEventStream(PassedOn):
     """The events of a job, one `data:` line of JSON each; a comment where nothing is new."""
 
-    def __init__(self, app: ASGIApp, path: str, language: Language) -> None:
+    def __init__(self, app: ASGIApp, path: str, language: Language, say: Callable[[str], str]) -> None:
         super().__init__(app, path)
-        self.language = language
+        self.language, self.say = language, say
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = [each for each in scope["headers"] if each[0] not in {b"accept", b"last-event-id"}]
@@ -47,7 +48,7 @@ class JobEventStream(PassedOn):
             "event_id": event["id"],
             "event": event["kind"],
             "level": level_of(event["kind"]),
-            "message": tell_event(event["kind"], event["data"], self.language),
+            "message": tell_event(event["kind"], event["data"], self.language, self.say),
             "created_at": event["created_at"],
             "data": event["data"],
         }

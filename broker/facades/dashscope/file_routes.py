@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import File, Query, Request, Response, UploadFile
 
 from broker.facades.asking import Broker, Refused, require_name
-from broker.facades.dashscope.door import answer, facade_router
+from broker.facades.dashscope.door import answer, facade_router, tell_fault
 from broker.facades.dashscope.objects import write_file
 from broker.facades.numbered_pages import LONGEST_PAGE, fetch_numbered_page
 from broker.facades.uploads import name_upload, send_dataset
@@ -26,14 +26,10 @@ async def upload_files(request: Request, files: Annotated[list[UploadFile], File
         except Refused as refused:
             if len(files) == 1:
                 raise
-            failed.append({"name": name_upload(file), "code": str(refused.status), **_tell(refused)})
+            failed.append({"name": name_upload(file), **tell_fault(request, refused)[1]})
         else:
             kept.append({"file_id": dataset["id"], "name": dataset["name"]})
     return answer({"data": {"uploaded_files": kept, "failed_uploads": failed}})
-
-
-def _tell(refused: Refused) -> dict[str, Any]:
-    return {"message": refused.members.get("detail") or refused.members.get("title")}
 
 
 @router.get("/files")

@@ -108,7 +108,12 @@ async def list_checkpoints(request: Request, job_id: str) -> Response:
 async def stream_events(request: Request, job_id: str) -> Response:
     """Tell what happens to a job as it comes, from its beginning until it is over."""
     job = await _get(Broker(request), job_id)
-    return JobEventStream(request.app, f"/v1/jobs/{job['id']}/events", find_language(request) or "en")
+    language = find_language(request) or "en"
+
+    def say(reason: str) -> str:
+        return str(request.app.state.say_problem({"title": reason, "detail": reason}, language)["detail"])
+
+    return JobEventStream(request.app, f"/v1/jobs/{job['id']}/events", language, say)
 
 
 async def _get(broker: Broker, job_id: str) -> dict[str, Any]:

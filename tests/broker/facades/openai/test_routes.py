@@ -201,6 +201,11 @@ async def test_without_an_inference_server_a_chat_says_so(client):
     assert (refused.status_code, refused.json()["error"]["param"]) == (404, "model")
 
 
+async def test_staff_does_not_chat_with_what_is_a_customers(api):
+    refused = await api.http.post("/openai/v1/chat/completions", json={"model": "ft:m:ada_1", "messages": []})
+    assert (refused.status_code, refused.json()["error"]["type"]) == (403, "permission_error")
+
+
 @pytest.mark.parametrize(
     "body",
     [b'{"seed": NaN}', b'{"model": "\\ud800"}', b'{"model": "a", "model": "b"}', b"[" * 100_000, b'{"seed": 1e999}'],
