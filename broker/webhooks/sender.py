@@ -23,6 +23,8 @@ from broker.webhooks.addresses import CheckedBackend, Network, RefusedAddress
 LONGEST_SECONDS = 15.0
 LONGEST_CONNECT_SECONDS = 10.0
 MOST_ANSWER_BYTES = 1024
+# So long the beginning of an answer is waited for once its status is there, which alone decides.
+LONGEST_READING_SECONDS = 2.0
 GONE = 410
 
 
@@ -100,13 +102,17 @@ def _make_context() -> ssl.SSLContext:
 
 
 async def _read_beginning(response: httpcore2.Response, most_bytes: int) -> str:
-    """Read the beginning of an answer; what comes after it is left where it is."""
+    """Read the beginning of an answer; what comes after it is left where it is, and so is what does not come.
+
+    Its status says whether the event was taken: a body that drips takes nothing back.
+    """
     read = bytearray()
-    async with contextlib.aclosing(response.aiter_stream()) as chunks:
-        async for chunk in chunks:
-            read += chunk
-            if len(read) >= most_bytes:
-                break
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LONGEST_READING_SECONDS), contextlib.aclosing(response.aiter_stream()) as chunks:
+            async for chunk in chunks:
+                read += chunk
+                if len(read) >= most_bytes:
+                    break
     return bytes(read[:most_bytes]).decode("utf-8", errors="replace").replace("\x00", "�")
 
 

@@ -1,6 +1,7 @@
 """The live cycle: read a snapshot, plan, apply under lock."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.planning.waits.line import list_waits
 from broker.scheduling.planning.waits.newcomers import NewcomerStart, forecast_newcomers
 from broker.work import Work
+
+log = logging.getLogger(__name__)
 
 CYCLE_LOCK = 7_203_115
 # How often a cycle plans anew because a job could not be started; further ones are left for the next cycle.
@@ -93,6 +96,8 @@ async def run_cycle(
         memory.forget()
     result = await _run(work, state, FoundChanges(since, changes))
     await keep_lead(work, memory.process_id, standing, since=began)
+    if standing.lead is Lead.TAKEN:
+        log.info("this process, %s, plans from now on", memory.process_id)
     return result
 
 

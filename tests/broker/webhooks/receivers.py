@@ -33,9 +33,13 @@ class PaperSender:
 
 @dataclass
 class Receiver:
-    """An HTTP server that answers every request with the same bytes, or never, and keeps what it was sent."""
+    """An HTTP server that answers every request with the same bytes, or never, and keeps what it was sent.
+
+    One that `drips` leaves the connection open after them, as if there was more to come.
+    """
 
     answer: bytes | None
+    drips: bool = False
     port: int = 0
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,12 +58,16 @@ class Receiver:
         else:
             writer.write(self.answer)
             await writer.drain()
+        if self.drips:
+            await reader.read()
         writer.close()
 
 
 @asynccontextmanager
-async def open_receiver(answer: bytes | None = b"HTTP/1.1 204 No Content\r\n\r\n") -> AsyncIterator[Receiver]:
-    receiver = Receiver(answer)
+async def open_receiver(
+    answer: bytes | None = b"HTTP/1.1 204 No Content\r\n\r\n", *, drips: bool = False
+) -> AsyncIterator[Receiver]:
+    receiver = Receiver(answer, drips)
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
     receiver.port = server.sockets[0].getsockname()[1]
     async with server:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from broker import errors
-from broker.webhooks import addresses
+from broker.webhooks import addresses, sender
 from broker.webhooks.addresses import check_url, is_allowed, read_networks
 from broker.webhooks.sender import MOST_ANSWER_BYTES, HttpSender, read_retry_after
 from tests.broker.webhooks.receivers import open_receiver
@@ -140,6 +140,14 @@ async def test_of_a_long_answer_the_beginning_is_read() -> None:
     async with open_receiver(b"HTTP/1.1 500 Oops\r\ncontent-length: 10000000\r\n\r\n" + body) as receiver:
         answer = await HttpSender(LOOPBACK).post(receiver.url, {}, b"{}", NOW)
     assert (answer.status_code, answer.text) == (500, "x" * MOST_ANSWER_BYTES)
+
+
+async def test_a_status_counts_though_its_body_drips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A past fault: what was taken, and said so, counted as failed and came ten times."""
+    monkeypatch.setattr(sender, "LONGEST_READING_SECONDS", 0.1)
+    async with open_receiver(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\ndrip", drips=True) as receiver:
+        answer = await HttpSender(LOOPBACK).post(receiver.url, {}, b"{}", NOW)
+    assert (answer.is_taken, answer.text, answer.error) == (True, "drip", None)
 
 
 @pytest.mark.parametrize(
