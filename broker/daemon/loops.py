@@ -156,7 +156,11 @@ class Daemon:
             task = asyncio.create_task(self.attempt(name, job))
             self.attempts.add(task)
             task.add_done_callback(self.attempts.discard)
-            await asyncio.shield(task)
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if not self.leaves:  # else the scheduler has let go of it, and would log that as its failure
+                    raise
 
         self.scheduler.add_job(
             attempt, trigger, id=name, max_instances=1, coalesce=True, misfire_grace_time=None, **options

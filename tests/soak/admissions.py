@@ -87,13 +87,14 @@ async def open_shops(broker: ServedBroker, folder: Path, each: int) -> list[Shop
     url = broker.database_url().replace("postgres@", "broker_app@")
     system = open_system(Settings.model_validate(settings), url)
     with Client(broker.url, broker.admin_key()) as client:
-        shops = [await open_shop(client, system, folder, each, paid=number % 2 == 0) for number in range(CONTRACTS)]
+        shops = [await open_shop(client, system, folder, each, number) for number in range(CONTRACTS)]
     await system.database.close()
     return shops
 
 
-async def open_shop(client: Client, system: System, folder: Path, each: int, *, paid: bool) -> Shop:
-    customer = client.post("/customers", {"name": "Shop"})["id"]
+async def open_shop(client: Client, system: System, folder: Path, each: int, number: int) -> Shop:
+    """Make a contract with paid hours, or with a budget; its customer has a key, data and a quote."""
+    customer, paid = client.post("/customers", {"name": f"Shop {number}"})["id"], number % 2 == 0
     data = folder / "train.jsonl"
     data.write_bytes(jsonl())
     dataset = client.upload_dataset([data], customer_id=customer)["id"]

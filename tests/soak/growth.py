@@ -8,12 +8,15 @@ from pathlib import Path
 
 import psutil
 
+from broker.persistence.folder_storage import ID_FILE
 from tests.soak.town import Town
 
 MIB = 2**20
 SAMPLE_SECONDS = 2.0
 # In a calm while, what a broker takes may grow by so much: its caches fill, PostgreSQL's connections come and go.
 SHARE, MEMORY_SLACK_MIB, FILES_SLACK = 0.10, 24.0, 24
+# A while shorter than this tells nothing; and of a longer one the first third, in which a process warms up.
+LEAST_SECONDS, WARM_UP = 40.0, 3
 # Which part of the samples at either end is compared, by their medians.
 ENDS = 4
 
@@ -61,7 +64,7 @@ class Growth:
         """Summarize how each process stood at the beginning and at the end, by the medians of its first and last."""
         return {
             name: {
-                what: [middle([getattr(each, what) for each in part]) for part in (first(taken), last(taken))]
+                what: [middle([getattr(each, what) for each in part]) for part in (first(warm(taken)), last(taken))]
                 for what in ("memory_mib", "files", "threads")
             }
             for name, taken in self.samples.items()
@@ -69,14 +72,20 @@ class Growth:
         }
 
     def list_grown(self) -> list[str]:
-        """List what has grown by more than it may."""
+        """List what has grown by more than it may, of processes that have been looked at for long enough."""
         grown = []
         for name, taken in self.summarize().items():
+            if self.samples[name][-1].at - self.samples[name][0].at < LEAST_SECONDS:
+                continue
             for what, slack in (("memory_mib", MEMORY_SLACK_MIB), ("files", FILES_SLACK), ("threads", FILES_SLACK)):
                 began, ended = taken[what]
                 if ended > began * (1 + SHARE) + slack:
                     grown.append(f"{what} of {name}: {began:.0f} to {ended:.0f}")
         return grown
+
+
+def warm(taken: list[Sample]) -> list[Sample]:
+    return taken[len(taken) // WARM_UP :]
 
 
 def first(taken: list[Sample]) -> list[Sample]:
@@ -92,4 +101,5 @@ def middle(values: list[float]) -> float:
 
 
 def count_files(folder: Path) -> int:
-    return sum(1 for each in folder.rglob("*") if each.is_file()) if folder.exists() else 0
+    """Count the files below a folder, but for those that say what the folder is."""
+    return sum(1 for each in folder.rglob("*") if each.is_file() and each.name != ID_FILE) if folder.exists() else 0

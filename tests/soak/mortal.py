@@ -37,6 +37,7 @@ from tests.broker.webhooks.receivers import PaperSender
 from tests.broker.worker_calls import PaperEngine
 
 LET_GO_SECONDS = 30
+CLOSE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
 
 
@@ -191,8 +192,8 @@ class Life:
         """End the process: nothing of it runs on, its sockets are closed, and the database has noticed."""
         await end_stray_tasks()
         self.fate.is_dead = True
-        owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [self.name])
         for _attempt in range(LET_GO_SECONDS * 50):
+            owner.execute(CLOSE, [self.name])  # each time: one may just have been opened
             (left,) = owner.execute(OPEN, [self.name]).fetchone() or (0,)
             if left == 0:
                 return

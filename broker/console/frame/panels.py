@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from broker.console.frame.problem import Problem, read_problem
 from broker.http.problems import answer_error
+from broker.persistence.faults import Fault, find_fault
 from broker.work import Work
 
 View = TypeVar("View")
@@ -57,9 +58,12 @@ async def read_panel(request: Any, work: Work, read: Callable[[Work], Awaitable[
     """Read a panel under a savepoint: where it fails, it says so, and those beside it are read all the same.
 
     For a page of several panels; each costs two short statements more.
+    Raises: what says that the database is away; then nothing beside it can be read either, nor the page committed.
     """
     try:
         async with work.session.begin_nested():
             return await read(work)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the panel tells it)
+    except Exception as error:  # whatever else it is, the panel tells it
+        if find_fault(error) == Fault.AWAY:
+            raise
         return Panel.failed(read_problem(await answer_error(request, error)), work.now)

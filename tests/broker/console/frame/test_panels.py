@@ -6,11 +6,13 @@ import pytest
 from fastapi import FastAPI, Request
 from selectolax.lexbor import LexborHTMLParser
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from broker import errors
 from broker.console.frame.panels import Panel, PanelState, read_panel
 from broker.console.frame.problem import Problem
 from broker.console.frame.templating import load_environment
+from broker.persistence.faults import Fault, find_fault
 from broker.system import System
 from broker.work import Work
 from tests.broker.conftest import START
@@ -72,3 +74,19 @@ async def test_a_panel_that_fails_says_so_and_those_beside_it_are_read(
     assert failed.problem is not None
     assert failed.problem.status in {500, 503}
     assert "fault of ours" not in failed.problem.detail
+
+
+async def test_a_panel_whose_connection_died_takes_the_page_with_it_and_is_no_fault_of_ours(
+    system: System, app: FastAPI
+) -> None:
+    """A past fault, found by a soak: the page went on, could not commit, and was answered 500 with a traceback."""
+    request = Request({"type": "http", "app": app, "method": "GET", "path": "/console/", "headers": []})
+
+    async def die(work: Work) -> Panel[int]:
+        await work.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        raise AssertionError
+
+    with pytest.raises(OperationalError) as gone:
+        async with system.work() as work:
+            await read_panel(request, work, die)
+    assert find_fault(gone.value) == Fault.AWAY
