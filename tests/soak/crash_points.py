@@ -35,7 +35,7 @@ DEATHS = 1_000
 LEASES = {"minutes": 3}
 SECOND_DEATH = 0.2
 MOST_DEATHS_OF_A_STEP = 4
-FIRST_POINTS = 12
+FIRST_POINTS = 4
 TOLD_EVERY = 50
 
 
@@ -79,7 +79,7 @@ class Dying:
         if self.deaths.total() % TOLD_EVERY == 0:
             sys.stdout.write(f"{self.deaths.total()} deaths\n")
             sys.stdout.flush()
-        return self.mortals.begin()
+        return await self.mortals.begin()
 
 
 def prove_crash_points(seed: int, count: int | None = None) -> dict[str, Any]:
@@ -132,7 +132,7 @@ async def die(seed: int, count: int, data_dir: Path, urls: Any) -> dict[str, Any
 
 @asynccontextmanager
 async def living(mortals: Mortals, dying: Dying) -> AsyncIterator[Life]:
-    life = mortals.begin()
+    life = await mortals.begin()
     try:
         yield life
     except BaseException:

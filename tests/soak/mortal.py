@@ -7,8 +7,8 @@ comes next begins anew, with nothing but the database, the files and the world o
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -37,6 +37,9 @@ from tests.broker.webhooks.receivers import PaperSender
 from tests.broker.worker_calls import PaperEngine
 
 LET_GO_SECONDS = 30
+# As many as a step has open at once: its request's, the one by which its key is found, a batch's.
+CONNECTIONS = 3
+PREPARE = driver._prepare
 CLOSE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
 
@@ -49,11 +52,13 @@ class Killed(BaseException):
 class Fate:
     """Counts the points that a process passes, and kills it at one of them; `at` 0: at none.
 
-    `seen` counts them by what they are, and `died_at` is what the last one was.
+    `seen` counts them by what they are, and `died_at` is what the last one was. While it is `spared`, as it prepares
+    statements on a connection that is new, no point counts: those would be most of them, and change nothing.
     """
 
     at: int = 0
     passed: int = 0
+    spared: int = 0
     is_dead: bool = False
     died_at: str | None = None
     seen: Counter[str] = field(default_factory=Counter)
@@ -67,6 +72,8 @@ class Fate:
         """Pass a point, or die there. Raises: Killed."""
         if self.is_dead:
             raise Killed(what)
+        if self.spared:
+            return
         self.passed += 1
         self.seen[what] += 1
         if self.passed == self.at:
@@ -76,9 +83,13 @@ class Fate:
 
 
 class MortalConnection(psycopg.AsyncConnection[Any]):
-    """A connection to PostgreSQL that its process may die at, before each message and after it was carried out."""
+    """A connection to PostgreSQL that its process may die at, before each message and after it was carried out.
+
+    `sending`: what of several statements is on its way; None: a single one.
+    """
 
     fate: Fate
+    sending: str | None = None
 
     @classmethod
     async def open(cls, fate: Fate, name: str, *arguments: Any, **options: Any) -> "MortalConnection":
@@ -91,18 +102,35 @@ class MortalConnection(psycopg.AsyncConnection[Any]):
         if fate is None:
             return await super().wait(gen, *arguments, **options)
         was_open = self.pgconn.transaction_status == TransactionStatus.INTRANS
-        fate.point("before a statement")
+        if self.sending is None:
+            fate.point("before a statement")
         answer = await super().wait(gen, *arguments, **options)
-        is_open = self.pgconn.transaction_status == TransactionStatus.INTRANS
-        fate.point("after a commit" if was_open and not is_open else "after a statement")
+        has_ended = was_open and self.pgconn.transaction_status == TransactionStatus.IDLE
+        fate.point(f"after {self.sending or ('a commit' if has_ended else 'a statement')}")
         return answer
 
 
 async def send_or_die(connection: psycopg.AsyncConnection[Any], script: bytes) -> Any:
     """Send a message of several statements; a process may die before it is on its way."""
-    if isinstance(connection, MortalConnection):
-        connection.fate.point("before a commit" if script.endswith(driver.COMMIT) else "before a statement")
-    return await send_message(connection, script)
+    if not isinstance(connection, MortalConnection):
+        return await send_message(connection, script)
+    sending = "a commit" if script.endswith(driver.COMMIT) else "a message"
+    connection.fate.point(f"before {sending}")
+    connection.sending = sending
+    try:
+        return await send_message(connection, script)
+    finally:
+        connection.sending = None
+
+
+async def prepare_spared(driven: driver.Driven, commands: Sequence[driver.Command]) -> None:
+    """Prepare statements, without a point at which to die."""
+    fate = driven.driver.fate if isinstance(driven.driver, MortalConnection) else Fate()
+    fate.spared += 1
+    try:
+        await PREPARE(driven, commands)
+    finally:
+        fate.spared -= 1
 
 
 @dataclass(frozen=True)
@@ -188,6 +216,12 @@ class Life:
         await asyncio.gather(doing, dying, return_exceptions=True)
         raise Killed(self.fate.died_at)
 
+    async def warm_up(self) -> None:
+        """Open the connections that a step needs: what a new one is told is no part of any."""
+        async with AsyncExitStack() as opened:
+            for _connection in range(CONNECTIONS):
+                await opened.enter_async_context(self.system.work())
+
     async def end(self, owner: psycopg.Connection) -> None:
         """End the process: nothing of it runs on, its sockets are closed, and the database has noticed."""
         await end_stray_tasks()
@@ -212,8 +246,8 @@ class Mortals:
     admin_key: str
     count: int = 0
 
-    def begin(self) -> Life:
-        """Start a process; it lives until its fate is told otherwise."""
+    async def begin(self) -> Life:
+        """Start a process, with its connections open; it lives until its fate is told otherwise."""
         self.count += 1
         fate, name = Fate(), f"mortal {self.count}"
         system = open_system(self.settings, self.url, clock=self.clock)
@@ -225,7 +259,9 @@ class Mortals:
         def connect(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
             options["async_creator_fn"] = open_one
 
-        return Life(fate, system, create_routed_app(system, self.routes), name)
+        life = Life(fate, system, create_routed_app(system, self.routes), name)
+        await life.warm_up()
+        return life
 
     @asynccontextmanager
     async def speak_to(self, life: Life) -> AsyncIterator[Api]:
@@ -237,3 +273,4 @@ class Mortals:
 def make_mortal(patch: pytest.MonkeyPatch) -> None:
     """Let processes die before a message is on its way, too."""
     patch.setattr(driver, "send_message", send_or_die)
+    patch.setattr(driver, "_prepare", prepare_spared)

@@ -7,13 +7,13 @@ import random
 import tarfile
 import zipfile
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pricing.training.config import TrainingConfig
 from tests.broker.factories import CONFIG, jsonl
 from tests.broker.picture_files import draw_picture
 
-DEEPEST = 3
+DEEPEST, LIKELY_SHARE = 3, 0.8
 KEYS = tuple(TrainingConfig.model_fields)
 NUMBERS = (0, 1, -1, 2, 3, 7, 8, 16, 255, 2**31, 2**63 - 1, 2**63, -(2**63), 10**30, 0.0, -0.0, 1e-9, 2e-4, 0.5, 1.5)
 ODD_NUMBERS = (float("nan"), float("inf"), float("-inf"), 1e308, 5e-324)
@@ -34,6 +34,7 @@ WORDS = (
 )
 ODD_WORDS = ("\0", "\ud800", "\u202e", "好" * 300, "{{7*7}}", "'; DROP TABLE jobs; --", "%s%n", "\r\nX: y", "💥")
 MODELS = (
+    *["smollm2-135m-instruct"] * 6,
     "smollm2-135m-instruct",
     "stable-diffusion-v1-5",
     "llama-2-7b",
@@ -77,23 +78,38 @@ def make_key(rng: random.Random) -> str:
 def make_config(rng: random.Random) -> dict[str, Any]:
     """Make a configuration with some keys that hold anything."""
     config: dict[str, Any] = {**CONFIG, "base_model": rng.choice(MODELS)}
-    for _ in range(rng.randint(1, 5)):
-        config[make_key(rng)] = make_value(rng)
+    for _ in range(rng.randint(1, 4)):
+        key = make_key(rng)
+        config[key] = make_likely(rng, key) if rng.random() < LIKELY_SHARE else make_value(rng)
     return config
+
+
+def make_likely(rng: random.Random, key: str) -> Any:
+    """Make a value of the kind that a key wants, at the borders of what it takes: what passes the first look."""
+    field = TrainingConfig.model_fields.get(key)
+    if field is None:
+        return make_value(rng)
+    limits = [
+        getattr(each, name) for each in field.metadata for name in ("ge", "gt", "le", "lt") if hasattr(each, name)
+    ]
+    likely = [field.default, *(field.examples or []), *limits, *get_args(field.annotation)]
+    chosen = rng.choice([each for each in likely if isinstance(each, str | int | float | list | tuple)] or [None])
+    return chosen + rng.choice((-1, 0, 1)) if type(chosen) is int else chosen
 
 
 def write_yaml(rng: random.Random) -> bytes:
     """Write a configuration as people do, line by line, with values that YAML reads in its own way; then damage it."""
     lines = [f"base_model: {rng.choice(MODELS)}"]
     for _ in range(rng.randint(1, 6)):
-        value = make_value(rng)
+        key = make_key(rng)
+        value = make_likely(rng, key) if rng.random() < LIKELY_SHARE else make_value(rng)
         odd = rng.choice(
             ("yes", "on", "0o17", "1_000", "1:30", "~", "&a [*a]", "!!python/object:os.system x", "? ", "- a", "2e-4")
         )
-        text = odd if rng.random() < 0.3 else json.dumps(value, ensure_ascii=rng.random() < 0.5)
-        lines.append(f"{make_key(rng)}: {text}")
+        text = odd if rng.random() < 0.1 else json.dumps(value, ensure_ascii=rng.random() < 0.5)
+        lines.append(f"{key}: {text}")
     written = "\n".join(lines).encode("utf-8", "surrogatepass")
-    return damage(rng, written) if rng.random() < 0.4 else written
+    return damage(rng, written) if rng.random() < 0.3 else written
 
 
 def damage(rng: random.Random, content: bytes) -> bytes:
@@ -129,7 +145,8 @@ def make_rows(rng: random.Random) -> bytes:
 
 def make_archive(rng: random.Random) -> tuple[str, bytes]:
     """Make an upload: its name, and an archive of odd members, damaged or not, or what only calls itself one."""
-    members = [(rng.choice(NAMES), make_rows(rng)) for _ in range(rng.randint(0, 4))]
+    sound = [("train.jsonl", jsonl())] if rng.random() < 0.5 else []
+    members = [*sound, *((rng.choice(NAMES), make_rows(rng)) for _ in range(rng.randint(0, 3)))]
     kind = rng.choice(("zip", "tar", "tgz", "tbz2", "txz", "plain"))
     if kind == "plain":
         name, content = members[0] if members else ("empty.jsonl", b"")
@@ -141,7 +158,7 @@ def make_archive(rng: random.Random) -> tuple[str, bytes]:
         content = gzip.compress(content)
     if rng.random() < 0.1:
         name = rng.choice(("data.zip", "data.tar", "data.tgz", "data.jsonl", "data", "data.zip.txt"))
-    return name, damage(rng, content) if rng.random() < 0.7 else content
+    return name, damage(rng, content) if rng.random() < 0.5 else content
 
 
 def write_zip(rng: random.Random, members: list[tuple[str, bytes]]) -> bytes:
