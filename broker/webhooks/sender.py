@@ -23,7 +23,7 @@ from broker.webhooks.addresses import CheckedBackend, Network, RefusedAddress
 LONGEST_SECONDS = 15.0
 LONGEST_CONNECT_SECONDS = 10.0
 MOST_ANSWER_BYTES = 1024
-# So long the beginning of an answer is waited for once its status is there, which alone decides.
+# So long the beginning of an answer is waited for once its status is there, where that alone decides.
 LONGEST_READING_SECONDS = 2.0
 GONE = 410
 
@@ -65,13 +65,21 @@ class HttpSender:
         self.networks, self.longest_seconds = networks, longest_seconds
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
-        return await self.ask(Sent("POST", url, {"content-type": "application/json", **headers}, body), now)
+        sent = Sent("POST", url, {"content-type": "application/json", **headers}, body)
+        return await self.ask(sent, now, reading_seconds=LONGEST_READING_SECONDS)
 
-    async def ask(self, sent: Sent, now: datetime, *, most_answer_bytes: int = MOST_ANSWER_BYTES) -> Answer:
-        """Send a request of any method; of its answer so much is read."""
+    async def ask(
+        self,
+        sent: Sent,
+        now: datetime,
+        *,
+        most_answer_bytes: int = MOST_ANSWER_BYTES,
+        reading_seconds: float | None = None,
+    ) -> Answer:
+        """Send a request of any method; so much of its answer is read, and what comes within so long, if that is said."""
         try:
             async with asyncio.timeout(self.longest_seconds):
-                return await self._exchange(sent, now, most_answer_bytes)
+                return await self._exchange(sent, now, most_answer_bytes, reading_seconds)
         except TimeoutError:
             return Answer(None, error=f"it did not answer within {self.longest_seconds:g} s")
         except RefusedAddress as refusal:
@@ -81,7 +89,9 @@ class HttpSender:
         except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, UnicodeError, ValueError) as fault:
             return Answer(None, error=_cut(f"its answer is no HTTP: {fault}"))
 
-    async def _exchange(self, sent: Sent, now: datetime, most_answer_bytes: int) -> Answer:
+    async def _exchange(
+        self, sent: Sent, now: datetime, most_answer_bytes: int, reading_seconds: float | None
+    ) -> Answer:
         backend = CheckedBackend(self.networks, encrypted=urlsplit(sent.url).scheme == "https")
         pool = httpcore2.AsyncConnectionPool(ssl_context=_make_context(), network_backend=backend, max_connections=1)
         headers = {"user-agent": f"lora-broker/{broker.__version__}", **sent.headers}
@@ -90,7 +100,7 @@ class HttpSender:
         stream = pool.stream(sent.method, sent.url, headers=all_headers, content=sent.body, extensions=limits)
         async with pool, stream as response:
             told = {name.lower(): value for name, value in response.headers}
-            text = await _read_beginning(response, most_answer_bytes)
+            text = await _read_beginning(response, most_answer_bytes, reading_seconds)
             error = None if 200 <= response.status < 300 else _describe(response.status)
             return Answer(response.status, text, error, read_retry_after(told.get(b"retry-after"), now))
 
@@ -101,14 +111,14 @@ def _make_context() -> ssl.SSLContext:
     return httpcore2.default_ssl_context()
 
 
-async def _read_beginning(response: httpcore2.Response, most_bytes: int) -> str:
+async def _read_beginning(response: httpcore2.Response, most_bytes: int, seconds: float | None) -> str:
     """Read the beginning of an answer; what comes after it is left where it is, and so is what does not come.
 
     Its status says whether the event was taken: a body that drips takes nothing back.
     """
     read = bytearray()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LONGEST_READING_SECONDS), contextlib.aclosing(response.aiter_stream()) as chunks:
+        async with asyncio.timeout(seconds), contextlib.aclosing(response.aiter_stream()) as chunks:
             async for chunk in chunks:
                 read += chunk
                 if len(read) >= most_bytes:

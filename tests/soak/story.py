@@ -120,7 +120,9 @@ class Story:
         async with life.system.work() as work:
             await run_cycle(work)
         async with self._api(life) as api:
-            self.made["run"] = (await api.get(f"/jobs/{self.made['job']['id']}/runs"))["data"][-1]
+            job = await api.get(f"/jobs/{self.made['job']['id']}")
+            assert job["status"] != "queued", (job["pending_reason"], await api.get("/pools"))
+            self.made["run"] = (await api.get(f"/jobs/{job['id']}/runs"))["data"][-1]
 
     def _engine(self, life: Life) -> MortalEngine:
         return MortalEngine.reach(self.outside.engine, life.fate)
