@@ -76,7 +76,7 @@ class HttpSender:
         most_answer_bytes: int = MOST_ANSWER_BYTES,
         reading_seconds: float | None = None,
     ) -> Answer:
-        """Send a request of any method; so much of its answer is read, and what comes within so long, if that is said."""
+        """Send a request of any method; so much of its answer is read, and what comes within `reading_seconds`."""
         try:
             async with asyncio.timeout(self.longest_seconds):
                 return await self._exchange(sent, now, most_answer_bytes, reading_seconds)
