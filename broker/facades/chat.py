@@ -5,6 +5,7 @@ piece. Only a customer chats: what staff is shown of an adapter is looked at thr
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2 as httpx
@@ -21,9 +22,37 @@ from broker.work import Role
 TIMES = httpx.Timeout(600.0, connect=5.0)
 
 
+@dataclass(frozen=True)
+class ServerAnswer:
+    """An answer of the inference server, which has begun; whoever has it lets it go."""
+
+    client: httpx.AsyncClient
+    response: httpx.Response
+
+    async def close(self) -> None:
+        await self.response.aclose()
+        await self.client.aclose()
+
+    async def read_pieces(self) -> AsyncGenerator[bytes]:
+        """Yield the answer as it comes; it is let go when the client has it all, or leaves."""
+        try:
+            async for piece in self.response.aiter_bytes():
+                yield piece
+        finally:
+            await self.close()
+
+
 async def answer_chat(request: Request) -> Response:
     """Answer a chat by a base model or by an adapter of the caller's own. Raises: Refused."""
-    body = await read_json(request)
+    answer = await ask_server(request, await read_json(request))
+    response = answer.response
+    return StreamingResponse(
+        answer.read_pieces(), response.status_code, media_type=response.headers.get("content-type")
+    )
+
+
+async def ask_server(request: Request, body: Mapping[str, Any]) -> ServerAnswer:
+    """Ask the inference server for a completion, as the caller may. Raises: Refused."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise refuse("model", "is needed")
@@ -35,7 +64,7 @@ async def answer_chat(request: Request) -> Response:
     name = await _find_served_name(broker, model)
     if server is None:
         raise Refused(404, {"detail": "No inference server is set up here: ask the operator.", "param": "model"})
-    return await _pass_on(f"{server.rstrip('/')}/chat/completions", {**body, "model": name})
+    return await _send(f"{server.rstrip('/')}/chat/completions", {**body, "model": name})
 
 
 async def _find_served_name(broker: Broker, model: str) -> str:
@@ -50,24 +79,13 @@ async def _find_served_name(broker: Broker, model: str) -> str:
     return str((await broker.get(f"/adapters/{require_name(adapter_id)}"))["id"])
 
 
-async def _pass_on(address: str, body: Mapping[str, Any]) -> Response:
-    """Pass a request on, and its answer back. Raises: Refused, where the server cannot be reached."""
+async def _send(address: str, body: Mapping[str, Any]) -> ServerAnswer:
+    """Send a request; its answer is not read yet. Raises: Refused, where the server cannot be reached."""
     client = httpx.AsyncClient(timeout=TIMES)
     try:
-        answer = await client.send(client.build_request("POST", address, json=body), stream=True)
+        response = await client.send(client.build_request("POST", address, json=body), stream=True)
     except httpx.HTTPError as error:
         await client.aclose()
         told = f"The inference server did not answer ({type(error).__name__}); try again in a moment."
         raise Refused(503, {"detail": told}) from error
-    media_type = answer.headers.get("content-type")
-    return StreamingResponse(_read_pieces(client, answer), answer.status_code, media_type=media_type)
-
-
-async def _read_pieces(client: httpx.AsyncClient, answer: httpx.Response) -> AsyncGenerator[bytes]:
-    """Yield an answer as it comes; it is let go when the client has it all, or leaves."""
-    try:
-        async for piece in answer.aiter_bytes():
-            yield piece
-    finally:
-        await answer.aclose()
-        await client.aclose()
+    return ServerAnswer(client, response)

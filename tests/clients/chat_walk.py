@@ -20,4 +20,10 @@ whole = client.chat.completions.create(**asked)
 pieces = [
     each.choices[0].delta.content or "" for each in client.chat.completions.create(**asked, stream=True) if each.choices
 ]
-json.dump({"whole": whole.choices[0].message.content, "pieces": pieces}, sys.stdout)
+found = {"whole": whole.choices[0].message.content, "pieces": pieces}
+if package == "dashscope":  # its first generation, which gives all so far with each piece
+    dashscope = import_module(package)
+    dashscope.base_http_api_url, dashscope.api_key = address, key
+    said = [each.output["text"] for each in dashscope.Generation.call(**asked, result_format="text", stream=True)]
+    found["first"] = [dashscope.Generation.call(**asked, result_format="text").output["text"], said[-1]]
+json.dump(found, sys.stdout)

@@ -67,3 +67,4 @@ def test_a_customer_chats_with_its_adapter_whole_and_in_pieces(served: Trained, 
         assert answer["whole"]
         assert "".join(answer["pieces"]) == answer["whole"]
         assert len(answer["pieces"]) > 1
+        assert answer.get("first", [answer["whole"]] * 2) == [answer["whole"]] * 2
