@@ -107,6 +107,8 @@ def walk_second():
             headers={"Authorization": f"Bearer {os.environ['DASHSCOPE_API_KEY']}"},
         ).json()["output"],
         "deleted": client.files.delete(client.files.upload(file_path=data, description="twice").file_id).deleted,
+        "model": client.models.get(MODEL).model,
+        "models": [each.model for each in client.models.list(page_size=100).models],
         "async": asyncio.run(list_asynchronously()),
     }
 

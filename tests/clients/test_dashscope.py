@@ -74,6 +74,8 @@ def test_a_customer_of_dashscope_changes_an_address_and_nothing_else(buyer: Buye
     assert ":tea:" in second["job"]["finetuned_model"]
     assert second["job"]["lora"]["max_cost"]["amount"] == "3.00"
     assert second["events"] == "run_succeeded"
+    assert second["model"] == "smollm2-135m-instruct"
+    assert {second["model"], job["finetuned_output"], second["job"]["finetuned_model"]} <= set(second["models"])
     assert second["checkpoints"][0]["full_name"].startswith(f"{second['job']['job_id']}:checkpoint-")
     assert (second["deleted"], second["async"]) == (True, 4)
     assert second["faults"] == {

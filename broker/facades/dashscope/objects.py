@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from broker.facades.findings import tell_findings
 from broker.facades.model_names import name_made
 
 # DashScope tells times by the clock of Beijing, without saying so.
@@ -22,12 +23,10 @@ LORA_FIELDS = ("pause_reason", "queue", "pending_reason", "expected_start", "cos
 
 
 def write_file(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    bad = dataset["finding_counts"]["error"]
-    first = next((each for each in dataset["findings"] if each["level"] == "error"), None)
     return {
         "file_id": dataset["id"],
         "name": dataset["name"],
-        "description": "" if first is None else f"{bad}: {first['file']}:{first['line'] or ''} {first['message']}",
+        "description": tell_findings(dataset) or "",
         "size": sum(file["size_bytes"] for file in dataset["files"]),
         "purpose": "fine-tune",
         "gmt_create": write_time(dataset["created_at"]),

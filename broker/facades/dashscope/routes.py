@@ -7,6 +7,7 @@ from broker.facades.dashscope.door import facade_router
 from broker.facades.dashscope.file_routes import router as files
 from broker.facades.dashscope.generation_routes import router as chat
 from broker.facades.dashscope.job_routes import router as jobs
+from broker.facades.dashscope.model_routes import router as models
 
 nowhere = facade_router()
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -19,4 +20,4 @@ async def refuse_path(request: Request, path: str) -> None:
 
 
 # The last one takes every path that the others leave.
-ROUTERS = (files, jobs, chat, nowhere)
+ROUTERS = (files, jobs, models, chat, nowhere)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from broker.facades.findings import tell_findings
 from broker.facades.model_names import SUFFIX_LABEL, name_adapter, name_made
 from broker.facades.sentences import level_of, tell_event
 from pricing.training.config import TrainingConfig
@@ -37,18 +38,8 @@ def write_file(dataset: Mapping[str, Any]) -> dict[str, Any]:
         "filename": dataset["name"],
         "purpose": "fine-tune",
         "status": "processed",
-        "status_details": _tell_findings(dataset),
+        "status_details": tell_findings(dataset),
     }
-
-
-def _tell_findings(dataset: Mapping[str, Any]) -> str | None:
-    """Tell what of a file cannot be used: how much, and the first of it."""
-    bad = dataset["finding_counts"]["error"]
-    if not bad:
-        return None
-    first = next(each for each in dataset["findings"] if each["level"] == "error")
-    place = f"{first['file']}, line {first['line']}" if first["line"] else first["file"]
-    return f"{bad} of its rows and files cannot be used; {place}: {first['message']}"
 
 
 def write_job(job: Mapping[str, Any]) -> dict[str, Any]:

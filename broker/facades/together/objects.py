@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from broker.facades.findings import tell_findings
 from broker.facades.model_names import SUFFIX_LABEL, name_file_of
 
 TYPES = frozenset({"jsonl", "csv", "parquet"})
@@ -35,10 +36,9 @@ def write_file(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Write a data set as a file, with its quality report."""
     kind = PurePosixPath(dataset["files"][0]["name"]).suffix.removeprefix(".")
     is_usable = dataset["usable_rows"] > 0
-    first = next((each for each in dataset["findings"] if each["level"] == "error"), None)
     report = {"valid": is_usable, "file_id": dataset["id"], "nlines": dataset["row_counts"]["read"]}
-    if first is not None:
-        report["error"] = f"{first['file']}, line {first['line']}: {first['message']}"
+    if (told := tell_findings(dataset)) is not None:
+        report["error"] = told
     return {
         "id": dataset["id"],
         "object": "file",

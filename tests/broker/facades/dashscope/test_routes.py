@@ -65,6 +65,15 @@ async def test_lists_have_numbered_pages_and_say_whether_there_are_more(client):
     assert (far.status_code, far.json()["code"]) == (400, "InvalidParameter")
 
 
+async def test_models_are_those_that_can_be_trained_by_any_of_their_names(client):
+    listed = (await client.get("/models", params={"page_size": 100})).json()["output"]
+    assert "smollm2-135m-instruct" in {each["model"] for each in listed["models"]}
+    named = (await client.get("/models", params={"model": "HuggingFaceTB/SmolLM2-135M-Instruct"})).json()["output"]
+    assert [each["model"] for each in named["models"]] == ["smollm2-135m-instruct"]
+    assert (await client.get(f"/models/{MODEL}")).json()["output"]["model"] == "smollm2-135m-instruct"
+    assert (await client.get("/models/ft:a:b::ada_nope")).json()["code"] == "NotFound"
+
+
 async def test_the_events_of_a_job_come_as_lines_of_data_until_it_is_over(client, system):
     (file_id,) = await upload(client)
     job_id = (await order(client, file_id)).json()["output"]["job_id"]
