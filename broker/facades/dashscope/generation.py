@@ -67,7 +67,7 @@ def _write_choice(choice: Mapping[str, Any], message: Mapping[str, Any]) -> dict
 def _write_output(choices: list[dict[str, Any]], form: ChatForm) -> dict[str, Any]:
     if form.as_messages:
         return {"choices": choices}
-    first = choices[0] if choices else {"finish_reason": STILL_SPEAKING, "message": {"content": ""}}
+    first: dict[str, Any] = choices[0] if choices else {"finish_reason": STILL_SPEAKING, "message": {"content": ""}}
     return {"text": first["message"]["content"], "finish_reason": first["finish_reason"]}
 
 
