@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 import broker
 from broker import traces
+from broker.adapters.exports import Exports
 from broker.adapters.routes import router as adapters
 from broker.approvals.routes import router as approvals
 from broker.arrears.payment_routes import router as arrears_payments
@@ -246,6 +247,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.month_checks = MONTH_CHECKS
     app.state.console_menu, app.state.console_streams = MENU, Streams()
     app.state.metrics = Metrics(system)
+    app.state.exports = Exports()
     app.state.submissions = Submissions(settings.turn_seconds)
     if settings.stripe_api_key is not None:
         PORTS[RefundMethod.STRIPE] = StripeRefunds()

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Request
 from fastapi.responses import FileResponse
 
 from broker.adapters import service
+from broker.adapters.exports import Exports, Layout, Source
 from broker.adapters.model import Stage
 from broker.adapters.schemas import AdapterChangesIn, AdapterOut
 from broker.adapters.tables import Adapter
-from broker.http.edge import CustomerWork, feature_router
+from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, OfJob, OfProject, Order, Page
 
@@ -55,15 +56,35 @@ async def change_adapter(work: CustomerWork, adapter_id: str, body: AdapterChang
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "The .safetensors file."}},
 )
-async def download_adapter(work: CustomerWork, adapter_id: str) -> FileResponse:
-    """Download the adapter as one `.safetensors` file in PEFT layout; its SHA-256 is in `X-Content-SHA256`."""
-    adapter = await service.get_adapter(work, adapter_id)
-    work.note_look(adapter.id, adapter.customer_id)
-    return FileResponse(
-        work.storage.local_path(adapter.storage_key),
-        filename=f"{adapter.name}_v{adapter.version}.safetensors",
-        headers={"X-Content-SHA256": adapter.sha256},
+async def download_adapter(
+    caller: CustomerCaller,
+    request: Request,
+    adapter_id: str,
+    layout: Annotated[
+        Layout,
+        Query(
+            description="`peft`; `diffusers`; or `kohya`, which WebUI and ComfyUI read, too: made when it is first "
+            "asked for, and kept.",
+            examples=["kohya"],
+        ),
+    ] = Layout.PEFT,
+) -> FileResponse:
+    """Download the adapter as one `.safetensors` file; its SHA-256 is in `X-Content-SHA256`."""
+    async with caller.look() as work:
+        adapter = await service.get_adapter(work, adapter_id)
+        source, stem = Source.of(adapter), f"{adapter.name}_v{adapter.version}"
+    exports: Exports = request.app.state.exports
+    made = await exports.get(caller.services, source, layout)
+    ending = "" if layout is Layout.PEFT else f".{layout.value}"
+    response = FileResponse(
+        caller.services.storage.local_path(made.storage_key),
+        filename=f"{stem}{ending}.safetensors",
+        headers={"X-Content-SHA256": made.sha256},
     )
+    async with caller.look() as work:
+        work.note_look(adapter.id, adapter.customer_id)
+        await caller.record(work, response)
+    return response
 
 
 @router.get("/{adapter_id}/config")

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select
 
 from broker import errors
+from broker.adapters.exports import PREFIX as EXPORTS
 from broker.adapters.model import Stage
 from broker.adapters.promoting import list_stages_of, withdraw_deleted
 from broker.adapters.tables import Adapter, AdapterStage
@@ -255,6 +256,14 @@ async def delete_of_contract(work: Work, contract_id: str) -> list[tuple[str, in
     await withdraw_deleted(work, [row.id for row in rows])
     await forget_adapters(work, {row.job_id for row in rows})
     return [(row.id, row.size_bytes) for row in rows]
+
+
+async def tell_kept_exports(work: Work, keys: Sequence[str]) -> dict[str, bool]:
+    """Tell of storage keys of exports whether the adapter that each is of is kept; keys of none are left out."""
+    owners = {key: key.removeprefix(EXPORTS).partition("/")[0] for key in keys}
+    query = select(Adapter.id, Adapter.deleted_at.is_(None)).where(Adapter.id.in_(set(owners.values())))
+    kept = dict((await work.session.execute(query)).all())
+    return {key: kept[owner] for key, owner in owners.items() if owner in kept}
 
 
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 
 from broker.adapters import service as adapters
+from broker.adapters.exports import Exports, Layout, Source
 from broker.config import Settings
 from broker.environments.model import (
     OPEN_STATES,
@@ -29,6 +30,7 @@ from broker.environments.model import (
 )
 from broker.environments.servers import Artifact, Asker, Place, ServerFailed, open_server
 from broker.environments.tables import Environment, EnvironmentPush
+from broker.errors import InvalidRequest
 from broker.persistence.faults import find_fault
 from broker.sealing import find_sealed
 from broker.system import System
@@ -71,6 +73,7 @@ class Pusher:
 
     system: System
     asker: Asker | None = None
+    exports: Exports = field(default_factory=Exports)
     under_way: dict[asyncio.Task[None], Claimed] = field(default_factory=dict)
 
     async def push_due(self) -> None:
@@ -114,7 +117,7 @@ class Pusher:
 
     async def _push(self, claimed: Claimed) -> ServerFailed | None:
         try:
-            await push(self.system, claimed, self.asker)
+            await push(self.system, claimed, self.asker, self.exports)
         except ServerFailed as failure:
             return failure
         except Exception as error:  # noqa: BLE001 (an option that nobody thought of stops no other push)
@@ -123,7 +126,7 @@ class Pusher:
         return None
 
 
-async def push(system: System, claimed: Claimed, asker: Asker | None) -> None:
+async def push(system: System, claimed: Claimed, asker: Asker | None, exports: Exports) -> None:
     """Have a server serve what it is to serve, then let go of what it is not. Raises: ServerFailed."""
     if claimed.place is None:
         raise ServerFailed(UNOPENED, is_refusal=True)
@@ -131,11 +134,26 @@ async def push(system: System, claimed: Claimed, asker: Asker | None) -> None:
     now = system.services.clock()
     server = open_server(claimed.place, own, now, push_id=claimed.push_id, wanted_at=claimed.wanted_at)
     if claimed.artifact is not None and claimed.served_as is not None:
-        artifact = await lay_down(claimed.place, claimed.artifact)
+        artifact = await lay_out(system, claimed.place, claimed.artifact, exports)
+        artifact = await lay_down(claimed.place, artifact)
         await server.load(claimed.served_as, artifact)
     for name in claimed.held:
         if name != claimed.served_as:
             await server.unload(name)
+
+
+async def lay_out(system: System, place: Place, artifact: Artifact, exports: Exports) -> Artifact:
+    """Have an adapter in the layout that its server wants. Raises: ServerFailed, where it cannot be had."""
+    layout = Layout(place.options.get("layout") or Layout.PEFT)
+    if layout is Layout.PEFT or artifact.source is None:
+        return artifact
+    try:
+        made = await exports.get(system.services, artifact.source, layout)
+    except InvalidRequest as refusal:
+        raise ServerFailed(refusal.detail, is_refusal=True) from refusal
+    storage = system.services.storage
+    told = {"sha256": made.sha256, "size_bytes": await storage.size(made.storage_key)}
+    return replace(artifact, open_file=lambda: storage.stream(made.storage_key), layout=layout.value, **told)
 
 
 async def lay_down(place: Place, artifact: Artifact) -> Artifact:
@@ -143,7 +161,7 @@ async def lay_down(place: Place, artifact: Artifact) -> Artifact:
     folder = place.options.get("folder")
     if folder is None:
         return artifact
-    own = Path(folder) / artifact.adapter_id
+    own = Path(folder) / artifact.folder
     weights = own / "adapter_model.safetensors"
     if not weights.exists():
         own.mkdir(parents=True, exist_ok=True)
@@ -158,7 +176,7 @@ async def lay_down(place: Place, artifact: Artifact) -> Artifact:
             aside.replace(weights)
         finally:
             aside.unlink(missing_ok=True)
-    return replace(artifact, path=str(Path(place.options.get("folder_there") or folder) / artifact.adapter_id))
+    return replace(artifact, path=str(Path(place.options.get("folder_there") or folder) / artifact.folder))
 
 
 async def claim_due(work: Work, *, room: int, under_way: Collection[Claimed]) -> list[Claimed]:
@@ -238,7 +256,8 @@ def open_place(environment: Environment, secret: bytes) -> Place | None:
 def make_artifact(work: Work, adapter: Any) -> Artifact:
     storage, key = work.storage, adapter.storage_key
     told = {name: getattr(adapter, name) for name in ("customer_id", "name", "version", "base_model", "sha256")}
-    return Artifact(adapter.id, size_bytes=adapter.size_bytes, open_file=lambda: storage.stream(key), **told)
+    more = {"size_bytes": adapter.size_bytes, "source": Source.of(adapter)}
+    return Artifact(adapter.id, open_file=lambda: storage.stream(key), **told, **more)
 
 
 async def note_outcome(work: Work, claimed: Claimed, failure: ServerFailed | None) -> None:

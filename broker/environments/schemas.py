@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from broker.adapters.exports import Layout
 from broker.adapters.model import Stage
 from broker.environments.model import EnvironmentStatus, Kind, PushState, ServesAs
 from broker.environments.service import EnvironmentChanges, NewEnvironment
@@ -89,6 +90,11 @@ class OptionsIn(RequestBody):
         pattern=r"^/",
         description="Where the server sees that folder; null: at the same path.",
         examples=["/mnt/adapters"],
+    )
+    layout: Layout | None = Field(
+        default=None,
+        description="In which layout a server is given the file; null: peft's.",
+        examples=["diffusers"],
     )
     load: CallIn | None = Field(
         default=None,

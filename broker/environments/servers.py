@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from broker.adapters.exports import Layout, Source
 from broker.environments.model import Kind
 from broker.webhooks.sender import Answer, Sent
 from broker.webhooks.signatures import write_headers
@@ -60,12 +61,19 @@ class Artifact:
     size_bytes: int
     open_file: Callable[[], AsyncIterator[bytes]]
     path: str | None = None
+    layout: str = Layout.PEFT.value
+    source: Source | None = None
+
+    @property
+    def folder(self) -> str:
+        """Name its folder among others: of this version and layout alone."""
+        return self.adapter_id if self.layout == Layout.PEFT else f"{self.adapter_id}.{self.layout}"
 
     def describe(self) -> dict[str, Any]:
         """Describe it as bodies of requests may have it."""
         told = {name: getattr(self, name) for name in ("adapter_id", "customer_id", "name", "version", "base_model")}
         more = {"sha256": self.sha256, "size_bytes": self.size_bytes, "path": self.path}
-        return {**told, **more, "download": f"/v1/adapters/{self.adapter_id}/download"}
+        return {**told, **more, "download": f"/v1/adapters/{self.adapter_id}/download?layout={self.layout}"}
 
 
 class Server(Protocol):

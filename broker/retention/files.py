@@ -24,6 +24,7 @@ OWNERS: Mapping[str, TellKept] = {
     "datasets/": datasets.tell_kept,
     "checkpoints/": checkpoints.tell_kept,
     "adapters/": adapters.tell_kept,
+    "exports/": adapters.tell_kept_exports,
     "chunks/": _know_none,
 }
 

@@ -232,7 +232,7 @@ async def test_a_webhook_is_told_signed_and_by_one_id_for_all_attempts(
     ((headers, body),) = receiver.got
     told = verify(made["secret"], headers, body)
     assert (told["type"], told["data"]["action"], told["data"]["served_as"]) == ("adapter.push", "load", "cyberpunk")
-    assert told["data"]["download"] == f"/v1/adapters/{adapter['id']}/download"
+    assert told["data"]["download"] == f"/v1/adapters/{adapter['id']}/download?layout=peft"
     assert headers["webhook-id"].startswith("psh_")
     assert "authorization" not in headers
     assert (await get_push(api, made))["state"] == "live"

@@ -1,7 +1,9 @@
 """Promotions with a real `trainer serve`: each swaps what answers, and a server that lost its files gets them again."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 
 from broker.environments.looking import look_at_all
 from broker.environments.pushing import Pusher
+from broker.retention.files import sweep_files
 from broker.system import System
 from pricing.training.config import TrainingConfig
 from tests.broker.adapter_files import safetensors_file
@@ -23,6 +26,7 @@ from trainer.base_models.config import BaseModelSource
 from trainer.commands.make_tiny import make_tiny
 from trainer.families.text.causal_lm import CausalLM
 from trainer.formats.adapter import Adapter
+from trainer.formats.reading import Layout, read_lora
 from trainer.serving.command import open_server
 from trainer.training.adapter_file import write_adapter
 
@@ -114,3 +118,35 @@ async def test_a_promotion_swaps_what_answers_and_a_server_that_lost_its_files_g
         await look_at_all(system)
         assert await push_and_tell() == ("live", None)
         assert await complete(port, "calm") == two
+
+
+async def test_an_adapter_is_downloaded_in_each_layout_made_once(
+    api: Api, system: System, source: BaseModelSource, tmp_path: Path
+) -> None:
+    customer = await make_ready_customer(api)
+    content = write_random_adapter(source, tmp_path / "made", 7)
+    adapter = await upload(api, system, customer, content)
+    lora = read_lora(tmp_path / "made" / "adapter_model.safetensors")[0]
+    for layout in (Layout.KOHYA, Layout.DIFFUSERS):
+        answers = [
+            await api.call("GET", f"/adapters/{adapter['id']}/download", params={"layout": layout.value}, expect=200)
+            for _time in range(2)
+        ]
+        assert answers[0].content == answers[1].content
+        assert hashlib.sha256(answers[0].content).hexdigest() == answers[0].headers["x-content-sha256"]
+        assert f'filename="calm_v1.{layout.value}.safetensors"' in answers[0].headers["content-disposition"]
+        (tmp_path / "got.safetensors").write_bytes(answers[0].content)
+        found, told = read_lora(tmp_path / "got.safetensors")
+        assert (told, [each.path for each in found.layers]) == (layout, [each.path for each in lora.layers])
+        assert all(torch.equal(a.up, b.up) for a, b in zip(found.layers, lora.layers, strict=True))
+    kept = sorted(path.name for path in (system.services.settings.data_dir / "objects" / "exports").rglob("*.sha256"))
+    assert len(kept) == 2
+    await api.call("DELETE", f"/adapters/{adapter['id']}", expect=204)
+    await sweep_files(system, before=datetime(2000, 1, 1, tzinfo=UTC))
+    assert list((system.services.settings.data_dir / "objects").rglob("*.safetensors*")) == []
+    odd = await upload(api, system, customer, safetensors_file("of no model"))
+    refused = await api.get(f"/adapters/{odd['id']}/download", expect=422, layout="kohya")
+    assert "cannot be made of this adapter" in refused["errors"][0]["message"]
+    system.services.settings.trainer_command = "/no/such/trainer run"
+    refused = await api.get(f"/adapters/{odd['id']}/download", expect=422, layout="kohya")
+    assert "trainer export FILE --format kohya" in refused["errors"][0]["message"]
