@@ -1,7 +1,8 @@
 """Why a command failed, as one problem and one exit code, whatever raised it. Pure.
 
 Exit codes: 0 done; 1 failed, or declined; 2 the command line or a setting is wrong; 3 the broker refused; 4 the broker
-was not reached, or could not answer: the same command may work later; 130 interrupted.
+was not reached, or could not answer: the same command may work later; 5 the job is paused; 6 it succeeded, and does not
+meet a requirement: nothing was promoted; 7 it was promoted, and a server does not serve it in time; 130 interrupted.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ class ExitCode(IntEnum):
     USAGE = 2
     REFUSED = 3
     UNREACHABLE = 4
+    PAUSED = 5
+    NOT_MET = 6
+    NOT_LIVE = 7
     INTERRUPTED = 130
 
 

@@ -36,7 +36,11 @@ COMMANDS = {
     "base-models": Place("broker.cli.remote.base_models:list_base_models", "List the base models that a job can name."),
     "quotes": Place("broker.cli.remote.quotes:app", "Quotes: what a job will cost, before you submit it."),
     "jobs": Place("broker.cli.remote.jobs.app:app", "Training jobs: submit, follow, control, download."),
-    "adapters": Place("broker.cli.remote.adapters:app", "Adapters: list, show, download, delete."),
+    "adapters": Place("broker.cli.remote.registry:app", "Adapters: list, show, download, delete."),
+    "environments": Place(
+        "broker.cli.remote.environments:app",
+        "Environments, which serve what a stage has: list, create, show, change, push, remove.",
+    ),
     "datasets": Place("broker.cli.remote.datasets:app", "Data sets: upload, list, show, delete."),
     "keys": Place("broker.cli.remote.keys:app", "API keys: list, create, rotate, limit, revoke."),
     "customers": Place("broker.cli.remote.customers:app", "Customers: list, people, verification, export, deletion."),

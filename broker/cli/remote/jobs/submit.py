@@ -12,6 +12,7 @@ from broker.cli.failures import CommandFailed
 from broker.cli.output import ask, make_console, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
+from broker.cli.remote.jobs import gate
 from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, Queue, SubmitAtOnce, read_labels
 from broker.cli.remote.jobs.watch import watch
 from broker.cli.remote.projects import find_project
@@ -25,7 +26,7 @@ from pricing.estimate.type_choice import Preference
 
 Config = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")]
 QuoteId = Annotated[str | None, typer.Option("--quote", help="Submit what this quote is of, at its price.")]
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job to its end.")]
+Watch = Annotated[bool, typer.Option("--wait", "--watch", "-w", help="Follow the job to its end.")]
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,16 @@ def submit_job(
     customer: Customer = None,
     yes: SubmitAtOnce = False,
     watching: Watch = False,
+    require: gate.Require = None,
+    promote: gate.Promote = None,
+    reason: gate.Reason = None,
+    live_within: gate.LiveWithin = gate.USUALLY_LIVE_WITHIN,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Upload data, show what is wrong with them and what the job will cost, and submit it once you have said yes."""
-    labels = read_labels(label or [])
+    labels, passes = read_labels(label or []), gate.Gate.read(require, promote, reason, live_within)
     order = Order(
         config, data, dataset, quote, contract, orders.check_max_cost(max_cost), customer, skip_bad_rows, gpus
     )
@@ -96,8 +101,9 @@ def submit_job(
             customer_id=customer,
         )
         _tell(job, console)
-        if watching:
+        if watching or passes.waits:
             watch(client, job["id"], as_json=as_json)
+            passes.pass_through(client, job["id"], console)
         elif as_json:
             write_json(job)
 

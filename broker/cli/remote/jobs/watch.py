@@ -47,7 +47,7 @@ def watch(client: BrokerClient, job_id: str, *, as_json: bool) -> None:
     else:
         _tell_end(console, job)
     if job["status"] != "succeeded":
-        raise typer.Exit(ExitCode.FAILED)
+        raise typer.Exit(ExitCode.PAUSED if job["status"] == "paused" else ExitCode.FAILED)
 
 
 def _follow(client: BrokerClient, job_id: str, console: Console) -> Job:
