@@ -99,9 +99,9 @@ async def _convert(trainer_argv: Sequence[str], peft: Path, made: Path, layout: 
     """Have the trainer write a file in another layout. Raises: InvalidRequest, with what it has against it."""
     program = trainer_argv[:-1] if trainer_argv[-1] == "run" else (sys.executable, "-m", "trainer")
     command = [*program, "export", str(peft), "--format", layout.value, "--output", str(made)]
-    pipes = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.PIPE}
+    nowhere, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(*command, **pipes)
+        process = await asyncio.create_subprocess_exec(*command, stdout=nowhere, stderr=pipe)
     except OSError as error:
         told = f"cannot be made here: the trainer is not installed; {BY_HAND.format(layout=layout.value)}"
         raise errors.invalid_field("layout", told) from error

@@ -152,8 +152,9 @@ async def lay_out(system: System, place: Place, artifact: Artifact, exports: Exp
     except InvalidRequest as refusal:
         raise ServerFailed(refusal.detail, is_refusal=True) from refusal
     storage = system.services.storage
-    told = {"sha256": made.sha256, "size_bytes": await storage.size(made.storage_key)}
-    return replace(artifact, open_file=lambda: storage.stream(made.storage_key), layout=layout.value, **told)
+    size_bytes = await storage.size(made.storage_key)
+    own = replace(artifact, sha256=made.sha256, size_bytes=size_bytes, layout=layout.value)
+    return replace(own, open_file=lambda: storage.stream(made.storage_key))
 
 
 async def lay_down(place: Place, artifact: Artifact) -> Artifact:
