@@ -1,10 +1,12 @@
 """docker-compose.yml, as far as a parser can tell: no container engine runs where the tests do."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 
 from broker.cli.main import app
 from broker.config import Settings
+from broker.processes.http_server import LINGER_SECONDS
 
 ROOT = Path(__file__).parents[1]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -39,6 +42,40 @@ def print_make_command(target, **variables):
     ).stdout
     last = shlex.split(printed.splitlines()[-1])
     return [Path(last[0]).name, *last[1:]]
+
+
+def check_schema(text, folder):
+    """Check a compose file by the schema of the Compose Specification; returns what is wrong."""
+    (folder / "docker-compose.yml").write_text(text, encoding="utf-8")
+    command = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", "--output-format", "json"]
+    checked = subprocess.run(
+        [Path(sysconfig.get_path("scripts")) / command[0], *command[1:], "docker-compose.yml"],
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return [f"{error['path']}: {error['message']}" for error in json.loads(checked.stdout)["errors"]]
+
+
+def test_file_is_what_the_compose_specification_says(tmp_path):
+    assert check_schema(COMPOSE_FILE.read_text(encoding="utf-8"), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("depends_on:", "depend_on:"), ("retries: 12", "retries: [12]")],
+    ids=["unknown key", "a list"],
+)
+def test_what_the_specification_does_not_know_is_found(tmp_path, right, wrong):
+    text = COMPOSE_FILE.read_text(encoding="utf-8")
+    assert right in text
+    assert check_schema(text.replace(right, wrong), tmp_path) != []
+
+
+def test_broker_has_longer_to_end_than_it_waits_for_requests(services):
+    seconds = int(services["broker"]["stop_grace_period"].removesuffix("s"))
+    assert seconds > Settings.model_fields["shutdown_seconds"].default + LINGER_SECONDS
 
 
 def test_broker_serves_with_the_command_of_make_run(services):

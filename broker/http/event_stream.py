@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 from fastapi.responses import StreamingResponse
 
-from broker.http.leaving import Leaving
 from broker.http.shapes import Whole
 
 MEDIA_TYPE = "text/event-stream"
@@ -39,6 +38,5 @@ def write_event(event_id: int, kind: str, data: str) -> str:
     return f"id: {event_id}\nevent: {kind}\ndata: {data}\n\n"
 
 
-def answer_stream(lines: AsyncIterator[str], leaving: Leaving) -> StreamingResponse:
-    """Answer by a stream that ends by itself, or when the process leaves: its client comes back."""
-    return StreamingResponse(leaving.cut(lines), media_type=MEDIA_TYPE, headers=HEADERS)
+def answer_stream(lines: AsyncIterator[str]) -> StreamingResponse:
+    return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=HEADERS)

@@ -1,10 +1,8 @@
 """How a process leaves: it says so where it is asked whether it is ready, and ends the streams that would not end."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TypeVar
-
-Piece = TypeVar("Piece")
+from collections.abc import Callable
+from contextlib import suppress
 
 
 class Leaving:
@@ -13,39 +11,28 @@ class Leaving:
     def __init__(self) -> None:
         self.is_announced = False
         self._streams_end = asyncio.Event()
+        self._told_at_end: list[Callable[[], None]] = []
+
+    @property
+    def ends_streams(self) -> bool:
+        """Tell whether every stream is to end: clients come back to another process, and go on from there."""
+        return self._streams_end.is_set()
 
     def announce(self) -> None:
         """Say from now on that this process is not to be sent anything more; it still answers."""
         self.is_announced = True
 
     def end_streams(self) -> None:
-        """End every stream between two of its pieces: clients come back to another process, and go on from there."""
+        """Have every stream end between two of its pieces."""
         self._streams_end.set()
+        for tell in self._told_at_end:
+            tell()
 
-    async def cut(self, pieces: AsyncIterator[Piece]) -> AsyncGenerator[Piece]:
-        """Hand on the pieces of a stream that goes on for long, until it ends or the process leaves."""
-        leaving = asyncio.create_task(self._streams_end.wait())
-        try:
-            while True:
-                coming = asyncio.create_task(_await_next(pieces))
-                try:
-                    await asyncio.wait({coming, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    if not coming.done():
-                        coming.cancel()
-                        await asyncio.wait({coming})
-                if coming.cancelled():
-                    return
-                try:
-                    piece = coming.result()
-                except StopAsyncIteration:
-                    return
-                yield piece
-        finally:
-            leaving.cancel()
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
+    def tell_at_end(self, tell: Callable[[], None]) -> None:
+        """Have somebody told when streams are to end, who feeds some."""
+        self._told_at_end.append(tell)
 
-
-async def _await_next(pieces: AsyncIterator[Piece]) -> Piece:
-    return await anext(pieces)
+    async def rest(self, seconds: float) -> None:
+        """Rest so long between two pieces of a stream, or until streams are to end."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._streams_end.wait(), seconds)

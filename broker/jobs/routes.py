@@ -278,7 +278,7 @@ async def _stream_events(work: Work, feed: EventFeed, job: Job, *, after: int) -
         return Response(status_code=204)  # a browser comes back until it is told not to
     owner = work.actor.customer_id or work.actor.id
     feed.require_room(owner)
-    return answer_stream(_write_events(feed.listen(job.id, after=after, owner=owner)), feed.leaving)
+    return answer_stream(_write_events(feed.listen(job.id, after=after, owner=owner)))
 
 
 async def _write_events(heard: AsyncGenerator[JobEvent | None]) -> AsyncIterator[str]:

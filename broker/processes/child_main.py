@@ -8,8 +8,9 @@ import asyncio
 import os
 import socket
 import sys
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr, field_serializer
 from uvicorn.loops.auto import auto_loop_factory
 
 from broker.app import create_app
@@ -26,6 +27,12 @@ class Order(BaseModel):
     settings: Settings
     database_url: str
     listener: int
+
+    @field_serializer("settings")
+    def _write_settings(self, settings: Settings) -> dict[str, Any]:
+        """Write the secrets, too, which pydantic would mask: nobody but the child reads this."""
+        secrets = {name: told for name, told in vars(settings).items() if isinstance(told, SecretStr)}
+        return settings.model_dump(mode="json") | {name: told.get_secret_value() for name, told in secrets.items()}
 
 
 async def serve_api(order: Order) -> None:

@@ -109,13 +109,14 @@ async def stream_page(
         async with turn:
             return await look_at(page, of, wanted)
 
+    leaving: Leaving = page.request.app.state.leaving
+
     async def stream() -> AsyncIterator[bytes]:
         with streams.count(owner):
-            async for event in follow(look, wanted, last, streams.find_pause):
+            async for event in follow(look, wanted, last, streams.find_pause, leaving):
                 yield event
 
-    leaving: Leaving = page.request.app.state.leaving
-    return EventSourceResponse(leaving.cut(stream()), headers={"X-Accel-Buffering": "no"})
+    return EventSourceResponse(stream(), headers={"X-Accel-Buffering": "no"})
 
 
 async def look_at(page: Page, address: str, parts: Sequence[str]) -> Look:
@@ -132,16 +133,21 @@ async def look_at(page: Page, address: str, parts: Sequence[str]) -> Look:
 
 
 async def follow(
-    look: Callable[[], Awaitable[Look]], parts: Sequence[str], last: str, find_pause: Callable[[], float]
+    look: Callable[[], Awaitable[Look]],
+    parts: Sequence[str],
+    last: str,
+    find_pause: Callable[[], float],
+    leaving: Leaving,
 ) -> AsyncIterator[bytes]:
     """Send the panels that change, a heartbeat with each look that has succeeded, and in the end that it is over.
 
     Where it is lost, the page must not be taken for one that is as it will stay: it says that it is paused, and how old
-    it is. It ends after a while, too, without saying that it is over: then the browser comes back.
+    it is. It ends after a while, too, and where the process leaves, without saying that it is over: then the browser
+    comes back.
     """
     known = dict(zip(parts, last.split("."), strict=False))
     ends_at = asyncio.get_running_loop().time() + LONGEST_SECONDS
-    while asyncio.get_running_loop().time() < ends_at:
+    while asyncio.get_running_loop().time() < ends_at and not leaving.ends_streams:
         found = await look()
         if found.parts is not None:
             changed = {each: html for each, html in found.parts.items() if known.get(each) != digest(html)}
@@ -154,7 +160,7 @@ async def follow(
         if found.is_over or found.is_lost:
             yield format_sse_event(event="over", data_str="lost" if found.is_lost else "")
             return
-        await asyncio.sleep(find_pause())
+        await leaving.rest(find_pause())
 
 
 def write_parts(parts: Mapping[str, str]) -> str:

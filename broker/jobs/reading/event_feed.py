@@ -43,6 +43,7 @@ class EventFeed:
 
     def __init__(self, system: System, leaving: Leaving) -> None:
         self.system, self.leaving = system, leaving
+        leaving.tell_at_end(self._end_all)
         self.followers: set[Follower] = set()
         self.looking: asyncio.Task[None] | None = None
 
@@ -55,14 +56,17 @@ class EventFeed:
             raise errors.Busy("As many streams are open as this process serves.", retry_after_seconds=10)
 
     async def listen(self, job_id: str, *, after: int, owner: str) -> AsyncGenerator[JobEvent | None]:
-        """Hand over a job's events as they come, None where none has come for a while; it ends with the job."""
+        """Hand over a job's events as they come, None where none has come for a while.
+
+        It ends with the job, and where the process leaves.
+        """
         follower = Follower(job_id, after, owner)
         self.followers.add(follower)
         if self.looking is None or self.looking.done():
             self.looking = asyncio.create_task(self._look_while_followed())
         ends_at = asyncio.get_running_loop().time() + LONGEST_SECONDS
         try:
-            while (left := ends_at - asyncio.get_running_loop().time()) > 0:
+            while not self.leaving.ends_streams and (left := ends_at - asyncio.get_running_loop().time()) > 0:
                 try:
                     event = await asyncio.wait_for(follower.waiting.get(), min(QUIET_SECONDS, left))
                 except TimeoutError:
@@ -73,6 +77,10 @@ class EventFeed:
                 yield event
         finally:
             self.followers.discard(follower)
+
+    def _end_all(self) -> None:
+        for follower in self.followers:
+            follower.waiting.put_nowait(None)
 
     async def _look_while_followed(self) -> None:
         while self.followers:

@@ -9,8 +9,11 @@ from tempfile import TemporaryDirectory
 import httpx2 as httpx
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from broker.client.rest import Client
+from broker.config import Settings
+from broker.processes.child_main import Order
 from broker.processes.child_supervisor import LONGEST_RESTART_SECONDS, compute_pause
 from tests.broker.served import ServedBroker, make_buyer
 
@@ -99,6 +102,13 @@ def test_none_outlives_a_first_process_that_is_killed(broker: ServedBroker) -> N
     eventually(lambda: has_ended(further), "the second process has noticed")
     broker.start()
     wait_for_further_process(broker)
+
+
+def test_further_processes_know_the_secrets_of_the_settings() -> None:
+    """A past fault: they were masked on the way, so that only the first process could check what Stripe sends."""
+    secrets = {"stripe_webhook_secret": SecretStr("whsec_one"), "oidc_client_secret": SecretStr("two")}
+    order = Order(settings=Settings(log_level="debug", **secrets), database_url="postgresql:///x", listener=3)
+    assert Order.model_validate_json(order.model_dump_json()) == order
 
 
 def test_process_that_dies_young_again_and_again_waits_ever_longer() -> None:

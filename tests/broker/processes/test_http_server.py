@@ -156,11 +156,11 @@ async def test_request_that_was_begun_is_answered_and_streams_end_between_two_pi
     async def count() -> AsyncIterator[str]:
         yield "piece\n"
         may_answer.set()
-        await asyncio.Event().wait()
+        await app.state.leaving.rest(600)
 
     @app.get("/stream")
     async def stream() -> StreamingResponse:
-        return StreamingResponse(app.state.leaving.cut(count()))
+        return StreamingResponse(count())
 
     @app.get("/slow")
     async def slow() -> str:

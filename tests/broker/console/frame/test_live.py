@@ -11,6 +11,7 @@ from broker import errors
 from broker.console.frame.files import link_file
 from broker.console.frame.live import MOST_OF_ALL, MOST_OF_ONE, Look, Streams, digest, follow, look_at
 from broker.console.frame.page import PARTS_HEADER, Page, open_page
+from broker.http.leaving import Leaving
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.console.ops.floor import make_floor
@@ -20,14 +21,15 @@ from tests.broker.factories import Api
 PARTS = ("a", "b")
 
 
-async def listen(looks: Sequence[Look], last: str = "") -> list[str]:
+async def listen(looks: Sequence[Look], last: str = "", leaving: Leaving | None = None) -> list[str]:
     """Follow a page through these looks; returns what was sent, each event in one line."""
-    waiting = iter(looks)
+    waiting, process = iter(looks), leaving or Leaving()
 
     async def look() -> Look:
         return next(waiting)
 
-    return [" | ".join(event.decode().split("\n")).strip(" |") async for event in follow(look, PARTS, last, lambda: 0)]
+    heard = follow(look, PARTS, last, lambda: 0, process)
+    return [" | ".join(event.decode().split("\n")).strip(" |") async for event in heard]
 
 
 def sent_parts(events: Iterable[str]) -> list[list[str]]:
@@ -35,6 +37,13 @@ def sent_parts(events: Iterable[str]) -> list[list[str]]:
 
 
 OVER = Look({"a": "1", "b": "2"}, is_over=True)
+
+
+async def test_a_page_is_followed_no_longer_than_its_process_stays() -> None:
+    """It does not say that it is over: the browser comes back, to another process."""
+    leaving = Leaving()
+    leaving.end_streams()
+    assert await listen([], leaving=leaving) == []
 
 
 async def test_the_first_look_sends_all_and_later_ones_what_has_changed() -> None:
