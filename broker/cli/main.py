@@ -41,7 +41,7 @@ COMMANDS = {
         "broker.cli.remote.environments:app",
         "Environments, which serve what a stage has: list, create, show, change, push, remove.",
     ),
-    "datasets": Place("broker.cli.remote.datasets:app", "Data sets: upload, list, show, delete."),
+    "datasets": Place("broker.cli.remote.datasets:app", "Data sets: upload, list, show, label, caption, delete."),
     "keys": Place("broker.cli.remote.keys:app", "API keys: list, create, rotate, limit, revoke."),
     "customers": Place("broker.cli.remote.customers:app", "Customers: list, people, verification, export, deletion."),
     "projects": Place("broker.cli.remote.projects:app", "Projects: list, create, members."),

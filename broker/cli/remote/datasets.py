@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_json, write_lines
+from broker.cli.remote.captions import edit_captions, label_dataset, list_pictures
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import write_table_with_notes
@@ -16,7 +17,9 @@ from broker.cli.texts.findings import count_errors, make_report
 from broker.cli.texts.values import describe_ago
 from broker.client.objects.quotes import Dataset
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Data sets: upload, list, show, delete.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Data sets: upload, list, show, label, caption, delete."
+)
 
 COLUMNS = (
     Column("data set"),
@@ -59,6 +62,10 @@ def _make_row(dataset: Dataset) -> list[str]:
     rows, errors = f"{dataset['usable_rows']:,}", str(count_errors(dataset))
     return [dataset["id"], dataset["kind"], rows, errors, describe_ago(dataset["created_at"], datetime.now(UTC))]
 
+
+app.command("label")(label_dataset)
+app.command("caption")(edit_captions)
+app.command("pictures")(list_pictures)
 
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id, or the beginning of it.")]
 

@@ -22,6 +22,7 @@ from broker.client.objects.contracts import Contract
 from broker.client.objects.quotes import Dataset, Quote
 from broker.client.typed import BrokerClient
 from pricing.training.config import JOB_PATH_KEYS
+from pricing.training.label_config import is_label_config
 from pricing.unique_yaml import load_yaml
 
 MOST_LEFT_OUT_SHOWN = 5
@@ -55,7 +56,7 @@ def read_config(path: Path, *, skip_bad_rows: bool) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise typer.BadParameter(f"{path} must hold keys with values", param_hint="--config")
     config = {name: value for name, value in raw.items() if name not in JOB_PATH_KEYS}
-    return {**config, "skip_bad_rows": True} if skip_bad_rows else config
+    return {**config, "skip_bad_rows": True} if skip_bad_rows and not is_label_config(config) else config
 
 
 def check_max_cost(typed: str | None) -> str | None:
@@ -118,7 +119,7 @@ def show_findings(dataset: Dataset, config: dict[str, Any], console: Console) ->
     """
     write_lines(console, make_report(dataset, console.width))
     bad = count_errors(dataset)
-    if bad and not config.get("skip_bad_rows"):
+    if bad and not config.get("skip_bad_rows") and not is_label_config(config):
         told = f"{describe_count(bad, 'row')} cannot be used. Mend the data, or add --skip-bad-rows to train without"
         raise CommandFailed(told, dataset_id=dataset["id"], findings=dataset["findings"])
 

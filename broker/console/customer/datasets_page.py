@@ -14,6 +14,7 @@ from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.datasets import service as datasets
 from broker.datasets import token_counts
+from broker.datasets.captions import read_captions
 from broker.datasets.thumbnails import find_picture, list_picture_names, make_thumbnail
 
 router = page_router("/datasets")
@@ -76,19 +77,25 @@ async def show_dataset(
     page: CustomerPage, dataset_id: str, first: Annotated[int, Query(ge=0, le=10_000_000)] = 0
 ) -> HTMLResponse:
     """Show a data set: what was found in it, how far its tokens are counted, its pictures."""
-    return await _show_one(page, dataset_id, Form(), first=first)
+    return await show_one(page, dataset_id, Form(), first=first)
 
 
-async def _show_one(page: Page, dataset_id: str, form: Form, *, first: int = 0, status: int = 200) -> HTMLResponse:
-    work = await page.begin()
-    dataset = await datasets.get_dataset(work, dataset_id)
+async def show_one(page: Page, dataset_id: str, form: Form, *, first: int = 0, status: int = 200) -> HTMLResponse:
+    """Show a data set, and where a form of it was refused, why."""
+    async with page.caller.look() as work:
+        dataset = await datasets.get_dataset(work, dataset_id)
+        storage = work.storage
     names = list_picture_names(dataset)
+    captions = {each.name: each.caption for each in await read_captions(storage, dataset)} if names else {}
+    work = await page.begin()
     return page.show(
         "customer/dataset.html",
         status=status,
         box=Panel.ready(dataset, page.now),
         counts=await token_counts.list_counts(work, [dataset_id]),
         pictures=list(enumerate(names))[first : first + MOST_PICTURES],
+        captions=captions,
+        can_label=bool(names and work.settings.offered_captioners.names),
         pictures_total=len(names),
         first=first,
         step=MOST_PICTURES,
@@ -111,5 +118,5 @@ async def delete_dataset(page: CustomerPage, dataset_id: str) -> Response:
     form = await page.read_form()
     answer = await page.ask("DELETE", f"/v1/datasets/{dataset_id}")
     if answer.problem is not None:
-        return await _show_one(page, dataset_id, form.refused(answer.problem), status=answer.status)
+        return await show_one(page, dataset_id, form.refused(answer.problem), status=answer.status)
     return page.go_to("/console/datasets")

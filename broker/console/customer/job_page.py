@@ -35,6 +35,7 @@ from broker.console.frame.forms import Form, Submitted, read_whole
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem
+from broker.datasets.versions import find_made_by
 from broker.http.csv_table import MEDIA_TYPE
 from broker.http.versions import make_etag
 from broker.jobs import service as jobs
@@ -56,6 +57,7 @@ from broker.persistence.documents import keep_readable
 from broker.quotes import service as quotes
 from broker.work import Work
 from pricing.money import Money
+from pricing.training.label_config import is_label_config
 
 router = page_router("/jobs")
 
@@ -171,6 +173,7 @@ async def _read_overview(work: Work, job: Job, head: JobHead) -> JobOverview:
         runs=runs,
         adapter=None if head.job.adapter_id is None else await adapters.find_adapter_of_job(work, job.id),
         batch_id=job.batch_id,
+        made=await find_made_by(work, job.id) if is_label_config(job.config) else None,
     )
 
 

@@ -204,6 +204,7 @@ class JobOverview:
     runs: Sequence[Any]
     adapter: Any | None
     batch_id: str | None
+    made: Any | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from broker.console.customer import (
     adapters_page,
     billing_page,
+    captions_page,
     datasets_page,
     invoice_page,
     job_page,
@@ -20,6 +21,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs_page.router,
     job_page.router,
     datasets_page.router,
+    captions_page.router,
     adapters_page.router,
     invoice_page.router,
     billing_page.router,

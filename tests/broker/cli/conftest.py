@@ -23,7 +23,9 @@ FAPIAO = {"fapiao_item": "*服务*算力", "fapiao_tax_code": "3" * 19, "fapiao_
 def broker() -> Iterator[ServedBroker]:
     with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
         settings = {"trainer_command": fake_trainer(beats=3, pause=0.01), "heartbeat_seconds": "0.2"}
-        served = ServedBroker(Path(folder) / "var", settings | FAPIAO | {"approval_credit": "5000"})
+        served = ServedBroker(
+            Path(folder) / "var", settings | FAPIAO | {"approval_credit": "5000", "captioners": "blip-base"}
+        )
         served.start()
         yield served
         served.close()
