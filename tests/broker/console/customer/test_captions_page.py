@@ -46,6 +46,7 @@ async def test_many_captions_are_edited_at_once_and_a_refusal_says_why(api: Api)
     dataset = await upload_pictures(api, customer.id, FILES)
     path = f"/console/datasets/{dataset['id']}"
     async with sign_in_customer(api, customer.id, language="zh") as person:
+        nothing = {"scope": "all", "conflict": "replace", "form": "tags"}
         page = await person.open(path)
         fields = {
             "scope": "all",
