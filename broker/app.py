@@ -35,6 +35,7 @@ from broker.contracts.routes import router as contracts
 from broker.daemon.loops import Daemon
 from broker.datasets.caption_routes import router as captions
 from broker.datasets.routes import router as datasets
+from broker.datasets.upload_routes import router as uploads
 from broker.environments.promotion_routes import router as promotions
 from broker.environments.routes import router as environments
 from broker.exits.routes import router as exits
@@ -131,6 +132,7 @@ ROUTERS = (
     base_models,
     datasets,
     captions,
+    uploads,
     dataset_deletion,
     templates,
     quotes,

@@ -38,6 +38,20 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of data sets, checkpoints, adapters: one for all processes; unset: DATA_DIR/objects.",
     )
+    storage_url: str | None = Field(
+        default=None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9._/-]*)?$",
+        description="s3://bucket/prefix: data sets, checkpoints and adapters lie there instead of in a folder.",
+    )
+    s3_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://", description="Address of an S3 that is not Amazon's, such as MinIO's."
+    )
+    s3_region: str | None = Field(default=None, description="Region of the bucket; unset: AWS_REGION.")
+    s3_access_key_id: str | None = Field(default=None, description="Unset: as AWS's own tools find it.")
+    s3_secret_access_key: SecretStr | None = Field(default=None, description="Beside s3_access_key_id.")
+    storage_copies_mib: int = Field(
+        default=20_480, ge=1, description="Room for copies on this machine of what lies in a bucket."
+    )
     database_url: str | None = Field(
         default=None, description="postgresql:// URL of the application role; unset: the embedded server."
     )
@@ -209,7 +223,12 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(default=5, ge=1, description="Runs of one job, before it is failed.")
     stop_grace_seconds: float = Field(default=30.0, ge=0)
-    max_dataset_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+    max_dataset_bytes: int = Field(
+        default=8 * 1024**3, ge=1, description="Bytes of one data set, unpacked; more are refused at upload."
+    )
+    upload_hours: float = Field(
+        default=24.0, gt=0, le=8760, description="An upload that comes piece by piece expires so long after its last."
+    )
     max_dataset_rows: int = Field(
         default=500_000, ge=1, description="Rows of one data set, usable or not; more are refused at upload."
     )
@@ -425,6 +444,11 @@ class Settings(BaseSettings):
     @property
     def storage_root(self) -> Path:
         return self.storage_dir or self.data_dir / "objects"
+
+    @property
+    def storage_place(self) -> str:
+        """Return where the objects lie, as people name it."""
+        return self.storage_url or str(self.storage_root)
 
     @property
     def worker_url(self) -> str:

@@ -372,6 +372,20 @@ class ChunkMismatch(DomainError):
     """
 
 
+class UploadBusy(DomainError):
+    """Another request writes to this upload.
+
+    Wait a moment, ask how much is there (`HEAD`), and go on from that.
+    """
+
+
+class UploadUnfinished(DomainError):
+    """The upload is not whole yet.
+
+    `received_bytes` says from where to go on; make the data set of it when all bytes are there.
+    """
+
+
 class PeriodStillOpen(DomainError):
     """The billing month has not ended.
 

@@ -12,7 +12,7 @@ from broker.log_context import told_of
 from broker.persistence.database import Database, Scope, TimeLimits, open_database
 from broker.persistence.driver import Command, Row
 from broker.persistence.faults import Fault, find_fault
-from broker.persistence.folder_storage import FolderStorage
+from broker.storage_choice import open_storage
 from broker.work import SYSTEM_ACTOR, Services, Work
 
 Object = TypeVar("Object")
@@ -76,7 +76,7 @@ def open_system(
 ) -> System:
     services = Services(
         settings=settings,
-        storage=FolderStorage(settings.storage_root),
+        storage=open_storage(settings),
         clock=clock,
         new_id=id_factory,
         secret=settings.load_secret(),

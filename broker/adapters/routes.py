@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Query, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
 from broker.adapters import service
 from broker.adapters.exports import Exports, Layout, Source
@@ -13,6 +13,7 @@ from broker.adapters.tables import Adapter
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, OfJob, OfProject, Order, Page
+from broker.http.stored_file import send_stored
 
 router = feature_router("/adapters", "adapters")
 
@@ -68,7 +69,7 @@ async def download_adapter(
             examples=["kohya"],
         ),
     ] = Layout.PEFT,
-) -> FileResponse:
+) -> Response:
     """Download the adapter as one `.safetensors` file; its SHA-256 is in `X-Content-SHA256`."""
     async with caller.look() as work:
         adapter = await service.get_adapter(work, adapter_id)
@@ -76,8 +77,9 @@ async def download_adapter(
     exports: Exports = request.app.state.exports
     made = await exports.get(caller.services, source, layout)
     ending = "" if layout is Layout.PEFT else f".{layout.value}"
-    response = FileResponse(
-        caller.services.storage.local_path(made.storage_key),
+    response = send_stored(
+        caller.services.storage,
+        made.storage_key,
         filename=f"{stem}{ending}.safetensors",
         headers={"X-Content-SHA256": made.sha256},
     )

@@ -1,11 +1,9 @@
 """The adapter registry: one adapter a job, named and versioned for its customer."""
 
-import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select
@@ -29,7 +27,7 @@ from broker.jobs.service import (
 )
 from broker.persistence.database import narrow
 from broker.persistence.driver import Command, Statement
-from broker.persistence.storage import StoredObject, TooLarge
+from broker.persistence.storage import Storage, StoredObject, TooLarge
 from broker.persistence.tenancy import SEEN_BY, is_seen
 from broker.work import Services, Work, list_seen, run_for_all
 
@@ -67,44 +65,41 @@ async def receive_adapter(services: Services, run_id: str, chunks: AsyncIterator
     if stored.sha256 != sha256.lower():
         await storage.delete(key)
         raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")
-    if not await asyncio.to_thread(is_safetensors, storage.local_path(key)):
+    if await read_header(storage, key) is None:
         await storage.delete(key)
         raise errors.invalid_field("body", "is not a safetensors file; no other format is taken")
     return stored
 
 
-def is_safetensors(path: Path) -> bool:
-    """Tell whether a file begins as safetensors does: the length of a JSON header, then the header."""
-    return read_header(path) is not None
+async def read_header(storage: Storage, key: str) -> dict[str, Any] | None:
+    """Read the header of a safetensors file: the length of a JSON object, then that; None for a file of another kind.
 
-
-def read_header(path: Path) -> dict[str, Any] | None:
-    """Read the JSON header of a safetensors file; None for a file of another kind."""
-    with path.open("rb") as file:
-        prefix = file.read(8)
-        if len(prefix) < 8:
-            return None
-        (length,) = struct.unpack("<Q", prefix)
-        if not 2 <= length <= min(MAX_HEADER_BYTES, path.stat().st_size - 8):
-            return None
-        try:
-            header = json.loads(file.read(length))
-        except ValueError:
-            return None
+    Raises: FileNotFoundError.
+    """
+    prefix = await storage.read(key, 0, 8)
+    if len(prefix) < 8:
+        return None
+    (length,) = struct.unpack("<Q", prefix)
+    if not 2 <= length <= min(MAX_HEADER_BYTES, await storage.size(key) - 8):
+        return None
+    try:
+        header = json.loads(await storage.read(key, 8, 8 + length))
+    except ValueError:
+        return None
     return header if isinstance(header, dict) else None
 
 
 async def read_peft_config(work: Work, adapter: Adapter) -> dict[str, Any]:
     """Read peft's configuration from the header of an adapter's file. Raises: NotFound, where it tells none."""
-    config = await asyncio.to_thread(read_config_of, work.storage.local_path(adapter.storage_key))
+    config = await read_config_of(work.storage, adapter.storage_key)
     if config is None:
         raise errors.NotFound("configuration of adapter", adapter.id)
     return config
 
 
-def read_config_of(path: Path) -> dict[str, Any] | None:
-    """Read peft's configuration from the header of a file; None where it tells none."""
-    told = (read_header(path) or {}).get("__metadata__")
+async def read_config_of(storage: Storage, key: str) -> dict[str, Any] | None:
+    """Read peft's configuration from the header of a file; None where it tells none. Raises: FileNotFoundError."""
+    told = (await read_header(storage, key) or {}).get("__metadata__")
     try:
         config = json.loads(told[PEFT_CONFIG]) if isinstance(told, dict) else None
     except (KeyError, ValueError):
@@ -269,4 +264,10 @@ async def tell_kept_exports(work: Work, keys: Sequence[str]) -> dict[str, bool]:
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
     """Tell of storage keys whether the adapter there is kept, or was deleted; keys of none are left out."""
     query = select(Adapter.storage_key, Adapter.deleted_at.is_(None)).where(Adapter.storage_key.in_(keys))
+    return dict((await work.session.execute(query)).all())
+
+
+async def tell_hashes(work: Work, keys: Sequence[str]) -> dict[str, str]:
+    """Tell the SHA-256, hex, of what lies under storage keys."""
+    query = select(Adapter.storage_key, Adapter.sha256).where(Adapter.storage_key.in_(keys))
     return dict((await work.session.execute(query)).all())

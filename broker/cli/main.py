@@ -119,6 +119,7 @@ COMMANDS = {
     "estimator": Place("broker.cli.local.estimator:app", "Predictions, and how good the estimates were."),
     "ledger": Place("broker.cli.local.ledger:app", "The double-entry ledger."),
     "installation": Place("broker.cli.local.installation:app", "What all processes on one database share."),
+    "storage": Place("broker.cli.local.storage:app", "Where files lie, and how they move."),
 }
 JSON_FLAG = "--json"
 

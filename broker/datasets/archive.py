@@ -1,18 +1,42 @@
-"""Unpacking uploads and packing them again as one plain tar. Works on bytes in memory, touches no file system."""
+"""Unpacking uploads and packing them again as one plain tar, piece by piece: no file is held in memory."""
 
-import io
+import hashlib
 import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
-from broker.datasets.archive_members import UploadedFile, iter_members, iter_packed
+import zstandard
+
+from broker.datasets.archive_members import (
+    PIECE_BYTES,
+    DataFile,
+    StoredFile,
+    Unpacking,
+    UploadedFile,
+    iter_members,
+    open_member,
+    read_file,
+)
 from broker.datasets.archive_names import ArchiveRefused, find_case_collisions
 from broker.datasets.findings import DatasetFinding
+from broker.errors import FULL_ERRNOS
 
-__all__ = ["ArchiveRefused", "UploadedFile", "pack_files", "read_packed", "unpack_uploads"]
+__all__ = [
+    "ArchiveRefused",
+    "DataFile",
+    "PackedTar",
+    "UploadedFile",
+    "open_packed",
+    "pack_files",
+    "read_file",
+    "unpack_uploads",
+]
 
 MAX_FILES = 20_000
 
@@ -21,6 +45,7 @@ BROKEN = (
     tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
+    zstandard.ZstdError,
     EOFError,
     OSError,
     NotImplementedError,  # a compression that we do not know
@@ -30,21 +55,33 @@ BROKEN = (
 )
 
 
+@contextmanager
 def unpack_uploads(
-    uploads: list[UploadedFile], *, max_bytes: int, notes: list[DatasetFinding] | None = None
-) -> list[UploadedFile]:
+    uploads: Sequence[DataFile],
+    *,
+    max_bytes: int,
+    notes: list[DatasetFinding] | None = None,
+    scratch: Path | None = None,
+) -> Iterator[list[DataFile]]:
     """Unpack uploads: plain files as they are, zip and tar archives as their members; at most `max_bytes` unpacked.
 
-    What is left out, and what names were read as, is added to `notes`. Raises: ArchiveRefused.
+    The files can be read as long as the block lasts. What is left out, and what names were read as, is added to
+    `notes`; what must be unzipped first lies in `scratch` meanwhile. Raises: ArchiveRefused.
     """
     said = [] if notes is None else notes
-    unpacked: dict[str, UploadedFile] = {}
-    size = 0
-    for member in (member for upload in uploads for member in _members(upload, max_bytes)):
+    with ExitStack() as opened:
+        unpacking = Unpacking(opened, scratch, max_bytes)
+        yield _unpack(uploads, unpacking, said)
+
+
+def _unpack(uploads: Sequence[DataFile], unpacking: Unpacking, said: list[DatasetFinding]) -> list[DataFile]:
+    unpacked: dict[str, DataFile] = {}
+    size, max_bytes = 0, unpacking.max_bytes
+    for member in (member for upload in uploads for member in _members(upload, unpacking)):
         if isinstance(member, DatasetFinding):
             said.append(member)
             continue
-        size += len(member.content)
+        size += member.size_bytes
         if size > max_bytes or len(unpacked) >= MAX_FILES:
             raise ArchiveRefused(f"more than {max_bytes} bytes or {MAX_FILES} files unpacked; send a smaller data set")
         if member.name in unpacked:
@@ -63,26 +100,62 @@ def _check_folders(unpacked: Collection[str]) -> None:
                 raise ArchiveRefused(f"{folder} is a file and a folder; rename one of them")
 
 
-def _members(upload: UploadedFile, max_bytes: int) -> Iterator[UploadedFile | DatasetFinding]:
+def _members(upload: DataFile, unpacking: Unpacking) -> Iterator[DataFile | DatasetFinding]:
     try:
-        yield from iter_members(upload, max_bytes)
+        yield from iter_members(upload, unpacking)
     except ArchiveRefused:
         raise
     except BROKEN as error:
-        raise ArchiveRefused(f"{upload.name} cannot be unpacked: {error}; pack it again") from error
+        raise _refuse_broken(upload.name, error) from error
 
 
-def pack_files(files: list[UploadedFile]) -> bytes:
-    """Pack files into one tar, with the same bytes for the same files whenever and wherever it is made."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+def _refuse_broken(name: str, error: Exception) -> Exception:
+    """Make the refusal of what cannot be unpacked; a full disk is nobody's archive."""
+    if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
+        return error
+    return ArchiveRefused(f"{name} cannot be unpacked: {error}; pack it again")
+
+
+class PackedTar:
+    """A file that is written, with the SHA-256 and the size in bytes of what was."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest, self.size_bytes = file, hashlib.sha256(), 0
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def write(self, content: bytes) -> int:
+        self._digest.update(content)
+        self.size_bytes += len(content)
+        return self._file.write(content)
+
+    def tell(self) -> int:
+        return self.size_bytes
+
+
+def pack_files(files: Sequence[DataFile], target: BinaryIO) -> PackedTar:
+    """Pack files into one tar, with the same bytes for the same files whenever and wherever it is made.
+
+    Raises: ArchiveRefused, where a member is damaged; OSError, where the disk is full.
+    """
+    packed = PackedTar(target)
+    written = cast("BinaryIO", packed)
+    with tarfile.TarFile(fileobj=written, mode="w", format=tarfile.PAX_FORMAT, copybufsize=PIECE_BYTES) as archive:
         for file in files:
             info = tarfile.TarInfo(file.name)
-            info.size, info.mode = len(file.content), 0o644
-            archive.addfile(info, io.BytesIO(file.content))
-    return buffer.getvalue()
+            info.size, info.mode = file.size_bytes, 0o644
+            try:
+                with file.open() as content:
+                    archive.addfile(info, content)
+            except BROKEN as error:
+                raise _refuse_broken(file.name, error) from error
+    return packed
 
 
-def read_packed(content: bytes) -> list[tuple[str, bytes]]:
-    """Read the files of a tar that `pack_files` made: names and contents."""
-    return [(file.name, file.content) for file in iter_packed(content)]
+@contextmanager
+def open_packed(packed: Path) -> Iterator[list[DataFile]]:
+    """Open a tar of our own: its files can be read as long as the block lasts, in one thread. Raises: OSError."""
+    with tarfile.open(packed, mode="r:") as archive:
+        yield [StoredFile(member.name, member.size, partial(open_member, archive, member)) for member in archive]

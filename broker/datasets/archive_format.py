@@ -1,19 +1,21 @@
 """What kind of archive an upload is, by its first bytes: a name may say anything. Pure."""
 
-import io
 import zipfile
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 ZIP_MAGIC = (bytes.fromhex("504b0304"), bytes.fromhex("504b0506"))
 GZIP_MAGIC = bytes.fromhex("1f8b08")
+ZSTD_MAGIC = bytes.fromhex("28b52ffd")
+HEAD_BYTES = 512
 TAR_MAGIC, TAR_MAGIC_PLACE = b"ustar", 257
 # Source: the formats' own specifications. None of them is unpacked here.
 FOREIGN = {
     "7z": bytes.fromhex("377abcaf271c"),
     "RAR": bytes.fromhex("526172211a07"),
     "xz": bytes.fromhex("fd377a585a00"),
-    "Zstandard": bytes.fromhex("28b52ffd"),
     "LZ4": bytes.fromhex("04224d18"),
     "lzip": bytes.fromhex("4c5a495001"),
     "CAB": bytes.fromhex("4d53434600000000"),
@@ -34,37 +36,41 @@ class ArchiveFormat(StrEnum):
     ZIP = "zip"
     TAR = "tar"
     GZIP = "gzip"
+    ZSTD = "Zstandard"
 
 
-def find_format(name: str, content: bytes) -> ArchiveFormat | None:
+def find_format(name: str, file: BinaryIO) -> ArchiveFormat | None:
     """Find the format of an upload that is unpacked; None for a plain file, or a format that is not."""
-    lower = name.lower()
-    if _is_zip(content) and PurePosixPath(lower).suffix not in DOCUMENTS:
+    lower, head = name.lower(), file.read(HEAD_BYTES)
+    if head.startswith(ZIP_MAGIC) and PurePosixPath(lower).suffix not in DOCUMENTS and zipfile.is_zipfile(file):
         return ArchiveFormat.ZIP
-    if content.startswith(GZIP_MAGIC):
-        return ArchiveFormat.GZIP
-    if content[TAR_MAGIC_PLACE:].startswith(TAR_MAGIC):
-        return ArchiveFormat.TAR
-    if name_foreign_format(content) is not None:
-        return None
+    found = _find_by_head(head)
+    if found is not None or name_foreign_format(head) is not None:
+        return found
     if lower.endswith(".zip"):
         return ArchiveFormat.ZIP
-    return ArchiveFormat.TAR if lower.endswith((".tar", ".tar.gz", ".tgz")) else None
+    return ArchiveFormat.TAR if lower.endswith((".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")) else None
 
 
-def _is_zip(content: bytes) -> bool:
-    return content.startswith(ZIP_MAGIC) and zipfile.is_zipfile(io.BytesIO(content))
+def _find_by_head(head: bytes) -> ArchiveFormat | None:
+    if head.startswith(GZIP_MAGIC):
+        return ArchiveFormat.GZIP
+    if head.startswith(ZSTD_MAGIC):
+        return ArchiveFormat.ZSTD
+    return ArchiveFormat.TAR if head[TAR_MAGIC_PLACE:].startswith(TAR_MAGIC) else None
 
 
-def name_foreign_format(content: bytes) -> str | None:
+def name_foreign_format(head: bytes) -> str | None:
     """Name the format of an archive that is not unpacked here; None for everything else."""
-    if content.startswith(BZIP2_MAGIC) and content[4:10] in BZIP2_BLOCKS:
+    if head.startswith(BZIP2_MAGIC) and head[4:10] in BZIP2_BLOCKS:
         return "bzip2"
-    return next((name for name, magic in FOREIGN.items() if content.startswith(magic)), None)
+    return next((name for name, magic in FOREIGN.items() if head.startswith(magic)), None)
 
 
-def name_inner_format(name: str, content: bytes) -> str | None:
+def name_inner_format(name: str, read_head: Callable[[], bytes]) -> str | None:
     """Name the format of a member that is an archive by its name and by its bytes; None for every other."""
     if PurePosixPath(name.lower()).suffix not in ARCHIVE_SUFFIXES:
         return None
-    return name_foreign_format(content) or find_format("", content)
+    head = read_head()
+    zipped = ArchiveFormat.ZIP if head.startswith(ZIP_MAGIC) else None
+    return name_foreign_format(head) or zipped or _find_by_head(head)

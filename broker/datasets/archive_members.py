@@ -1,17 +1,34 @@
-"""The members of one archive, one after the other: files, and a word for whatever is left out."""
+"""The members of one archive, one after the other: files, and a word for whatever is left out.
+
+No member is read here but its first bytes: what it holds is read when it is packed, piece by piece.
+"""
 
 import gzip
 import io
 import stat
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol, cast
 
-from broker.datasets.archive_format import CURE, ArchiveFormat, find_format, name_foreign_format, name_inner_format
+import zstandard
+
+from broker.datasets.archive_format import (
+    CURE,
+    HEAD_BYTES,
+    ArchiveFormat,
+    find_format,
+    name_foreign_format,
+    name_inner_format,
+)
 from broker.datasets.archive_names import ArchiveRefused, is_clutter, make_safe, read_tar_names, read_zip_names
 from broker.datasets.findings import DatasetFinding
+from broker.persistence.pieces import open_piece
 from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_listing import PICTURE_SUFFIXES, SIDECAR_SUFFIXES
 from pricing.datasets.text_rows import TEXT_SUFFIXES
@@ -19,101 +36,234 @@ from pricing.datasets.text_rows import TEXT_SUFFIXES
 # More members than files: folders, links and clutter are members, too.
 MAX_MEMBERS = 80_000
 TAR_OVERHEAD_BYTES = 64 * 1024 * 1024
+PIECE_BYTES = 1 << 20
+# A header of a tar may say that its own text is of any length, and is read whole.
+MAX_HEADER_BYTES = 1 << 20
+MAX_WINDOW_BYTES = 1 << 27  # of Zstandard: what its own program unzips without being told to
 ZIP_ENTRY_MAGIC = b"PK\x01\x02"
+UNPACKED_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
 DATA_SUFFIXES = frozenset({*PICTURE_SUFFIXES, *SIDECAR_SUFFIXES, *TEXT_SUFFIXES})
+
+
+class DataFile(Protocol):
+    """A file under the name that it has in its data set, and how to read it: each `open` begins anew."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def open(self) -> BinaryIO: ...
 
 
 @dataclass(frozen=True)
 class UploadedFile:
+    """A small file, in memory."""
+
     name: str
     content: bytes
 
+    @property
+    def size_bytes(self) -> int:
+        return len(self.content)
 
-def iter_members(upload: UploadedFile, max_bytes: int) -> Iterator[UploadedFile | DatasetFinding]:
-    """Iterate over what an upload holds: the files of an archive, or itself; each file has at most `max_bytes` + 1.
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self.content)
 
-    Raises: ArchiveRefused; whatever zipfile, tarfile and gzip raise for a damaged archive.
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that lies somewhere, whole or within another."""
+
+    name: str
+    size_bytes: int
+    opener: Callable[[], BinaryIO]
+
+    def open(self) -> BinaryIO:
+        return self.opener()
+
+
+def read_file(file: DataFile) -> bytes:
+    """Read a file whole."""
+    with file.open() as opened:
+        return opened.read()
+
+
+def read_head(file: DataFile) -> bytes:
+    """Read the first bytes of a file, by which its format is known."""
+    with file.open() as opened:
+        return opened.read(HEAD_BYTES)
+
+
+@dataclass(frozen=True)
+class Unpacking:
+    """One upload that is unpacked: what is opened stays open as long as `opened`, and aside goes what is unzipped.
+
+    No more than `max_bytes` are unpacked.
     """
-    name, content = upload.name, upload.content
-    foreign = name_foreign_format(content)
+
+    opened: ExitStack
+    scratch: Path | None
+    max_bytes: int
+
+    def open(self, file: DataFile) -> BinaryIO:
+        return self.opened.enter_context(file.open())
+
+    def make_file(self) -> BinaryIO:
+        """Make a nameless file to write and read."""
+        return cast("BinaryIO", self.opened.enter_context(tempfile.TemporaryFile(dir=self.scratch)))
+
+
+Members = Iterator[DataFile | DatasetFinding]
+
+
+def iter_members(upload: DataFile, unpacking: Unpacking) -> Members:
+    """Iterate over what an upload holds: the files of an archive, or itself.
+
+    Raises: ArchiveRefused; whatever zipfile, tarfile, gzip and zstd raise for a damaged archive.
+    """
+    name, head = upload.name, read_head(upload)
+    foreign = name_foreign_format(head)
     if foreign is not None:
         raise ArchiveRefused(f"{name} is a {foreign} archive, which is not unpacked here; {CURE}")
-    found = find_format(name, content)
+    with upload.open() as file:
+        found = find_format(name, file)
     if found is None:
-        yield from _take_file(name, content, is_inside=False)
+        yield from _take_file(name, upload, is_inside=False)
     elif found is ArchiveFormat.ZIP:
-        yield from _iter_zip(name, content, max_bytes)
+        yield from _iter_zip(upload, unpacking)
+    elif found is ArchiveFormat.TAR:
+        yield from _iter_tar(name, unpacking.open(upload), unpacking)
     else:
-        plain = _gunzip(name, content, max_bytes + TAR_OVERHEAD_BYTES) if found is ArchiveFormat.GZIP else content
-        yield from _iter_tar(name, plain, max_bytes)
+        yield from _iter_unzipped(upload, found, unpacking)
 
 
-def _take_file(name: str, content: bytes, *, is_inside: bool) -> Iterator[UploadedFile | DatasetFinding]:
+def _take_file(name: str, file: DataFile, *, is_inside: bool) -> Members:
     safe = make_safe(name)
-    inner = name_inner_format(safe, content) if is_inside else None
+    inner = name_inner_format(safe, lambda: read_head(file)) if is_inside else None
     if inner is not None:
         message = f"is a {inner} archive inside an archive, which is not unpacked; unpack it, and pack its files"
         yield DatasetFinding(safe, None, Level.ERROR, message)
     elif not is_clutter(safe):
-        yield UploadedFile(safe, content)
+        yield StoredFile(safe, file.size_bytes, file.open)
 
 
-def _iter_zip(name: str, content: bytes, max_bytes: int) -> Iterator[UploadedFile | DatasetFinding]:
-    if content.count(ZIP_ENTRY_MAGIC) > MAX_MEMBERS:
+def _iter_zip(upload: DataFile, unpacking: Unpacking) -> Members:
+    name, file = upload.name, unpacking.open(upload)
+    if _count_entries(file) > MAX_MEMBERS:
         raise _too_many(name)
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = archive.infolist()
-        names, notes = read_zip_names(name, members)
-        yield from notes
-        for member, shown in zip(members, names, strict=True):
-            if member.is_dir() or is_clutter(shown):
-                continue
-            if member.flag_bits & 1:
-                raise ArchiveRefused(f"{name}: {shown} is encrypted; pack it again without a password")
-            if stat.S_ISLNK(member.external_attr >> 16):
-                yield _leave_link(shown)
-                continue
-            with archive.open(member) as file:
-                yield from _take_file(shown, file.read(max_bytes + 1), is_inside=True)
+    archive = unpacking.opened.enter_context(zipfile.ZipFile(file))
+    members = archive.infolist()
+    names, notes = read_zip_names(name, members)
+    yield from notes
+    for member, shown in zip(members, names, strict=True):
+        if member.is_dir() or is_clutter(shown):
+            continue
+        if member.flag_bits & 1:
+            raise ArchiveRefused(f"{name}: {shown} is encrypted; pack it again without a password")
+        if member.compress_type not in UNPACKED_METHODS:
+            raise ArchiveRefused(f"{name}: {shown} is compressed in a way that is not unpacked here; {CURE}")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            yield _leave_link(shown)
+            continue
+        opener = cast("Callable[[], BinaryIO]", partial(archive.open, member))
+        yield from _take_file(shown, StoredFile(shown, member.file_size, opener), is_inside=True)
     yield from _tell_clutter(name, names)
 
 
-def _gunzip(name: str, content: bytes, max_bytes: int) -> bytes:
-    """Unzip a gzipped tar, within a limit and before tarfile sees it, which would read headers of any size.
+def _count_entries(file: BinaryIO) -> int:
+    """Count what may be entries of a zip's directory, before it is read into memory."""
+    count, kept = 0, b""
+    while piece := file.read(PIECE_BYTES):
+        count += (kept + piece).count(ZIP_ENTRY_MAGIC)
+        kept = piece[1 - len(ZIP_ENTRY_MAGIC) :]
+    file.seek(0)
+    return count
+
+
+def _iter_unzipped(upload: DataFile, found: ArchiveFormat, unpacking: Unpacking) -> Members:
+    """Unzip a tar, or a single file, into a file aside, within the limit, before anything reads it.
 
     Raises: ArchiveRefused.
     """
-    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-        plain = file.read(max_bytes + 1)
-    if len(plain) > max_bytes:
-        raise ArchiveRefused(f"more than {max_bytes} bytes unpacked; send a smaller data set")
-    is_tar = find_format(name, plain) is ArchiveFormat.TAR or name.lower().endswith((".tar.gz", ".tgz"))
-    if not is_tar:
-        raise ArchiveRefused(f"{name} is a single file in gzip, and no archive; send the file itself, or {CURE}")
-    return plain
+    name, plain, size = upload.name, unpacking.make_file(), 0
+    most = unpacking.max_bytes + TAR_OVERHEAD_BYTES
+    zipped = unpacking.open(upload)
+    with _open_zipped(zipped, found) as reader:
+        while piece := reader.read(PIECE_BYTES):
+            size += len(piece)
+            if size > most:
+                raise ArchiveRefused(f"more than {unpacking.max_bytes} bytes unpacked; send a smaller data set")
+            plain.write(piece)
+    plain.flush()
+    plain.seek(0)
+    lower, is_tar = name.lower(), find_format("", plain) is ArchiveFormat.TAR
+    plain.seek(0)
+    if is_tar or lower.endswith((".tar.gz", ".tgz", ".tar.zst", ".tzst")):
+        yield from _iter_tar(name, plain, unpacking)
+    elif lower.endswith((".gz", ".zst")):
+        inner = name.rpartition(".")[0]
+        yield from _take_file(inner, StoredFile(inner, size, partial(open_piece, plain, 0, size)), is_inside=True)
+    else:
+        raise ArchiveRefused(f"{name} is zipped, and no archive; name it as its file with .gz or .zst, or {CURE}")
 
 
-def _iter_tar(name: str, content: bytes, max_bytes: int) -> Iterator[UploadedFile | DatasetFinding]:
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-        members = list[tarfile.TarInfo]()
-        for member in archive:
-            members.append(member)
-            if len(members) > MAX_MEMBERS:
-                raise _too_many(name)
-        names, notes = read_tar_names(name, [member.name for member in members])
-        yield from notes
-        for member, shown in zip(members, names, strict=True):
-            if member.isdir() or is_clutter(shown):
-                continue
-            if member.issym() or member.islnk():
-                yield _leave_link(shown)
-            elif member.isfile():
-                file = archive.extractfile(member)
-                assert file is not None, "a plain file of a tar can be read"
-                yield from _take_file(shown, file.read(max_bytes + 1), is_inside=True)
-            else:
-                yield DatasetFinding(shown, None, Level.HINT, "is no plain file, and left out")
+def _open_zipped(file: BinaryIO, found: ArchiveFormat) -> BinaryIO:
+    if found is ArchiveFormat.GZIP:
+        return cast("BinaryIO", gzip.GzipFile(fileobj=file))
+    unzip = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+    return cast("BinaryIO", unzip.stream_reader(file, read_across_frames=True, closefd=False))
+
+
+class _ShortReads:
+    """An open tar, of which tarfile reads no header that is longer than a header is, as long as it `walks`."""
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self._name, self._file, self.walks = name, file, True
+
+    def read(self, size: int = -1) -> bytes:
+        if self.walks and not 0 <= size <= MAX_HEADER_BYTES:
+            raise ArchiveRefused(f"{self._name} has a header of {size} bytes; pack it again with plain names")
+        return self._file.read(size)
+
+    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _iter_tar(name: str, file: BinaryIO, unpacking: Unpacking) -> Members:
+    readable = _ShortReads(name, file)
+    archive = tarfile.open(fileobj=cast("BinaryIO", readable), mode="r:")  # noqa: SIM115 (the upload's end closes it)
+    unpacking.opened.enter_context(archive)
+    members = list[tarfile.TarInfo]()
+    for member in archive:
+        members.append(member)
+        if len(members) > MAX_MEMBERS:
+            raise _too_many(name)
+    readable.walks = False
+    names, notes = read_tar_names(name, [member.name for member in members])
+    yield from notes
+    for member, shown in zip(members, names, strict=True):
+        if member.isdir() or is_clutter(shown):
+            continue
+        if member.issym() or member.islnk():
+            yield _leave_link(shown)
+        elif member.isfile():
+            opener = partial(open_member, archive, member)
+            yield from _take_file(shown, StoredFile(shown, member.size, opener), is_inside=True)
+        else:
+            yield DatasetFinding(shown, None, Level.HINT, "is no plain file, and left out")
     yield from _tell_clutter(name, names)
+
+
+def open_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
+    """Open a plain file of a tar."""
+    file = archive.extractfile(member)
+    assert file is not None, "a plain file of a tar can be read"
+    return cast("BinaryIO", file)
 
 
 def _leave_link(name: str) -> DatasetFinding:
@@ -132,12 +282,3 @@ def _tell_clutter(archive: str, names: list[str]) -> Iterator[DatasetFinding]:
 
 def _too_many(archive: str) -> ArchiveRefused:
     return ArchiveRefused(f"{archive} has more than {MAX_MEMBERS} members; send a smaller data set")
-
-
-def iter_packed(content: bytes) -> Iterator[UploadedFile]:
-    """Iterate over the files of a tar of our own."""
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-        for member in archive:
-            file = archive.extractfile(member)
-            assert file is not None, "our own tar holds plain files"
-            yield UploadedFile(member.name, file.read())

@@ -73,7 +73,7 @@ async def edit_captions(caller: CustomerCaller, dataset_id: str, body: CaptionEd
     if not captions:
         raise errors.invalid_field("scope", "no caption would change; name other pictures, or other words")
     received = await receive_version(caller.services, parent, captions)
-    caller.delete_unless_kept(received.stored.key)
+    caller.delete_unless_used(received.stored.key, lambda: received.is_used)
     work = await caller.begin()
     await service.get_dataset(work, dataset_id)
     kept = await keep_version(work, parent, received, Maker(Origin.EDIT))

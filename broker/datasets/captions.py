@@ -35,7 +35,8 @@ async def read_captions(storage: Storage, dataset: Dataset) -> Sequence[ListedPi
         raise errors.DatasetUnusable(f"{dataset.id}: {message}", errors=[errors.FieldError("dataset_id", message)])
     known = KNOWN.get(dataset.sha256)
     if known is None:
-        known = await asyncio.to_thread(_read_packed, storage.local_path(dataset.storage_key))
+        async with storage.borrow(dataset.storage_key) as packed:
+            known = await asyncio.to_thread(_read_packed, packed)
         if _weigh(known) <= CACHE_BYTES:
             KNOWN[dataset.sha256] = known
     return known

@@ -1,11 +1,13 @@
 """A file of a data set as it was uploaded, read out of the packed data set piece by piece."""
 
+import asyncio
 import tarfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from broker import errors
 from broker.datasets.tables import Dataset
+from broker.persistence.storage import Storage
 
 PIECE_BYTES = 1 << 20
 
@@ -18,8 +20,15 @@ def require_file(dataset: Dataset, name: str) -> int:
     return int(sizes[name])
 
 
-def iter_file(packed: Path, name: str) -> Iterator[bytes]:
-    """Iterate over a file of a packed data set, in pieces. Raises: OSError; KeyError, for a name that is not in it."""
+async def stream_file(storage: Storage, key: str, name: str) -> AsyncIterator[bytes]:
+    """Stream a file of a packed data set. Raises: OSError; KeyError, for a name that is not in it."""
+    async with storage.borrow(key) as packed:
+        pieces = _iter_file(packed, name)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece
+
+
+def _iter_file(packed: Path, name: str) -> Iterator[bytes]:
     with tarfile.open(packed, mode="r:") as archive:
         found = archive.extractfile(name)
         while found is not None and (piece := found.read(PIECE_BYTES)):

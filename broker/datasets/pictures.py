@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from broker.datasets.archive_members import DataFile, read_file
 from broker.datasets.findings import DatasetFinding
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
 from pricing.datasets.caption_quality import judge_caption
@@ -14,8 +15,6 @@ from pricing.datasets.picture_listing import ListedPicture, ListingProblem, is_p
 from pricing.datasets.row_counts import RowCounts, RowTally
 from pricing.datasets.row_finding import RowFinding, cut_figures
 from pricing.datasets.thresholds import MAX_ASPECT, MAX_SAMPLES, MIN_SAMPLES, MIN_SIDE_PIXELS
-
-Files = Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,13 @@ def holds_pictures(names: Iterable[str]) -> bool:
     return any(is_picture_name(name) for name in names)
 
 
-def parse_pictures(files: Files, *, max_rows: int | None = None) -> ParsedPictures:
+def parse_pictures(files: Iterable[DataFile], *, max_rows: int | None = None) -> ParsedPictures:
     """Parse every picture among the files, in the order in which the trainer reads them.
 
     Raises: TooManyRows, where a file of metadata has more than `max_rows`.
     """
-    contents = dict(files)
-    listing = list_named_pictures(contents, contents.__getitem__, max_rows=max_rows)
+    named = {file.name: file for file in files}
+    listing = list_named_pictures(named, lambda name: read_file(named[name]), max_rows=max_rows)
     found = [_take_over(problem) for problem in listing.problems]
     parsed = ParsedPictures(
         unusable=[each for each in found if each.level == Level.ERROR],
@@ -65,7 +64,7 @@ def parse_pictures(files: Files, *, max_rows: int | None = None) -> ParsedPictur
     parsed.tally.add_findings(problem.to_finding() for problem in listing.problems)
     for listed in listing.pictures:
         try:
-            parsed.pictures.append(_read_picture(listed, contents[listed.name]))
+            parsed.pictures.append(_read_picture(listed, named[listed.name]))
         except PictureUnusable as error:
             parsed.unusable.append(DatasetFinding(listed.name, None, Level.ERROR, str(error)))
             parsed.tally.add_finding(RowFinding(listed.name, 1, str(error), reason=cut_figures(str(error))))
@@ -73,9 +72,12 @@ def parse_pictures(files: Files, *, max_rows: int | None = None) -> ParsedPictur
     return parsed
 
 
-def _read_picture(listed: ListedPicture, content: bytes) -> StoredPicture:
-    size = read_picture_size(content)
-    return StoredPicture(listed.name, listed.caption, size, hashlib.sha256(content).hexdigest())
+def _read_picture(listed: ListedPicture, file: DataFile) -> StoredPicture:
+    with file.open() as opened:
+        size = read_picture_size(opened)
+    with file.open() as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]
+    return StoredPicture(listed.name, listed.caption, size, sha256)
 
 
 def _take_over(problem: ListingProblem) -> DatasetFinding:

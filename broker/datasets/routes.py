@@ -1,20 +1,24 @@
 """Upload of data sets and their quality reports."""
 
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import File, Form, Query, UploadFile
 from fastapi.responses import StreamingResponse
 
-from broker.datasets import service, token_counts
-from broker.datasets.archive import UploadedFile
-from broker.datasets.file_download import iter_file, require_file
-from broker.datasets.schemas import DatasetOut
+from broker.datasets import service, token_counts, uploads
+from broker.datasets.archive_members import DataFile, StoredFile, UploadedFile
+from broker.datasets.file_download import require_file, stream_file
+from broker.datasets.schemas import DatasetOut, FromUploadsIn
 from broker.datasets.tables import Dataset
+from broker.datasets.uploads import Upload
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
+from broker.http.form import ReceivedFile
 from broker.http.paging import fetch_page
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
 from broker.identity.service import get_customer, require_acting, resolve_customer
+from broker.persistence.storage import Storage
 
 router = feature_router("/datasets", "datasets")
 
@@ -38,11 +42,43 @@ async def upload_dataset(
     require_acting(caller.actor)
     async with caller.look() as work:
         customer = (await get_customer(work, resolve_customer(work, customer_id))).id
-    uploads = [UploadedFile(file.filename or "file", await file.read()) for file in files]
+    uploads = [_take(file) for file in files]
     received = await service.receive_upload(caller.services, customer, uploads)
-    caller.delete_unless_kept(received.stored.key)
+    caller.delete_unless_used(received.stored.key, lambda: received.is_used)
     work = await caller.begin()
     return DatasetOut.of(await service.keep_dataset(work, customer, name or uploads[0].name[:200], received))
+
+
+@router.post("/from-uploads", status_code=201)
+async def make_dataset_of_uploads(caller: CustomerCaller, body: FromUploadsIn) -> DatasetOut:
+    """Make a data set of uploads that are whole (`POST /v1/uploads`, tus); they are gone then."""
+    require_acting(caller.actor)
+    async with caller.look() as work:
+        customer = (await get_customer(work, resolve_customer(work, body.customer_id))).id
+        found = await uploads.get_whole(work, customer, body.upload_ids)
+    async with AsyncExitStack() as borrowed:
+        files = [await _borrow(borrowed, caller.services.storage, upload) for upload in found]
+        received = await service.receive_upload(caller.services, customer, files)
+    caller.delete_unless_used(received.stored.key, lambda: received.is_used)
+    for upload in found:
+        caller.delete_once_kept(upload.storage_key)
+    work = await caller.begin()
+    for upload in found:
+        await uploads.delete_upload(work, upload.id)
+    return DatasetOut.of(await service.keep_dataset(work, customer, body.name or found[0].name, received))
+
+
+async def _borrow(borrowed: AsyncExitStack, storage: Storage, upload: Upload) -> DataFile:
+    """Have an upload as a file; one of no bytes lies nowhere."""
+    if not upload.size_bytes:
+        return UploadedFile(upload.name, b"")
+    path = await borrowed.enter_async_context(storage.borrow(upload.storage_key))
+    return StoredFile(upload.name, upload.size_bytes, lambda: path.open("rb"))
+
+
+def _take(file: UploadFile) -> DataFile:
+    assert isinstance(file, ReceivedFile), "the edge receives forms so (`http/body.py`)"
+    return StoredFile(file.filename or "file", file.size or 0, file.open)
 
 
 @router.get("")
@@ -87,5 +123,5 @@ async def download_dataset_file(
     dataset = await service.get_dataset(work, dataset_id)
     size = require_file(dataset, name)
     work.note_look(dataset.id, dataset.customer_id)
-    pieces = iter_file(work.storage.local_path(dataset.storage_key), name)
+    pieces = stream_file(work.storage, dataset.storage_key, name)
     return StreamingResponse(pieces, media_type="application/octet-stream", headers={"Content-Length": str(size)})

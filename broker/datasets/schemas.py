@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from broker.datasets.tables import Dataset, TokenCount
-from broker.http.shapes import created_at_field
+from broker.datasets.tables import Dataset, TokenCount, Upload
+from broker.http.plain_text import PlainLine
+from broker.http.shapes import RequestBody, created_at_field
 from pricing.datasets.finding_level import Level
 from pricing.datasets.row_counts import RowCounts
 
@@ -86,6 +87,40 @@ class RowCountsOut(BaseModel):
 
 def _count_rows(counts: Any) -> Any:
     return RowCountsOut.of(counts) if isinstance(counts, RowCounts) else counts
+
+
+class UploadOut(BaseModel):
+    """A file that comes piece by piece."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Upload id.", examples=["upl_01k"])
+    object: Literal["upload"] = Field(default="upload", description="Kind of object.", examples=["upload"])
+    customer_id: str = Field(description="Whose upload it is.", examples=["cus_01k"])
+    name: str = Field(description="Name of the file.", examples=["train.jsonl"])
+    size_bytes: int = Field(description="Bytes of the whole file.", examples=[1048576])
+    received_bytes: int = Field(description="Bytes of it that are there.", examples=[524288])
+    expires_at: datetime = Field(
+        description="When what has come is deleted, unless more comes.", examples=["2026-12-01T08:00:00Z"]
+    )
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: Upload, received_bytes: int) -> "UploadOut":
+        own = {name: getattr(row, name) for name in cls.model_fields if name not in {"object", "received_bytes"}}
+        return cls(received_bytes=received_bytes, **own)
+
+
+class FromUploadsIn(RequestBody):
+    """What a data set is made of: uploads that are whole."""
+
+    upload_ids: list[str] = Field(
+        min_length=1, max_length=100, description="The uploads, each an archive or a file.", examples=[["upl_01k"]]
+    )
+    name: PlainLine | None = Field(
+        default=None, max_length=200, description="A name for people; default: the first file's.", examples=["brand"]
+    )
+    customer_id: str | None = Field(default=None, description="Needed with a staff key only.", examples=["cus_01k"])
 
 
 class DatasetOut(BaseModel):

@@ -1,25 +1,36 @@
 """Data sets: taken in, checked, kept, and read again for quotes and runs."""
 
 import asyncio
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select
 
 from broker import errors
 from broker.config import Settings
-from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, unpack_uploads
+from broker.datasets.archive import (
+    ArchiveRefused,
+    DataFile,
+    PackedTar,
+    open_packed,
+    pack_files,
+    unpack_uploads,
+)
 from broker.datasets.findings import DatasetFinding, FindingReport
 from broker.datasets.pictures import holds_pictures, parse_pictures, report_on_pictures
 from broker.datasets.tables import Dataset
 from broker.persistence.database import narrow
 from broker.persistence.driver import Command, Row, RowFormat, Statement, require
-from broker.persistence.storage import StoredObject, one_chunk
+from broker.persistence.folder_storage import open_private
+from broker.persistence.storage import StoredObject
 from broker.persistence.tenancy import is_seen, owns
 from broker.work import Services, Work
 from pricing.datasets.file_names import is_left_aside
 from pricing.datasets.finding_level import Level
+from pricing.datasets.picture_listing import SIDECAR_SUFFIXES
 from pricing.datasets.row_counts import RowCounts, RowTally
 from pricing.datasets.text_rows import TEXT_SUFFIXES, TextRow, TooManyRows, iter_text_files
 
@@ -37,61 +48,76 @@ __all__ = [
     "require_kept",
     "select_dataset",
     "select_datasets",
+    "tell_hashes",
     "tell_kept",
 ]
 
 LONGEST_MESSAGE = 500
+# What is read into memory whole, since its encoding and its rows are told by all of it.
+READ_WHOLE = tuple(suffix for suffix in TEXT_SUFFIXES if suffix != ".parquet")
+MOST_TEXT_BYTES = 512 * 1024 * 1024
 DATASETS = RowFormat(Dataset)
 
 
 @dataclass(frozen=True)
 class CheckedUpload:
-    """An unpacked upload and its report; `usable` counts the rows of text, or the pictures, that training can read."""
+    """A packed upload and its report; `usable` counts the rows of text, or the pictures, that training can read.
 
-    files: list[UploadedFile]
+    `files` are the names and the sizes of what it consists of.
+    """
+
+    files: list[tuple[str, int]]
     usable: int
     report: FindingReport
-    packed: bytes
     counts: RowCounts
 
 
-@dataclass(frozen=True)
+@dataclass
 class ReceivedDataset:
-    """An upload that was checked and stored, and is no data set of the database's yet."""
+    """An upload that was checked and stored, and is no data set of the database's yet.
+
+    `is_used`: whether a data set has what was stored for it, and not the same bytes that were there before.
+    """
 
     id: str
     checked: CheckedUpload
     stored: StoredObject
+    is_used: bool = False
 
 
-async def receive_upload(services: Services, customer_id: str, uploads: list[UploadedFile]) -> ReceivedDataset:
+async def receive_upload(services: Services, customer_id: str, uploads: Sequence[DataFile]) -> ReceivedDataset:
     """Unpack, check and store an upload, in no transaction. Raises: DatasetUnusable."""
+    scratch = services.storage.scratch / f".{secrets.token_hex(8)}"
     try:
-        checked = await asyncio.to_thread(_check_upload, uploads, services.settings)
-    except ArchiveRefused as error:
-        raise _refuse_files(str(error)) from error
-    except TooManyRows as error:
-        cure = "split it, or have the operator raise BROKER_MAX_DATASET_ROWS"
-        raise _refuse_files(f"the data set has more than {error.limit} rows; {cure}") from error
-    _require_usable_rows(checked)
-    dataset_id = services.new_id("dat")
-    key, packed = f"datasets/{customer_id}/{dataset_id}.tar", checked.packed
-    return ReceivedDataset(
-        dataset_id, checked, await services.storage.write(key, one_chunk(packed), max_bytes=len(packed))
-    )
+        try:
+            checked, packed = await asyncio.to_thread(_pack_upload, uploads, scratch, services.settings)
+        except ArchiveRefused as error:
+            raise _refuse_files(str(error)) from error
+        except TooManyRows as error:
+            cure = "split it, or have the operator raise BROKER_MAX_DATASET_ROWS"
+            raise _refuse_files(f"the data set has more than {error.limit} rows; {cure}") from error
+        _require_usable_rows(checked)
+        dataset_id = services.new_id("dat")
+        key = f"datasets/{customer_id}/{dataset_id}.tar"
+        await services.storage.adopt(key, scratch)
+    finally:
+        await asyncio.to_thread(scratch.unlink, missing_ok=True)
+    return ReceivedDataset(dataset_id, checked, StoredObject(key, packed.size_bytes, packed.sha256))
 
 
 async def keep_dataset(work: Work, customer_id: str, name: str, received: ReceivedDataset) -> Dataset:
-    """Keep an upload that was received as a data set of the customer."""
+    """Keep an upload that was received as a data set of the customer; the same bytes are kept once for all of them."""
     checked, stored = received.checked, received.stored
+    twin = await _find_twin(work, customer_id, stored.sha256)
+    received.is_used = twin is None
     dataset = Dataset(
         id=received.id,
         customer_id=customer_id,
         name=name,
         sha256=stored.sha256,
         size_bytes=stored.size_bytes,
-        storage_key=stored.key,
-        files=[{"name": file.name, "size_bytes": len(file.content)} for file in checked.files],
+        storage_key=stored.key if twin is None else twin,
+        files=[{"name": name, "size_bytes": size_bytes} for name, size_bytes in checked.files],
         usable_rows=checked.usable,
         findings=[_to_json(finding) for finding in checked.report.first],
         finding_counts=checked.report.counts,
@@ -103,31 +129,65 @@ async def keep_dataset(work: Work, customer_id: str, name: str, received: Receiv
     return dataset
 
 
+async def _find_twin(work: Work, customer_id: str, sha256: str) -> str | None:
+    """Find where the same bytes lie already for a customer; None where they do not.
+
+    Whoever keeps the same bytes takes turns here. What is found is not deleted before this transaction ends, and once
+    it has another data set more, not before that is deleted, too.
+    """
+    turn = func.pg_advisory_xact_lock(func.hashtext(f"content:{customer_id}:{sha256}"))
+    await work.session.execute(select(turn))
+    query = select(Dataset.storage_key).where(
+        Dataset.customer_id == customer_id, Dataset.sha256 == sha256, Dataset.deleted_at.is_(None)
+    )
+    return await work.session.scalar(query.limit(1).with_for_update(read=True, key_share=True))
+
+
 def _refuse_files(message: str) -> errors.DatasetUnusable:
     return errors.DatasetUnusable(message, errors=[errors.FieldError("files", message)])
 
 
-def _check_upload(uploads: list[UploadedFile], settings: Settings) -> CheckedUpload:
-    """Unpack and judge an upload. Slow: called in a thread. Raises: ArchiveRefused, TooManyRows."""
+def _pack_upload(uploads: Sequence[DataFile], target: Path, settings: Settings) -> tuple[CheckedUpload, PackedTar]:
+    """Unpack an upload, pack it into a file and judge it. Slow: called in a thread.
+
+    Raises: ArchiveRefused, TooManyRows; OSError, where the disk is full.
+    """
     notes = list[DatasetFinding]()
-    files = unpack_uploads(uploads, max_bytes=settings.max_dataset_bytes, notes=notes)
-    contents = [(file.name, file.content) for file in files]
+    unpacked = unpack_uploads(uploads, max_bytes=settings.max_dataset_bytes, notes=notes, scratch=target.parent)
+    with unpacked as files, open_private(target) as file:
+        require_readable(files)
+        packed = pack_files(files, file)
+    with open_packed(target) as files:
+        return _check_files(files, notes, settings.max_dataset_rows), packed
+
+
+def require_readable(files: Iterable[DataFile]) -> None:
+    """Require that each file of text can be read into memory. Raises: ArchiveRefused."""
+    for file in files:
+        is_text = file.name.lower().endswith((*READ_WHOLE, *SIDECAR_SUFFIXES))
+        if is_text and file.size_bytes > MOST_TEXT_BYTES:
+            raise ArchiveRefused(f"{file.name} has more than {MOST_TEXT_BYTES >> 20} MiB; split it into several files")
+
+
+def _check_files(files: list[DataFile], notes: list[DatasetFinding], max_rows: int) -> CheckedUpload:
+    """Judge the files of a data set. Raises: TooManyRows."""
     report = FindingReport()
     report.extend(notes)
-    if holds_pictures(name for name, _ in contents):
-        pictures = parse_pictures(contents, max_rows=settings.max_dataset_rows)
+    told = [(file.name, file.size_bytes) for file in files]
+    if holds_pictures(file.name for file in files):
+        pictures = parse_pictures(files, max_rows=max_rows)
         report.extend(report_on_pictures(pictures))
-        return CheckedUpload(files, len(pictures.pictures), report, pack_files(files), pictures.counts)
+        return CheckedUpload(told, len(pictures.pictures), report, pictures.counts)
     tally = RowTally()
-    for row in iter_text_files(contents, max_rows=settings.max_dataset_rows):
+    for row in iter_text_files(((file.name, file.open) for file in files), max_rows=max_rows):
         if isinstance(row, TextRow):
             tally.usable += 1
         else:
             tally.add_finding(row)
             report.add(DatasetFinding(row.file, row.line, row.level, row.message))
     if tally.usable:
-        report.extend(_tell_unread(name for name, _ in contents))
-    return CheckedUpload(files, tally.usable, report, pack_files(files), tally.sum_up())
+        report.extend(_tell_unread(file.name for file in files))
+    return CheckedUpload(told, tally.usable, report, tally.sum_up())
 
 
 def _tell_unread(names: Iterable[str]) -> Iterator[DatasetFinding]:
@@ -249,6 +309,13 @@ async def list_kept_of(work: Work, customer_id: str) -> list[tuple[str, int]]:
 
 
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
-    """Tell of storage keys whether the data set there is kept, or was deleted; keys of none are left out."""
-    query = select(Dataset.storage_key, Dataset.deleted_at.is_(None)).where(Dataset.storage_key.in_(keys))
+    """Tell of storage keys whether a data set has what is there, or all that had were deleted; others are left out."""
+    is_kept = func.bool_or(Dataset.deleted_at.is_(None))
+    query = select(Dataset.storage_key, is_kept).where(Dataset.storage_key.in_(keys)).group_by(Dataset.storage_key)
+    return dict((await work.session.execute(query)).all())
+
+
+async def tell_hashes(work: Work, keys: Sequence[str]) -> dict[str, str]:
+    """Tell the SHA-256, hex, of what lies under storage keys."""
+    query = select(Dataset.storage_key, Dataset.sha256).where(Dataset.storage_key.in_(keys))
     return dict((await work.session.execute(query)).all())

@@ -24,6 +24,7 @@ class Dataset(Base):
     __table_args__ = (
         Index("uq_datasets_version", "root_id", "version", unique=True, postgresql_where=text("root_id IS NOT NULL")),
         Index("uq_datasets_job", "job_id", unique=True, postgresql_where=text("job_id IS NOT NULL")),
+        Index("ix_datasets_content", "customer_id", "sha256", postgresql_where=text("deleted_at IS NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -54,6 +55,27 @@ class Dataset(Base):
     @property
     def kind(self) -> str:
         return "images" if holds_pictures(file["name"] for file in self.files) else "text"
+
+
+class Upload(Base):
+    """A file that comes piece by piece, until a data set is made of it or it expires (`uploads.py`).
+
+    `size_bytes` is what it will have; how much is there, the storage tells. `metadata_header` is what the client said
+    of it, as it came. Whoever writes a piece holds the claim, as long as bytes come.
+    """
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    name: Mapped[str]
+    size_bytes: Mapped[int]
+    metadata_header: Mapped[str]
+    storage_key: Mapped[str]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+    expires_at: Mapped[datetime] = moment_column(index=True)
 
 
 class TokenCount(Base):

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from broker import errors
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
 from broker.datasets.tables import Dataset
+from broker.persistence.storage import Storage
 from broker.work import Work
 from pricing.datasets.picture_listing import PICTURE_FORMATS, is_picture_name
 
@@ -28,9 +29,10 @@ def list_picture_names(dataset: Dataset) -> list[str]:
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture of a data set: its name in the file of the whole set."""
+    """A picture of a data set: its name in the file of the whole set, and where that lies."""
 
-    path: Path
+    storage: Storage
+    key: str
     name: str
 
 
@@ -39,13 +41,14 @@ def find_picture(work: Work, dataset: Dataset, number: int) -> StoredPicture:
     names = list_picture_names(dataset)
     if not 0 <= number < len(names):
         raise errors.NotFound("picture", f"{dataset.id}/{number}")
-    return StoredPicture(work.storage.local_path(dataset.storage_key), names[number])
+    return StoredPicture(work.storage, dataset.storage_key, names[number])
 
 
 async def make_thumbnail(picture: StoredPicture) -> bytes:
     """Make the small copy of one picture: that takes a while, so no connection is held. Raises: DatasetUnusable."""
     try:
-        return await asyncio.to_thread(_shrink_member, picture.path, picture.name)
+        async with picture.storage.borrow(picture.key) as packed:
+            return await asyncio.to_thread(_shrink_member, packed, picture.name)
     except PictureUnusable as error:
         raise errors.DatasetUnusable(f"{picture.name} {error}") from error
 
@@ -60,7 +63,7 @@ def _shrink_member(path: Path, name: str) -> bytes:
 
 def shrink_picture(content: bytes) -> bytes:
     """Shrink a picture to a JPEG that fits into a square, upright, without its metadata. Raises: PictureUnusable."""
-    read_picture_size(content)
+    read_picture_size(io.BytesIO(content))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

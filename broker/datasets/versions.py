@@ -4,13 +4,14 @@ A version is numbered among all that go back to the same upload, which is the fi
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, func, or_, select
 
-from broker.datasets.archive import UploadedFile, read_packed
+from broker.datasets.archive import DataFile, UploadedFile, open_packed, read_file
 from broker.datasets.caption_files import write_captions
 from broker.datasets.service import ReceivedDataset, keep_dataset, receive_upload
 from broker.datasets.tables import Dataset
@@ -47,15 +48,18 @@ async def receive_version(services: Services, parent: Dataset, captions: Mapping
 
     Raises: InvalidRequest, DatasetUnusable.
     """
-    content = await services.storage.read(parent.storage_key)
-    files = await asyncio.to_thread(_caption_files, content, captions)
-    return await receive_upload(services, parent.customer_id, files)
+    with ExitStack() as opened:
+        async with services.storage.borrow(parent.storage_key) as packed:
+            files = await asyncio.to_thread(opened.enter_context, open_packed(packed))
+            changed = await asyncio.to_thread(_caption_files, files, captions)
+            return await receive_upload(services, parent.customer_id, changed)
 
 
-def _caption_files(content: bytes, captions: Mapping[str, str]) -> list[UploadedFile]:
-    files = dict(read_packed(content))
-    files |= write_captions(list(files), files.__getitem__, captions)
-    return [UploadedFile(name, files[name]) for name in sorted(files)]
+def _caption_files(files: Sequence[DataFile], captions: Mapping[str, str]) -> list[DataFile]:
+    named: dict[str, DataFile] = {file.name: file for file in files}
+    written = write_captions(list(named), lambda name: read_file(named[name]), captions)
+    named |= {name: UploadedFile(name, content) for name, content in written.items()}
+    return [named[name] for name in sorted(named)]
 
 
 async def keep_version(work: Work, parent: Dataset, received: ReceivedDataset, maker: Maker) -> Dataset:

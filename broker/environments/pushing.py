@@ -32,6 +32,7 @@ from broker.environments.servers import Artifact, Asker, Place, ServerFailed, op
 from broker.environments.tables import Environment, EnvironmentPush
 from broker.errors import InvalidRequest
 from broker.persistence.faults import find_fault
+from broker.persistence.folder_storage import FolderStorage
 from broker.sealing import find_sealed
 from broker.system import System
 from broker.webhooks.addresses import read_networks
@@ -171,7 +172,7 @@ async def lay_down(place: Place, artifact: Artifact) -> Artifact:
             with aside.open("wb") as file:
                 async for chunk in artifact.open_file():
                     await asyncio.to_thread(file.write, chunk)
-            config = adapters.read_config_of(aside)
+            config = await adapters.read_config_of(FolderStorage(own), aside.name)
             if config is not None:
                 (own / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
             aside.replace(weights)

@@ -42,6 +42,8 @@ class FacadeRoute(APIRoute):
                 problem = await answer_error(request, error)
                 members = json.loads(bytes(problem.body) or b"{}")
                 return self.tell(request, Refused(problem.status_code, members, problem.headers))
+            finally:
+                await request.close()
 
         return handle_or_tell
 

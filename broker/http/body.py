@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.types import Message
 
 from broker import errors
+from broker.http.form import receive_form
 from broker.http.raw_headers import find_header
 from broker.work import Services
 
@@ -43,6 +44,13 @@ class BodyRequest(Request):
             body = await self.body()
             self._json = DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
         return self._json
+
+    async def _get_form(self, **limits: Any) -> FormData:
+        """Receive a multipart form into a file, once; `form`, which FastAPI calls too, asks here."""
+        if self._form is None and is_form(self):
+            services: Services = self.app.state.services
+            self._form = await receive_form(self.headers, self.stream(), services.storage.scratch)
+        return await super()._get_form(**limits)
 
 
 def join_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

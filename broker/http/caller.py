@@ -171,19 +171,23 @@ class Caller:
 
     def delete_unless_kept(self, key: str) -> None:
         """Have a stored object deleted where the request fails after all. To be said before the transaction begins."""
-        self._delete_when_over(key, failed=True)
+        self._delete_when_over(key, lambda failed: failed)
 
     def delete_once_kept(self, key: str) -> None:
         """Have a stored object deleted once the request is committed. To be said before the transaction begins."""
-        self._delete_when_over(key, failed=False)
+        self._delete_when_over(key, lambda failed: not failed)
 
-    def _delete_when_over(self, key: str, *, failed: bool) -> None:
+    def delete_unless_used(self, key: str, is_used: Callable[[], bool]) -> None:
+        """Have a stored object deleted where the request fails, or has no use for it when it is committed."""
+        self._delete_when_over(key, lambda failed: failed or not is_used())
+
+    def _delete_when_over(self, key: str, goes: Callable[[bool], bool]) -> None:
         assert self.work is None, "it is to happen after the database commit"
 
         async def delete(
             kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
         ) -> None:
-            if (kind is not None) == failed:
+            if goes(kind is not None):
                 await self._delete(key)
 
         self.stack.push_async_exit(delete)

@@ -58,7 +58,7 @@ async def find_decision(
 async def _read_sent(request: Request) -> dict[str, Any]:
     """Read the parameters and the body as they were sent; of a file its name, of a long body its length."""
     sent: dict[str, Any] = dict(request.query_params)
-    if request.method == "PUT":
+    if request.method == "PUT" or request.state.streams:
         return sent
     if is_form(request):
         form = (await request.form()).multi_items()

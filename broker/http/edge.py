@@ -58,7 +58,8 @@ class TransactionalRoute(APIRoute):
         self.confirms = any(getattr(each.call, "confirms", False) for each in self.dependant.dependencies)
         self.checks_events = any(getattr(each.call, "checks_events", False) for each in self.dependant.dependencies)
         self.begins = any(getattr(each.call, "begins", False) for each in self.dependant.dependencies)
-        self.streams = "PUT" in (self.methods or ()) and not self.dependant.body_params
+        streams = any(getattr(each.call, "streams", False) for each in self.dependant.dependencies)
+        self.streams = streams or ("PUT" in (self.methods or ()) and not self.dependant.body_params)
         is_object = self.path_format.endswith("}") and self.methods == {"GET"}
         self.has_etag = is_object and self.has_plan and self.begins
         self.has_own_condition = any(each.alias == IF_MATCH for each in self.dependant.header_params)
@@ -94,6 +95,7 @@ class TransactionalRoute(APIRoute):
         async def handle_as(request: Request, actor: Actor, supposed: Supposed | None) -> Response:
             bind_caller(request, actor)
             require_scope(request, actor, self.scope)
+            request.state.streams = self.streams
             request = request if self.streams else limit_body(request, request.app.state.services)
             try:
                 await read_body(request, streams=self.streams, checks_values=not self.checks_events)
@@ -213,6 +215,13 @@ def admit_events(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
     return get_caller
 
 
+def admit_stream(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
+    """Make a dependency as `admit` does, for a route that reads its body by itself, whatever its method."""
+    get_caller = admit(*roles)
+    get_caller.streams = True  # type: ignore[attr-defined]
+    return get_caller
+
+
 async def _admit(request: Request, roles: tuple[Role, ...]) -> Caller:
     caller: Caller = request.state.caller
     caller.require_role(roles)
@@ -237,6 +246,7 @@ AdminWork = Annotated[Work, Depends(allow(Role.ADMIN))]
 RunWork = Annotated[Work, Depends(allow(Role.RUN))]
 BillingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.ADMIN, confirms=True))]
 CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
+StreamCaller = Annotated[Caller, Depends(admit_stream(Role.CUSTOMER, Role.ADMIN))]
 QuotingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, confirms=True))]
 FinanceCaller = Annotated[Caller, Depends(admit(Role.FINANCE, Role.ADMIN))]
 AnyReader = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN, confirms=True))]

@@ -13,10 +13,10 @@ from fastapi import Request, Response
 from sqlalchemy import ARRAY, Text, any_, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
-from starlette.datastructures import UploadFile
 
 from broker import errors
 from broker.http.body import UNSTORABLE, is_form
+from broker.http.form import ReceivedFile
 from broker.http.raw_headers import find_header
 from broker.persistence.database import Base, moment_column
 from broker.persistence.driver import Command, Row, Statement
@@ -91,14 +91,10 @@ async def read_claim(request: Request) -> Claim | None:
 async def _hash_form(request: Request, digest: "hashlib._Hash") -> None:
     """Hash fields and files, not the raw body: a client that retries makes a new multipart boundary."""
     for name, value in (await request.form()).multi_items():
-        if isinstance(value, UploadFile):
-            content = hashlib.sha256()
-            while chunk := await value.read(1 << 20):
-                content.update(chunk)
-            await value.seek(0)
-            part = ["file", name, value.filename, content.hexdigest()]
+        if isinstance(value, ReceivedFile):
+            part = ["file", name, value.filename, await value.digest()]
         else:
-            part = ["field", name, value]
+            part = ["field", name, str(value)]
         digest.update(json.dumps(part).encode() + b"\n")
 
 

@@ -26,6 +26,7 @@ PATH_IDS = {
     "endpoint_id": ("The webhook endpoint.", "whe_01k"),
     "event_id": ("The event.", "evt_01k"),
     "dataset_id": ("The data set.", "dat_01k"),
+    "upload_id": ("The upload.", "upl_01k"),
     "quote_id": ("The quote.", "quo_01k"),
     "job_id": ("The job.", "job_01k"),
     "run_id": ("The run.", "run_01k"),

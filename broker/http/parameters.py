@@ -78,7 +78,7 @@ def _check_numbers(request: Request, known: Parameters) -> Iterator[errors.Field
 
 
 async def _check_body(request: Request, known: Parameters) -> list[errors.FieldError]:
-    if request.method not in WITH_BODY:
+    if request.method not in WITH_BODY or request.state.streams:
         return []
     if is_form(request):
         unknown = [name for name in dict.fromkeys(await request.form()) if name not in known.body][:MAX_NAMED]

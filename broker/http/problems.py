@@ -66,6 +66,8 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.StaleFenceToken: HTTPStatus.CONFLICT,
     errors.ChecksumMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ChunkMismatch: HTTPStatus.CONFLICT,
+    errors.UploadBusy: HTTPStatus.LOCKED,
+    errors.UploadUnfinished: HTTPStatus.CONFLICT,
     errors.PeriodStillOpen: HTTPStatus.CONFLICT,
     errors.PeriodClosed: HTTPStatus.CONFLICT,
     errors.ClosingBlocked: HTTPStatus.CONFLICT,

@@ -11,15 +11,23 @@ import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from broker.errors import FULL_ERRNOS
-from broker.persistence.storage import ListedObject, OffsetMismatch, StoredObject, TooLarge
+from broker.persistence.storage import (
+    PIECE_BYTES,
+    ListedObject,
+    OffsetMismatch,
+    PieceWriter,
+    StoredObject,
+    TooLarge,
+)
 
-CHUNK_BYTES = 1 << 20
+SCRATCH = ".scratch"
 LIST_BATCH = 500
 OPEN_TRIES = 10
 ID_FILE = ".storage-id"
@@ -32,6 +40,10 @@ class FolderStorage:
 
     root: Path
 
+    @property
+    def scratch(self) -> Path:
+        return make_scratch(self.root / SCRATCH)
+
     async def write(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredObject:
         path = self.local_path(key)
         aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -43,27 +55,53 @@ class FolderStorage:
         return stored
 
     async def _write_aside(self, key: str, aside: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> StoredObject:
-        digest, size_bytes = hashlib.sha256(), 0
-        with await asyncio.to_thread(_open_private, aside) as file:
-            async for chunk in chunks:
-                size_bytes += len(chunk)
-                if size_bytes > max_bytes:
-                    raise TooLarge(f"more than {max_bytes} bytes")
-                digest.update(chunk)
-                file.write(chunk)
-            file.flush()
-            await asyncio.to_thread(os.fsync, file.fileno())
-        return StoredObject(key, size_bytes, digest.hexdigest())
+        digest = hashlib.sha256()
+        with await asyncio.to_thread(open_private, aside) as file:
 
-    async def append(self, key: str, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int) -> int:
+            def keep(piece: bytes) -> None:
+                digest.update(piece)
+                file.write(piece)
+
+            writer = PieceWriter(keep)
+            try:
+                async for chunk in chunks:
+                    if writer.size_bytes + len(chunk) > max_bytes:
+                        raise TooLarge(f"more than {max_bytes} bytes")
+                    await writer.add(chunk)
+            finally:
+                await writer.finish()
+            await asyncio.to_thread(_sync, file)
+        return StoredObject(key, writer.size_bytes, digest.hexdigest())
+
+    async def adopt(self, key: str, path: Path) -> None:
+        await asyncio.to_thread(self._adopt, key, path)
+
+    def _adopt(self, key: str, path: Path) -> None:
+        target = self.local_path(key)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        for tries_left in reversed(range(OPEN_TRIES)):
+            _make_private_folder(target.parent)
+            try:
+                path.rename(target)
+            except FileNotFoundError:  # a folder on the way was empty, and deleted in this moment
+                if not tries_left:
+                    raise
+            else:
+                return
+
+    async def append(
+        self, key: str, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int, is_whole: bool = False
+    ) -> int:
         path = self.local_path(key)
         size_bytes = await self.size(key)
         if offset > size_bytes:
             raise OffsetMismatch(size_bytes)
         try:
             return await _write_from(path, offset, chunks, max_bytes)
-        except OSError as error:
-            if error.errno in FULL_ERRNOS:  # give the room back: the same chunk may be sent again later
+        except BaseException as error:
+            is_full = isinstance(error, OSError) and error.errno in FULL_ERRNOS
+            if is_full or is_whole:  # give the room back: the same chunk may be sent again later
                 await asyncio.to_thread(self._cut_back, path, offset)
             raise
 
@@ -77,16 +115,26 @@ class FolderStorage:
         path = self.local_path(key)
         return await asyncio.to_thread(lambda: path.stat().st_size if path.exists() else 0)
 
-    async def stream(self, key: str) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         path = self.local_path(key)
         if not path.exists():
             return
         with path.open("rb") as file:
-            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                yield chunk
+            file.seek(start)
+            left = path.stat().st_size - start if end is None else end - start
+            while left > 0 and (piece := await asyncio.to_thread(file.read, min(left, PIECE_BYTES))):
+                left -= len(piece)
+                yield piece
 
-    async def read(self, key: str) -> bytes:
-        return await asyncio.to_thread(self.local_path(key).read_bytes)
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        return await asyncio.to_thread(_read, self.local_path(key), start, end)
+
+    @asynccontextmanager
+    async def borrow(self, key: str) -> AsyncIterator[Path]:
+        yield self.local_path(key)
+
+    def find_local(self, key: str) -> Path | None:
+        return self.local_path(key)
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._delete, self.local_path(key))
@@ -141,7 +189,7 @@ class FolderStorage:
         _make_private_folder(self.root)
         aside = self.root / f"{ID_FILE}.{secrets.token_hex(4)}"
         try:
-            with _open_private(aside) as file:
+            with open_private(aside) as file:
                 file.write(storage_id.encode() + b"\n")
             with contextlib.suppress(FileExistsError):  # another process was quicker: its id is the one
                 os.link(aside, self.root / ID_FILE)
@@ -164,20 +212,43 @@ class FolderStorage:
 
 
 async def _write_from(path: Path, offset: int, chunks: AsyncIterator[bytes], max_bytes: int) -> int:
-    """Write a file from `offset` on; returns its new size. Raises: TooLarge."""
-    with await asyncio.to_thread(_open_private, path) as file:
+    """Write a file from `offset` on; returns its new size. What has come is written even where more does not come.
+
+    Raises: TooLarge.
+    """
+    with await asyncio.to_thread(open_private, path) as file:
         file.truncate(offset)
         file.seek(offset)
-        async for chunk in chunks:
-            if file.tell() + len(chunk) > max_bytes:
-                raise TooLarge(f"more than {max_bytes} bytes")
-            file.write(chunk)
-        file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())
-        return file.tell()
+        writer = PieceWriter(file.write, offset)
+        try:
+            async for chunk in chunks:
+                if writer.size_bytes + len(chunk) > max_bytes:
+                    raise TooLarge(f"more than {max_bytes} bytes")
+                await writer.add(chunk)
+        finally:
+            await writer.finish()
+        await asyncio.to_thread(_sync, file)
+        return writer.size_bytes
 
 
-def _open_private(path: Path) -> BinaryIO:
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _read(path: Path, start: int, end: int | None) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read() if end is None else file.read(end - start)
+
+
+def make_scratch(folder: Path) -> Path:
+    """Make a folder for what is put together, for its owner alone."""
+    _make_private_folder(folder)
+    return folder
+
+
+def open_private(path: Path) -> BinaryIO:
     """Open a file for writing that nobody but its owner reads (0600, in folders of 0700), and keep what is in it."""
     for tries_left in reversed(range(OPEN_TRIES)):
         try:

@@ -90,7 +90,7 @@ async def _create_storage_id(work: Work, place: str) -> str:
 async def read_own_settings(work: Work) -> OwnSettings:
     """Read what this process has. Raises: OperatorError, where its storage cannot be read."""
     settings = work.settings
-    place = str(settings.storage_root)
+    place = settings.storage_place
     try:
         storage_id = await work.storage.find_id()
     except OSError as error:
@@ -105,7 +105,8 @@ async def read_own_settings(work: Work) -> OwnSettings:
 
 
 def unreachable_storage(place: str, error: OSError) -> OperatorError:
+    setting, kind = ("URL", "bucket") if place.startswith("s3://") else ("DIR", "folder")
     return OperatorError(
-        f"BROKER_STORAGE_DIR: {place} cannot be used ({error.strerror or error});"
-        " name a folder that this process may read and write"
+        f"BROKER_STORAGE_{setting}: {place} cannot be used ({error.strerror or error});"
+        f" name a {kind} that this process may read and write"
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from broker.adapters import service as adapters
 from broker.datasets import service as datasets
+from broker.datasets import uploads
 from broker.jobs.running import checkpoints
 from broker.persistence.storage import ListedObject
 from broker.retention.model import Removed
@@ -22,6 +23,7 @@ async def _know_none(_work: Work, _keys: Sequence[str]) -> Mapping[str, bool]:
 # Who knows what lies under which keys. What lies elsewhere is nobody's business here, and stays.
 OWNERS: Mapping[str, TellKept] = {
     "datasets/": datasets.tell_kept,
+    "uploads/": uploads.tell_kept,
     "checkpoints/": checkpoints.tell_kept,
     "adapters/": adapters.tell_kept,
     "exports/": adapters.tell_kept_exports,

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from broker.datasets import uploads
 from broker.execution.run_folders import RunFolders
 from broker.jobs.reading.wait_causes import forget_wait_causes
 from broker.jobs.running import checkpoints
@@ -42,6 +43,9 @@ async def sweep(system: System) -> None:
     async def forget_messages(work: Work) -> int:
         return await outbox.forget_done(work.session, before=rules.messages, limit=BATCH)
 
+    async def forget_uploads(work: Work) -> int:
+        return await uploads.forget_expired(work, before=work.now, limit=BATCH)
+
     async def forget_run_logs(work: Work) -> int:
         return await forget_logs(work, before=rules.run_logs, limit=LOGS)
 
@@ -50,6 +54,7 @@ async def sweep(system: System) -> None:
 
     await _note(system, "checkpoints", Removed(await _in_batches(system, mark_checkpoints)))
     await _note(system, "messages", Removed(await _in_batches(system, forget_messages)))
+    await _note(system, "uploads", Removed(await _in_batches(system, forget_uploads)))
     await _note(system, "run_logs", Removed(await _in_batches(system, forget_run_logs, most=LOGS)))
     await _note(system, "cycles", Removed(await _in_batches(system, forget_cycles)))
     await _note(system, "wait_causes", Removed(await _forget_wait_causes(system, rules.wait_causes)))

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Header, Path, Query, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
 from broker import errors
 from broker.adapters.service import receive_adapter
 from broker.http.caller import Caller
 from broker.http.edge import RunCaller, RunWork, feature_router
 from broker.http.shapes import FenceHeader
+from broker.http.stored_file import send_stored
 from broker.jobs.rules.model import RunStatus
 from broker.jobs.running.locked_run import check_current
 from broker.jobs.running.log_lines import keep_lines
@@ -112,27 +113,27 @@ async def finish(caller: RunCaller, request: Request, run_id: str, body: FinishI
 
 
 @router.get("/dataset", response_class=FileResponse)
-async def download_dataset(work: RunWork, run_id: str) -> FileResponse:
+async def download_dataset(work: RunWork, run_id: str) -> Response:
     """Download the run's data set as one tar."""
     check_own_run(work, run_id)
     key = await get_dataset_key(work, run_id)
-    return FileResponse(work.storage.local_path(key), media_type="application/x-tar")
+    return send_stored(work.storage, key, media_type="application/x-tar")
 
 
 @router.get("/checkpoint", response_class=FileResponse)
-async def download_checkpoint(work: RunWork, run_id: str) -> FileResponse:
+async def download_checkpoint(work: RunWork, run_id: str) -> Response:
     """Download the checkpoint that the run goes on from, as one tar."""
     check_own_run(work, run_id)
     key = await get_checkpoint_key(work, run_id)
-    return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
+    return send_stored(work.storage, key)
 
 
 @router.get("/init-adapter", response_class=FileResponse)
-async def download_init_adapter(work: RunWork, run_id: str) -> FileResponse:
+async def download_init_adapter(work: RunWork, run_id: str) -> Response:
     """Download the adapter that the run's configuration goes on from."""
     check_own_run(work, run_id)
     key = await get_start_key(work, run_id)
-    return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
+    return send_stored(work.storage, key)
 
 
 @router.get("/chunks/{sha256}")
@@ -213,7 +214,7 @@ async def upload_captions(
         order = await find_order(work, run_id)
     received = None if order.made is not None else await receive_labelled(caller.services, order, said)
     if received is not None:
-        caller.delete_unless_kept(received.stored.key)
+        caller.delete_unless_used(received.stored.key, lambda kept=received: kept.is_used)
     caller.delete_once_kept(chunks.name_key(run_id, sha256))
     work = await caller.begin()
     kept = await keep_labelled(work, run_id, fence_token, order, received, len(said))

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from pricing.datasets.csv_file import BrokenRow, iter_csv
 from pricing.datasets.file_names import TEXT_SUFFIXES, is_left_aside, tell_left_aside
@@ -44,6 +44,9 @@ LINES_OF_A_ROW = 16  # a row may have line breaks in it; more lines than this fo
 RECORD_PIECES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)  # characters; no row is longer than the last
 TOO_LONG = f"has more than {RECORD_PIECES[-1]} characters; split it"
 PARQUET_BATCH = 256
+
+# A file in memory, or how to open it: it is read when its turn comes, and nothing of it is kept.
+Content = bytes | Callable[[], BinaryIO]
 
 
 class TooManyRows(ValueError):
@@ -96,7 +99,7 @@ def is_text_name(name: str) -> bool:
     return name.lower().endswith(TEXT_SUFFIXES) and not is_left_aside(name)
 
 
-def parse_text_files(files: Iterable[tuple[str, bytes]]) -> ParsedRows:
+def parse_text_files(files: Iterable[tuple[str, Content]]) -> ParsedRows:
     """Read every text file among `files` (name, content), in the order of their names; others are passed over."""
     parsed = ParsedRows()
     for row in iter_text_files(files):
@@ -108,7 +111,7 @@ def parse_text_files(files: Iterable[tuple[str, bytes]]) -> ParsedRows:
 
 
 def iter_text_files(
-    files: Iterable[tuple[str, bytes]], *, max_rows: int | None = None
+    files: Iterable[tuple[str, Content]], *, max_rows: int | None = None
 ) -> Iterator[TextRow | RowFinding]:
     """Read the text files one row after the other: the row, or why there is none; nothing is kept of those before.
 
@@ -119,11 +122,11 @@ def iter_text_files(
 
 
 def iter_placed_rows(
-    files: Iterable[tuple[str, bytes]], *, max_rows: int | None = None
+    files: Iterable[tuple[str, Content]], *, max_rows: int | None = None
 ) -> Iterator[PlacedRow | RowFinding]:
     """Read the same, each row with its place and its record. Raises: TooManyRows."""
     rows, aside = 0, list[str]()
-    for name, content in sorted(files):
+    for name, content in sorted(files, key=_name_of):
         if not is_text_name(name):
             aside += [name] if name.lower().endswith(TEXT_SUFFIXES) else []
             continue
@@ -140,13 +143,24 @@ def iter_placed_rows(
         yield told
 
 
-def _read_records(name: str, content: bytes, max_rows: int | None) -> Iterator[tuple[int, Any]]:
+def _name_of(file: tuple[str, Content]) -> str:
+    return file[0]
+
+
+def open_content(content: Content) -> BinaryIO:
+    """Open a file, from its beginning."""
+    return io.BytesIO(content) if isinstance(content, bytes) else content()
+
+
+def _read_records(name: str, content: Content, max_rows: int | None) -> Iterator[tuple[int, Any]]:
     suffix = name[name.rindex(".") :].lower()
     if suffix == ".parquet":
-        yield from _read_parquet(content)
+        with open_content(content) as file:
+            yield from _read_parquet(file)
         return
     try:
-        decoded = decode_text(content)
+        with open_content(content) as file:
+            decoded = decode_text(file.read())
     except EncodingUnknown as error:
         yield 1, _Unreadable(f"{error}; {CURE}", "the file is in no encoding that can be told")
         return
@@ -279,7 +293,7 @@ def _skip_space(text: str, place: int) -> int:
     return match.end()
 
 
-def _read_parquet(content: bytes) -> Iterator[tuple[int, Any]]:
+def _read_parquet(opened: BinaryIO) -> Iterator[tuple[int, Any]]:
     """Read Parquet with pyarrow, which is large and therefore no dependency of ours; rows come in small batches."""
     try:
         pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
@@ -288,7 +302,7 @@ def _read_parquet(content: bytes) -> Iterator[tuple[int, Any]]:
         return
     number = in_all = 0
     try:
-        file = parquet.ParquetFile(io.BytesIO(content))
+        file = parquet.ParquetFile(opened)
         in_all = file.metadata.num_rows
         for batch in file.iter_batches(batch_size=PARQUET_BATCH):
             for record in batch.to_pylist():

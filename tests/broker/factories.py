@@ -98,8 +98,11 @@ def jsonl(rows: list[dict[str, str]] = ROWS) -> bytes:
     return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
 
 
-async def upload_dataset(api: Api, customer_id: str | None = None, *, content: bytes | None = None) -> Any:
-    fields = {"customer_id": customer_id} if customer_id else {}
+async def upload_dataset(
+    api: Api, customer_id: str | None = None, *, content: bytes | None = None, name: str | None = None
+) -> Any:
+    given = {"customer_id": customer_id, "name": name}
+    fields = {field: value for field, value in given.items() if value}
     files = {"files": ("train.jsonl", io.BytesIO(content if content is not None else jsonl()))}
     return (await api.call("POST", "/datasets", expect=201, files=files, data=fields)).json()
 

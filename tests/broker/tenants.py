@@ -55,6 +55,7 @@ class Tenant:
     project_id: str
     contract_id: str
     dataset_id: str
+    upload_id: str
     quote_id: str
     job_id: str
     live_job_id: str
@@ -284,6 +285,11 @@ async def _make_template(own: Api, project_id: str) -> str:
     return str((await own.post("/templates", named, expect=201))["id"])
 
 
+async def _open_upload(api: Api, customer_id: str) -> str:
+    headers, params = {"Tus-Resumable": "1.0.0", "Upload-Length": "12"}, {"customer_id": customer_id}
+    return str((await api.call("POST", "/uploads", headers=headers, params=params, expect=201)).json()["id"])
+
+
 async def make_tenant(api: Api, system: System) -> Tenant:
     customer = (await make_customer(api))["id"]
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
@@ -342,6 +348,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         project_id=project,
         contract_id=contract,
         dataset_id=dataset,
+        upload_id=await _open_upload(api, customer),
         quote_id=quote,
         job_id=job,
         live_job_id=live_job,

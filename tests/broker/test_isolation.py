@@ -227,6 +227,13 @@ ANSWERS = {
     "GET /v1/datasets/{dataset_id}/file": Ask(404, params={"name": "train.jsonl"}),
     "GET /v1/datasets/{dataset_id}/pictures": NOT_FOUND,
     "POST /v1/datasets/{dataset_id}/captions": Ask(404, body={"trigger": "ink"}),
+    "POST /v1/datasets/from-uploads": Ask(404, body={"upload_ids": ["{upload_id}"]}),
+    "OPTIONS /v1/uploads": Ask(204),
+    "POST /v1/uploads": Ask(422, params={"customer_id": "{customer_id}"}),  # with its headers: test_uploads.py
+    "GET /v1/uploads": LIST,
+    "GET /v1/uploads/{upload_id}": NOT_FOUND,
+    "PATCH /v1/uploads/{upload_id}": Ask(422),  # with its headers: test_uploads.py
+    "DELETE /v1/uploads/{upload_id}": NOT_FOUND,
     "POST /v1/quotes": Ask(404, body={"config": CONFIG, "dataset_id": "{dataset_id}"}),
     "POST /v1/quotes/batch": Ask(404, body={"configs": [CONFIG], "dataset_id": "{dataset_id}"}),
     "GET /v1/quotes/{quote_id}": NOT_FOUND,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Query
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from broker.adapters import service as adapters
 from broker.console.customer.jobs_page import find_differences
@@ -17,6 +17,7 @@ from broker.console.frame.menu import N_
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.datasets import service as datasets
+from broker.http.stored_file import send_stored
 from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.reading.loss_curve import read_loss_curve
@@ -137,10 +138,10 @@ async def download_adapter(page: CustomerPage, adapter_id: str) -> Response:
     """Download the adapter's file; its SHA-256 is in `X-Content-SHA256`."""
     work = await page.begin()
     row = await adapters.get_adapter(work, adapter_id)
-    return FileResponse(
-        work.storage.local_path(row.storage_key),
+    return send_stored(
+        work.storage,
+        row.storage_key,
         filename=f"{row.name}_v{row.version}.safetensors",
-        media_type="application/octet-stream",
         headers={"X-Content-SHA256": row.sha256},
     )
 

@@ -21,6 +21,7 @@ __all__ = [
     "mark_superseded",
     "mark_unusable",
     "select_checkpoints",
+    "tell_hashes",
     "tell_kept",
 ]
 
@@ -126,4 +127,10 @@ async def delete_of_contract(work: Work, contract_id: str) -> list[tuple[str, in
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
     """Tell of storage keys whether the checkpoint there is kept, or was deleted; keys of none are left out."""
     query = select(Checkpoint.storage_key, Checkpoint.deleted_at.is_(None)).where(Checkpoint.storage_key.in_(keys))
+    return dict((await work.session.execute(query)).all())
+
+
+async def tell_hashes(work: Work, keys: Sequence[str]) -> dict[str, str]:
+    """Tell the SHA-256, hex, of what lies under storage keys."""
+    query = select(Checkpoint.storage_key, Checkpoint.sha256).where(Checkpoint.storage_key.in_(keys))
     return dict((await work.session.execute(query)).all())

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from broker.datasets.archive import read_packed
+from broker.datasets.archive import open_packed
 from broker.datasets.pictures import parse_pictures
 from broker.quotes.counts.pictures import CountedPictures, count_pictures
 from broker.quotes.counts.row_lengths import RowLengths
@@ -19,24 +20,26 @@ BATCH_ROWS, BATCH_CHARACTERS = 4096, 1 << 19
 
 
 def count_in_batches(
-    content: bytes, profile: BaseModelProfile, tokenizer: Tokenizer | None, *, skip: int = 0
+    packed: Path, profile: BaseModelProfile, tokenizer: Tokenizer | None, *, skip: int = 0
 ) -> Iterator[Counted]:
     """Count a packed data set but for its first `skip` rows: text some thousands of rows at a time, pictures at once.
 
     `tokenizer` is that of text; pictures have the one that ships.
     """
-    if tokenizer is not None:
-        rows = (row for row in iter_text_files(read_packed(content)) if isinstance(row, TextRow))
-        for batch in _batch(islice(rows, skip, None)):
-            yield RowLengths.of(count_row_lengths(batch, profile, tokenizer))
-    elif skip == 0:
-        yield count_pictures(parse_pictures(read_packed(content)), profile)
+    with open_packed(packed) as files:
+        if tokenizer is not None:
+            contents = ((file.name, file.open) for file in files)
+            rows = (row for row in iter_text_files(contents) if isinstance(row, TextRow))
+            for batch in _batch(islice(rows, skip, None)):
+                yield RowLengths.of(count_row_lengths(batch, profile, tokenizer))
+        elif skip == 0:
+            yield count_pictures(parse_pictures(files), profile)
 
 
-def count_whole(content: bytes, profile: BaseModelProfile, tokenizer: Tokenizer | None) -> Counted:
+def count_whole(packed: Path, profile: BaseModelProfile, tokenizer: Tokenizer | None) -> Counted:
     """Count all of a packed data set."""
     lengths = RowLengths()
-    for batch in count_in_batches(content, profile, tokenizer):
+    for batch in count_in_batches(packed, profile, tokenizer):
         if isinstance(batch, CountedPictures):
             return batch
         lengths.append(batch)

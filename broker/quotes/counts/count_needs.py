@@ -88,8 +88,8 @@ async def _meet(look: Look, dataset_id: str, name: str) -> None:
     if need is None or KNOWN[dataset_id, name] in COUNTS:
         return
     if need.is_small:
-        content = await storage.read(dataset.storage_key)
-        counted = await asyncio.to_thread(count_whole, content, need.profile, need.tokenizer)
+        async with storage.borrow(dataset.storage_key) as packed:
+            counted = await asyncio.to_thread(count_whole, packed, need.profile, need.tokenizer)
         remember(dataset, need.key.tokenizer, counted)
     else:
         await _wait(look, need)

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from broker.base_models import service as base_models
 from broker.base_models.tokenizers import load_tokenizer
@@ -60,9 +61,12 @@ class TokenCounter:
         return True
 
     async def _count(self, claim: ClaimedCount) -> None:
-        content = await self.system.services.storage.read(claim.storage_key)
+        async with self.system.services.storage.borrow(claim.storage_key) as packed:
+            await self._count_packed(claim, packed)
+
+    async def _count_packed(self, claim: ClaimedCount, packed: Path) -> None:
         async with self.system.work() as work:
-            batches = await _prepare(work, claim, content)
+            batches = await _prepare(work, claim, packed)
             if batches is None:
                 await token_counts.fail_count(work, claim, NO_MODEL)
                 return
@@ -101,7 +105,7 @@ def list_tokenizers(offered: list[BaseModelProfile], dataset: Dataset) -> list[t
     return list(reversed(distinct.items()))[:TOKENIZERS_AHEAD]
 
 
-async def _prepare(work: Work, claim: ClaimedCount, content: bytes) -> Iterator[Counted] | None:
+async def _prepare(work: Work, claim: ClaimedCount, packed: Path) -> Iterator[Counted] | None:
     """Prepare the batches that are left to count; None where the model is no longer the one that was meant."""
     profile = (await base_models.read_offer(work)).find(claim.base_model)
     if profile is None or name_tokenizer(profile) != claim.key.tokenizer:
@@ -110,4 +114,4 @@ async def _prepare(work: Work, claim: ClaimedCount, content: bytes) -> Iterator[
         tokenizer = await load_tokenizer(work, profile) if profile.is_text else None
     except ModelNotOffered:
         return None
-    return count_in_batches(content, profile, tokenizer, skip=claim.counted)
+    return count_in_batches(packed, profile, tokenizer, skip=claim.counted)

@@ -1,14 +1,18 @@
 """What is taken for a safetensors file: by its beginning, and no pickle by any name."""
 
+import asyncio
 import pickle
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.adapters.service import is_safetensors
+from broker.adapters.service import read_header
+from broker.persistence.folder_storage import FolderStorage
+from broker.persistence.storage import one_chunk
 from tests.broker.adapter_files import safetensors_file
 
 
@@ -31,18 +35,22 @@ def with_header(header: bytes, *, length: int | None = None) -> bytes:
         with_header(b"\xff\xfe"),
     ],
 )
-def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "x").write_bytes(content)
-    assert not is_safetensors(tmp_path / "x")
+async def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    assert await read(tmp_path, content) is None
 
 
-def test_safetensors_file_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(safetensors_file())
-    assert is_safetensors(tmp_path / "x")
+async def read(folder: Path, content: bytes) -> dict[str, Any] | None:
+    storage = FolderStorage(folder)
+    await storage.write("x", one_chunk(content), max_bytes=10**6)
+    return await read_header(storage, "x")
+
+
+async def test_safetensors_file_is_taken(tmp_path: Path) -> None:
+    assert await read(tmp_path, safetensors_file()) is not None
 
 
 @given(st.binary(max_size=300))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_break_the_check(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "x").write_bytes(content)
-    assert is_safetensors(tmp_path / "x") in {True, False}
+    found = asyncio.run(read(tmp_path, content))
+    assert found is None or isinstance(found, dict)

@@ -34,7 +34,9 @@ def test_same_files_make_the_same_bytes_whenever_they_were_written(tmp_path: Pat
 def test_tar_is_the_one_that_the_broker_makes_of_these_files(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "a", b_dot_txt="red", a_dot_png="1", sub__c_dot_jpg="2")
     files = [("a.png", b"1"), ("b.txt", b"red"), ("sub/c.jpg", b"2")]
-    assert pack(folder) == pack_files([UploadedFile(*file) for file in files])
+    buffer = io.BytesIO()
+    pack_files([UploadedFile(*file) for file in files], buffer)
+    assert pack(folder) == buffer.getvalue()
 
 
 def test_what_training_does_not_read_is_left_out_and_named(tmp_path: Path) -> None:

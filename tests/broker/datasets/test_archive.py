@@ -2,22 +2,25 @@
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
+import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, read_packed, unpack_uploads
+from broker.datasets.archive import ArchiveRefused, DataFile, UploadedFile, pack_files, read_file, unpack_uploads
 from broker.datasets.archive_format import find_format, name_foreign_format
 from broker.datasets.findings import DatasetFinding
+from tests.broker.packed_files import read_packed
 from tests.broker.picture_files import zip_as_windows
 from tests.properties import examples
 
@@ -51,11 +54,36 @@ def tgz_of(files: dict[str, bytes]) -> bytes:
     return gzip.compress(tar_of(files))
 
 
-PACKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {"a.zip": zip_of, "a.tar": tar_of, "a.tar.gz": tgz_of}
+def tzst_of(files: dict[str, bytes]) -> bytes:
+    return zstandard.compress(tar_of(files))
+
+
+PACKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
+    "a.zip": zip_of,
+    "a.tar": tar_of,
+    "a.tar.gz": tgz_of,
+    "a.tar.zst": tzst_of,
+}
+
+
+def unpack_all(
+    *uploads: DataFile, max_bytes: int = MEGABYTE, notes: list[DatasetFinding] | None = None
+) -> dict[str, bytes]:
+    with unpack_uploads(uploads, max_bytes=max_bytes, notes=notes) as files:
+        return {file.name: read_file(file) for file in files}
 
 
 def unpack(name: str, content: bytes, *, max_bytes: int = MEGABYTE) -> dict[str, bytes]:
-    return {file.name: file.content for file in unpack_uploads([UploadedFile(name, content)], max_bytes=max_bytes)}
+    """Unpack and pack as an upload is: what a member holds is read when it is packed."""
+    with unpack_uploads([UploadedFile(name, content)], max_bytes=max_bytes) as files:
+        return dict(read_packed(pack(files)))
+
+
+def pack(files: Sequence[DataFile]) -> bytes:
+    buffer = io.BytesIO()
+    packed = pack_files(files, buffer)
+    assert (packed.size_bytes, packed.sha256) == (len(buffer.getvalue()), hashlib.sha256(buffer.getvalue()).hexdigest())
+    return buffer.getvalue()
 
 
 def is_a_tree(files: dict[str, bytes]) -> bool:
@@ -65,20 +93,22 @@ def is_a_tree(files: dict[str, bytes]) -> bool:
 
 def are_plain(files: dict[str, bytes]) -> bool:
     """No file is an archive, by its name or by its first bytes: uploaded, it would be unpacked."""
-    return not any(find_format(name, content) or name_foreign_format(content) for name, content in files.items())
+    return not any(
+        find_format(name, io.BytesIO(content)) or name_foreign_format(content) for name, content in files.items()
+    )
 
 
 @given(FILES.filter(is_a_tree))
 def test_what_is_packed_is_read_again(files: dict[str, bytes]) -> None:
-    packed = pack_files([UploadedFile(name, content) for name, content in files.items()])
+    packed = pack([UploadedFile(name, content) for name, content in files.items()])
     assert dict(read_packed(packed)) == files
 
 
 @given(FILES.filter(is_a_tree).filter(are_plain))
 def test_order_of_the_upload_does_not_change_the_packed_bytes(files: dict[str, bytes]) -> None:
     uploads = [UploadedFile(name, content) for name, content in files.items()]
-    once = pack_files(unpack_uploads(uploads, max_bytes=MEGABYTE))
-    assert pack_files(unpack_uploads(uploads[::-1], max_bytes=MEGABYTE)) == once
+    with unpack_uploads(uploads, max_bytes=MEGABYTE) as one, unpack_uploads(uploads[::-1], max_bytes=MEGABYTE) as two:
+        assert pack(one) == pack(two)
 
 
 @pytest.mark.parametrize("name", PACKERS)
@@ -116,7 +146,7 @@ def test_junk_is_refused_or_empty(name: str, content: bytes) -> None:
 )
 def test_name_that_is_no_plain_relative_one_is_refused(name: str) -> None:
     with pytest.raises(ArchiveRefused, match="relative names"):
-        unpack_uploads([UploadedFile(name, b"x")], max_bytes=10)
+        unpack_all(UploadedFile(name, b"x"), max_bytes=10)
 
 
 def test_names_are_made_plain() -> None:
@@ -139,14 +169,14 @@ def test_names_are_made_plain() -> None:
 )
 def test_files_that_no_disk_could_hold_are_refused(files: list[tuple[str, bytes]], word: str) -> None:
     with pytest.raises(ArchiveRefused, match=word):
-        unpack_uploads([UploadedFile(*file) for file in files], max_bytes=10_000)
+        unpack_all(*(UploadedFile(*file) for file in files), max_bytes=10_000)
 
 
 def test_limit_counts_every_byte_of_every_upload_and_the_last_one_still_fits() -> None:
     uploads = [UploadedFile("a.zip", zip_of({"a": b"x" * 60})), UploadedFile("b", b"y" * 40)]
-    assert len(unpack_uploads(uploads, max_bytes=100)) == 2
+    assert len(unpack_all(*uploads, max_bytes=100)) == 2
     with pytest.raises(ArchiveRefused, match="more than 99 bytes"):
-        unpack_uploads(uploads, max_bytes=99)
+        unpack_all(*uploads, max_bytes=99)
 
 
 def test_too_many_files_are_refused() -> None:
@@ -175,8 +205,7 @@ def test_links_devices_and_clutter_are_left_out() -> None:
 def say(name: str, content: bytes) -> tuple[dict[str, bytes], list[DatasetFinding]]:
     """Unpack, and tell what is said of what was left out or guessed."""
     notes = list[DatasetFinding]()
-    files = unpack_uploads([UploadedFile(name, content)], max_bytes=MEGABYTE, notes=notes)
-    return {file.name: file.content for file in files}, notes
+    return unpack_all(UploadedFile(name, content), notes=notes), notes
 
 
 def test_links_and_clutter_get_a_word() -> None:
@@ -262,7 +291,7 @@ def test_names_of_a_tar_in_gbk_are_read() -> None:
         ("a.tar.bz2", bz2.compress(b"x"), "bzip2"),
         ("a.bz2", bz2.compress(b""), "bzip2"),
         ("a.tar.xz", lzma.compress(b"x"), "xz"),
-        ("a.tar.zst", bytes.fromhex("28b52ffd04"), "Zstandard"),
+        ("a.lz4", bytes.fromhex("04224d1800"), "LZ4"),
         ("train", bytes.fromhex("377abcaf271c0004"), "7z"),
     ],
 )
@@ -277,11 +306,42 @@ def test_archive_is_known_by_its_bytes_whatever_it_is_called() -> None:
     assert (
         unpack("data", zip_of(files)) == unpack("data.zip", tar_of(files)) == unpack("data.bin", tgz_of(files)) == files
     )
+    assert unpack("data", tzst_of(files)) == files
 
 
-def test_single_file_in_gzip_is_refused_with_the_cure() -> None:
-    with pytest.raises(ArchiveRefused, match=r"a\.jsonl\.gz is a single file in gzip.*send the file itself"):
-        unpack("a.jsonl.gz", gzip.compress(b"{}"))
+@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+def test_single_file_is_unzipped_under_its_own_name(suffix: str, compress: Callable[[bytes], bytes]) -> None:
+    assert unpack(f"a.jsonl{suffix}", compress(b"{}")) == {"a.jsonl": b"{}"}
+    with pytest.raises(ArchiveRefused, match=r"rows is zipped, and no archive; name it as its file"):
+        unpack("rows", compress(b"{}"))
+
+
+def test_tar_whose_header_claims_to_be_endless_is_refused() -> None:
+    """Such a header is read into memory whole, and a zipped one costs its sender nothing."""
+    info = tarfile.TarInfo("././@PaxHeader")
+    info.type, info.size = tarfile.XHDTYPE, 64 * MEGABYTE
+    with pytest.raises(ArchiveRefused, match="header of 67108864 bytes"):
+        unpack("a.tgz", gzip.compress(info.tobuf() + b"\0" * 64 * MEGABYTE, 1), max_bytes=100 * MEGABYTE)
+
+
+def test_zip_whose_members_share_their_bytes_is_refused_before_it_is_unpacked() -> None:
+    """A bomb of one file: each entry of the directory points at the same compressed bytes."""
+    content = bytearray(zip_of({"a": b"\0" * MEGABYTE}))
+    start, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entry = content[start:end]
+    copies = b"".join(entry[:46] + name.encode() for name in "abcdefghij")
+    tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 10, 10, len(copies), start, 0)
+    with pytest.raises(ArchiveRefused, match="more than 5242880 bytes"):
+        unpack("a.zip", bytes(content[:start] + copies + tail), max_bytes=5 * MEGABYTE)
+
+
+def test_damaged_member_is_named() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.txt", b"one")
+        archive.writestr("b.txt", b"twenty-two")
+    with pytest.raises(ArchiveRefused, match=r"b\.txt cannot be unpacked: Bad CRC-32"):
+        unpack("a.zip", buffer.getvalue().replace(b"twenty-two", b"twenty-too"))
 
 
 def test_archive_in_an_archive_is_an_error_that_is_told() -> None:

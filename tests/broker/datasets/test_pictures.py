@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from broker.datasets.archive import read_packed
+from broker.datasets.archive import UploadedFile, open_packed
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
 from broker.datasets.pictures import parse_pictures
 from broker.datasets.service import get_dataset
@@ -32,6 +32,10 @@ def as_bytes(files: dict[str, bytes | str]) -> list[tuple[str, bytes]]:
     return [(name, content if isinstance(content, bytes) else content.encode()) for name, content in files.items()]
 
 
+def as_files(files: dict[str, bytes | str]) -> list[UploadedFile]:
+    return [UploadedFile(*file) for file in as_bytes(files)]
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_the_size_is_that_which_the_trainer_sees(tmp_path: Path, suffix: str, orientation: int) -> None:
@@ -40,7 +44,7 @@ def test_the_size_is_that_which_the_trainer_sees(tmp_path: Path, suffix: str, or
     content = draw_picture((80, 50), suffix=suffix, **({} if suffix in {"gif", "bmp"} else {"exif": exif}))
     file = tmp_path / f"p.{suffix}"
     file.write_bytes(content)
-    assert read_picture_size(content) == read_size(file)
+    assert read_picture_size(io.BytesIO(content)) == read_size(file)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,7 @@ def test_the_size_is_that_which_the_trainer_sees(tmp_path: Path, suffix: str, or
 def test_what_is_no_picture_for_the_trainer_is_none_here(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p.png").write_bytes(content)
     with pytest.raises(PictureUnusable):
-        read_picture_size(content)
+        read_picture_size(io.BytesIO(content))
     with pytest.raises(ImageUnusable):
         read_size(tmp_path / "p.png")
 
@@ -59,7 +63,7 @@ def test_a_picture_of_too_many_pixels_is_told_with_the_cure() -> None:
     buffer = io.BytesIO()
     Image.new("1", (10_000, 9_000)).save(buffer, "PNG")
     with pytest.raises(PictureUnusable, match=r"is too large .*resize it"):
-        read_picture_size(buffer.getvalue())
+        read_picture_size(io.BytesIO(buffer.getvalue()))
 
 
 def test_pictures_and_captions_are_read_in_the_order_of_the_trainer(tmp_path: Path) -> None:
@@ -72,7 +76,7 @@ def test_pictures_and_captions_are_read_in_the_order_of_the_trainer(tmp_path: Pa
         ".hidden.png": b"",
     }
     write_files(tmp_path, files)
-    ours = [(picture.name, picture.caption) for picture in parse_pictures(as_bytes(files)).pictures]
+    ours = [(picture.name, picture.caption) for picture in parse_pictures(as_files(files)).pictures]
     assert ours == [(sample.name, sample.caption) for sample in list_pictures(tmp_path).samples]
     assert ("a/z.jpg", "own words") in ours
 
@@ -85,7 +89,9 @@ async def test_an_upload_of_pictures_is_told_as_such(api: Api, system: System) -
     assert await api.get(f"/datasets/{dataset['id']}") == dataset
     async with system.work() as work:
         stored = await get_dataset(work, dataset["id"])
-    parsed = parse_pictures(read_packed(await system.services.storage.read(stored.storage_key)))
+    async with system.services.storage.borrow(stored.storage_key) as packed:
+        with open_packed(packed) as files:
+            parsed = parse_pictures(files)
     assert [picture.size for picture in parsed.pictures[:3]] == [(96, 96), (128, 72), (72, 128)]
     assert [picture.name for picture in parsed.pictures[3:5]] == ["3.png", "3_red disc/extra.png"]
 

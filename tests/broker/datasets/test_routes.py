@@ -1,15 +1,17 @@
 """Data sets over the API: what is kept of an upload, and what its report says."""
 
+import asyncio
 import hashlib
 import io
 import json
 import zipfile
 
-from broker.datasets.archive import read_packed
 from broker.datasets.service import get_dataset
+from broker.retention.service import sweep
 from broker.system import System
 from pricing.datasets.text_rows import TextRow, parse_text_files
 from tests.broker.factories import ROWS, Api, customer_api, jsonl, make_customer, upload_dataset
+from tests.broker.packed_files import read_packed
 
 BAD_ROWS = b'{"prompt": "only a prompt"}\n{"prompt": "a", "completion": ""}\nnot json\n'
 
@@ -91,6 +93,31 @@ async def test_same_rows_in_any_order_of_files_are_the_same_bytes(api: Api) -> N
         two = (await own.call("POST", "/datasets", expect=201, files=files[::-1], data={"name": "tea"})).json()
     assert one["sha256"] == two["sha256"]
     assert (one["id"] != two["id"], two["name"]) == (True, "tea")
+
+
+async def test_same_bytes_are_stored_once_until_the_last_data_set_of_them_is_deleted(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    one = await upload_dataset(api, customer["id"])
+    two = await upload_dataset(api, customer["id"], name="again")
+    (stored,) = (system.services.settings.data_dir / "objects").rglob("*.tar")
+    async with customer_api(api, customer["id"]) as own:
+        await own.call("DELETE", f"/datasets/{one['id']}", expect=204)
+        await sweep(system)
+        found = await own.call("GET", f"/datasets/{two['id']}/file", params={"name": "train.jsonl"}, expect=200)
+        assert found.content == jsonl()
+        await own.call("DELETE", f"/datasets/{two['id']}", expect=204)
+    await sweep(system)
+    assert not stored.exists()
+    three = await upload_dataset(api, customer["id"])
+    assert three["sha256"] == one["sha256"]
+    assert len(list((system.services.settings.data_dir / "objects").rglob("*.tar"))) == 1
+
+
+async def test_uploads_of_the_same_bytes_at_once_leave_one_file(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    made = await asyncio.gather(*(upload_dataset(api, customer["id"]) for _ in range(4)))
+    assert len({each["id"] for each in made}) == 4
+    assert len(list((system.services.settings.data_dir / "objects").rglob("*.tar"))) == 1
 
 
 async def test_refused_upload_leaves_no_file(api: Api, system: System) -> None:
