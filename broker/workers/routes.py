@@ -1,6 +1,7 @@
 """The worker protocol: what `trainer run` asks of the broker, with its run token (`docs/worker-protocol.md`)."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated
 
 from fastapi import Header, Path, Query, Request
@@ -214,7 +215,7 @@ async def upload_captions(
         order = await find_order(work, run_id)
     received = None if order.made is not None else await receive_labelled(caller.services, order, said)
     if received is not None:
-        caller.delete_unless_used(received.stored.key, lambda kept=received: kept.is_used)
+        caller.delete_unless_used(received.stored.key, partial(getattr, received, "is_used"))
     caller.delete_once_kept(chunks.name_key(run_id, sha256))
     work = await caller.begin()
     kept = await keep_labelled(work, run_id, fence_token, order, received, len(said))
