@@ -4,16 +4,17 @@ import json
 import struct
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, or_, select
 
 from broker import errors
 from broker.adapters.exports import PREFIX as EXPORTS
 from broker.adapters.model import Stage
 from broker.adapters.promoting import list_stages_of, withdraw_deleted
 from broker.adapters.tables import Adapter, AdapterStage
-from broker.jobs.admitting.starting_points import KEY, list_goers_on
+from broker.jobs.admitting.starting_points import KEY, list_goers_on, select_goers_on
 from broker.jobs.running.locked_run import LockedRun
 from broker.jobs.service import (
     Job,
@@ -36,6 +37,8 @@ MAKERS = Statement(
         Adapter.job_id == any_(bindparam("job_ids", type_=ARRAY(Text))), is_seen(Adapter.customer_id)
     )
 )
+# Longer than any request takes.
+IN_FLIGHT = timedelta(minutes=10)
 MAX_ADAPTER_BYTES = 8 * 1024**3
 MAX_HEADER_BYTES = 100 * 1024 * 1024
 PEFT_CONFIG = "adapter_config"  # of the header: how the trainer tells it
@@ -159,9 +162,18 @@ async def find_adapter_of_job(work: Work, job_id: str) -> Adapter | None:
 
 async def find_start(work: Work, customer_id: str, config: Mapping[str, Any]) -> Adapter | None:
     """Find the adapter that a customer's configuration goes on from; None where it begins anew, or that was deleted."""
+    found = await find_start_of_job(work, customer_id, config)
+    return None if found is None or found.deleted_at is not None else found
+
+
+async def find_start_of_job(work: Work, customer_id: str, config: Mapping[str, Any]) -> Adapter | None:
+    """Find the adapter that an admitted job goes on from, also where it was deleted since: its file stays until then.
+
+    None where the job begins anew.
+    """
     if config.get(KEY) is None:
         return None
-    wanted = (Adapter.id == config[KEY], Adapter.customer_id == customer_id, Adapter.deleted_at.is_(None))
+    wanted = (Adapter.id == config[KEY], Adapter.customer_id == customer_id)
     return (await work.session.scalars(select(Adapter).where(*wanted))).one_or_none()
 
 
@@ -262,8 +274,14 @@ async def tell_kept_exports(work: Work, keys: Sequence[str]) -> dict[str, bool]:
 
 
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
-    """Tell of storage keys whether the adapter there is kept, or was deleted; keys of none are left out."""
-    query = select(Adapter.storage_key, Adapter.deleted_at.is_(None)).where(Adapter.storage_key.in_(keys))
+    """Tell of storage keys whether the adapter there is kept, or was deleted; keys of none are left out.
+
+    One that was deleted is kept as long as a job that is not over goes on from it. A submission that was under way when
+    it was deleted may have been let through: so none goes in its first minutes.
+    """
+    is_recent = Adapter.deleted_at > work.now - IN_FLIGHT
+    is_kept = or_(Adapter.deleted_at.is_(None), is_recent, select_goers_on(Adapter.id).exists())
+    query = select(Adapter.storage_key, is_kept).where(Adapter.storage_key.in_(keys))
     return dict((await work.session.execute(query)).all())
 
 

@@ -13,17 +13,9 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from broker.datasets.archive_members import (
-    PIECE_BYTES,
-    DataFile,
-    StoredFile,
-    Unpacking,
-    UploadedFile,
-    iter_members,
-    open_member,
-    read_file,
-)
+from broker.datasets.archive_members import PIECE_BYTES, Unpacking, iter_members, open_member
 from broker.datasets.archive_names import ArchiveRefused, find_case_collisions
+from broker.datasets.data_files import DataFile, StoredFile, UploadedFile, read_file
 from broker.datasets.findings import DatasetFinding
 from broker.errors import FULL_ERRNOS
 

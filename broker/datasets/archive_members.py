@@ -14,20 +14,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 import zstandard
 
 from broker.datasets.archive_format import (
     CURE,
-    HEAD_BYTES,
     ArchiveFormat,
     find_format,
     name_foreign_format,
     name_inner_format,
 )
 from broker.datasets.archive_names import ArchiveRefused, is_clutter, make_safe, read_tar_names, read_zip_names
+from broker.datasets.data_files import DataFile, StoredFile, read_head
 from broker.datasets.findings import DatasetFinding
+from broker.datasets.parquet_pictures import holds_pictures, take_pictures
 from broker.persistence.pieces import open_piece
 from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_listing import PICTURE_SUFFIXES, SIDECAR_SUFFIXES
@@ -43,57 +44,6 @@ MAX_WINDOW_BYTES = 1 << 27  # of Zstandard: what its own program unzips without 
 ZIP_ENTRY_MAGIC = b"PK\x01\x02"
 UNPACKED_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
 DATA_SUFFIXES = frozenset({*PICTURE_SUFFIXES, *SIDECAR_SUFFIXES, *TEXT_SUFFIXES})
-
-
-class DataFile(Protocol):
-    """A file under the name that it has in its data set, and how to read it: each `open` begins anew."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def size_bytes(self) -> int: ...
-
-    def open(self) -> BinaryIO: ...
-
-
-@dataclass(frozen=True)
-class UploadedFile:
-    """A small file, in memory."""
-
-    name: str
-    content: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.content)
-
-    def open(self) -> BinaryIO:
-        return io.BytesIO(self.content)
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file that lies somewhere, whole or within another."""
-
-    name: str
-    size_bytes: int
-    opener: Callable[[], BinaryIO]
-
-    def open(self) -> BinaryIO:
-        return self.opener()
-
-
-def read_file(file: DataFile) -> bytes:
-    """Read a file whole."""
-    with file.open() as opened:
-        return opened.read()
-
-
-def read_head(file: DataFile) -> bytes:
-    """Read the first bytes of a file, by which its format is known."""
-    with file.open() as opened:
-        return opened.read(HEAD_BYTES)
 
 
 @dataclass(frozen=True)
@@ -130,7 +80,7 @@ def iter_members(upload: DataFile, unpacking: Unpacking) -> Members:
     with upload.open() as file:
         found = find_format(name, file)
     if found is None:
-        yield from _take_file(name, upload, is_inside=False)
+        yield from _take_file(upload, unpacking, is_inside=False)
     elif found is ArchiveFormat.ZIP:
         yield from _iter_zip(upload, unpacking)
     elif found is ArchiveFormat.TAR:
@@ -139,14 +89,19 @@ def iter_members(upload: DataFile, unpacking: Unpacking) -> Members:
         yield from _iter_unzipped(upload, found, unpacking)
 
 
-def _take_file(name: str, file: DataFile, *, is_inside: bool) -> Members:
-    safe = make_safe(name)
+def _take_file(file: DataFile, unpacking: Unpacking, *, is_inside: bool) -> Members:
+    safe = make_safe(file.name)
+    named = StoredFile(safe, file.size_bytes, file.open)
     inner = name_inner_format(safe, lambda: read_head(file)) if is_inside else None
     if inner is not None:
         message = f"is a {inner} archive inside an archive, which is not unpacked; unpack it, and pack its files"
         yield DatasetFinding(safe, None, Level.ERROR, message)
-    elif not is_clutter(safe):
-        yield StoredFile(safe, file.size_bytes, file.open)
+    elif is_clutter(safe):
+        pass
+    elif holds_pictures(named):
+        yield from take_pictures(named, unpacking.make_file(), unpacking.max_bytes)
+    else:
+        yield named
 
 
 def _iter_zip(upload: DataFile, unpacking: Unpacking) -> Members:
@@ -168,7 +123,7 @@ def _iter_zip(upload: DataFile, unpacking: Unpacking) -> Members:
             yield _leave_link(shown)
             continue
         opener = cast("Callable[[], BinaryIO]", partial(archive.open, member))
-        yield from _take_file(shown, StoredFile(shown, member.file_size, opener), is_inside=True)
+        yield from _take_file(StoredFile(shown, member.file_size, opener), unpacking, is_inside=True)
     yield from _tell_clutter(name, names)
 
 
@@ -204,7 +159,7 @@ def _iter_unzipped(upload: DataFile, found: ArchiveFormat, unpacking: Unpacking)
         yield from _iter_tar(name, plain, unpacking)
     elif lower.endswith((".gz", ".zst")):
         inner = name.rpartition(".")[0]
-        yield from _take_file(inner, StoredFile(inner, size, partial(open_piece, plain, 0, size)), is_inside=True)
+        yield from _take_file(StoredFile(inner, size, partial(open_piece, plain, 0, size)), unpacking, is_inside=True)
     else:
         raise ArchiveRefused(f"{name} is zipped, and no archive; name it as its file with .gz or .zst, or {CURE}")
 
@@ -253,7 +208,7 @@ def _iter_tar(name: str, file: BinaryIO, unpacking: Unpacking) -> Members:
             yield _leave_link(shown)
         elif member.isfile():
             opener = partial(open_member, archive, member)
-            yield from _take_file(shown, StoredFile(shown, member.size, opener), is_inside=True)
+            yield from _take_file(StoredFile(shown, member.size, opener), unpacking, is_inside=True)
         else:
             yield DatasetFinding(shown, None, Level.HINT, "is no plain file, and left out")
     yield from _tell_clutter(name, names)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from broker.datasets.archive_members import DataFile, read_file
+from broker.datasets.data_files import DataFile, read_file
 from broker.datasets.findings import DatasetFinding
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
 from pricing.datasets.caption_quality import judge_caption

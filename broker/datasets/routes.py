@@ -7,7 +7,7 @@ from fastapi import File, Form, Query, UploadFile
 from fastapi.responses import StreamingResponse
 
 from broker.datasets import service, token_counts, uploads
-from broker.datasets.archive_members import DataFile, StoredFile, UploadedFile
+from broker.datasets.data_files import DataFile, StoredFile, UploadedFile
 from broker.datasets.file_download import require_file, stream_file
 from broker.datasets.schemas import DatasetOut, FromUploadsIn
 from broker.datasets.tables import Dataset

@@ -54,14 +54,14 @@ def _describe_checkpoint(checkpoint: Checkpoint | None) -> CheckpointDownload | 
 
 
 async def _describe_start(work: Work, job: Job) -> Download | None:
-    adapter = await adapters.find_start(work, job.customer_id, job.config)
+    adapter = await adapters.find_start_of_job(work, job.customer_id, job.config)
     return None if adapter is None else Download(adapter.sha256, adapter.size_bytes)
 
 
 async def get_start_key(work: Work, run_id: str) -> str:
     """Get the storage key of the adapter that a run goes on from. Raises: NotFound, StaleFenceToken."""
     job = await get_job(work, await _get_job_id(work, run_id))
-    adapter = await adapters.find_start(work, job.customer_id, job.config)
+    adapter = await adapters.find_start_of_job(work, job.customer_id, job.config)
     if adapter is None:
         raise errors.NotFound("adapter of run", run_id)
     return adapter.storage_key

@@ -151,6 +151,14 @@ class TrainingConfig(BaseModel):
         description="Train without the rows and pictures that cannot be used, instead of refusing the data.",
         examples=[True],
     )
+    max_bad_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Train without what cannot be used as long as it is no more than this share of the rows and "
+        "pictures; more refuses the data.",
+        examples=[0.02],
+    )
     default_caption: str | None = Field(
         default=None,
         min_length=1,
@@ -230,6 +238,10 @@ class TrainingConfig(BaseModel):
     @classmethod
     def _take_one_name_for_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    def tolerates_bad(self, bad: int, *, of: int) -> bool:
+        """Tell whether so many rows or pictures that cannot be used, `of` all that were read, are left out."""
+        return self.skip_bad_rows or (self.max_bad_share is not None and bad <= self.max_bad_share * of)
 
     @property
     def rows_per_step(self) -> int:

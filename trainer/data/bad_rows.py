@@ -14,7 +14,7 @@ ROW_SUFFIXES = (".jsonl", ".json", ".parquet")
 def refuse_bad_rows(findings: Sequence[RowFinding], *, skip: bool, counts: RowCounts | None = None) -> None:
     """Refuse data with bad rows, unless such are to be left out. Raises: BadInput with every file and its cure."""
     if findings and not skip:
-        cure = "cure them, or set skip_bad_rows: true to train without them"
+        cure = "cure them, or set skip_bad_rows: true, or max_bad_share, to train without them"
         told = "" if counts is None else f"\n  {counts.describe()}"
         raise BadInput("train_data_dir", list_findings(f"{len(findings)} cannot be used; {cure}", findings) + told)
 

@@ -63,7 +63,8 @@ def read_image_dataset(config: TrainingConfig) -> ImageDataset:
         raise BadInput("train_data_dir", f"{folder} has no picture (.png, .jpg, .webp, …); give the folder with yours")
     if config.reg_data_dir is not None:
         _read_folder("reg_data_dir", Path(config.reg_data_dir), None, dataset, config.default_caption)
-    refuse_bad_rows(dataset.errors, skip=config.skip_bad_rows, counts=dataset.counts)
+    counts = dataset.counts
+    refuse_bad_rows(dataset.errors, skip=config.tolerates_bad(counts.refused_rows, of=counts.read), counts=counts)
     if not any(not row.is_regularisation for row in dataset.rows):
         raise BadInput("train_data_dir", list_findings("no picture is left to train on", dataset.errors))
     return dataset

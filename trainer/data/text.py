@@ -30,7 +30,11 @@ def read_text_dataset(config: TrainingConfig) -> ParsedRows:
     if config.metadata_path is None:
         parsed.findings.extend(tell_unread(list_names(folder)))
     if parsed.rows:
-        refuse_bad_rows(parsed.errors, skip=config.skip_bad_rows, counts=parsed.counts)
+        refuse_bad_rows(
+            parsed.errors,
+            skip=config.tolerates_bad(parsed.counts.refused_rows, of=parsed.counts.read),
+            counts=parsed.counts,
+        )
         return parsed
     found = "; ".join(f"{f.file} line {f.line}: {f.message}" for f in parsed.findings[:SHOWN_FINDINGS])
     place, empty = config.metadata_path or config.train_data_dir, _tell_empty([name for name, _ in files])

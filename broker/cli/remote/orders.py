@@ -112,6 +112,13 @@ def _pack(folder: Path, aside: Path, console: Console) -> Path:
     return packed
 
 
+def _tolerates(config: dict[str, Any], dataset: Dataset) -> bool:
+    """Tell whether a configuration says to train without as much as cannot be used."""
+    share, counts = config.get("max_bad_share"), dataset["row_counts"]
+    within = isinstance(share, int | float) and counts["refused"] <= share * counts["read"]
+    return bool(config.get("skip_bad_rows")) or within
+
+
 def show_findings(dataset: Dataset, config: dict[str, Any], console: Console) -> None:
     """Show what is wrong with the data before anything is priced.
 
@@ -119,7 +126,7 @@ def show_findings(dataset: Dataset, config: dict[str, Any], console: Console) ->
     """
     write_lines(console, make_report(dataset, console.width))
     bad = count_errors(dataset)
-    if bad and not config.get("skip_bad_rows") and not is_label_config(config):
+    if bad and not _tolerates(config, dataset) and not is_label_config(config):
         told = f"{describe_count(bad, 'row')} cannot be used. Mend the data, or add --skip-bad-rows to train without"
         raise CommandFailed(told, dataset_id=dataset["id"], findings=dataset["findings"])
 

@@ -49,6 +49,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     N_("Data"): {
         "skip_bad_rows": N_("Leave out what cannot be used"),
+        "max_bad_share": N_("Share that may be left out"),
         "validation_split": N_("Share held out"),
         "default_caption": N_("Caption where there is none"),
         "aspect_buckets": N_("Keep the shape of pictures"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, literal, select
 
 from broker import errors
 from broker.base_models import service as base_models
@@ -56,6 +56,10 @@ async def _require_fit(work: Work, customer_id: str, config: Mapping[str, Any]) 
 
 async def list_goers_on(work: Work, adapter_id: str) -> list[str]:
     """List the jobs that are not over and go on from an adapter."""
+    return list(await work.session.scalars(select_goers_on(literal(adapter_id)).order_by(Job.id).limit(10)))
+
+
+def select_goers_on(adapter_id: ColumnElement[str]) -> Select[str]:
+    """Select the jobs that are not over and go on from an adapter."""
     over = [status.value for status in TERMINAL]
-    query = select(Job.id).where(Job.config[KEY].astext == adapter_id, Job.status.not_in(over))
-    return list(await work.session.scalars(query.order_by(Job.id).limit(10)))
+    return select(Job.id).where(Job.config[KEY].astext == adapter_id, Job.status.not_in(over))

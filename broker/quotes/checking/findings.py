@@ -6,6 +6,7 @@ from typing import Any
 
 from broker import errors
 from broker.datasets.service import Dataset
+from broker.quotes.checking.refusal import name_tolerance
 from pricing.datasets.finding_level import Level
 from pricing.datasets.row_counts import RefusedRows, RowCounts
 from pricing.datasets.row_finding import RowFinding
@@ -60,14 +61,16 @@ def refuse_bad_rows(dataset: Dataset, config: TrainingConfig) -> None:
     Raises: DatasetUnusable, with the first rows and files and what is wrong with each.
     """
     count = dataset.finding_counts.get(Level.ERROR.value, 0)
-    if not count or config.skip_bad_rows:
+    rows = dataset.counted_rows
+    if not count or config.tolerates_bad(max(count, rows.refused_rows), of=max(rows.read, count)):
         return
     bad = [found for found in dataset.findings if found["level"] == Level.ERROR.value]
     more = f", and {count - 1} more cannot be used" if count > 1 else ""
-    message = f"{_describe(bad[0])}{more}; set it to true to train without these, or send the data set anew"
-    rows = [errors.FieldError(f"files.{_place(found)}", found["message"]) for found in bad[:SHOWN]]
+    field, cure = name_tolerance(config)
+    message = f"{_describe(bad[0])}{more}; {cure} to train without these, or send the data set anew"
+    places = [errors.FieldError(f"files.{_place(found)}", found["message"]) for found in bad[:SHOWN]]
     raise errors.DatasetUnusable(
-        f"config.skip_bad_rows: {message}", errors=[errors.FieldError("config.skip_bad_rows", message), *rows]
+        f"config.{field}: {message}", errors=[errors.FieldError(f"config.{field}", message), *places]
     )
 
 

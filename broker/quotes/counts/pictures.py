@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
 from broker.datasets.pictures import ParsedPictures
-from broker.quotes.checking.refusal import refuse_config
+from broker.quotes.checking.refusal import name_tolerance, refuse_config
 from broker.quotes.counts.text import measure_captions
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.picture_captions import read_kohya_folder
@@ -124,8 +124,9 @@ def choose_captioned(
         else:
             read = min(tokens, profile.context_length)
             chosen.append(TrainingPicture(each.source, each.size, read, each.repeats))
-    if bad and not config.skip_bad_rows:
-        raise refuse_config("skip_bad_rows", f"{_list(bad, count)}; set it to true to train without these")
+    if bad and not config.tolerates_bad(count, of=len(counted.pictures) + counted.unusable_count):
+        field, cure = name_tolerance(config)
+        raise refuse_config(field, f"{_list(bad, count)}; {cure} to train without these")
     if not chosen:
         raise refuse_config("default_caption", f"no picture is left to train on: {_list(bad, count)}")
     return chosen

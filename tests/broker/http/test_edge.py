@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import httpx2 as httpx
@@ -200,6 +201,10 @@ class WatchedStorage(FolderStorage):
     async def write(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredObject:
         self.used.append(self.system.database.engine.pool.checkedout())  # type: ignore[attr-defined]
         return await super().write(key, chunks, max_bytes=max_bytes)
+
+    async def adopt(self, key: str, path: Path) -> None:
+        self.used.append(self.system.database.engine.pool.checkedout())  # type: ignore[attr-defined]
+        await super().adopt(key, path)
 
 
 async def test_nothing_is_unpacked_or_stored_inside_a_transaction(system: System, settings: Settings) -> None:

@@ -182,6 +182,21 @@ async def test_rows_that_cannot_be_used_stop_the_submission_unless_they_are_to_b
     assert (first["problem"]["type"], second["problem"]) == ("/problems/dataset-unusable", None)
 
 
+async def test_share_of_bad_rows_that_its_customer_tolerates_is_left_out(api: Api) -> None:
+    """Two of eight rows cannot be used: a quarter."""
+    await make_ready_customer(api)
+    rows = [{"prompt": "a", "completion": str(number)} for number in range(6)] + [{"prompt": "a"}] * 2
+    dataset = await upload_dataset(api, (await api.get("/customers"))["data"][0]["id"], content=jsonl(rows))
+    body = {"config": {**CONFIG, "max_bad_share": 0.24}, "dataset_id": dataset["id"]}
+    refused = await api.post("/quotes", body, expect=422)
+    assert refused["errors"][0]["field"] == "config.max_bad_share"
+    assert "raise it, or set skip_bad_rows: true, to train without these" in refused["errors"][0]["message"]
+    made = await quote(api, dataset["id"], max_bad_share=0.25)
+    assert (made["findings"]["error"], made["findings"]["left_out"]) == (2, 2)
+    beyond = {"config": {**CONFIG, "max_bad_share": 1.5}, "dataset_id": dataset["id"]}
+    assert (await api.post("/quotes", beyond, expect=422))["errors"][0]["field"] == "config.max_bad_share"
+
+
 async def test_quote_counts_every_row_by_what_becomes_of_it(api: Api) -> None:
     customer = await make_ready_customer(api)
     row = {"prompt": "a", "completion": "b"}

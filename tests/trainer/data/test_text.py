@@ -18,6 +18,9 @@ def test_every_file_of_the_folder_is_read_in_the_order_of_names(tiny_config, tmp
     config = tiny_config.model_copy(update={"train_data_dir": str(data)})
     with pytest.raises(BadInput, match=r"1 cannot be used.*skip_bad_rows: true.*\n  a\.jsonl line 2 prompt and compl"):
         read_text_dataset(config)
+    with pytest.raises(BadInput, match=r"1 cannot be used"):
+        read_text_dataset(config.model_copy(update={"max_bad_share": 0.2}))
+    assert len(read_text_dataset(config.model_copy(update={"max_bad_share": 0.25})).rows) == 3
     parsed = read_text_dataset(config.model_copy(update={"skip_bad_rows": True}))
     assert [row.prompt for row in parsed.rows] == ["a", "b", "c"]
     assert [(finding.file, finding.line) for finding in parsed.findings] == [("a.jsonl", 2)]

@@ -83,7 +83,7 @@ class StableDiffusion:
         Raises: BadInput, for pictures that cannot be decoded, unless the configuration says to leave such out.
         """
         keys, findings = self._collect_latents(rows)
-        refuse_bad_rows(findings, skip=self.config.skip_bad_rows)
+        refuse_bad_rows(findings, skip=self.config.tolerates_bad(len(findings), of=len(rows)))
         rows = [row for row in rows if row.path in keys]
         if all(row.is_regularisation for row in rows):
             raise BadInput("train_data_dir", "no picture is left to train on: none of them can be decoded")

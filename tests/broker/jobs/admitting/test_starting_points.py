@@ -2,8 +2,11 @@
 
 from fastapi import FastAPI
 
+from broker.adapters.service import get_adapter
+from broker.retention.service import sweep
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
+from tests.broker.conftest import ManualClock
 from tests.broker.console.people import sign_in_customer
 from tests.broker.factories import CONFIG, Api, Customer, customer_api, make_ready_customer, submit_job
 from tests.broker.worker_calls import dispatched_worker
@@ -68,3 +71,24 @@ async def test_what_does_not_fit_or_is_nobodys_is_refused_at_its_key(api: Api, a
         await own.call("DELETE", f"/adapters/{adapter_id}", expect=204)
         gone = {"config": {**CONFIG, "init_from": adapter_id}, "dataset_id": customer.dataset["id"]}
         await own.post("/jobs", gone, expect=422)
+
+
+async def test_adapter_that_was_deleted_while_a_job_came_in_stays_until_that_job_is_over(
+    api: Api, app: FastAPI, system: System, clock: ManualClock
+) -> None:
+    """A past fault: a submission that had looked before found no file when it ran; so did one of another contract."""
+    customer, adapter_id = await make_adapter(api, app, system)
+    async with customer_api(api, customer.id) as own:
+        job = await submit_job(own, customer.dataset["id"], config={**CONFIG, "init_from": adapter_id})
+    async with system.work() as work:
+        adapter = await get_adapter(work, adapter_id)
+        key, adapter.deleted_at = adapter.storage_key, work.now
+    clock.advance(minutes=11)
+    await sweep(system)
+    async with dispatched_worker(api, app, system, job["id"]) as worker:
+        path = (await worker.claim())["init_adapter"]["url"].removeprefix("/v1")
+        assert (await worker.api.call("GET", path, expect=200)).content == safetensors_file()
+        await worker.finish("succeeded")
+    assert await system.services.storage.size(key) > 0
+    await sweep(system)
+    assert await system.services.storage.size(key) == 0

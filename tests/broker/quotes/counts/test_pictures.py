@@ -71,6 +71,9 @@ async def test_files_that_cannot_be_used_are_refused_unless_they_are_left_out(ap
     refused = await ask(api, dataset["id"], expect=422)
     assert "broken.jpg is no picture" in refused["errors"][0]["message"]
     assert (await ask(api, dataset["id"], skip_bad_rows=True))["estimate"]["rows"] == 9
+    assert (await ask(api, dataset["id"], max_bad_share=0.125))["estimate"]["rows"] == 9, "one of eight"
+    refused = await ask(api, dataset["id"], max_bad_share=0.12, expect=422)
+    assert refused["errors"][0]["field"] == "config.max_bad_share"
 
 
 async def test_max_steps_counts_the_very_captions_of_these_steps(api: Api, customer: Customer) -> None:
