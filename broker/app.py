@@ -91,6 +91,7 @@ from broker.quotes.routes import router as quotes
 from broker.reports.finance_routes import router as finance_reports
 from broker.reports.routes import router as reports
 from broker.reports.usage_export import router as usage_export
+from broker.retention.routes import router as retention
 from broker.scheduling.routes import contracts as tuned_contracts
 from broker.scheduling.routes import jobs as tuned_jobs
 from broker.scheduling.routes import pools as tuned_pools
@@ -165,6 +166,7 @@ ROUTERS = (
     usage_export,
     capacity,
     cost_rates,
+    retention,
 )
 
 # Metrics, logs and traces are our own; each request would ask the environment anew whether somebody wants others.

@@ -114,6 +114,7 @@ COMMANDS = {
     "announcements": Place(
         "broker.cli.remote.operations.announcements:app", "Announcements to customers: list, create, end."
     ),
+    "retention": Place("broker.cli.remote.operations.retention:app", "How long what is kept: show, preview, set."),
     "audit": Place("broker.cli.remote.operations.audit:app", "Decisions of staff: list, undo."),
     "models": Place("broker.cli.local.models:app", "Base models that customers may name: add, list, remove."),
     "estimator": Place("broker.cli.local.estimator:app", "Predictions, and how good the estimates were."),

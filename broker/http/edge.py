@@ -248,6 +248,7 @@ BillingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Rol
 CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
 StreamCaller = Annotated[Caller, Depends(admit_stream(Role.CUSTOMER, Role.ADMIN))]
 QuotingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, confirms=True))]
+OpsCaller = Annotated[Caller, Depends(admit(Role.OPS, Role.ADMIN))]
 FinanceCaller = Annotated[Caller, Depends(admit(Role.FINANCE, Role.ADMIN))]
 AnyReader = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN, confirms=True))]
 AnyCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN))]

@@ -1,6 +1,6 @@
 """Files of the storage that no row names any more: deleted ones, replaced ones, chunks and uploads that broke off."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from broker.adapters import service as adapters
@@ -40,24 +40,33 @@ async def sweep_files(system: System, *, before: datetime) -> Removed:
     """Delete what is left over. A file without a row goes once it was last written before a moment."""
     storage = system.services.storage
     removed = Removed(await storage.delete_unfinished(before=before), 0)
-    for prefix, tell_kept in OWNERS.items():
-        batch: list[ListedObject] = []
-        async for listed in storage.list_objects(prefix):
-            batch.append(listed)
-            if len(batch) == BATCH:
-                removed += await _sweep_batch(system, batch, tell_kept, before)
-                batch = []
-        removed += await _sweep_batch(system, batch, tell_kept, before)
+    async for batch in list_left_over(system, before=before):
+        for listed in batch:
+            await storage.delete(listed.key)
+        removed += count_files(batch)
     return removed
 
 
-async def _sweep_batch(system: System, batch: Sequence[ListedObject], tell_kept: TellKept, before: datetime) -> Removed:
-    """Ask about some files in one statement, then delete, in no transaction, those that may go."""
-    if not batch:
-        return Removed()
+def count_files(files: Sequence[ListedObject]) -> Removed:
+    return Removed(len(files), sum(listed.size_bytes for listed in files))
+
+
+async def list_left_over(system: System, *, before: datetime) -> AsyncIterator[list[ListedObject]]:
+    """List what is left over, some files at a time: who keeps them is asked in one statement for each batch."""
+    for prefix, tell_kept in OWNERS.items():
+        batch: list[ListedObject] = []
+        async for listed in system.services.storage.list_objects(prefix):
+            batch.append(listed)
+            if len(batch) == BATCH:
+                yield await _choose_left_over(system, batch, tell_kept, before)
+                batch = []
+        if batch:
+            yield await _choose_left_over(system, batch, tell_kept, before)
+
+
+async def _choose_left_over(
+    system: System, batch: Sequence[ListedObject], tell_kept: TellKept, before: datetime
+) -> list[ListedObject]:
     async with system.work() as work:
         kept = await tell_kept(work, [listed.key for listed in batch])
-    left = [listed for listed in batch if is_left_over(listed, kept.get(listed.key), before=before)]
-    for listed in left:
-        await system.services.storage.delete(listed.key)
-    return Removed(len(left), sum(listed.size_bytes for listed in left))
+    return [listed for listed in batch if is_left_over(listed, kept.get(listed.key), before=before)]

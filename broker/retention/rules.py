@@ -1,11 +1,24 @@
-"""How long what is kept: the settings as moments. Pure."""
+"""How long what is kept: the settings, and what ops has set in their place, as moments. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from broker.config import Settings
 
 MIB = 1024 * 1024
+# The settings that ops may set anew while the broker serves.
+RULES = (
+    "kept_checkpoints",
+    "ended_job_days",
+    "orphan_hours",
+    "run_work_hours",
+    "run_log_days",
+    "done_message_days",
+    "recorded_cycle_days",
+    "recorded_cycle_mib",
+    "wait_cause_days",
+)
 
 
 @dataclass(frozen=True)
@@ -28,15 +41,17 @@ class Rules:
     wait_causes: datetime
 
     @classmethod
-    def of(cls, settings: Settings, now: datetime) -> "Rules":
+    def of(cls, settings: Settings, now: datetime, changed: Mapping[str, float] | None = None) -> "Rules":
+        """Make the rules of a moment; `changed` are those that ops has set, by their names."""
+        told = {name: getattr(settings, name) for name in RULES} | dict(changed or {})
         return cls(
-            kept_checkpoints=settings.kept_checkpoints,
-            ended_jobs=now - timedelta(days=settings.ended_job_days),
-            orphans=now - timedelta(hours=settings.orphan_hours),
-            run_work=now - timedelta(hours=settings.run_work_hours),
-            run_logs=now - timedelta(days=settings.run_log_days),
-            messages=now - timedelta(days=settings.done_message_days),
-            recorded_cycles=now - timedelta(days=settings.recorded_cycle_days),
-            recorded_bytes=settings.recorded_cycle_mib * MIB,
-            wait_causes=now - timedelta(days=settings.wait_cause_days),
+            kept_checkpoints=int(told["kept_checkpoints"]),
+            ended_jobs=now - timedelta(days=told["ended_job_days"]),
+            orphans=now - timedelta(hours=told["orphan_hours"]),
+            run_work=now - timedelta(hours=told["run_work_hours"]),
+            run_logs=now - timedelta(days=told["run_log_days"]),
+            messages=now - timedelta(days=told["done_message_days"]),
+            recorded_cycles=now - timedelta(days=told["recorded_cycle_days"]),
+            recorded_bytes=int(told["recorded_cycle_mib"] * MIB),
+            wait_causes=now - timedelta(days=told["wait_cause_days"]),
         )

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from broker.persistence import outbox
 from broker.retention.files import sweep_files
 from broker.retention.model import Removed
 from broker.retention.rules import Rules
-from broker.retention.tables import Swept
+from broker.retention.tables import RetentionRule, Swept
 from broker.scheduling.cycle.recorder import forget_records
 from broker.system import System
 from broker.work import Work
@@ -30,33 +31,60 @@ BATCH = 500
 LOGS = 10
 
 
-async def sweep(system: System) -> None:
-    """Sweep what every process sees: rows are marked first, and their files found afterwards."""
-    services = system.services
-    rules = Rules.of(services.settings, services.clock())
+@dataclass(frozen=True)
+class Step:
+    """A rule that marks or deletes rows: the kind of what goes, what does it, and how many rows at a time."""
+
+    kind: str
+    act: Callable[[Work], Awaitable[int]]
+    most: int = BATCH
+
+
+def list_steps(rules: Rules, most: int | None = None) -> list[Step]:
+    """List the steps of a sweep but for wait causes and files; each acts on at most `most` rows, or its own number."""
+    rows, logs = most or BATCH, most or LOGS
 
     async def mark_checkpoints(work: Work) -> int:
-        return await checkpoints.mark_superseded(
-            work, kept=rules.kept_checkpoints, ended_before=rules.ended_jobs, limit=BATCH
-        )
+        kept, ended = rules.kept_checkpoints, rules.ended_jobs
+        return await checkpoints.mark_superseded(work, kept=kept, ended_before=ended, limit=rows)
 
     async def forget_messages(work: Work) -> int:
-        return await outbox.forget_done(work.session, before=rules.messages, limit=BATCH)
+        return await outbox.forget_done(work.session, before=rules.messages, limit=rows)
 
     async def forget_uploads(work: Work) -> int:
-        return await uploads.forget_expired(work, before=work.now, limit=BATCH)
+        return await uploads.forget_expired(work, before=work.now, limit=rows)
 
     async def forget_run_logs(work: Work) -> int:
-        return await forget_logs(work, before=rules.run_logs, limit=LOGS)
+        return await forget_logs(work, before=rules.run_logs, limit=logs)
 
     async def forget_cycles(work: Work) -> int:
-        return await forget_records(work, before=rules.recorded_cycles, most_bytes=rules.recorded_bytes, limit=BATCH)
+        return await forget_records(work, before=rules.recorded_cycles, most_bytes=rules.recorded_bytes, limit=rows)
 
-    await _note(system, "checkpoints", Removed(await _in_batches(system, mark_checkpoints)))
-    await _note(system, "messages", Removed(await _in_batches(system, forget_messages)))
-    await _note(system, "uploads", Removed(await _in_batches(system, forget_uploads)))
-    await _note(system, "run_logs", Removed(await _in_batches(system, forget_run_logs, most=LOGS)))
-    await _note(system, "cycles", Removed(await _in_batches(system, forget_cycles)))
+    return [
+        Step("checkpoints", mark_checkpoints, rows),
+        Step("messages", forget_messages, rows),
+        Step("uploads", forget_uploads, rows),
+        Step("run_logs", forget_run_logs, logs),
+        Step("cycles", forget_cycles, rows),
+    ]
+
+
+async def read_changed(work: Work) -> dict[str, float]:
+    """Read the rules that ops has set, by their names."""
+    return {rule.name: rule.value for rule in (await work.session.scalars(select(RetentionRule))).all()}
+
+
+async def read_rules(system: System) -> Rules:
+    """Read the rules of this moment: those that ops has set, and the settings for the others."""
+    async with system.work() as work:
+        return Rules.of(work.settings, work.now, await read_changed(work))
+
+
+async def sweep(system: System) -> None:
+    """Sweep what every process sees: rows are marked first, and their files found afterwards."""
+    rules = await read_rules(system)
+    for step in list_steps(rules):
+        await _note(system, step.kind, Removed(await _in_batches(system, step.act, step.most)))
     await _note(system, "wait_causes", Removed(await _forget_wait_causes(system, rules.wait_causes)))
     await _note(system, "files", await sweep_files(system, before=rules.orphans))
 
@@ -88,8 +116,7 @@ async def sweep_run_folders(system: System, runs_dir: Path) -> None:
 
     A folder of a run that the database does not know goes with the logs.
     """
-    services, folders = system.services, RunFolders(runs_dir)
-    rules = Rules.of(services.settings, services.clock())
+    folders, rules = RunFolders(runs_dir), await read_rules(system)
     removed = Removed()
     for run_ids in _cut(await folders.list_run_ids()):
         async with system.work() as work:

@@ -1,10 +1,21 @@
-"""What was swept so far, by kind."""
+"""What was swept so far, by kind, and the rules that ops has set."""
 
 from datetime import datetime
 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
+
+
+class RetentionRule(Base):
+    """A rule that ops has set, by the name of the setting that it goes before; units are the setting's."""
+
+    __tablename__ = "retention_rules"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float]
+    changed_by: Mapped[str]
+    changed_at: Mapped[datetime] = moment_column()
 
 
 class Swept(Base):

@@ -83,6 +83,7 @@ SHARED_TABLES = {
     "rate_cards",
     "received_events",
     "request_counts",
+    "retention_rules",
     "recorded_cycles",
     "service_marks",
     "start_forecasts",
@@ -227,6 +228,9 @@ ANSWERS = {
     "GET /v1/datasets/{dataset_id}/file": Ask(404, params={"name": "train.jsonl"}),
     "GET /v1/datasets/{dataset_id}/pictures": NOT_FOUND,
     "POST /v1/datasets/{dataset_id}/captions": Ask(404, body={"trigger": "ink"}),
+    "GET /v1/retention": FORBIDDEN,
+    "PATCH /v1/retention": FORBIDDEN,
+    "POST /v1/retention/preview": FORBIDDEN,
     "POST /v1/datasets/from-uploads": Ask(404, body={"upload_ids": ["{upload_id}"]}),
     "OPTIONS /v1/uploads": Ask(204),
     "POST /v1/uploads": Ask(422, params={"customer_id": "{customer_id}"}),  # with its headers: test_uploads.py

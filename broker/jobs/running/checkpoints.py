@@ -109,6 +109,12 @@ async def mark_superseded(work: Work, *, kept: int, ended_before: datetime, limi
     return len(marked.all())
 
 
+async def count_kept_bytes(work: Work) -> int:
+    """Count the bytes of all checkpoints that are kept."""
+    query = select(func.coalesce(func.sum(Checkpoint.size_bytes), 0)).where(Checkpoint.deleted_at.is_(None))
+    return int(await work.session.scalar(query) or 0)
+
+
 async def list_of_contract(work: Work, contract_id: str) -> Sequence[Checkpoint]:
     """List the checkpoints of a contract's jobs that are kept."""
     theirs = Checkpoint.job_id.in_(select_ids_of_contract(contract_id))

@@ -120,6 +120,19 @@ def test_announcement_is_made_listed_and_ended(run: Run, customer_run: Run) -> N
     assert json.loads(customer_run("announcements", "list", "--json").stdout)["data"] == []
 
 
+def test_retention_is_shown_tried_set_and_given_back(run: Run) -> None:
+    assert "kept_checkpoints" in run("retention", "show").stdout
+    tried = json.loads(run("retention", "preview", "kept_checkpoints=1", "--json").stdout)
+    assert [each["kind"] for each in tried["removed"]][-1] == "files"
+    changed = json.loads(run("retention", "set", "kept_checkpoints=2", "run_log_days=1.5", "--json").stdout)
+    assert {rule["name"]: rule["value"] for rule in changed["rules"] if rule["changed_by"]} == {
+        "kept_checkpoints": 2,
+        "run_log_days": 1.5,
+    }
+    back = json.loads(run("retention", "set", "kept_checkpoints=default", "run_log_days=default", "--json").stdout)
+    assert [rule for rule in back["rules"] if rule["changed_by"]] == []
+
+
 def test_page_redraws_itself_in_a_terminal_until_it_is_interrupted(broker: ServedBroker) -> None:
     terminal = Terminal.start(["top", "--interval", "0.5"], reach(broker))
     terminal.wait_for("standard")
