@@ -60,4 +60,4 @@ async def test_rule_is_tried_then_set_then_held_and_on_record(
 )
 async def test_rule_that_is_none_is_refused_at_its_name(api: Api, body: dict[str, Any], field: str) -> None:
     problem = (await api.call("PATCH", "/retention", json=body, expect=422)).json()
-    assert [error["field"] for error in problem["errors"]] == [field or "body"]
+    assert problem["errors"][0]["field"] == (field or "body")
