@@ -89,8 +89,8 @@ def _tell_rule(name: str, settings: Settings, rule: RetentionRule | None) -> Rul
     setting = float(getattr(settings, name))
     told = {"name": name, "setting": setting, "description": SETTINGS[name].description or ""}
     if rule is None:
-        return RuleOut(value=setting, **told)  # type: ignore[arg-type]
-    return RuleOut(value=rule.value, changed_by=rule.changed_by, changed_at=rule.changed_at, **told)  # type: ignore[arg-type]
+        return RuleOut(value=setting, **told)
+    return RuleOut(value=rule.value, changed_by=rule.changed_by, changed_at=rule.changed_at, **told)
 
 
 def _tell_removed(kind: str, removed: Removed, *, is_more: bool = False) -> RemovedOut:

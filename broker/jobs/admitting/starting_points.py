@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, literal, select
+from sqlalchemy import Select, SQLColumnExpression, literal, select
 
 from broker import errors
 from broker.base_models import service as base_models
@@ -59,7 +59,7 @@ async def list_goers_on(work: Work, adapter_id: str) -> list[str]:
     return list(await work.session.scalars(select_goers_on(literal(adapter_id)).order_by(Job.id).limit(10)))
 
 
-def select_goers_on(adapter_id: ColumnElement[str]) -> Select[str]:
+def select_goers_on(adapter_id: SQLColumnExpression[str]) -> Select[str]:
     """Select the jobs that are not over and go on from an adapter."""
     over = [status.value for status in TERMINAL]
     return select(Job.id).where(Job.config[KEY].astext == adapter_id, Job.status.not_in(over))
