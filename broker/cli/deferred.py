@@ -1,14 +1,26 @@
-"""Commands that are imported only when they are chosen, so that `broker jobs list` does not pay for the web stack."""
+"""Commands that are imported only when they are chosen, so that `broker jobs list` does not pay for the web stack.
+
+What they say of themselves is in the language of whoever reads; where the client is installed alone, what needs the
+service is not listed, and says so.
+"""
 
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from broker.cli.failures import ServiceMissing
+from broker.cli.words import speaks_chinese, translate
+
+# A room that only the service has; and those of the command line that open an installation.
+SERVICE = "broker.app"
+OF_THE_SERVICE = ("broker.cli.local", "broker.cli.demo", "broker.cli.simulate")
 
 
 @dataclass(frozen=True)
@@ -20,7 +32,9 @@ class Place:
     hidden: bool = False
 
     def load(self, name: str) -> TyperCommand | TyperGroup:
-        """Import the command's module and make the command."""
+        """Import the command's module and make the command. Raises: ServiceMissing."""
+        if not self.is_here():
+            raise ServiceMissing(f"`broker {name}` is the service's own; install it all with: pip install lora-broker")
         module, _, attribute = self.target.partition(":")
         with collecting_nothing():
             found = getattr(import_module(module), attribute)
@@ -30,7 +44,23 @@ class Place:
             found = app
         command = typer.main.get_command(found)
         assert isinstance(command, TyperCommand | TyperGroup)
+        if speaks_chinese():
+            translate_help(command)
         return command
+
+    def is_here(self) -> bool:
+        """Tell whether what it needs is installed: all is, but where the client is installed alone."""
+        return not self.target.startswith(OF_THE_SERVICE) or find_spec(SERVICE) is not None
+
+
+def translate_help(command: TyperCommand | TyperGroup) -> None:
+    """Have a command, its options and what is below it say what they are in the language of whoever reads."""
+    command.help = translate(command.help or "")
+    for param in command.params:
+        if hasattr(param, "help"):
+            param.help = translate(param.help or "")
+    for below in getattr(command, "commands", {}).values():
+        translate_help(below)
 
 
 @contextmanager
@@ -51,7 +81,7 @@ class DeferredCommand(TyperCommand):
     """A stand-in that knows its name and its help; the command itself is imported when it is to run."""
 
     def __init__(self, name: str, place: Place) -> None:
-        super().__init__(name, help=place.help, hidden=place.hidden)
+        super().__init__(name, help=translate(place.help), hidden=place.hidden)
         self.place = place
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
@@ -66,7 +96,7 @@ class DeferredGroup(TyperGroup):
     places: ClassVar[Mapping[str, Place]]
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the framework's signature)
-        return list(self.places)
+        return [name for name, place in self.places.items() if place.is_here()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002
         place = self.places.get(cmd_name)

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from broker.cli.words import say
 from broker.client.errors import ApiError, DamagedDownload, NotReachable
 from broker.errors import FULL_ERRNOS, DiskFull, OperatorError
 
@@ -48,6 +49,10 @@ class CommandFailed(Exception):
         self.members = members
 
 
+class ServiceMissing(Exception):
+    """The command is one of the service, and only the client is installed. Exit code 2."""
+
+
 def explain_failure(error: Exception) -> Failure | None:
     """Explain an error that a user or an operator can do something about; None for one of ours, which is a fault."""
     if isinstance(error, ApiError):
@@ -69,13 +74,14 @@ MEANING_OF: dict[type[Exception], tuple[ExitCode, str, str]] = {
     CommandFailed: (ExitCode.FAILED, "failed", "It did not work out."),
     DiskFull: (ExitCode.FAILED, "disk-full", "The disk is full."),
     OperatorError: (ExitCode.USAGE, "wrong-setting", "A setting is wrong."),
+    ServiceMissing: (ExitCode.USAGE, "service-missing", "The service is not installed."),
     UsageError: (ExitCode.USAGE, "usage", "The command line is wrong."),
 }
 
 
 def _describe(error: Exception) -> str:
     if isinstance(error, NotReachable):
-        return f"{error}; is `broker serve` running there?"
+        return say("{error}; is `broker serve` running there?", error=error)
     if isinstance(error, UsageError):
         return str(error.format_message())  # type: ignore[attr-defined]
     return str(error)

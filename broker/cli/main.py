@@ -4,12 +4,15 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from broker.cli.deferred import DeferredGroup, Place
 from broker.cli.failures import ExitCode, explain_failure
+from broker.cli.words import LANGUAGES, speaking, speaks_chinese, take_language, translate
 
 COMMANDS = {
     "serve": Place(
@@ -33,10 +36,18 @@ COMMANDS = {
     "whoami": Place(
         "broker.cli.remote.account:whoami", "Say which broker answers, whose key is used, and where the key is from."
     ),
+    "quote": Place(
+        "broker.cli.remote.quotes:create_quote",
+        "Upload data, show what is wrong with them and what a job on them will cost. Nothing is reserved.",
+    ),
+    "submit": Place(
+        "broker.cli.remote.jobs.submit:submit_job",
+        "Upload data, show what is wrong with them and what the job will cost, and submit it once you have said yes.",
+    ),
     "base-models": Place("broker.cli.remote.base_models:list_base_models", "List the base models that a job can name."),
     "quotes": Place("broker.cli.remote.quotes:app", "Quotes: what a job will cost, before you submit it."),
-    "jobs": Place("broker.cli.remote.jobs.app:app", "Training jobs: submit, follow, control, download."),
-    "adapters": Place("broker.cli.remote.registry:app", "Adapters: list, show, download, delete."),
+    "jobs": Place("broker.cli.remote.jobs.app:app", "Training jobs: list, submit, follow, control, download."),
+    "adapters": Place("broker.cli.remote.registry:app", "Adapters: list, show, pull, download, delete."),
     "environments": Place(
         "broker.cli.remote.environments:app",
         "Environments, which serve what a stage has: list, create, show, change, push, remove.",
@@ -83,6 +94,9 @@ COMMANDS = {
         "Show what of a contract is available, held by live jobs, and used.",
     ),
     "usage": Place("broker.cli.remote.usage:app", "Usage: added up, and exported."),
+    "report": Place(
+        "broker.cli.remote.reports:show_report", "Show what a month costs: the one under way, or the one that is named."
+    ),
     "reports": Place(
         "broker.cli.remote.reports:app",
         "Reports: what a month has cost, what is owed, which plan to sign next, how good expected starts were.",
@@ -103,6 +117,9 @@ COMMANDS = {
     "logs": Place(
         "broker.cli.remote.jobs.logs:show_training_log", "Show the lines that a job's training wrote, of all its runs."
     ),
+    "metrics": Place(
+        "broker.cli.remote.jobs.metrics:show_metrics", "Show the training and validation loss of a job by step."
+    ),
     "drain": Place(
         "broker.cli.remote.operations.pools:drain_pool",
         "Start nothing new on a pool, or on machines of it; what runs there ends by itself.",
@@ -121,8 +138,42 @@ COMMANDS = {
     "ledger": Place("broker.cli.local.ledger:app", "The double-entry ledger."),
     "installation": Place("broker.cli.local.installation:app", "What all processes on one database share."),
     "storage": Place("broker.cli.local.storage:app", "Where files lie, and how they move."),
+    "completion": Place(
+        "broker.cli.completion:show_completion", "Print what has a shell complete commands, options and ids."
+    ),
 }
+# Under which heading each stands in `broker --help`.
+SECTIONS = {
+    "A job, from its price to its adapter": (
+        *("quote", "submit", "jobs", "logs", "metrics", "why", "quotes", "datasets", "adapters"),
+        *("environments", "base-models"),
+    ),
+    "Who you are": ("login", "logout", "whoami", "keys", "customers", "projects", "completion"),
+    "What it costs": (
+        *("balance", "report", "usage", "contracts", "grants", "purchases", "top-ups", "invoices", "fapiao"),
+        *("payments", "refunds", "disputes", "arrears", "rate-cards", "webhooks"),
+    ),
+    "Finance": ("reports", "close-month", "vouchers", "chart", "stripe", "approvals"),
+    "Operations": ("top", "queues", "pools", "drain", "announcements", "audit"),
+    "The broker's own machine": (
+        *("serve", "worker", "migrate", "demo", "admin-key", "models", "estimator", "ledger", "installation"),
+        "storage",
+    ),
+}
+SECTION_OF = {name: section for section, names in SECTIONS.items() for name in names}
 JSON_FLAG = "--json"
+HELP_MODULE = "typer.rich_utils"
+# What help and wrong command lines are framed with, by the names that Typer has for it.
+FRAME_WORDS = {
+    "ARGUMENTS_PANEL_TITLE": "Arguments",
+    "OPTIONS_PANEL_TITLE": "Options",
+    "COMMANDS_PANEL_TITLE": "Commands",
+    "ERRORS_PANEL_TITLE": "Error",
+    "ABORTED_TEXT": "Aborted.",
+    "DEFAULT_STRING": "[default: {}]",
+    "REQUIRED_LONG_STRING": "[required]",
+    "RICH_HELP": "Try [blue]'{command_path} {help_option}'[/] for help.",
+}
 
 
 class RootGroup(DeferredGroup):
@@ -130,15 +181,33 @@ class RootGroup(DeferredGroup):
 
     places = COMMANDS
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """List the commands section by section, those of none last."""
+        order = list(SECTION_OF)
+        return sorted(super().list_commands(ctx), key=lambda name: order.index(name) if name in order else len(order))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        """Get a command, under the heading of its section."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and cmd_name in SECTION_OF:
+            command.rich_help_panel = translate(SECTION_OF[cmd_name])
+        return command
+
     def main(self, args: Sequence[str] | None = None, *_: Any, **settings: Any) -> Any:
         """Run the command and end the process with its exit code (`failures`)."""
-        arguments = list(sys.argv[1:] if args is None else args)
+        language, arguments = take_language(list(sys.argv[1:] if args is None else args))
+        with speaking(language):
+            outcome = self._run(arguments, language, settings)
+        sys.exit(outcome if isinstance(outcome, int) else ExitCode.OK)
+
+    def _run(self, arguments: list[str], language: str | None, settings: dict[str, Any]) -> Any:
         as_json = JSON_FLAG in arguments
         try:
-            outcome = super().main(arguments, **settings | {"standalone_mode": not as_json})
+            prepare_help(language)
+            return super().main(arguments, **settings | {"standalone_mode": not as_json})
         except typer.Abort:
             _tell({"type": "/problems/declined", "title": "Declined.", "detail": "Nothing was done."})
-            outcome = ExitCode.FAILED
+            return ExitCode.FAILED
         except Exception as error:
             failure = explain_failure(error)
             if failure is None:
@@ -148,8 +217,18 @@ class RootGroup(DeferredGroup):
             else:
                 with suppress(BrokenPipeError):
                     sys.stderr.write(f"broker: {failure.line}\n")
-            outcome = failure.code
-        sys.exit(outcome if isinstance(outcome, int) else ExitCode.OK)
+            return failure.code
+
+
+def prepare_help(language: str | None) -> None:
+    """Have the frame of help say its words in the language of whoever reads. Raises: typer.BadParameter."""
+    if language is not None and language not in LANGUAGES:
+        raise typer.BadParameter(f"{language!r} is no language of ours; say en or zh", param_hint="--lang")
+    if not speaks_chinese() and HELP_MODULE not in sys.modules:
+        return
+    module = import_module(HELP_MODULE)
+    for name, english in FRAME_WORDS.items():
+        setattr(module, name, translate(english))
 
 
 def _tell(problem: Any) -> None:
@@ -165,8 +244,13 @@ app = typer.Typer(
 
 
 @app.callback()
-def broker() -> None:
-    """Take what all parts have in common: nothing yet."""
+def broker(
+    _language: Annotated[
+        str | None,
+        typer.Option("--lang", metavar="en|zh", help="The language to speak, anywhere in the line; default: locale's."),
+    ] = None,
+) -> None:
+    """LoRA Broker: quotes, queues, meters and bills LoRA training."""
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from broker.cli.words import speaks_chinese
+
 # What a terminal obeys; texts come from customers, and are only to be read.
-LANGUAGE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -34,12 +35,6 @@ def clean(text: object) -> str:
 def one_line(text: object) -> str:
     """Make harmless text of one line."""
     return " ".join(clean(text).split())
-
-
-def speaks_chinese() -> bool:
-    """Tell whether whoever reads has chosen Chinese, by the variables that say so for all programs."""
-    told = next((value for name in LANGUAGE_VARIABLES if (value := os.environ.get(name))), "")
-    return told.startswith("zh")
 
 
 def speak(english: str, chinese: str | None) -> str:
@@ -71,6 +66,11 @@ def write_answer(answer: Any, told: str, *, as_json: bool) -> None:
         write_json(answer)
     else:
         make_console().print(told, soft_wrap=True)
+
+
+def tell_gone(object_id: str) -> dict[str, Any]:
+    """Tell a program that an object is no more: the API itself answers that with nothing."""
+    return {"id": object_id, "deleted": True}
 
 
 ConfirmAtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking.")]

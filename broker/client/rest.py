@@ -1,25 +1,32 @@
 """REST as the client speaks it: one key at one broker, problems as errors, another try where an answer got lost."""
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx2 as httpx
 
-from broker.client.errors import ApiError, DamagedDownload, NotReachable
+from broker.client.exchange import (
+    COUNTING,
+    NOTHING_MORE,
+    RESUME_PAUSES,
+    RETRY_PAUSES,
+    Attempts,
+    Listening,
+    leave_out_unknown,
+    make_headers,
+    require_success,
+)
+from broker.client.objects.values import Page
+from broker.client.transfers import Download, Progress, open_parts
 
-# Waits before a further try, in seconds: for a line that broke, a restart, or a broker that has too much to do.
-RETRY_PAUSES = (0.2, 0.8)
-RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-LONGEST_RETRY_AFTER_SECONDS = 10.0
-# The type of the problem that a data set's tokens are not counted yet: no fault, and `BrokerClient` waits for it.
-COUNTING = "tokens-being-counted"
+__all__ = ["COUNTING", "Client"]
+
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -35,17 +42,15 @@ class Client:
     timeout_seconds: float = 60
     retry_pauses: Sequence[float] = RETRY_PAUSES
     language: str | None = None
+    resume_pauses: Sequence[float] = RESUME_PAUSES
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {self.api_key}", **self._list_languages()},
+            headers=make_headers(self.api_key, self.language),
             timeout=self.timeout_seconds,
             verify=self.url.startswith("https:"),  # the certificates of the system take 20 ms to read
         )
-
-    def _list_languages(self) -> dict[str, str]:
-        return {} if self.language is None else {"Accept-Language": self.language}
 
     def __enter__(self) -> Self:
         return self
@@ -81,58 +86,93 @@ class Client:
         response = self._send(lambda: self.http.delete(f"/v1{path}"))
         return response.json() if response.content else None
 
-    def post_files(self, path: str, files: Sequence[Path], fields: Mapping[str, str], *, name: str = "files") -> Any:
+    def post_files(
+        self,
+        path: str,
+        files: Sequence[Path],
+        fields: Mapping[str, str],
+        *,
+        name: str = "files",
+        progress: Progress | None = None,
+    ) -> Any:
         """Post files as a form, each under this name, read piece by piece. Raises also: OSError."""
         headers = {"Idempotency-Key": secrets.token_hex(16)}
 
         def send() -> httpx.Response:
-            with ExitStack() as opened:
-                parts = [(name, (file.name, opened.enter_context(file.open("rb")))) for file in files]
+            with open_parts(files, name, progress) as parts:
                 return self.http.post(f"/v1{path}", files=parts, data=dict(fields), headers=headers)
 
         return self._send(send).json()
 
-    def upload_dataset(self, paths: Sequence[Path], *, name: str | None = None, customer_id: str | None = None) -> Any:
+    def upload_dataset(
+        self,
+        paths: Sequence[Path],
+        *,
+        name: str | None = None,
+        customer_id: str | None = None,
+        progress: Progress | None = None,
+    ) -> Any:
         """Send files as one data set; `customer_id` is needed with a staff key. Raises also: OSError."""
-        fields = {"name": name, "customer_id": customer_id}
-        return self.post_files("/datasets", paths, {key: value for key, value in fields.items() if value is not None})
+        fields = leave_out_unknown({"name": name, "customer_id": customer_id})
+        return self.post_files("/datasets", paths, fields, progress=progress)
 
-    def download(self, path: str, target: Path) -> Path:
+    def download(self, path: str, target: Path, *, progress: Progress | None = None) -> Path:
         """Write a download to a file, whole and with the hash that the broker tells, or not at all.
 
-        Raises also: DamagedDownload, OSError.
+        Where the line breaks it goes on from there. Raises also: DamagedDownload, OSError.
         """
-        aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        with Download(target, progress) as download:
 
-        def fetch() -> httpx.Response:
-            with self.http.stream("GET", f"/v1{path}") as response:
-                if response.is_error:
-                    response.read()
+            def fetch() -> httpx.Response:
+                with self.http.stream("GET", f"/v1{path}", headers=download.headers) as response:
+                    if response.is_error:
+                        response.read()
+                        return response
+                    with download.receive(response) as take:
+                        for piece in response.iter_bytes():
+                            take(piece)
                     return response
-                digest = hashlib.sha256()
-                with aside.open("wb") as file:
-                    for chunk in response.iter_bytes():
-                        file.write(chunk)
-                        digest.update(chunk)
-                if digest.hexdigest() != response.headers.get("X-Content-SHA256", digest.hexdigest()):
-                    raise DamagedDownload(f"the download of {target.name} is damaged; nothing was kept, try again")
-                return response
 
-        try:
-            self._send(fetch)
-            return aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+            self._send(fetch, download.has_grown)
+            return download.finish()
 
-    def list_all(self, path: str, **params: Any) -> Iterator[Any]:
-        """List every object of a list, page by page."""
+    def stream(self, path: str, *, last_event_id: str | None = None, **params: Any) -> Iterator[httpx.ServerSentEvent]:
+        """Hear the events of a list as they come, until the broker says that there are no more.
+
+        A line that breaks, or a broker that restarts, is waited for; it goes on behind the last event that was heard.
+        """
+        listening = Listening(self.url, self.resume_pauses, last_event_id)
+        known = leave_out_unknown(params)
+        while True:
+            try:
+                with self.http.sse(f"/v1{path}", params=known, headers=listening.headers) as source:
+                    if source.response.status_code == NOTHING_MORE:
+                        return
+                    if source.response.is_error:
+                        source.response.read()
+                    pause = listening.judge(source.response)
+                    if pause is None:
+                        for event in source:
+                            listening.hear(event)
+                            yield event
+                        pause = listening.end()
+            except httpx.TransportError as error:
+                pause = listening.attempts.outlast(error)
+            time.sleep(pause)
+
+    def iterate(self, list_page: Callable[..., Page[Item]], **wanted: Any) -> Iterator[Item]:
+        """Go through every object of a list, page by page: `client.iterate(client.list_jobs, status="running")`."""
         cursor = None
         while True:
-            page = self.get(path, limit=100, cursor=cursor, **params)
+            page = list_page(**{"limit": 100, **wanted}, cursor=cursor)
             yield from page["data"]
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+    def list_all(self, path: str, **params: Any) -> Iterator[Any]:
+        """List every object of a list by its path, page by page."""
+        return self.iterate(lambda **page: self.get(path, **page), **params)
 
     def get_whole(self, path: str) -> Any:
         """Get a list with all its pages in one: the first page's other members, and everybody's `data`."""
@@ -144,39 +184,26 @@ class Client:
         return whole
 
     def _get(self, path: str, params: Mapping[str, Any]) -> httpx.Response:
-        known = {name: value for name, value in params.items() if value is not None}
+        known = leave_out_unknown(params)
         return self._send(lambda: self.http.get(f"/v1{path}", params=known))
 
-    def _send(self, request: Callable[[], httpx.Response]) -> httpx.Response:
-        """Send a request, again after a while where that may help; every request here can be sent twice."""
-        for pause in self.retry_pauses:
+    def _send(
+        self, request: Callable[[], httpx.Response], has_grown: Callable[[], bool] = lambda: False
+    ) -> httpx.Response:
+        """Send a request, again after a while where that may help; every request here can be sent twice.
+
+        One of which there is more than before when the line breaks has all its tries again.
+        """
+        attempts = Attempts(self.url, self.retry_pauses)
+        while True:
             try:
                 response = request()
-            except httpx.TransportError:
-                time.sleep(pause)
-                continue
-            if response.status_code not in RETRIED_STATUSES or COUNTING in response.text:
-                return _require_success(response)
-            time.sleep(max(pause, _read_retry_after(response)))
-        try:
-            return _require_success(request())
-        except httpx.TransportError as error:
-            raise NotReachable(f"no answer from {self.url} ({error or type(error).__name__})") from error
-
-
-def _require_success(response: httpx.Response) -> httpx.Response:
-    if response.is_success:
-        return response
-    try:
-        problem = response.json()
-    except ValueError:
-        problem = None
-    if not isinstance(problem, dict):
-        problem = {"title": response.reason_phrase, "status": response.status_code, "detail": response.text[:500]}
-    raise ApiError(response.status_code, problem)
-
-
-def _read_retry_after(response: httpx.Response) -> float:
-    """Read for how many seconds the broker asks to wait; 0 where it does not say."""
-    told = response.headers.get("Retry-After", "")
-    return min(float(told), LONGEST_RETRY_AFTER_SECONDS) if told.isdigit() else 0.0
+            except httpx.TransportError as error:
+                if has_grown():
+                    attempts.renew()
+                pause: float | None = attempts.outlast(error)
+            else:
+                pause = attempts.judge(response)
+            if pause is None:
+                return require_success(response)
+            time.sleep(pause)

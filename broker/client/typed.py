@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
-from broker.client.errors import ApiError
+from broker.client.errors import ApiError, NotReachable
 from broker.client.objects.arrears import Arrears, ArrearsWithHistory, CustomerArrears, NoticeContact, SentNotice
 from broker.client.objects.contracts import (
     Balance,
@@ -28,6 +28,7 @@ from broker.client.objects.jobs import (
     JobEvent,
     JobsAhead,
     LogLine,
+    Losses,
     Notice,
     Run,
     Usage,
@@ -46,9 +47,12 @@ from broker.client.objects.webhooks import (
     WebhookReplay,
 )
 from broker.client.rest import COUNTING, Client
+from broker.client.transfers import Progress
 
 EVENTS_A_PAGE = 100
 LONGEST_COUNTING_PAUSE_SECONDS = 5.0
+# Where a job rests: it goes on from there only if somebody says so.
+RESTS = frozenset({"succeeded", "failed", "cancelled", "paused"})
 
 
 class BrokerClient(Client):
@@ -59,10 +63,19 @@ class BrokerClient(Client):
         return cast("Identity", self.get("/whoami"))
 
     def upload_dataset(
-        self, paths: Sequence[Path], *, name: str | None = None, customer_id: str | None = None
+        self,
+        paths: Sequence[Path],
+        *,
+        name: str | None = None,
+        customer_id: str | None = None,
+        progress: Progress | None = None,
     ) -> Dataset:
-        """Send files as one data set; `customer_id` is needed with a staff key. Raises also: OSError."""
-        return cast("Dataset", super().upload_dataset(paths, name=name, customer_id=customer_id))
+        """Send files as one data set; `customer_id` is needed with a staff key. Raises also: OSError.
+
+        `progress` is told the bytes that are sent, and those in all.
+        """
+        sent = super().upload_dataset(paths, name=name, customer_id=customer_id, progress=progress)
+        return cast("Dataset", sent)
 
     def list_datasets(self, **wanted: Any) -> Page[Dataset]:
         """List data sets: a page of `limit`, from `cursor` on, by `id_prefix`, `name` and so on."""
@@ -176,6 +189,34 @@ class BrokerClient(Client):
         """Get a job, and who pays for its usage."""
         return cast("JobDetail", self.get(f"/jobs/{job_id}"))
 
+    def watch_job(
+        self, job_id: str, *, poll_seconds: float = 2.0, patience_seconds: float = 300.0
+    ) -> Iterator[JobDetail]:
+        """Look at a job until it has ended or is paused, and hand it out as it is at each look.
+
+        A broker that restarts, or is too busy to answer, is waited for with patience.
+        """
+        job = self.get_job(job_id)
+        seen = time.monotonic()
+        while True:
+            yield job
+            if job["status"] in RESTS:
+                return
+            time.sleep(poll_seconds)
+            try:
+                job = self.get_job(job_id)
+                seen = time.monotonic()
+            except (NotReachable, ApiError) as error:
+                passes = isinstance(error, NotReachable) or error.is_passing
+                if not passes or time.monotonic() - seen > patience_seconds:
+                    raise
+
+    def wait_for_job(self, job_id: str, *, poll_seconds: float = 2.0, patience_seconds: float = 300.0) -> JobDetail:
+        """Wait until a job has ended or is paused, and return it as it is then."""
+        for job in self.watch_job(job_id, poll_seconds=poll_seconds, patience_seconds=patience_seconds):
+            last = job
+        return last
+
     def cancel_job(self, job_id: str) -> Job:
         """Cancel a job; a running one stops soon."""
         return cast("Job", self.post(f"/jobs/{job_id}/cancel"))
@@ -262,6 +303,14 @@ class BrokerClient(Client):
                 return
             after = page[-1]["id"]
 
+    def follow_events(self, job_id: str, *, after: int = 0) -> Iterator[JobEvent]:
+        """Hear what happens to a job after an event, as it happens, until the job has ended.
+
+        A line that breaks, or a broker that restarts, is waited for; it goes on behind the last event.
+        """
+        for heard in self.stream(f"/jobs/{job_id}/events", last_event_id=str(after)):
+            yield cast("JobEvent", heard.json())
+
     def list_log(self, job_id: str, *, cursor: str | None = None, **wanted: Any) -> Iterator[LogLine]:
         """List the lines of a job's training log behind one of them, oldest first; by `search`, and `since` when."""
         while True:
@@ -270,6 +319,10 @@ class BrokerClient(Client):
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+    def get_losses(self, job_id: str, *, buckets: int | None = None) -> Losses:
+        """Get the training and validation loss of a job by step, in `buckets` groups of steps at most."""
+        return cast("Losses", self.get(f"/jobs/{job_id}/losses", buckets=buckets))
 
     def list_runs(self, job_id: str) -> list[Run]:
         """List the attempts of a job, the first first."""
@@ -295,9 +348,13 @@ class BrokerClient(Client):
         """Get an adapter's facts."""
         return cast("Adapter", self.get(f"/adapters/{adapter_id}"))
 
-    def download_adapter(self, adapter_id: str, target: Path) -> Path:
-        """Write an adapter's `.safetensors` file, whole or not at all. Raises also: OSError."""
-        return self.download(f"/adapters/{adapter_id}/download", target)
+    def download_adapter(self, adapter_id: str, target: Path, *, progress: Progress | None = None) -> Path:
+        """Write an adapter's `.safetensors` file, whole or not at all. Raises also: DamagedDownload, OSError."""
+        return self.download(f"/adapters/{adapter_id}/download", target, progress=progress)
+
+    def get_adapter_config(self, adapter_id: str) -> dict[str, Any]:
+        """Get `adapter_config.json` of an adapter: beside `adapter_model.safetensors`, peft loads both."""
+        return cast("dict[str, Any]", self.get(f"/adapters/{adapter_id}/config"))
 
     def delete_adapter(self, adapter_id: str) -> None:
         """Delete an adapter and its file; its job, usage and invoices stay."""

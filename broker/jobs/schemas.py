@@ -155,7 +155,7 @@ class JobOut(BaseModel):
     )
     progress: dict[str, Any] | None = Field(
         description="Last report of its run: step, total_steps, epoch, loss, validation_loss.",
-        examples=[{"step": 10, "loss": 2.31, "validation_loss": 2.44}],
+        examples=[{"step": 10, "total_steps": 80, "loss": 2.31, "validation_loss": 2.44}],
     )
     attempts: int = Field(description="Runs so far.", examples=[1])
     used_gpu_seconds: int = Field(

@@ -32,7 +32,12 @@ Format = Annotated[ReportFormat, typer.Option("--format", help="How it is writte
 Output = Annotated[Path | None, typer.Option("--output", help="File to write; standard output if left out.")]
 
 
-def report(as_format: Format = ReportFormat.TABLE, output: Output = None, data_dir: DataDir = None) -> None:
+def report(
+    as_format: Format = ReportFormat.TABLE,
+    output: Output = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    data_dir: DataDir = None,
+) -> None:
     """Report how good the estimates of finished jobs were: estimated and actual, coverage, error by group, drift."""
     settings = load_settings(data_dir=data_dir)
     with reading_database(settings) as urls:
@@ -40,7 +45,7 @@ def report(as_format: Format = ReportFormat.TABLE, output: Output = None, data_d
     if judged is None:
         typer.echo(NOTHING_TO_JUDGE, err=True)
         raise typer.Exit(1)
-    written = write_report(judged, as_of, as_format)
+    written = write_report(judged, as_of, ReportFormat.JSON if as_json else as_format)
     if output is None:
         typer.echo(written, nl=False)
     else:

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from broker.cli.local.database import working_on
-from broker.cli.local.options import DataDir, load_settings
+from broker.cli.local.options import AsJson, DataDir, load_settings
+from broker.cli.output import write_json
 from broker.processes.admin_key import has_working_key, make_key
 from broker.work import Work
 
@@ -20,6 +21,7 @@ def admin_key(
             " and write DATA_DIR/admin.key where that holds none that works."
         ),
     ] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make an administrator's key where the others are lost; needs none."""
@@ -33,6 +35,9 @@ def admin_key(
     clear, written = working_on(settings, make)
     if written is not None:
         typer.echo(f"written: {written}", err=True)
-    if output is None:
+    if as_json:
+        shown = {"key": None if output else clear, "path": None if written is None else str(written)}
+        write_json(shown)
+    elif output is None:
         typer.echo(clear)
     typer.echo("It does not expire. Revoke a key that is lost: DELETE /v1/api-keys/{id}; GET lists them.", err=True)

@@ -1,12 +1,13 @@
 """`broker installation`: what all processes on one database share, and how an operator changes it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from broker.cli.local.database import working_on
-from broker.cli.local.options import DataDir, load_settings
+from broker.cli.local.options import AsJson, DataDir, load_settings
+from broker.cli.output import write_json
 from broker.persistence.installation import Installation
 from broker.processes.installation import accept_settings, describe_installation, reseal_all
 from broker.work import Work
@@ -20,12 +21,14 @@ def installation() -> None:
 
 
 @app.command("show")
-def show(data_dir: DataDir = None) -> None:
+def show(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show it, and where this command's own settings differ; exit code 1 if they do."""
     founded, differences = working_on(load_settings(data_dir=data_dir), describe_installation)
-    _print(founded)
-    for difference in differences:
-        typer.echo(difference)
+    if as_json:
+        write_json({**_describe(founded), "differences": differences})
+    else:
+        _print(founded)
+        typer.echo("".join(f"{difference}\n" for difference in differences), nl=False)
     if differences:
         raise typer.Exit(1)
 
@@ -41,6 +44,7 @@ def accept(
             " anew. Without it, that is to be named anew.",
         ),
     ] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make this command's own secret, storage and public address those of the installation.
@@ -55,9 +59,22 @@ def accept(
         return founded, [] if former is None else await reseal_all(work, former)
 
     founded, lost = working_on(load_settings(data_dir=data_dir), change)
-    _print(founded)
+    if as_json:
+        write_json({**_describe(founded), "not_opened": lost})
+    else:
+        _print(founded)
     for each in lost:
         typer.echo(f"neither secret opens what {each} has: its customer names it, or rotates it, anew", err=True)
+
+
+def _describe(founded: Installation) -> dict[str, Any]:
+    return {
+        "id": founded.id,
+        "storage_id": founded.storage_id,
+        "public_url": founded.public_url,
+        "created_at": founded.created_at.isoformat(),
+        "changed_at": founded.changed_at.isoformat(),
+    }
 
 
 def _print(founded: Installation) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from broker.cli.failures import ExitCode
 from broker.cli.local.database import reading_database, working_on
-from broker.cli.local.options import DataDir, load_settings
+from broker.cli.local.options import AsJson, DataDir, load_settings
+from broker.cli.output import write_json
 from broker.ledger.reading.export import export_ledger
 from broker.reports.reconciliation import Reconciled, reconcile_books
-from broker.reports.verify import verify_database
+from broker.reports.verify import CheckResult, verify_database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The double-entry ledger.")
 
@@ -25,10 +28,19 @@ def ledger() -> None:
 
 
 @app.command("verify")
-def verify(data_dir: DataDir = None) -> None:
+def verify(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Re-derive every balance from its entries and check each rule of the ledger; exit code 1 if one is broken."""
     with reading_database(load_settings(data_dir=data_dir)) as urls:
         results = asyncio.run(verify_database(urls.app))
+    if as_json:
+        write_json({"data": [asdict(result) for result in results]})
+    else:
+        _show_rules(results)
+    if any(result.broken for result in results):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _show_rules(results: list[CheckResult]) -> None:
     table = Table("rule", "broken rows", title="Ledger")
     for result in results:
         table.add_row(result.rule, "[green]none[/]" if not result.broken else "[red]" + "\n".join(result.broken))
@@ -37,33 +49,43 @@ def verify(data_dir: DataDir = None) -> None:
     for result in results:
         if result.broken and result.cure is not None:
             console.print(f"[bold]{result.rule}[/]: {result.cure}", soft_wrap=True)
-    if any(result.broken for result in results):
-        raise typer.Exit(1)
 
 
 @app.command("export")
 def export(
     output: Annotated[Path | None, typer.Option(help="The file to write; without it, standard output.")] = None,
     contract: Annotated[str | None, typer.Option(help="Only this contract's accounts and transfers.")] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Write the ledger in Beancount form: `bean-check FILE` derives every balance again, by a program not ours."""
+    if as_json and output is None:
+        raise typer.BadParameter("the books are no JSON; with --json, name the file by --output", param_hint="--output")
     pieces = working_on(load_settings(data_dir=data_dir), lambda work: export_ledger(work, contract))
     with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as file:
         file.writelines(pieces)
+    if as_json:
+        write_json({"path": str(output)})
 
 
 @app.command("reconcile")
-def reconcile(data_dir: DataDir = None) -> None:
+def reconcile(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Compare usage, charges, balances, invoices and payments, link by link; exit code 1 if two of them differ."""
     links = working_on(load_settings(data_dir=data_dir), reconcile_books)
+    if as_json:
+        write_json({"data": [asdict(link) for link in links]})
+    else:
+        _show_links(links)
+    if any(link.differences for link in links):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _show_links(links: list[Reconciled]) -> None:
     table = Table("link", "unit", "one side", "other side", "differs for", title="From usage to payments")
     for link in links:
         for unit, (left, right) in link.totals.items():
             table.add_row(link.name, unit, f"{left:,}", f"{right:,}", _name_differing(link, unit))
     Console().print(table)
-    if any(link.differences for link in links):
-        raise typer.Exit(1)
 
 
 def _name_differing(link: Reconciled, unit: str) -> str:

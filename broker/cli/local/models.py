@@ -16,7 +16,8 @@ from broker.base_models.placing import place_files
 from broker.base_models.schemas import BaseModelOut
 from broker.base_models.service import add_model, list_models_now, require_name
 from broker.cli.local.database import working_on
-from broker.cli.local.options import DataDir, load_settings
+from broker.cli.local.options import AsJson, DataDir, load_settings
+from broker.cli.output import write_answer
 from broker.errors import OperatorError
 from broker.http.decision import Decision
 from broker.jobs.reading.withdrawal import withdraw_model
@@ -30,7 +31,6 @@ app = typer.Typer(
     help="Base models that customers may name: add, list, remove.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, for a script.")]
 SHOWN_HASH = 12
 
 
@@ -99,7 +99,9 @@ async def _offer(work: Work, description: ModelDescription) -> BaseModelOut:
 
 @app.command("remove")
 def remove(
-    name: Annotated[str, typer.Argument(help="The name of a model that was added.")], data_dir: DataDir = None
+    name: Annotated[str, typer.Argument(help="The name of a model that was added.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Take an added base model off the offer. Its files stay; jobs that are over keep naming it."""
     settings = load_settings(data_dir=data_dir)
@@ -110,4 +112,5 @@ def remove(
         return removed.name
 
     removed = working_on(settings, withdraw)
-    typer.echo(f"{removed} is off the offer; its files are still in {settings.models_root}.")
+    told = f"{removed} is off the offer; its files are still in {settings.models_root}."
+    write_answer({"name": removed, "models_root": str(settings.models_root)}, told, as_json=as_json)

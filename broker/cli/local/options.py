@@ -11,6 +11,7 @@ from broker.config import Settings
 from broker.errors import OperatorError, describe_fault
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (BROKER_DATA_DIR).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
 
 
 def load_settings(**options: object) -> Settings:

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.cli.output import make_console, one_line, write_answer, write_json, write_lines
 from broker.cli.remote.connection import DEFAULT_URL, AsJson, Connection, Key, Url, find_connection
 from broker.cli.texts.columns import make_card
+from broker.cli.words import say
 from broker.client.objects.contracts import Identity
 from broker.client_file import FILE_NAME, user_folder, write_client_file
 
@@ -15,6 +16,7 @@ from broker.client_file import FILE_NAME, user_folder, write_client_file
 def login(
     url: Annotated[str, typer.Option("--url", envvar="BROKER_URL", help="The broker's address.")] = DEFAULT_URL,
     key: Annotated[str | None, typer.Option("--api-key", "--key", help="The key; asked for if left out.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Keep an address and a key for further commands, once the broker has accepted them."""
     if key is None and not sys.stdin.isatty():
@@ -23,15 +25,17 @@ def login(
     with connection.open() as client:
         identity = client.whoami()
     path = write_client_file(user_folder(), url=connection.url, api_key=connection.api_key)
-    make_console().print(f"{_describe(identity)} at {url}; kept in {path}", soft_wrap=True)
+    told = say("{who} at {url}; kept in {path}", who=_describe(identity), url=url, path=path)
+    write_answer({**identity, "url": url, "path": str(path)}, told, as_json=as_json)
 
 
-def logout() -> None:
+def logout(as_json: AsJson = False) -> None:
     """Forget the address and the key that `broker login` has kept; the key itself stays valid."""
     path = user_folder() / FILE_NAME
     was_there = path.exists()
     path.unlink(missing_ok=True)
-    make_console().print(f"{path} is removed." if was_there else "No key was kept.", soft_wrap=True)
+    told = say("{path} is removed.", path=path) if was_there else say("No key was kept.")
+    write_answer({"path": str(path), "was_there": was_there}, told, as_json=as_json)
 
 
 def whoami(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:

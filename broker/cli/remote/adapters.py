@@ -1,33 +1,56 @@
 """`broker adapters`: what jobs have made."""
 
+import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from broker.cli.failures import CommandFailed
-from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_answer, write_json, write_lines
+from broker.cli.output import (
+    DeleteAtOnce,
+    ask,
+    make_console,
+    one_line,
+    tell_gone,
+    write_answer,
+    write_json,
+    write_lines,
+)
+from broker.cli.remote.completing import complete_ids
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
-from broker.cli.remote.lists import write_table
+from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.projects import find_project
+from broker.cli.remote.transfers import showing_bytes
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.job_words import describe_settings
 from broker.cli.texts.values import describe_ago, describe_size
+from broker.cli.words import say
+from broker.client.errors import NotThere
 from broker.client.objects.jobs import Adapter
 from broker.client.typed import BrokerClient
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Adapters: list, show, download, delete.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Adapters: list, show, pull, download, delete.")
 
-AdapterId = Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter's id, or the beginning of it.")]
+AdapterId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADAPTER", help="The adapter's id, or the beginning of it.", autocompletion=complete_ids("ada")
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="File or folder to write to; default: its name, here.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 COLUMNS = (Column("adapter"), Column("name"), Column("made", right=True), Column("size", right=True))
 LONGEST_FILE_NAME = 100
+# The names by which peft finds both.
+WEIGHTS_NAME, CONFIG_NAME = "adapter_model.safetensors", "adapter_config.json"
 
 
 @app.command("list")
@@ -88,10 +111,87 @@ def download_adapter(
         fetch_adapter(client, resolve_id(client, "ada", adapter_id), output, force=force, as_json=as_json)
 
 
+@app.command("pull")
+def pull_adapters(
+    adapters: Annotated[
+        list[str], typer.Argument(metavar="ADAPTER...", help="Ids, or names: cyberpunk for the newest, cyberpunk_v3.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where to; each gets a folder of its own in it.")
+    ] = Path(),
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Pull adapters into folders that peft loads; what is there already is not sent again."""
+    console = make_console(stderr=as_json)
+    with connect(url, key) as client:
+        pulled = [_pull(client, find_adapter(client, typed), output, console) for typed in adapters]
+    if as_json:
+        write_json(collect_page(pulled))
+
+
+def find_adapter(client: BrokerClient, typed: str) -> Adapter:
+    """Find an adapter by its id, its name (the newest version), or its name with a version, as in `cyberpunk_v3`.
+
+    Raises: typer.BadParameter, where there is none; ApiError, NotReachable.
+    """
+    newest = client.list_adapters(name=typed, limit=1)["data"]
+    if newest:
+        return newest[0]
+    return find_version(client, typed)
+
+
+def find_version(client: BrokerClient, typed: str) -> Adapter:
+    """Find an adapter by its id, the beginning of that, or its name and version. Raises: typer.BadParameter."""
+    named = re.fullmatch(r"(.+)_v(\d{1,9})", typed.strip())
+    if named is None:
+        return client.get_adapter(resolve_id(client, "ada", typed))
+    for each in client.iterate(client.list_adapters, name=named[1]):
+        if each["version"] == int(named[2]):
+            return each
+    raise typer.BadParameter(f"there is no adapter {typed}; `broker adapters list` shows yours", param_hint="ADAPTER")
+
+
+def _pull(client: BrokerClient, adapter: Adapter, output: Path, console: Console) -> dict[str, Any]:
+    """Write an adapter's weights and configuration into its folder, unless the same weights are there."""
+    folder = output / choose_target(adapter, None).stem
+    weights = folder / WEIGHTS_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_there = weights.exists() and _hash_file(weights) == adapter["sha256"]
+        if not is_there:
+            with showing_bytes(console, name_version(adapter)) as progress:
+                client.download_adapter(adapter["id"], weights, progress=progress)
+        _write_config(client, adapter, folder)
+    except OSError as error:
+        raise CommandFailed(f"{folder} cannot be written: {error.strerror or error}") from error
+    size = describe_size(adapter["size_bytes"])
+    told = "{folder}  {name}, {size}, was there" if is_there else "{folder}  {name}, {size}"
+    console.print(say(told, folder=folder, name=name_version(adapter), size=size), soft_wrap=True)
+    return {"path": str(folder), "was_there": is_there, **adapter}
+
+
+def _write_config(client: BrokerClient, adapter: Adapter, folder: Path) -> None:
+    """Write peft's configuration beside the weights, where these tell one."""
+    try:
+        config = client.get_adapter_config(adapter["id"])
+    except NotThere:
+        return
+    text = json.dumps(config, ensure_ascii=False, indent=2)
+    (folder / CONFIG_NAME).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @app.command("delete")
 def delete_adapter(
     adapter_id: AdapterId,
     yes: DeleteAtOnce = False,
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -100,7 +200,7 @@ def delete_adapter(
         adapter = client.get_adapter(resolve_id(client, "ada", adapter_id))
         ask(f"Delete {adapter['id']}, {name_version(adapter)}, for good?", yes=yes)
         client.delete_adapter(adapter["id"])
-    make_console().print(f"{adapter['id']} is deleted.", soft_wrap=True)
+    write_answer(tell_gone(adapter["id"]), say("{id} is deleted.", id=adapter["id"]), as_json=as_json)
 
 
 def fetch_adapter(client: BrokerClient, adapter_id: str, output: Path | None, *, force: bool, as_json: bool) -> None:
@@ -113,7 +213,8 @@ def fetch_adapter(client: BrokerClient, adapter_id: str, output: Path | None, *,
     if target.exists() and not force:
         raise typer.BadParameter(f"{target} is there; add --force to replace it", param_hint="--output")
     try:
-        client.download_adapter(adapter["id"], target)
+        with showing_bytes(make_console(stderr=as_json), name_version(adapter)) as progress:
+            client.download_adapter(adapter["id"], target, progress=progress)
     except OSError as error:
         raise CommandFailed(f"{target} cannot be written: {error.strerror or error}") from error
     told = f"{target}  {name_version(adapter)}, {describe_size(adapter['size_bytes'])}"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.output import speaks_chinese
+from broker.cli.words import speaks_chinese
 from broker.client.typed import BrokerClient
 from broker.client_file import FILE_NAME, ClientFile, read_client_file, user_folder
 

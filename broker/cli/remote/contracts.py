@@ -9,20 +9,28 @@ from rich.text import Text
 
 from broker.cli.output import make_console, write_json, write_lines
 from broker.cli.remote import contract_quotas
+from broker.cli.remote.completing import complete_ids
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.contract_changes import add_to
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.orders import choose_contract
 from broker.cli.texts.columns import Column, make_card
-from broker.cli.texts.values import describe_local, describe_money
+from broker.cli.texts.values import describe_count, describe_local, describe_money
+from broker.cli.words import say
 from broker.client.objects.contracts import Balance, Contract, GuaranteedGpus
+from broker.client.objects.values import Money
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Contracts: list, show, change, end.")
 add_to(app)
 app.add_typer(contract_quotas.app, name="quota")
 
-ContractId = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id, or the beginning of it.")]
+ContractId = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONTRACT", help="The contract's id, or the beginning of it.", autocompletion=complete_ids("con")
+    ),
+]
 COLUMNS = (
     Column("contract"),
     Column("plan"),
@@ -92,6 +100,15 @@ def show_balance(
     write_lines(console, [title, *make_card(_tell_balance(contract, balance), console.width)])
 
 
+def _tell_volume(gpu_hours: str, tokens: int) -> str:
+    return say("{hours} GPU-hours", hours=gpu_hours) + f", {describe_count(tokens, 'token')}"
+
+
+def _tell_budget(left: Money | None, budget: Money | None) -> str:
+    told = "{left} of {all} left this month"
+    return say(told, left=describe_money(left), all=describe_money(budget)) if left and budget else ""
+
+
 def _tell_terms(contract: Contract) -> list[tuple[str, str]]:
     now = datetime.now(UTC)
     start = describe_local(contract["starts_at"], now)
@@ -120,15 +137,17 @@ def _tell_guaranteed(each: GuaranteedGpus) -> str:
 
 def _tell_balance(contract: Contract, balance: Balance) -> list[tuple[str, str]]:
     bought = Decimal(balance["granted_gpu_hours"]) or contract["committed_gpu_hours"]
-    available = f"{balance['available_gpu_hours']} of {balance['granted_gpu_hours']} GPU-hours"
-    held = f"{balance['held_gpu_hours']} GPU-hours, {balance['held_tokens']:,} tokens"
-    used = f"{balance['used_gpu_hours']} GPU-hours, {balance['used_tokens']:,} tokens"
+    share = "{left} of {all} GPU-hours"
+    available = say(share, left=balance["available_gpu_hours"], all=balance["granted_gpu_hours"])
+    held = _tell_volume(balance["held_gpu_hours"], balance["held_tokens"])
+    used = _tell_volume(balance["used_gpu_hours"], balance["used_tokens"])
     left, budget = balance["budget_left"], balance["monthly_budget"]
     granted_tokens = balance.get("granted_tokens", 0)  # a broker of before tells none
-    tokens = f"{balance['available_tokens']:,} of {granted_tokens:,} tokens" if granted_tokens else ""
+    kept = f"{balance['available_tokens']:,}"
+    tokens = say("{left} of {all} tokens", left=kept, all=f"{granted_tokens:,}") if granted_tokens else ""
     return [
         ("Available", ", ".join(filter(None, (available if bought else "", tokens)))),
-        ("Held by jobs", f"{held}, {describe_money(balance['held_money'])} to be invoiced"),
-        ("Used", f"{used}, {describe_money(balance['used_money'])} to be invoiced"),
-        ("Budget", f"{describe_money(left)} of {describe_money(budget)} left this month" if left and budget else ""),
+        ("Held by jobs", f"{held}, " + say("{sum} to be invoiced", sum=describe_money(balance["held_money"]))),
+        ("Used", f"{used}, " + say("{sum} to be invoiced", sum=describe_money(balance["used_money"]))),
+        ("Budget", _tell_budget(left, budget)),
     ]

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from broker.cli.failures import ExitCode
-from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_answer
+from broker.cli.failures import CommandFailed
+from broker.cli.output import DeleteAtOnce, ask, one_line, tell_gone, write_answer
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
@@ -67,6 +65,7 @@ def invite_person(
 def remove_person(
     person: Annotated[str, typer.Argument(metavar="PERSON", help="The person's id.")],
     yes: DeleteAtOnce = False,
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -74,7 +73,7 @@ def remove_person(
     ask(f"Remove {person}?", yes=yes)
     with connect(url, key) as client:
         client.delete(f"/people/{person}")
-    make_console().print(f"{person} is removed.")
+    write_answer(tell_gone(person), f"{person} is removed.", as_json=as_json)
 
 
 @app.command("verify")
@@ -120,13 +119,14 @@ def decide_verification(
 def export_customer(
     customer: CustomerId,
     output: Annotated[Path, typer.Option("--output", "-o", help="The archive to write.")] = Path("export.zip"),
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Download all that a customer has in one archive, and check it by its manifest."""
     with connect(url, key) as client:
         client.download(f"/customers/{customer}/export", output)
-    check_archive(output)
+    check_archive(output, as_json=as_json)
 
 
 @app.command("check-archive")
@@ -135,6 +135,7 @@ def check_archive(
     public_key: Annotated[
         str | None, typer.Option("--public-key", help="The installation's; default: the one in the archive.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check each file of an archive by the hashes of its manifest, and the manifest by its signature; no broker."""
     with zipfile.ZipFile(archive) as opened:
@@ -146,12 +147,18 @@ def check_archive(
         faults += [f"{path}: is not in the manifest" for path in opened.namelist() if path not in named]
         faults += [path for entry in manifest["entries"] if (path := _find_fault(opened, entry))]
     if faults:
-        typer.echo("\n".join(faults), err=True)
-        raise typer.Exit(ExitCode.FAILED)
-    make_console().print(f"{archive}: {len(manifest['entries'])} files, all as signed by {signer}.", soft_wrap=True)
+        raise CommandFailed("\n".join(faults), path=str(archive), faults=faults)
+    checked = {"path": str(archive), "files": len(manifest["entries"]), "signed_by": signer}
+    write_answer(checked, f"{archive}: {checked['files']} files, all as signed by {signer}.", as_json=as_json)
 
 
 def _is_signed(public_key: str, written: bytes, signature: bytes) -> bool:
+    """Tell whether a key has signed the bytes. Raises: CommandFailed, where what tells that is not installed."""
+    try:
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 (of this command alone)
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+    except ImportError as error:
+        raise CommandFailed("signatures are checked by a package that is not here: pip install cryptography") from error
     try:
         Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key)).verify(base64.b64decode(signature), written)
     except (InvalidSignature, ValueError):

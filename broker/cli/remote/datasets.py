@@ -6,8 +6,18 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_json, write_lines
+from broker.cli.output import (
+    DeleteAtOnce,
+    ask,
+    make_console,
+    one_line,
+    tell_gone,
+    write_answer,
+    write_json,
+    write_lines,
+)
 from broker.cli.remote.captions import edit_captions, label_dataset, list_pictures
+from broker.cli.remote.completing import complete_ids
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import write_table_with_notes
@@ -15,6 +25,7 @@ from broker.cli.remote.orders import upload
 from broker.cli.texts.columns import Column
 from broker.cli.texts.findings import count_errors, make_report
 from broker.cli.texts.values import describe_ago
+from broker.cli.words import say
 from broker.client.objects.quotes import Dataset
 
 app = typer.Typer(
@@ -67,7 +78,12 @@ app.command("label")(label_dataset)
 app.command("caption")(edit_captions)
 app.command("pictures")(list_pictures)
 
-DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id, or the beginning of it.")]
+DatasetId = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET", help="The data set's id, or the beginning of it.", autocompletion=complete_ids("dat")
+    ),
+]
 
 
 @app.command("show")
@@ -88,6 +104,7 @@ def show_dataset(
 def delete_dataset(
     dataset_id: DatasetId,
     yes: DeleteAtOnce = False,
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -96,7 +113,7 @@ def delete_dataset(
         dataset = client.get_dataset(resolve_id(client, "dat", dataset_id))
         ask(f"Delete {dataset['id']}, {one_line(dataset['name'])}, for good?", yes=yes)
         client.delete_dataset(dataset["id"])
-    make_console().print(f"{dataset['id']} is deleted.", soft_wrap=True)
+    write_answer(tell_gone(dataset["id"]), say("{id} is deleted.", id=dataset["id"]), as_json=as_json)
 
 
 def _tell(dataset: Dataset, *, as_json: bool, all_findings: bool = False) -> None:

@@ -220,6 +220,7 @@ def download_file(
     fapiao_id: FapiaoId,
     as_format: Annotated[str, typer.Option("--format", help="pdf, ofd or xml.")] = "pdf",
     output: Annotated[Path | None, typer.Option(help="The file to write; default: its number.")] = None,
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -228,7 +229,7 @@ def download_file(
         row = client.get(f"/fapiao/{_resolve(client, fapiao_id)}")
         target = output or Path(f"{row['number'] or row['id']}.{as_format}")
         client.download(f"/fapiao/{row['id']}/file?format={as_format}", target)
-    make_console().print(str(target), soft_wrap=True)
+    write_answer({"path": str(target), **row}, str(target), as_json=as_json)
 
 
 def _read_day(given: datetime | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from broker.cli.output import make_console, one_line, write_lines
+from broker.cli.output import make_console, one_line, write_answer, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.report_files import fetch_report
@@ -46,7 +46,7 @@ def show_revenue(
 ) -> None:
     """Show what a month earned and what is deferred, by contract, as the ledger has it; tax apart (finance)."""
     with connect(url, key) as client:
-        report = fetch_report(client, "revenue", {"month": month, "customer_id": customer_id}, output)
+        report = fetch_report(client, "revenue", {"month": month, "customer_id": customer_id}, output, as_json=as_json)
     if report is not None:
         total = {**report, "customer": "total", "contract_number": ""}
         page = report if as_json else collect_page([*report["data"], total])
@@ -71,7 +71,9 @@ def show_commitments(
     The days are at the ninetieth, fiftieth and tenth percentile of what twelve weeks used.
     """
     with connect(url, key) as client:
-        report = fetch_report(client, "commitments", {"customer_id": customer_id, "days": days}, output)
+        report = fetch_report(
+            client, "commitments", {"customer_id": customer_id, "days": days}, output, as_json=as_json
+        )
     if report is not None:
         page = report if as_json else collect_page(report["data"])
         write_table(page, COMMITMENTS, make_commitment_row, as_json=as_json)
@@ -90,7 +92,7 @@ def show_pool_margin(
 ) -> None:
     """Show what usage on each pool was worth, what the house bore of it, and what the pool cost (finance)."""
     with connect(url, key) as client:
-        report = fetch_report(client, "pool-margin", {"month": month}, output)
+        report = fetch_report(client, "pool-margin", {"month": month}, output, as_json=as_json)
     if report is not None:
         write_table(report if as_json else collect_page(report["data"]), POOLS, make_pool_row, as_json=as_json)
         if report["guarantees"] and not as_json:
@@ -118,19 +120,21 @@ def export_focus(
     output: Annotated[Path, typer.Option("--output", "-o", help="Write it as CSV into this file.")],
     customer_id: Customer = None,
     version: Annotated[str, typer.Option("--version", help="Of FOCUS: 1.2, or 1.3 with its further columns.")] = "1.3",
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Export what a month's final invoices ask for in the columns of FOCUS, for tools that read it."""
     asked = {"month": month, "customer_id": customer_id, "version": version}
     with connect(url, key) as client:
-        fetch_report(client, "focus", asked, output, as_format=None)
+        fetch_report(client, "focus", asked, output, as_format=None, as_json=as_json)
 
 
 def set_cost_rate(
     pool: Annotated[str, typer.Argument(help="The pool.")],
     per_gpu_hour: Annotated[str, typer.Argument(help="Yuan that a GPU costs for an hour, used or idle.")],
     begins_on: Annotated[str, typer.Argument(help="First day, as 2026-11-01.")],
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -139,4 +143,5 @@ def set_cost_rate(
         body = {"per_gpu_hour": per_gpu_hour, "begins_on": begins_on}
         rate = client.post(f"/pools/{pool}/cost-rates", body)
     cost = rate["per_gpu_hour"]["amount"]
-    make_console().print(f"{rate['pool']} costs {cost} yuan a GPU-hour from {rate['begins_on']} on.")
+    told = f"{rate['pool']} costs {cost} yuan a GPU-hour from {rate['begins_on']} on."
+    write_answer(rate, told, as_json=as_json)

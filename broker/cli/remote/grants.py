@@ -21,7 +21,7 @@ from broker.cli.remote.volumes import (
     read_volume,
 )
 from broker.cli.texts.columns import Column, make_card
-from broker.cli.texts.values import describe_money
+from broker.cli.texts.values import DASH, describe_money
 from broker.client.objects.contracts import Grant
 from broker.client.typed import BrokerClient
 
@@ -84,7 +84,7 @@ def _tell(grant: Grant) -> list[tuple[str, str]]:
         ("Contract", grant["contract_id"]),
         ("Kind", f"{grant['kind']}, {grant['status']}"),
         ("Whole", f"{describe_volume(grant)} at {grant['unit_price']} yuan"),
-        ("Left", f"{_describe_left(grant)} ({grant['left_percent'] or '0'} %){pace}"),
+        ("Left", f"{_describe_left(grant)} ({grant['left_percent'] or DASH} %){pace}"),
         ("Pays for", describe_scope(grant["scope"])),
         ("In force", f"{grant['effective_at'][:10]} to {until}"),
         ("Invoice", grant["invoice_id"] or ""),

@@ -34,7 +34,7 @@ def resolve_id(client: BrokerClient, kind: str, typed: str) -> str:
         raise typer.BadParameter(f"{typed!r} is no id of a {NAMES[kind]}")
     if len(begins) >= WHOLE_LENGTH:
         return begins
-    listed = _list_by_kind(client)[kind](id_prefix=begins, limit=MOST_CANDIDATES)
+    listed = list_by_kind(client)[kind](id_prefix=begins, limit=MOST_CANDIDATES)
     found = [str(item["id"]) for item in listed["data"]]
     if len(found) > 1:
         more = " and more" if listed["next_cursor"] else ""
@@ -42,7 +42,8 @@ def resolve_id(client: BrokerClient, kind: str, typed: str) -> str:
     return found[0] if found else begins
 
 
-def _list_by_kind(client: BrokerClient) -> Mapping[str, Callable[..., Any]]:
+def list_by_kind(client: BrokerClient) -> Mapping[str, Callable[..., Any]]:
+    """Name what lists the objects of each kind."""
     return {
         "job": client.list_jobs,
         "dat": client.list_datasets,

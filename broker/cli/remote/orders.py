@@ -14,9 +14,11 @@ from rich.console import Console
 from broker.cli.failures import CommandFailed
 from broker.cli.output import one_line, write_lines
 from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.transfers import showing_bytes
 from broker.cli.texts.findings import count_errors, make_report
 from broker.cli.texts.price import Offer, find_in_force
 from broker.cli.texts.values import describe_count, describe_size
+from broker.cli.words import say
 from broker.client.folder import FolderUnusable, list_folder, pack_folder
 from broker.client.objects.contracts import Contract
 from broker.client.objects.quotes import Dataset, Quote
@@ -93,7 +95,8 @@ def upload(
         except (FolderUnusable, OSError) as error:
             raise typer.BadParameter(str(error), param_hint="--data") from error
         folder_name = one_line(data[0].resolve().name) if data[0].is_dir() else None
-        return client.upload_dataset(files, name=name or folder_name, customer_id=customer)
+        with showing_bytes(console, name or data[0].name) as progress:
+            return client.upload_dataset(files, name=name or folder_name, customer_id=customer, progress=progress)
 
 
 def _pack(folder: Path, aside: Path, console: Console) -> Path:
@@ -105,8 +108,9 @@ def _pack(folder: Path, aside: Path, console: Console) -> Path:
     left_out = listing.left_out
     if left_out:
         shown = ", ".join(map(one_line, left_out[:MOST_LEFT_OUT_SHOWN]))
-        more = f" and {len(left_out) - MOST_LEFT_OUT_SHOWN} more" if len(left_out) > MOST_LEFT_OUT_SHOWN else ""
-        console.print(f"Left out, since training does not read it: {shown}{more}", soft_wrap=True)
+        beyond = len(left_out) - MOST_LEFT_OUT_SHOWN
+        more = say(" and {count} more", count=beyond) if beyond > 0 else ""
+        console.print(say("Left out, since training does not read it: {names}", names=shown + more), soft_wrap=True)
     sent = describe_count(len(listing.files), "file")
     console.print(f"{folder}: {sent}, {describe_size(listing.size_bytes)}", soft_wrap=True)
     return packed
@@ -127,7 +131,8 @@ def show_findings(dataset: Dataset, config: dict[str, Any], console: Console) ->
     write_lines(console, make_report(dataset, console.width))
     bad = count_errors(dataset)
     if bad and not _tolerates(config, dataset) and not is_label_config(config):
-        told = f"{describe_count(bad, 'row')} cannot be used. Mend the data, or add --skip-bad-rows to train without"
+        rows = describe_count(bad, "row")
+        told = say("{rows} cannot be used. Mend the data, or add --skip-bad-rows to train without", rows=rows)
         raise CommandFailed(told, dataset_id=dataset["id"], findings=dataset["findings"])
 
 
@@ -144,7 +149,8 @@ def ask_for_quote(
     """Ask for a quote under the contract that would pay, and tell how far a large data set is counted meanwhile."""
 
     def tell(counted: int, rows: int) -> None:
-        console.print(f"Counting tokens: {counted:,} of {rows:,} rows", soft_wrap=True)
+        told = say("Counting tokens: {counted} of {rows} rows", counted=f"{counted:,}", rows=f"{rows:,}")
+        console.print(told, soft_wrap=True)
 
     own = {"max_cost": max_cost, "contract_id": contract["id"], "project_id": project_id} if contract else {}
     return client.create_quote(config, dataset["id"], **own, gpus=gpus, on_counting=tell)

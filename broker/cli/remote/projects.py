@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.output import make_console, one_line, write_json
+from broker.cli.output import make_console, one_line, tell_gone, write_answer, write_json
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
@@ -78,13 +78,14 @@ def set_member(
 def remove_member(
     project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project, by id or name.")],
     member: Annotated[str, typer.Argument(metavar="KEY", help="The member's key, by its id.")],
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """End a key's membership of a project."""
     with connect(url, key) as client:
         client.delete(f"/projects/{find_project(client, project)}/members/{member}")
-    make_console().print(f"{member} is no member of {project} any more.")
+    write_answer(tell_gone(member), f"{member} is no member of {project} any more.", as_json=as_json)
 
 
 def find_project(client: BrokerClient, typed: str, customer_id: str | None = None) -> str:

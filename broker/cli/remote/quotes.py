@@ -10,6 +10,7 @@ from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.price import Offer, make_offer
+from broker.cli.words import say
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Quotes: what a job will cost, before you submit it."
@@ -69,4 +70,4 @@ def _tell(offer: Offer, *, compare: bool, as_json: bool) -> None:
         return
     console = make_console()
     write_lines(console, make_offer(offer, datetime.now(UTC), console.width, compare=compare))
-    console.print(f"Submit it: broker jobs submit --quote {offer.quote['id']}", soft_wrap=True)
+    console.print(say("Submit it: broker submit --quote {quote}", quote=offer.quote["id"]), soft_wrap=True)

@@ -1,22 +1,18 @@
 """`broker adapters promote`, `stages`, `promotions`, `undo`, `withdraw`, `tag`: what of them is current where."""
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, cast
 
 import typer
 
 from broker.cli.output import one_line, write_answer
-from broker.cli.remote.adapters import app, name_version
+from broker.cli.remote.adapters import app, find_version, name_version
 from broker.cli.remote.connection import AsJson, Key, Url, connect
-from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import write_table, write_table_with_notes
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH, describe_ago
-from broker.client.objects.jobs import Adapter
 from broker.client.objects.promotions import Promotion
 from broker.client.objects.values import Page
-from broker.client.typed import BrokerClient
 
 Version = Annotated[
     str, typer.Argument(metavar="ADAPTER", help="Its id, or the beginning of it; or its name and version: ink_v3.")
@@ -30,17 +26,6 @@ STAGES = (Column("name"), Column("stage"), Column("adapter"), Column("since"), C
 PROMOTIONS = (Column("promotion"), Column("name"), Column("stage"), Column("adapter"), Column("made"), Column("live"))
 
 __all__ = ["app"]
-
-
-def find_version(client: BrokerClient, typed: str) -> Adapter:
-    """Find an adapter by its id, the beginning of that, or its name and version. Raises: typer.BadParameter."""
-    named = re.fullmatch(r"(.+)_v(\d{1,9})", typed.strip())
-    if named is None:
-        return client.get_adapter(resolve_id(client, "ada", typed))
-    for each in client.list_all("/adapters", name=named[1]):
-        if each["version"] == int(named[2]):
-            return cast("Adapter", each)
-    raise typer.BadParameter(f"there is no adapter {typed}; `broker adapters list` shows yours", param_hint="ADAPTER")
 
 
 @app.command("promote")

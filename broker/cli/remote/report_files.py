@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from broker.cli.output import make_console
+from broker.cli.output import write_answer
+from broker.cli.words import say
 from broker.client.rest import Client
 
 
@@ -16,6 +17,7 @@ def fetch_report(
     output: Path | None,
     *,
     as_format: Literal["by_name"] | None = "by_name",
+    as_json: bool,
 ) -> Any:
     """Fetch a report; None, once it is written where a file is named for it: as XLSX, where its name ends so.
 
@@ -27,5 +29,5 @@ def fetch_report(
     if as_format is not None:
         query["format"] = "xlsx" if output.suffix.lower() == ".xlsx" else "csv"
     written = client.download(f"/reports/{report}?{urlencode(query)}", output)
-    make_console().print(f"{written} is written.")
+    write_answer({"path": str(written)}, say("{path} is written.", path=written), as_json=as_json)
     return None

@@ -4,6 +4,7 @@ Those for finance alone are in `finance_reports.py`.
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,13 @@ Output = Annotated[
         help="Write it into this file, as XLSX where its name ends so, or else as CSV; one that is there is replaced.",
     ),
 ]
+GroupBy = Annotated[
+    str, typer.Option("--group-by", help="Of customer, contract, contract_number, plan, project, gpu_type.")
+]
+ContractNumber = Annotated[str | None, typer.Option("--contract-number", help="Only of these contracts.")]
+MonthOverMonth = Annotated[bool, typer.Option("--month-over-month", help="Beside the month before.")]
+# A contract's months follow its own time zone; this is that of most, and it only chooses which month is shown first.
+BILLING_ZONE = timezone(timedelta(hours=8))
 PLACES = {
     "customer": "customer",
     "contract": "contract_id",
@@ -69,12 +77,10 @@ PAYS_FROM = "break_even_gpu_hours"
 @app.command("monthly-cost")
 def show_monthly_cost(
     month: Annotated[str, typer.Argument(help="The billing month, as 2026-11.")],
-    group_by: Annotated[
-        str, typer.Option("--group-by", help="Of customer, contract, contract_number, plan, project, gpu_type.")
-    ] = "customer,contract,project",
+    group_by: GroupBy = "customer,contract,project",
     customer_id: Customer = None,
-    contract_number: Annotated[str | None, typer.Option("--contract-number", help="Only of these contracts.")] = None,
-    month_over_month: Annotated[bool, typer.Option("--month-over-month", help="Beside the month before.")] = False,
+    contract_number: ContractNumber = None,
+    month_over_month: MonthOverMonth = False,
     output: Output = None,
     as_json: AsJson = False,
     url: Url = None,
@@ -87,7 +93,7 @@ def show_monthly_cost(
     asked: dict[str, Any] = {"month": month, "group_by": group_by, "customer_id": customer_id}
     asked |= {"contract_number": contract_number, "month_over_month": month_over_month or None}
     with connect(url, key) as client:
-        report = fetch_report(client, "monthly-cost", asked, output)
+        report = fetch_report(client, "monthly-cost", asked, output, as_json=as_json)
     if report is not None:
         places = [name for name in PLACES if name in report["group_by"]]
         rows = report["data"] if as_json else [*report["data"], {**report, "due_change": None, "total": True}]
@@ -98,6 +104,24 @@ def show_monthly_cost(
             partial(make_cost_row, places),
             as_json=as_json,
         )
+
+
+def show_report(
+    month: Annotated[str | None, typer.Argument(help="The billing month, as 2026-11; default: that under way.")] = None,
+    group_by: GroupBy = "customer,contract,project",
+    customer_id: Customer = None,
+    contract_number: ContractNumber = None,
+    month_over_month: MonthOverMonth = False,
+    output: Output = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show what a month costs: the one under way, or the one that is named."""
+    named = month or f"{datetime.now(BILLING_ZONE):%Y-%m}"
+    show_monthly_cost(
+        named, group_by, customer_id, contract_number, month_over_month, output, as_json=as_json, url=url, key=key
+    )
 
 
 def make_cost_row(places: Sequence[str], row: dict[str, Any]) -> list[str]:
@@ -116,7 +140,7 @@ def show_receivables(
     """Show what is owed of final invoices now, by how long it is overdue."""
     asked = {"customer_id": customer_id}
     with connect(url, key) as client:
-        report = fetch_report(client, "receivables", asked, output)
+        report = fetch_report(client, "receivables", asked, output, as_json=as_json)
     if report is not None:
         write_table(report, DEBTS, _make_debt_row, as_json=as_json)
 
@@ -142,7 +166,7 @@ def show_plan_advice(
     """
     asked = {"customer_id": customer_id, "months": months}
     with connect(url, key) as client:
-        advice = fetch_report(client, "plan-advice", asked, output)
+        advice = fetch_report(client, "plan-advice", asked, output, as_json=as_json)
     if advice is None:
         return
     write_table(advice, OPTIONS, _make_option_row, as_json=as_json)

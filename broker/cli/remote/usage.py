@@ -6,10 +6,11 @@ from urllib.parse import urlencode
 
 import typer
 
-from broker.cli.output import make_console, one_line
+from broker.cli.output import one_line, write_answer
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import write_table
 from broker.cli.texts.columns import Column
+from broker.cli.words import say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Usage: added up, and exported.")
 
@@ -59,6 +60,7 @@ def export_usage(
     until: Annotated[str, TO],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; one that is there is replaced.")],
     as_format: Annotated[Literal["jsonl", "csv"], typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -66,4 +68,4 @@ def export_usage(
     query = urlencode({"from": since, "to": until, "format": as_format})
     with connect(url, key) as client:
         written = client.download(f"/usage-events/export?{query}", output)
-    make_console().print(f"{written} is written.")
+    write_answer({"path": str(written)}, say("{path} is written.", path=written), as_json=as_json)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from broker.cli.words import translate
+
 GAP = 2
 
 
@@ -19,7 +21,7 @@ class Column:
 
 def make_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> list[Text]:
     """Make the lines of a table, its headings first; `styles` are those of the columns, as rich names them."""
-    cells = [[column.heading for column in columns], *rows]
+    cells = [[translate(column.heading) for column in columns], *rows]
     widths = [max(cell_len(row[at]) for row in cells) for at in range(len(columns))]
     shown = list(styles) or [""] * len(columns)
     return [
@@ -40,13 +42,14 @@ def _make_line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[i
 
 def make_card(rows: Sequence[tuple[str, str]], width: int) -> list[Text]:
     """Make the lines of labels with what belongs to each, folded at the width. A row without text is left out."""
-    known = [(label, text) for label, text in rows if text]
+    known = [(translate(label), text) for label, text in rows if text]
     indent = max((cell_len(label) for label, _text in known), default=0) + GAP + GAP
     lines: list[Text] = []
     for label, text in known:
         for number, part in enumerate(fold(text, width - indent)):
             line = Text(" " * GAP)
-            line.append((label if number == 0 else "").ljust(indent - GAP), "dim").append(part)
+            told = label if number == 0 else ""
+            line.append(told + " " * (indent - GAP - cell_len(told)), "dim").append(part)
             lines.append(line)
     return lines
 

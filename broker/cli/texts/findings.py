@@ -8,6 +8,7 @@ from rich.text import Text
 from broker.cli.output import clean, one_line
 from broker.cli.texts.columns import fold
 from broker.cli.texts.values import describe_count, describe_size
+from broker.cli.words import say
 from broker.client.objects.quotes import Dataset, Finding
 
 MOST_SHOWN = 20
@@ -17,7 +18,8 @@ STYLE_OF = {"error": "red", "warning": "yellow", "hint": "dim"}
 def make_report(dataset: Dataset, width: int, *, all_findings: bool = False) -> list[Text]:
     """Make the lines of a data set's report: what there is, and what is wrong with it."""
     usable = describe_count(dataset["usable_rows"], "usable row" if dataset["kind"] == "text" else "usable picture")
-    facts = f"{usable} in {describe_count(len(dataset['files']), 'file')}, {describe_size(dataset['size_bytes'])}"
+    files, size = describe_count(len(dataset["files"]), "file"), describe_size(dataset["size_bytes"])
+    facts = say("{usable} in {files}, {size}", usable=usable, files=files, size=size)
     lines = [Text(dataset["id"], "bold")]
     lines += [Text(f"  {line}") for line in fold(f"{one_line(dataset['name'])}: {facts}", width - 2)]
     counts = dataset.get("row_counts")  # a broker of before has none
@@ -30,14 +32,14 @@ def make_report(dataset: Dataset, width: int, *, all_findings: bool = False) -> 
     told = ", ".join(_count_hidden(dataset, shown))
     if told:
         lines += [
-            Text(f"  and {told} more; see more of them by"),
+            Text("  " + say("and {count} more; see more of them by", count=told)),
             Text(f"  broker datasets show {dataset['id']} --all"),
         ]
     return lines
 
 
 def _make_finding(finding: Finding, width: int) -> list[Text]:
-    place = finding["file"] + (f", line {finding['line']}" if finding["line"] else "")
+    place = finding["file"] + (say(", line {line}", line=finding["line"]) if finding["line"] else "")
     text = f"{one_line(place)}: {clean(finding['message'])}" if place else clean(finding["message"])
     first, *more = fold(text, width - 11)
     head = Text("  ").append(finding["level"].ljust(9), STYLE_OF[finding["level"]]).append(first)

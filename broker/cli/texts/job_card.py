@@ -20,6 +20,7 @@ from broker.cli.texts.job_words import (
     list_next_commands,
 )
 from broker.cli.texts.values import describe_count, describe_local, describe_money, describe_span, describe_sums
+from broker.cli.words import say, translate
 from broker.client.objects.contracts import Contract
 from broker.client.objects.jobs import Job, JobDetail, JobEvent, Run
 from broker.client.objects.quotes import PlanPrice
@@ -45,9 +46,9 @@ def make_job_card(view: JobView, now: datetime, width: int) -> list[Text]:
     lines += make_card([*_tell_progress(job), *_tell_money(view), *_tell_parts(view, now)], width)
     samples = [event for event in view.events if event["kind"] == "sampled"]
     if samples:
-        lines += [Text(), Text("  Samples", "dim"), *_make_samples(samples, width)]
+        lines += [Text(), Text("  " + say("Samples"), "dim"), *_make_samples(samples, width)]
     commands = list_next_commands(job)
-    return [*lines, Text(), Text("  Next", "dim"), *(Text(f"    {command}") for command in commands)]
+    return [*lines, Text(), Text("  " + say("Next"), "dim"), *(Text(f"    {command}") for command in commands)]
 
 
 def _make_title(job: Job) -> Text:
@@ -56,7 +57,7 @@ def _make_title(job: Job) -> Text:
 
 
 def _make_status(job: JobDetail, now: datetime, width: int) -> list[Text]:
-    state = Text(job["status"], STYLE_OF.get(job["status"], "")).append(f" {describe_state(job, now)}", "")
+    state = Text(translate(job["status"]), STYLE_OF.get(job["status"], "")).append(f" {describe_state(job, now)}", "")
     why = describe_why(job, now)
     sooner = describe_sooner(job).splitlines()
     return [state, *(Text(line) for line in (fold(why, width) if why else [])), *(Text(f"  {line}") for line in sooner)]
@@ -65,13 +66,15 @@ def _make_status(job: JobDetail, now: datetime, width: int) -> list[Text]:
 def _tell_progress(job: Job) -> list[tuple[str, str]]:
     progress, estimate = job["progress"], job["estimate"]
     if not progress:
-        return [("Progress", describe_count(estimate["steps"], "step") + " to go" if estimate else "")]
+        steps = describe_count(estimate["steps"], "step") if estimate else ""
+        return [("Progress", say("{steps} to go", steps=steps) if steps else "")]
     step, total = progress["step"], max(1, progress["total_steps"])
     done = min(BAR_CELLS, BAR_CELLS * step // total)
-    told = f"{'█' * done}{'░' * (BAR_CELLS - done)} {step}/{progress['total_steps']} steps"
-    epoch = f", epoch {progress['epoch']}" if progress.get("epoch") else ""
+    bar, place = "█" * done + "░" * (BAR_CELLS - done), f"{step}/{progress['total_steps']}"
+    told = f"{bar} {say('{place} steps', place=place)}"
+    epoch = say(", epoch {epoch}", epoch=progress["epoch"]) if progress.get("epoch") else ""
     losses = [
-        f"{word} {progress[name]:.3f}"
+        f"{translate(word)} {progress[name]:.3f}"
         for name, word in (("loss", "training"), ("validation_loss", "validation"))
         if progress.get(name) is not None
     ]
@@ -82,7 +85,7 @@ def _tell_money(view: JobView) -> list[tuple[str, str]]:
     job = view.job
     quoted = describe_sums(view.quoted["total"], view.quoted["total_p90"]) if view.quoted else ""
     return [
-        ("Cost", describe_cost(job) + (f"; quoted {quoted}" if quoted else "")),
+        ("Cost", describe_cost(job) + (say("; quoted {sum}", sum=quoted) if quoted else "")),
         ("Limit", describe_limit(job)),
         ("Made room", describe_evictions(job)),
         ("On us", "; ".join([describe_money(job["borne"]), *(lost["explanation"] for lost in job["lost_work"])])),
@@ -92,16 +95,19 @@ def _tell_money(view: JobView) -> list[tuple[str, str]]:
 
 def _describe_used(job: JobDetail) -> str:
     """Describe what a job has used; where the house bears some of it, what is charged and what is borne."""
-    used = f"{job['used_gpu_hours']} GPU-hours ({job['used_gpu_seconds']:,} GPU-seconds)"
+    seconds = describe_count(job["used_gpu_seconds"], "GPU-second")
+    used = say("{hours} GPU-hours", hours=job["used_gpu_hours"]) + f" ({seconds})"
     told = f"{used}, {describe_count(job['used_tokens'], 'token')}"
     if not (job["borne_gpu_seconds"] or job["borne_tokens"]):
         return told
     charged = _describe_both(job["charged_gpu_seconds"], job["charged_tokens"])
-    return f"{told}: {charged} charged, {_describe_both(job['borne_gpu_seconds'], job['borne_tokens'])} on us"
+    borne = _describe_both(job["borne_gpu_seconds"], job["borne_tokens"])
+    return f"{told}: " + say("{charged} charged, {borne} on us", charged=charged, borne=borne)
 
 
 def _describe_both(gpu_seconds: int, tokens: int) -> str:
-    return f"{describe_count(gpu_seconds, 'GPU-second')} and {describe_count(tokens, 'token')}"
+    both = describe_count(gpu_seconds, "GPU-second"), describe_count(tokens, "token")
+    return say("{seconds} and {tokens}", seconds=both[0], tokens=both[1])
 
 
 def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
@@ -111,7 +117,7 @@ def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
     return [
         ("Notice", "\n".join(one_line(speak(each["message"], each["message_zh"])) for each in job.get("notices", ()))),
         ("Attempts", "; ".join(_describe_run(run, now) for run in view.runs)),
-        ("Model", f"{estimate['base_model']} on {estimate['sku']}" if estimate else ""),
+        ("Model", say("{model} on {type}", model=estimate["base_model"], type=estimate["sku"]) if estimate else ""),
         ("May run on", _describe_types(job)),
         ("Finish by", "" if finish_by is None else describe_local(finish_by, now)),
         ("Settings", describe_settings(job["config"])),
@@ -126,29 +132,33 @@ def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
 
 def _describe_priority(job: Job) -> str:
     own = job.get("priority")  # a broker of before has none
-    return "" if own is None else f", with a priority of its own: {own}"
+    return "" if own is None else say(", with a priority of its own: {priority}", priority=own)
 
 
 def _describe_types(job: Job) -> str:
     """Describe the GPU types that a job may run on, where there are several."""
     types = job.get("gpu_types") or []  # a broker of before has none
-    names = ", ".join(f"{each['sku']} ({describe_money(each['price'])} at p90)" for each in types)
-    return f"{names}; the {job['prefer']} first" if len(types) > 1 else ""
+    if len(types) < 2:
+        return ""
+    told = "{type} ({sum} at p90)"
+    names = ", ".join(say(told, type=each["sku"], sum=describe_money(each["price"])) for each in types)
+    return f"{names}; {say('the {wish} first', wish=translate(job['prefer']))}"
 
 
 def _describe_run(run: Run, now: datetime) -> str:
     cause = run["cause"]
     why = f" ({cause.replace('_', ' ')})" if cause and cause != run["status"] else ""
     took = f", {describe_span(run['claimed_at'], run['ended_at'], now)}" if run["claimed_at"] else ""
-    return f"{run['attempt']} {run['status']}{why}{took}"
+    return f"{run['attempt']} {translate(run['status'])}{why}{took}"
 
 
 def _make_samples(samples: Sequence[JobEvent], width: int) -> list[Text]:
     lines: list[Text] = []
     for sample in samples:
         data = sample["data"]
-        lines += _indent(f"step {data.get('step')}: {clean(data.get('prompt', ''))}", 2 * GAP, width)
-        text = "(a picture; --json has it)" if data.get("image") else clean(data.get("text", ""))
+        head = say("step {step}: {prompt}", step=data.get("step"), prompt=clean(data.get("prompt", "")))
+        lines += _indent(head, 2 * GAP, width)
+        text = say("(a picture; --json has it)") if data.get("image") else clean(data.get("text", ""))
         lines += _indent(text, 3 * GAP, width)
     return lines
 

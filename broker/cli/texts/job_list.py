@@ -9,6 +9,7 @@ from broker.cli.output import cut, one_line
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.job_words import STYLE_OF, describe_why
 from broker.cli.texts.values import DASH, describe_ago, describe_fen
+from broker.cli.words import translate
 from broker.client.objects.jobs import Job
 
 COLUMNS = (
@@ -25,7 +26,7 @@ def make_job_list(jobs: Sequence[Job], now: datetime, width: int | None) -> list
     heading, *rows = make_table(COLUMNS, [_make_row(job, now) for job in jobs])
     lines = [heading]
     for job, row in zip(jobs, rows, strict=True):
-        row.highlight_words([job["status"]], STYLE_OF.get(job["status"], ""))
+        row.highlight_words([translate(job["status"])], STYLE_OF.get(job["status"], ""))
         lines.append(row)
         note = " · ".join(part for part in (one_line(job["name"] or ""), describe_why(job, now)) if part)
         if note:
@@ -36,7 +37,7 @@ def make_job_list(jobs: Sequence[Job], now: datetime, width: int | None) -> list
 def _make_row(job: Job, now: datetime) -> list[str]:
     return [
         job["id"],
-        job["status"],
+        translate(job["status"]),
         describe_steps(job),
         describe_fen(job["cost"]),
         describe_ago(job["created_at"], now),

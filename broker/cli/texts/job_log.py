@@ -9,6 +9,7 @@ from rich.text import Text
 from broker.cli.output import clean, cut, one_line
 from broker.cli.texts.columns import fold
 from broker.cli.texts.values import describe_local
+from broker.cli.words import say, translate
 from broker.client.objects.jobs import JobEvent
 
 CLOCK_CELLS = 13  # `24 Nov 23:40` and a space
@@ -47,21 +48,21 @@ def describe_event(event: JobEvent) -> str:
     """Describe an event; a picture is not printed as its bytes, and what has no sentence here is told as it is."""
     data = {name: _describe_value(value) for name, value in event["data"].items()}
     if "image" in event["data"]:
-        data["text"] = "(a picture; --json has it)"
+        data["text"] = say("(a picture; --json has it)")
     try:
-        return SENTENCES[event["kind"]].format_map(data)
+        return say(SENTENCES[event["kind"]], **data)
     except KeyError:
         return _describe_other(event)
 
 
 def _describe_value(value: Any) -> str:
     if value is None:
-        return "not finite"
+        return say("not finite")
     return f"{value:.3f}" if isinstance(value, float) else clean(value)
 
 
 def _describe_other(event: JobEvent) -> str:
-    words = event["kind"].replace("_", " ")
+    words = translate(event["kind"].replace("_", " "))
     told = event["data"].get("explanation") or event["data"].get("reason")
     if told or not event["data"]:
         return f"{words}: {clean(told)}" if told else words

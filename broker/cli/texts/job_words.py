@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.cli.output import one_line, speak
 from broker.cli.texts.values import describe_ago, describe_local, describe_money, describe_span, describe_wait
+from broker.cli.words import say, translate
 from broker.client.objects.jobs import Job, JobDetail
 from broker.client.objects.values import Money
 
@@ -47,14 +48,19 @@ def describe_why(job: Job, now: datetime) -> str:
     if job["error"]:
         return one_line(job["error"].get("message") or job["error"].get("code") or "")
     if job["stop_requested"]:
-        return STOPS.get(job["stop_requested"], f"stopping: {job['stop_requested']}")
+        return describe_stop(job["stop_requested"])
     if job["pause_reason"]:
-        return PAUSES.get(job["pause_reason"], f"paused: {job['pause_reason']}")
+        return translate(PAUSES.get(job["pause_reason"], f"paused: {job['pause_reason']}"))
     if job["status"] == "queued":
         return describe_queueing(job, now)
     if job["expected_end"]:
-        return f"ends {describe_wait(job['expected_end'], now)}"
+        return say("ends {wait}", wait=describe_wait(job["expected_end"], now))
     return ""
+
+
+def describe_stop(reason: str) -> str:
+    """Describe why a job is told to stop."""
+    return translate(STOPS.get(reason, f"stopping: {reason}"))
 
 
 def describe_evictions(job: JobDetail) -> str:
@@ -62,7 +68,7 @@ def describe_evictions(job: JobDetail) -> str:
     evictions = job.get("evictions") or []  # a broker of before tells none
     if not evictions:
         return ""
-    often = "" if len(evictions) == 1 else f" ({len(evictions)} times in all)"
+    often = "" if len(evictions) == 1 else say(" ({count} times in all)", count=len(evictions))
     last = evictions[-1]
     return f"{last['created_at'][:16]}Z: {one_line(speak(last['message'], last['message_zh']))}{often}"
 
@@ -76,36 +82,38 @@ def describe_sooner(job: JobDetail) -> str:
 def describe_queueing(job: Job, now: datetime) -> str:
     """Describe why a queued job waits, and when it is expected to start."""
     pending = job["pending_reason"]
-    reason = one_line(speak(pending["message"], pending.get("message_zh"))) if pending else "Not planned yet."
+    reason = one_line(speak(pending["message"], pending.get("message_zh"))) if pending else say("Not planned yet.")
     if job["expected_start"] is None:
         return reason
-    return f"{reason} Starts about {describe_local(job['expected_start'], now)}."
+    return say("{reason} Starts about {time}.", reason=reason, time=describe_local(job["expected_start"], now))
 
 
 def describe_state(job: Job, now: datetime) -> str:
     """Describe since when a job is in its status, and how long it took."""
     if job["finished_at"]:
-        took = f", after {describe_span(job['started_at'], job['finished_at'], now)}" if job["started_at"] else ""
+        span = describe_span(job["started_at"], job["finished_at"], now) if job["started_at"] else ""
+        took = say(", after {span}", span=span) if span else ""
         return f"{describe_ago(job['finished_at'], now)}{took}"
     if job["status"] == "running" and job["started_at"]:
-        return f"for {describe_span(job['started_at'], None, now)}"
-    return f"(submitted {describe_ago(job['created_at'], now)})"
+        return say("for {span}", span=describe_span(job["started_at"], None, now))
+    return say("(submitted {ago})", ago=describe_ago(job["created_at"], now))
 
 
 def describe_cost(job: Job) -> str:
     """Describe what a job has cost, for good or so far."""
-    return describe_money(job["cost"]) + ("" if job["status"] in TERMINAL else " so far")
+    return describe_money(job["cost"]) + ("" if job["status"] in TERMINAL else say(" so far"))
 
 
 def describe_limit(job: Job) -> str:
     """Describe what a job may cost at most, and what happens then."""
     if job["cap"]:
-        cap = f"you are never charged more than {describe_money(job['cap'])} (its quote)"
+        cap = say("you are never charged more than {sum} (its quote)", sum=describe_money(job["cap"]))
         first = job["limit"] if job["limit"] and _is_less(job["limit"], job["cap"]) else None
-        return f"{cap}; it pauses at {describe_money(first)}" if first else cap
+        return cap + say("; it pauses at {sum}", sum=describe_money(first)) if first else cap
     if job["limit"]:
-        return f"pauses at {describe_money(job['limit'])}, until you resume it with a higher --max-cost"
-    return "none: it was submitted without a quote and without --max-cost"
+        told = "pauses at {sum}, until you resume it with a higher --max-cost"
+        return say(told, sum=describe_money(job["limit"]))
+    return say("none: it was submitted without a quote and without --max-cost")
 
 
 def _is_less(money: Money, than: Money) -> bool:

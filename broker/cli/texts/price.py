@@ -9,12 +9,14 @@ from rich.text import Text
 
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.values import (
+    DASH,
     describe_count,
     describe_hours,
     describe_local,
     describe_money,
     parse_moment,
 )
+from broker.cli.words import say, translate
 from broker.client.objects.contracts import Balance, Contract
 from broker.client.objects.quotes import CoveredUnits, Estimate, PlanPrice, Quote, QuotedType
 from broker.client.objects.values import Money
@@ -32,6 +34,8 @@ TYPE_COLUMNS = (
     Column("starts"),
     Column("note"),
 )
+NO_CONTRACT = "No contract is in force: these are the plans' prices."
+NO_PRICE = "The contract's own plan has no price here: these are the other plans' prices."
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,10 @@ def make_offer(offer: Offer, now: datetime, width: int, *, compare: bool = False
     shown = [price for price in prices if own is None or compare or price is own]
     rows = [_make_row(price, is_own=price is own and len(shown) > 1) for price in shown]
     facts = make_card([*_tell_need(offer, now), *_tell_terms(offer)], width)
-    note = [] if own else [Text("No contract is in force: these are the plans' prices.")]
+    note = [] if own else [Text(say(NO_CONTRACT if offer.contract is None else NO_PRICE))]
     return [
         *make_table(COLUMNS, rows),
-        Text("Ranges are from p50 (half of such jobs) to p90 (nine of ten).", "dim"),
+        Text(say("Ranges are from p50 (half of such jobs) to p90 (nine of ten)."), "dim"),
         *note,
         *_tell_types(offer, now),
         *facts,
@@ -78,10 +82,10 @@ def _tell_types(offer: Offer, now: datetime) -> list[Text]:
 def _make_type_row(quoted: QuotedType, plan: str, now: datetime) -> list[str]:
     hours = quoted["gpu_hours"]
     if hours is None:
-        return [quoted["sku"], "", "", "", f"does not fit: {quoted['reason']}"]
-    (price,) = (each for each in quoted["prices"] if each["plan"] == plan)
-    total = _describe_range(price["total"]["amount"], price["total_p90"]["amount"])
-    note = "" if quoted["fit"] == "fits" else quoted["fit"]
+        return [quoted["sku"], "", "", "", say("does not fit: {reason}", reason=quoted["reason"])]
+    price = next((each for each in quoted["prices"] if each["plan"] == plan), None)
+    total = _describe_range(price["total"]["amount"], price["total_p90"]["amount"]) if price else DASH
+    note = "" if quoted["fit"] == "fits" else translate(quoted["fit"])
     return [quoted["sku"], describe_hours(hours), total, _describe_start(quoted, now), note]
 
 
@@ -91,13 +95,13 @@ def _describe_start(quoted: QuotedType, now: datetime) -> str:
     if not start:
         return ""
     if start["p50"] is None:
-        return "not known"
-    return "now" if parse_moment(start["p50"]) <= now else describe_local(start["p50"], now)
+        return say("not known")
+    return say("now") if parse_moment(start["p50"]) <= now else describe_local(start["p50"], now)
 
 
 def _make_row(price: PlanPrice, *, is_own: bool) -> list[str]:
     return [
-        price["plan"] + (" (yours)" if is_own else ""),
+        price["plan"] + (say(" (yours)") if is_own else ""),
         _describe_range(price["gpu_cost"]["amount"], price["gpu_cost_p90"]["amount"]),
         price["token_cost"]["amount"],
         _describe_range(price["total"]["amount"], price["total_p90"]["amount"]),
@@ -105,20 +109,21 @@ def _make_row(price: PlanPrice, *, is_own: bool) -> list[str]:
 
 
 def _describe_range(low: str, high: str) -> str:
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else say("{low} to {high}", low=low, high=high)
 
 
 def _tell_need(offer: Offer, now: datetime) -> list[tuple[str, str]]:
     quote, estimate = offer.quote, offer.quote["estimate"]
     work = f"{describe_count(estimate['tokens'], 'token')}, {describe_count(estimate['steps'], 'step')}"
-    rows = describe_count(estimate["rows"], "row")
+    rows, hours = describe_count(estimate["rows"], "row"), describe_hours(estimate["gpu_hours"])
     return [
         ("Left out", _describe_left_out(quote)),
         (
             "Needs",
-            f"{describe_hours(estimate['gpu_hours'])} GPU-hours on {_describe_devices(estimate)}, {work}, {rows}",
+            say("{hours} GPU-hours on {devices}", hours=hours, devices=_describe_devices(estimate))
+            + f", {work}, {rows}",
         ),
-        ("Quote", f"{quote['id']}, good until {describe_local(quote['expires_at'], now)}"),
+        ("Quote", say("{quote}, good until {time}", quote=quote["id"], time=describe_local(quote["expires_at"], now))),
     ]
 
 
@@ -131,7 +136,7 @@ def _describe_left_out(quote: Quote) -> str:
     """Describe how much of the data the job will not read; empty where it reads all."""
     findings = quote.get("findings")  # a broker of before has none
     left_out = findings["left_out"] if findings else 0
-    return f"{describe_count(left_out, 'row')} of the data that cannot be trained" if left_out else ""
+    return say("{rows} of the data that cannot be trained", rows=describe_count(left_out, "row")) if left_out else ""
 
 
 def _tell_terms(offer: Offer) -> list[tuple[str, str]]:
@@ -140,9 +145,9 @@ def _tell_terms(offer: Offer) -> list[tuple[str, str]]:
         return []
     left = []
     if balance and Decimal(balance["granted_gpu_hours"]):
-        left.append(f"{balance['available_gpu_hours']} GPU-hours available")
+        left.append(say("{hours} GPU-hours available", hours=balance["available_gpu_hours"]))
     if balance and balance["budget_left"]:
-        left.append(f"{describe_money(balance['budget_left'])} left of the month's budget")
+        left.append(say("{sum} left of the month's budget", sum=describe_money(balance["budget_left"])))
     return [
         ("Contract", f"{contract['id']} ({contract['plan']})"),
         ("Balance", ", ".join(left)),
@@ -158,19 +163,20 @@ def _describe_beyond(own: PlanPrice | None) -> str:
     price = own.get("overage_gpu_hour_price") if own else None  # a broker of before has none
     if own is None or price is None or price == own["gpu_hour_price"]:
         return ""
-    return f"{price} yuan a GPU-hour, which is in these prices"
+    return say("{price} yuan a GPU-hour, which is in these prices", price=price)
 
 
 def _describe_covered(own: PlanPrice | None) -> str:
     """Describe what grants pay for, where not all of it costs what the plan says."""
     covered = (own.get("covered_by_grants") if own else None) or []  # a broker of before has none
-    return ", ".join(f"{_describe_units(each)} at {each['unit_price']} yuan" for each in covered)
+    told = "{units} at {price} yuan"
+    return ", ".join(say(told, units=_describe_units(each), price=each["unit_price"]) for each in covered)
 
 
 def _describe_units(covered: CoveredUnits) -> str:
     if covered["meter"] == "tokens":
         return describe_count(covered["quantity"], "token")
-    return f"{Decimal(covered['quantity']) / 3600:.4f} GPU-hours"
+    return say("{hours} GPU-hours", hours=f"{Decimal(covered['quantity']) / 3600:.4f}")
 
 
 def _describe_promise(offer: Offer) -> str:
@@ -180,10 +186,11 @@ def _describe_promise(offer: Offer) -> str:
         return ""
     quoted = describe_money(own["total_p90"])
     if contract["quote_guarantee"] == "cap":
-        capped = f"you are never charged more than {quoted}; beyond that it runs on us"
+        capped = say("you are never charged more than {sum}; beyond that it runs on us", sum=quoted)
         least = _describe_least(own, offer.max_cost)
-        return capped if least == quoted else f"{capped}; it pauses at your {least}"
-    return f"it pauses at {_describe_least(own, offer.max_cost)}, until you resume it with a higher --max-cost"
+        return capped if least == quoted else capped + say("; it pauses at your {sum}", sum=least)
+    least = _describe_least(own, offer.max_cost)
+    return say("it pauses at {sum}, until you resume it with a higher --max-cost", sum=least)
 
 
 def _describe_purchase(offer: Offer) -> str:
@@ -191,7 +198,8 @@ def _describe_purchase(offer: Offer) -> str:
     if not buys:
         return ""
     steps, total = sorted({buys["p90"]["steps"], buys["p50"]["steps"]}), offer.quote["estimate"]["steps"]
-    return f"{describe_money(buys['max_cost'])} buys {' to '.join(map(str, steps))} of {total} steps"
+    bought = str(steps[0]) if len(steps) == 1 else say("{low} to {high}", low=steps[0], high=steps[1])
+    return say("{sum} buys {steps} of {total} steps", sum=describe_money(buys["max_cost"]), steps=bought, total=total)
 
 
 def _describe_least(own: PlanPrice, max_cost: str | None) -> str:
@@ -204,12 +212,14 @@ def _describe_least(own: PlanPrice, max_cost: str | None) -> str:
 def make_question(offer: Offer) -> str:
     """Make the question before a submission: what is reserved, from which contract, and what happens at the limit."""
     estimate, own, contract = offer.quote["estimate"], offer.own_price, offer.contract
-    need = f"up to {estimate['gpu_hours']['p90']} GPU-hours and {describe_count(estimate['tokens'], 'token')}"
+    tokens = describe_count(estimate["tokens"], "token")
+    need = say("up to {hours} GPU-hours and {tokens}", hours=estimate["gpu_hours"]["p90"], tokens=tokens)
     if own is None or contract is None:
-        return f"Reserve {need}, and submit?"
+        return say("Reserve {need}, and submit?", need=need)
     most, payer = _describe_least(own, offer.max_cost), f"{contract['id']} ({contract['plan']})"
     promise = _describe_promise(offer)
-    return f"Reserve {need}, at most {most}, from {payer}? {promise[0].upper()}{promise[1:]}. Submit?"
+    told = "Reserve {need}, at most {sum}, from {payer}? {promise}. Submit?"
+    return say(told, need=need, sum=most, payer=payer, promise=promise[0].upper() + promise[1:])
 
 
 def find_in_force(contracts: Sequence[Contract], now: datetime) -> list[Contract]:

@@ -182,6 +182,24 @@ class LogLine(TypedDict):
     text: str
 
 
+class Loss(TypedDict):
+    """The loss of a group of steps; None where none was told, or it is not finite."""
+
+    step: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    validation: float | None
+
+
+class Losses(TypedDict):
+    """The training and validation loss of a job, by step."""
+
+    job_id: str
+    steps_in_group: int
+    data: list[Loss]
+
+
 class Run(TypedDict):
     """One attempt of a job."""
 

@@ -2,59 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from broker.client.errors import ApiError, DamagedDownload, NotReachable
 from broker.client.rest import Client
 from broker.client.typed import BrokerClient
+from tests.broker.client.conftest import Answer, Script
 from tests.broker.served import free_port
-
-Answer = tuple[int, bytes] | None
-
-
-class Script:
-    """What the server answers, one after the other (None: it hangs up), and the keys and bodies that it was sent."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.seen: list[tuple[str | None, bytes]] = []
-        self.headers: dict[str, str] = {}
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-def url(script: Script) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            script.seen.append((self.headers.get("Idempotency-Key"), body))
-            answer = script.answers.pop(0)
-            if answer is None:
-                return
-            status, content = answer
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **script.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = answer  # noqa: N815 (the standard library's names)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
 
 
 @pytest.fixture

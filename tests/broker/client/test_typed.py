@@ -31,6 +31,8 @@ SCHEMA_OF = {
     "PendingReason": "PendingReasonOut",
     "Job": "JobOut",
     "JobEvent": "JobEventOut",
+    "Loss": "LossOut",
+    "Losses": "JobLossesOut",
     "Run": "RunOut",
     "JobAhead": "JobAheadOut",
     "JobsAhead": "JobsAheadOut",
@@ -117,7 +119,16 @@ SCHEMA_OF = {
     "Refund": "MoneyRefundOut",
     "Dispute": "DisputeOut",
 }
-CALLS = {"self.get", "self.get_whole", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}
+CALLS = {
+    "self.get",
+    "self.get_whole",
+    "self.post",
+    "self.patch",
+    "self.delete",
+    "self.download",
+    "self.post_files",
+    "self.stream",
+}
 TYPES = {
     name: found
     for room in (arrears, contracts, jobs, operations, payments, quotes, simulations, values, webhooks)

@@ -1,5 +1,7 @@
 """`broker jobs`, put together: each command's module is imported when it is chosen."""
 
+from typing import Any
+
 import typer
 
 from broker.cli.deferred import DeferredGroup, Place
@@ -37,6 +39,7 @@ COMMANDS = {
         "Show what happened to a job in full, with losses and samples; errors and advice stand there, too.",
     ),
     "logs": Place(f"{HERE}.logs:show_training_log", "Show the lines that a job's training wrote, of all its runs."),
+    "metrics": Place(f"{HERE}.metrics:show_metrics", "Show the training and validation loss of a job by step."),
     "events": Place(f"{HERE}.logs:list_events", "List what happened to a job, a line for each event."),
     "usage": Place(f"{HERE}.logs:show_usage", "Show what was metered, run by run, and what it costs."),
     "pause": Place(f"{HERE}.control:pause_job", "Pause a job after a checkpoint; its hold stays."),
@@ -59,17 +62,24 @@ COMMANDS = {
 }
 
 
+HELP_FLAG = "--help"
+
+
 class JobsGroup(DeferredGroup):
-    """The commands for jobs."""
+    """The commands for jobs; `broker jobs` by itself, or with options, lists them."""
 
     places = COMMANDS
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the command, which is `list` where none is named."""
+        is_named = args and (not args[0].startswith("-") or args[0] == HELP_FLAG)
+        return super().parse_args(ctx, args if is_named or ctx.resilient_parsing else ["list", *args])
 
 
 app = typer.Typer(
     cls=JobsGroup,
-    no_args_is_help=True,
     add_completion=False,
-    help="Training jobs: submit, follow, control, download.",
+    help="Training jobs: list, submit, follow, control, download.",
 )
 
 

@@ -10,8 +10,9 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
 from broker.cli.remote.operations.changes import write_changed
-from broker.cli.texts.job_words import STOPS
+from broker.cli.texts.job_words import describe_stop
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say, translate
 from broker.client.objects.jobs import Job
 
 
@@ -106,5 +107,6 @@ def _tell_set(job: Job, changes: Mapping[str, Any]) -> str:
 
 
 def _tell(job: Job, *, as_json: bool) -> None:
-    stopping = f", {STOPS.get(job['stop_requested'], 'stopping')}" if job["stop_requested"] else ""
-    write_answer(job, f"{job['id']} is {job['status']}{stopping}.", as_json=as_json)
+    stopping = f", {describe_stop(job['stop_requested'])}" if job["stop_requested"] else ""
+    told = say("{job} is {status}{stopping}.", job=job["id"], status=translate(job["status"]), stopping=stopping)
+    write_answer(job, told, as_json=as_json)

@@ -13,9 +13,10 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_page
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.job_list import make_job_list
+from broker.cli.words import say
 from broker.client.objects.jobs import Job
 
-NOTHING = "No such job. Submit one: broker jobs submit --config lora.yaml --data DATA"
+NOTHING = "No such job. Submit one: broker submit --config lora.yaml --data DATA"
 
 
 class Status(StrEnum):
@@ -62,11 +63,11 @@ def list_jobs(
     write_page(page, _make_lines, as_json=as_json)
     if page["next_cursor"] and not as_json:
         make_console(stderr=True).print(
-            f"The latest {limit}. More: --limit, --all, --status, --project, --label, --name"
+            say("The latest {count}. More: --limit, --all, --status, --project, --label, --name", count=limit)
         )
 
 
 def _make_lines(jobs: Sequence[Job]) -> list[Text]:
     if not jobs:
-        return [Text(NOTHING)]
+        return [Text(say(NOTHING))]
     return make_job_list(jobs, datetime.now(UTC), find_line_width(make_console()))

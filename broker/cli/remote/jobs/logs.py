@@ -17,7 +17,8 @@ from broker.cli.remote.lists import collect_page, write_page
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.job_log import make_event_line, make_event_text
 from broker.cli.texts.job_words import TERMINAL, describe_cost
-from broker.cli.texts.values import describe_money
+from broker.cli.texts.values import describe_count, describe_money
+from broker.cli.words import say
 from broker.client.objects.jobs import Usage
 
 POLL_SECONDS = 1.0
@@ -56,7 +57,8 @@ def show_log(
             time.sleep(0 if job["status"] in TERMINAL else POLL_SECONDS)
             job = client.get_job(job["id"])
     if job["error"]:
-        write_lines(console, [Text(f"{job['id']} failed: {job['error'].get('message', '')}", "red")])
+        told = say("{job} failed: {why}", job=job["id"], why=job["error"].get("message", ""))
+        write_lines(console, [Text(told, "red")])
 
 
 def show_training_log(
@@ -119,8 +121,9 @@ def show_usage(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key
         write_json(usage)
         return
     write_lines(make_console(), make_table(USAGE_COLUMNS, _sum_runs(usage)))
-    cost = f"{describe_cost(job)}, and {describe_money(job['borne'])} on us"
-    make_console().print(f"{job['used_gpu_hours']} GPU-hours, {job['used_tokens']:,} tokens: {cost}")
+    cost = say("{cost}, and {borne} on us", cost=describe_cost(job), borne=describe_money(job["borne"]))
+    hours, tokens = say("{hours} GPU-hours", hours=job["used_gpu_hours"]), describe_count(job["used_tokens"], "token")
+    make_console().print(f"{hours}, {tokens}: {cost}")
 
 
 def _sum_runs(usage: Usage) -> list[list[str]]:

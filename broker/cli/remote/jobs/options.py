@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from broker.cli.remote.completing import complete_ids
 from pricing.estimate.type_choice import Preference
 
 
@@ -29,4 +30,7 @@ FinishBy = Annotated[
 ]
 Queue = Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")]
 SubmitAtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Submit without asking.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]
+JobId = Annotated[
+    str,
+    typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.", autocompletion=complete_ids("job")),
+]

@@ -13,13 +13,15 @@ from broker.cli.remote.jobs.options import JobId
 from broker.cli.texts.columns import make_card
 from broker.cli.texts.job_card import JobView, make_job_card
 from broker.cli.texts.job_words import describe_evictions, describe_limit, describe_sooner, describe_why
+from broker.cli.words import say, translate
 from broker.client.errors import ApiError
-from broker.client.objects.jobs import Job, JobDetail
+from broker.client.objects.jobs import Job, JobAhead, JobDetail
 from broker.client.objects.quotes import PlanPrice
 from broker.client.typed import BrokerClient
 
 Answer = TypeVar("Answer")
 MOST_AHEAD = 3
+PLACE = "{place} in the planner's order, queue {queue}"
 WHY = (
     "id",
     "status",
@@ -56,19 +58,22 @@ def explain_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Ke
             return
         against, ahead = _compare(client, job), _list_ahead(client, job)
     console = make_console()
-    why = describe_why(job, datetime.now(UTC)) or f"nothing keeps it: it is {job['status']}"
+    status = translate(job["status"])
+    why = describe_why(job, datetime.now(UTC)) or say("nothing keeps it: it is {status}", status=status)
     place = job["pending_reason"]
     rows = [
         ("Why", why),
         ("Against", against),
         ("Helps", speak(place["next_step"] or "", place["next_step_zh"]) if place else ""),
         ("Sooner", describe_sooner(job)),
-        ("Place", f"{place['position']} in the planner's order, queue {job['queue']}" if place else ""),
+        ("Place", say(PLACE, place=place["position"], queue=job["queue"]) if place else ""),
         ("Ahead", ahead),
         ("Made room", describe_evictions(job)),
         ("Limit", describe_limit(job)),
     ]
-    write_lines(console, [Text(f"{job['id']} is {job['status']}"), *make_card(rows, console.width)])
+    write_lines(
+        console, [Text(say("{job} is {status}", job=job["id"], status=status)), *make_card(rows, console.width)]
+    )
 
 
 def _compare(client: BrokerClient, job: Job) -> str:
@@ -85,10 +90,12 @@ def _list_ahead(client: BrokerClient, job: Job) -> str:
     if job["status"] != "queued":
         return ""
     nearest = reversed(client.get_ahead(job["id"], limit=MOST_AHEAD)["data"])
-    return "\n".join(
-        f"{each['position']}. {each['id']}, {each['gpus']} GPU, queue {each['queue']}: {each['code']}"
-        for each in nearest
-    )
+    return "\n".join(_tell_one_ahead(each) for each in nearest)
+
+
+def _tell_one_ahead(ahead: JobAhead) -> str:
+    queue = say("queue {queue}", queue=ahead["queue"])
+    return f"{ahead['position']}. {ahead['id']}, {ahead['gpus']} GPU, {queue}: {ahead['code']}"
 
 
 def look_at(client: BrokerClient, job: JobDetail) -> JobView:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from broker.cli.failures import CommandFailed
-from broker.cli.output import ask, make_console, write_json, write_lines
+from broker.cli.output import ask, make_console, write_answer, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.jobs import gate
@@ -17,7 +17,8 @@ from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, Queue, Su
 from broker.cli.remote.jobs.watch import watch
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import fold
-from broker.cli.texts.price import make_offer, make_question
+from broker.cli.texts.price import Offer, make_offer, make_question
+from broker.cli.words import say
 from broker.client.objects.contracts import Contract
 from broker.client.objects.jobs import Job
 from broker.client.objects.quotes import Quote
@@ -26,7 +27,13 @@ from pricing.estimate.type_choice import Preference
 
 Config = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")]
 QuoteId = Annotated[str | None, typer.Option("--quote", help="Submit what this quote is of, at its price.")]
-Watch = Annotated[bool, typer.Option("--wait", "--watch", "-w", help="Follow the job to its end.")]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        *("--follow", "-f", "--wait", "--watch", "-w"), help="Follow the job to its end; Ctrl-C leaves it running."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show all that comes before the question, and submit nothing.")]
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ def submit_job(
     customer: Customer = None,
     yes: SubmitAtOnce = False,
     watching: Watch = False,
+    dry_run: DryRun = False,
     require: gate.Require = None,
     promote: gate.Promote = None,
     reason: gate.Reason = None,
@@ -84,7 +92,11 @@ def submit_job(
         project_id = None if project is None else find_project(client, project, customer)
         offered = _take_quote(client, order, project_id, console)
         pays = orders.choose_contract(client, offered["customer_id"], contract)
-        _show_price(client, offered, pays, order, console, compare=compare, yes=yes)
+        offer = _show_price(client, offered, pays, order, console, compare=compare)
+        if dry_run:
+            _tell_dry_run(offer, as_json=as_json)
+            return
+        ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
         job = client.submit_job(
             offered["config"],
             offered["dataset_id"],
@@ -132,19 +144,22 @@ def _show_price(
     console: Console,
     *,
     compare: bool,
-    yes: bool,
-) -> None:
-    """Show the price and what is reserved, and ask. Raises: typer.Abort, CommandFailed, where nobody could pay."""
+) -> Offer:
+    """Show the price and what is reserved. Raises: CommandFailed, where nobody could pay."""
     offer = orders.make_offer_for(client, quote, pays, order.max_cost)
     write_lines(console, make_offer(offer, datetime.now(UTC), console.width, compare=compare))
     if pays is None:
-        raise CommandFailed(
-            "no contract is in force that could pay for it; ask for one, then submit", quote_id=quote["id"]
-        )
-    ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
+        told = say("no contract is in force that could pay for it; ask for one, then submit")
+        raise CommandFailed(told, quote_id=quote["id"])
+    return offer
+
+
+def _tell_dry_run(offer: Offer, *, as_json: bool) -> None:
+    """Tell what would be submitted: the quote as JSON, or by which command."""
+    told = say("Nothing was submitted. Submit it: broker submit --quote {quote}", quote=offer.quote["id"])
+    write_answer(offer.quote, told, as_json=as_json)
 
 
 def _tell(job: Job, console: Console) -> None:
-    console.print(
-        f"Submitted {job['id']} to queue {job['queue']}. Follow it: broker jobs watch {job['id']}", soft_wrap=True
-    )
+    told = "Submitted {job} to queue {queue}. Follow it: broker jobs watch {job}"
+    console.print(say(told, job=job["id"], queue=job["queue"]), soft_wrap=True)

@@ -1,7 +1,5 @@
 """`broker jobs watch`: a job followed to its end; to stop watching does nothing to the job."""
 
-import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 
@@ -16,15 +14,13 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
 from broker.cli.texts.job_list import describe_steps
-from broker.cli.texts.job_words import TERMINAL, describe_why, list_next_commands
-from broker.cli.texts.values import describe_fen, describe_money
-from broker.client.errors import ApiError, NotReachable
+from broker.cli.texts.job_words import describe_why, list_next_commands
+from broker.cli.texts.values import describe_count, describe_fen, describe_money
+from broker.cli.words import say, translate
 from broker.client.objects.jobs import Job
 from broker.client.typed import BrokerClient
 
 POLL_SECONDS = 1.0
-MOST_SILENT_SECONDS = 300.0
-RESTS = TERMINAL | {"paused"}
 
 
 def watch_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
@@ -39,7 +35,7 @@ def watch(client: BrokerClient, job_id: str, *, as_json: bool) -> None:
     try:
         job = _follow(client, job_id, console)
     except KeyboardInterrupt:
-        told = f"{job_id} goes on; look again with: broker jobs watch {job_id}"
+        told = say("{job} goes on; come back to it with: broker jobs watch {job}", job=job_id)
         make_console(stderr=True).print(f"\n{told}", soft_wrap=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if as_json:
@@ -54,30 +50,9 @@ def _follow(client: BrokerClient, job_id: str, console: Console) -> Job:
     """Show a job's progress, by a bar or by lines, until it rests; returns it as it is then."""
     watched = Watched(console, job_id)
     with watched.bars if console.is_terminal else nullcontext():
-        for job in _look_again(client, job_id):
+        for job in client.watch_job(job_id, poll_seconds=POLL_SECONDS):
             watched.show(job)
     return job
-
-
-def _look_again(client: BrokerClient, job_id: str) -> Iterator[Job]:
-    """Look at a job until it rests. A broker that restarts, or is too busy to answer, is waited for.
-
-    Raises: ApiError, NotReachable.
-    """
-    job = client.get_job(job_id)
-    seen = time.monotonic()
-    while True:
-        yield job
-        if job["status"] in RESTS:
-            return
-        time.sleep(POLL_SECONDS)
-        try:
-            job = client.get_job(job_id)
-            seen = time.monotonic()
-        except (NotReachable, ApiError) as error:
-            passes = isinstance(error, NotReachable) or error.is_passing
-            if not passes or time.monotonic() - seen > MOST_SILENT_SECONDS:
-                raise
 
 
 class Watched:
@@ -97,9 +72,9 @@ class Watched:
         told = one_line("  ".join(fact for fact in facts if fact))
         if self.console.is_terminal:
             step, total = progress.get("step", 0), progress.get("total_steps")
-            self.bars.update(self.bar, description=job["status"], total=total, completed=step, facts=told)
+            self.bars.update(self.bar, description=translate(job["status"]), total=total, completed=step, facts=told)
             return
-        place = f"{job['status']} {describe_steps(job)}"
+        place = f"{translate(job['status'])} {describe_steps(job)}"
         if place != self.last:
             self.last = place
             self.console.print(f"{place}  {told}", soft_wrap=True)
@@ -107,12 +82,14 @@ class Watched:
 
 def _describe_loss(job: Job) -> str:
     progress = job["progress"] or {}
-    return f"loss {progress['loss']:.3f}" if progress.get("loss") is not None else ""
+    loss = progress.get("loss")
+    return "" if loss is None else say("loss {loss}", loss=f"{loss:.3f}")
 
 
 def _tell_end(console: Console, job: Job) -> None:
-    used = f"{job['used_gpu_hours']} GPU-hours, {job['used_tokens']:,} tokens, {describe_money(job['cost'])}"
-    console.print(f"{job['id']} {job['status']}: {used}", soft_wrap=True)
+    hours, tokens = say("{hours} GPU-hours", hours=job["used_gpu_hours"]), describe_count(job["used_tokens"], "token")
+    told = f"{job['id']} {translate(job['status'])}: {hours}, {tokens}, {describe_money(job['cost'])}"
+    console.print(told, soft_wrap=True)
     why = describe_why(job, datetime.now(UTC))
     for line in [why, *(f"  {command}" for command in list_next_commands(job))]:
         if line:

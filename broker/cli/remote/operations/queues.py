@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from broker.cli.output import make_console, speak, speaks_chinese, write_json, write_lines
+from broker.cli.output import make_console, speak, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import collect_page, write_table
@@ -23,6 +23,7 @@ from broker.cli.texts.operations import (
     make_queue_table,
     make_standing_row,
 )
+from broker.cli.words import speaks_chinese
 from broker.client.errors import ApiError
 from broker.client.objects.operations import Overview, Queue, Standing
 from broker.client.typed import BrokerClient

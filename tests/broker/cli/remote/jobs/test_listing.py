@@ -54,4 +54,4 @@ def test_json_is_the_page_of_the_api(run: Run, order: list[str], admin: BrokerCl
 
 
 def test_no_job_says_how_to_submit_one(run: Run) -> None:
-    assert "broker jobs submit --config" in run("jobs", "list", "--name", "nothing is called so").stdout
+    assert "broker submit --config" in run("jobs", "list", "--name", "nothing is called so").stdout

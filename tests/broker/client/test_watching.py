@@ -1,32 +1,27 @@
-"""`broker jobs watch` goes on while the broker is too busy to answer, or away; what is refused ends it."""
+"""A job is watched while the broker is too busy to answer, or away; what is refused ends it."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from broker.cli.remote.jobs import watch
 from broker.client.errors import ApiError, ClientError, NotReachable
 from broker.client.typed import BrokerClient
 
 RUNNING, ENDED = {"status": "running"}, {"status": "succeeded"}
 
 
-class Told:
-    """Answers in turn, or what is raised in place of one."""
+def look(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[Any]:
+    told = iter(answers)
 
-    def __init__(self, *answers: Any) -> None:
-        self.answers = iter(answers)
-
-    def get_job(self, _job_id: str) -> Any:
-        answer = next(self.answers)
+    def get_job(_client: BrokerClient, _job_id: str) -> Any:
+        answer = next(told)
         if isinstance(answer, ClientError):
             raise answer
         return answer
 
-
-def look(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[Any]:
-    monkeypatch.setattr(watch, "POLL_SECONDS", 0.0)
-    return list(watch._look_again(cast("BrokerClient", Told(*answers)), "job_1"))
+    monkeypatch.setattr(BrokerClient, "get_job", get_job)
+    with BrokerClient("http://127.0.0.1:9", "lbk_x") as client:
+        return list(client.watch_job("job_1", poll_seconds=0.0))
 
 
 def test_a_broker_that_is_busy_or_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
