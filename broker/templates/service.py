@@ -156,8 +156,7 @@ async def _find_meant(work: Work, customer_id: str, reference: Reference, projec
     query = query.where((Template.id if reference.is_id else Template.name) == reference.named)
     found = list(await work.session.scalars(narrow(query, project_id=project_id).limit(MOST_NAMED)))
     if not found:
-        where = "" if project_id is None else f" in the project {project_id}"
-        raise errors.invalid_field("template", f"there is no template {reference.named}{where}")
+        raise errors.invalid_field("template", f"there is no template {reference.named}")
     if len(found) > 1:
         projects = ", ".join(sorted(each.project_id for each in found))
         raise errors.invalid_field("project_id", f"{reference.named} is in several projects: say one of {projects}")

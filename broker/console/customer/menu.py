@@ -10,6 +10,7 @@ MENU = MenuGroup(
         MenuItem("/console/", N_("Home"), "h"),
         MenuItem("/console/jobs", N_("Jobs"), "j"),
         MenuItem("/console/datasets", N_("Data sets"), "d"),
+        MenuItem("/console/templates", N_("Templates"), "t"),
         MenuItem("/console/adapters", N_("Adapters"), "a"),
         MenuItem("/console/billing", N_("Billing"), "b"),
         MenuItem("/console/keys", N_("API keys"), "k"),

@@ -13,7 +13,7 @@ from pricing.money import AmountInvalid, Money
 
 LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 # What goes to the API as it is written, of a quote and of a job.
-ORDERED = ("contract_id", "project_id")
+ORDERED = ("contract_id", "project_id", "template")
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,14 @@ class NewJob:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration: what is written wins over the preset, and that over what is so by default."""
-        preset = find_preset(self.get("preset"), is_text=self.is_text)
+        """The configuration: what is written wins over the preset, and that over what is so by default.
+
+        A template takes the place of a preset; what it has as it is written is no change of it.
+        """
+        preset = {} if self.get("template") else find_preset(self.get("preset"), is_text=self.is_text).config
         own = read_config(self.values, is_text=self.is_text)
         start = {"init_from": self.get("init_from")} if self.get("init_from") else {}
-        return {"base_model": self.get("base_model"), **preset.config, **own, **start}
+        return {"base_model": self.get("base_model"), **preset, **own, **start}
 
     @property
     def max_cost(self) -> Money | None:
@@ -77,6 +80,12 @@ def open_job(job: Mapping[str, Any]) -> dict[str, str]:
     return values | write_config(job["config"])
 
 
+def open_template(config: Mapping[str, Any], reference: str, project_id: str) -> dict[str, str]:
+    """Open what a version of a template says, which is referred to as `tpl_01k@3`."""
+    values = {"base_model": config.get("base_model", ""), "template": reference, "project_id": project_id}
+    return values | write_config(config)
+
+
 def go_on_from(job: Mapping[str, Any], adapter_id: str) -> dict[str, str]:
     """Open the parameters of the job that made an adapter, to go on from that: rank and modules stay as they were."""
     return open_job(job) | {"init_from": adapter_id, "name": ""}
@@ -84,5 +93,7 @@ def go_on_from(job: Mapping[str, Any], adapter_id: str) -> dict[str, str]:
 
 def fill_preset(values: Mapping[str, str], *, is_text: bool) -> dict[str, str]:
     """Tell what the preset sets of keys that are not written, as the fields show it beside them."""
+    if values.get("template"):
+        return {}
     preset = find_preset(values.get("preset", ""), is_text=is_text)
     return {PREFIX + key: write_value(value) for key, value in preset.config.items()}

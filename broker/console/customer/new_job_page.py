@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from broker.adapters import service as adapters
 from broker.base_models import service as base_models
 from broker.base_models.model import ListedModel
-from broker.console.customer.new_job_form import NewJob, fill_preset, go_on_from, open_job
+from broker.console.customer.new_job_form import NewJob, fill_preset, go_on_from, open_job, open_template
 from broker.console.customer.newest import fetch_newest
 from broker.console.customer.presets import Preset, list_presets
 from broker.console.customer.quote_view import QuoteView, read_quote
@@ -25,6 +25,8 @@ from broker.datasets.service import Dataset
 from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.schemas import JobOut
+from broker.templates import service as templates
+from broker.templates.tables import Template
 from broker.work import Work
 
 router = page_router("/jobs")
@@ -42,6 +44,7 @@ class Choices:
     contracts: Sequence[ContractTerms]
     projects: Mapping[str, str]
     adapters: Sequence[Any]
+    templates: Sequence[Template]
 
     def is_text(self, base_model: str) -> bool:
         found = [each for each in self.models if base_model in {each.profile.name, *each.profile.aliases}]
@@ -88,6 +91,12 @@ class NewJobView:
     def contract_options(self) -> list[tuple[str, str]]:
         return [(each.id, f"{each.contract_number} · {each.plan.value}") for each in self.choices.contracts]
 
+    def find_template(self, form: Form) -> tuple[Template, str] | None:
+        """Find the template that the job is made from, and which version of it."""
+        meant, _at, version = form.get("template").partition("@")
+        found = [each for each in self.choices.templates if each.id == meant]
+        return (found[0], version) if found else None
+
     def opens_more(self, form: Form) -> bool:
         """Tell whether the folded fields are open: something is written there, or is wrong there."""
         errors = {} if form.problem is None else form.problem.errors
@@ -104,10 +113,11 @@ async def show_new_job(
     page: CustomerPage,
     like: str | None = None,
     continue_from: str | None = None,
+    template: str | None = None,
     base_model: str = "",
     dataset_id: str = "",
 ) -> HTMLResponse:
-    """Show the form: empty, with the parameters of a job that there was (`like`), or to go on from an adapter."""
+    """Show the form: empty, with what a job that there was (`like`) or a template says, or to go on from an adapter."""
     work = await page.begin()
     values = {"base_model": base_model, "dataset_id": dataset_id}
     if like is not None:
@@ -117,6 +127,11 @@ async def show_new_job(
         adapter = await adapters.get_adapter(work, continue_from)
         job = JobOut.of(await jobs.get_job(work, adapter.job_id), page.now)
         values = go_on_from(job.model_dump(mode="json"), adapter.id)
+    if template is not None:
+        meant = await templates.get_template(work, template)
+        said = await templates.get_version(work, meant)
+        opened = open_template(said.config, f"{meant.id}@{said.version}", meant.project_id)
+        values = {**opened, "dataset_id": dataset_id}
     return await _show(page, work, Form(values))
 
 
@@ -184,6 +199,7 @@ async def _read_choices(work: Work) -> Choices:
     models = [each for each in await base_models.list_models_now(work) if each.reason is None]
     newest = datasets.select_datasets(customer_id=customer_id).order_by(Dataset.id.desc()).limit(MOST_CHOICES)
     projects = identity.select_projects(customer_id=customer_id).limit(MOST_CHOICES)
+    usable = templates.select_templates(archived=False, customer_id=customer_id)
     made, _after = await fetch_newest(work, adapters.select_finished(customer_id=customer_id), limit=MOST_CHOICES)
     return Choices(
         models=models,
@@ -191,4 +207,5 @@ async def _read_choices(work: Work) -> Choices:
         contracts=await contracts.list_in_force(work, customer_id),
         projects={row.id: row.name for row in await work.session.scalars(projects)},
         adapters=made,
+        templates=(await work.session.scalars(usable.order_by(Template.name).limit(MOST_CHOICES))).all(),
     )

@@ -12,6 +12,7 @@ from broker.console.customer import (
     jobs_page,
     keys_page,
     new_job_page,
+    templates_page,
     webhooks_page,
 )
 
@@ -22,6 +23,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     job_page.router,
     datasets_page.router,
     captions_page.router,
+    templates_page.router,
     adapters_page.router,
     invoice_page.router,
     billing_page.router,
