@@ -26,7 +26,7 @@ from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.schemas import JobOut
 from broker.templates import service as templates
-from broker.templates.tables import Template
+from broker.templates.tables import Template, TemplateVersion
 from broker.work import Work
 
 router = page_router("/jobs")
@@ -79,6 +79,7 @@ class NewJobView:
     by_preset: Mapping[str, str]
     quote: QuoteView | None = None
     quote_problem: Problem | None = None
+    meant: tuple[Template, TemplateVersion] | None = None
 
     @property
     def data_options(self) -> list[tuple[str, str]]:
@@ -90,12 +91,6 @@ class NewJobView:
     @property
     def contract_options(self) -> list[tuple[str, str]]:
         return [(each.id, f"{each.contract_number} · {each.plan.value}") for each in self.choices.contracts]
-
-    def find_template(self, form: Form) -> tuple[Template, str] | None:
-        """Find the template that the job is made from, and which version of it."""
-        meant, _at, version = form.get("template").partition("@")
-        found = [each for each in self.choices.templates if each.id == meant]
-        return (found[0], version) if found else None
 
     def opens_more(self, form: Form) -> bool:
         """Tell whether the folded fields are open: something is written there, or is wrong there."""
@@ -190,8 +185,18 @@ async def _show(
         by_preset=fill_preset(values, is_text=is_text),
         quote=quote,
         quote_problem=quote_problem,
+        meant=await _find_template(work, form.get("template")),
     )
     return page.show("customer/new_job.html", status=status, view=view, form=Form(values, form.problem, form.key))
+
+
+async def _find_template(work: Work, reference: str) -> tuple[Template, TemplateVersion] | None:
+    """Find the template that the job is made from, in the version of it that the form was opened with."""
+    template_id, _at, number = reference.partition("@")
+    if not number.isdecimal():
+        return None
+    template = await templates.get_template(work, template_id)
+    return template, await templates.get_version(work, template, int(number))
 
 
 async def _read_choices(work: Work) -> Choices:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from broker.console.frame.problem import Problem
+from pricing.training.config import TrainingConfig
 from pricing.unique_yaml import load_yaml
 
 NO_YAML = Problem(422, "/problems/invalid-request", "Invalid request", "What is filled in is no YAML.", None)
@@ -48,8 +49,17 @@ def write_content(config: Mapping[str, Any], may_change: Mapping[str, Any]) -> d
 
 
 def write_yaml(value: Mapping[str, Any]) -> str:
-    written: str = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, default_flow_style=None)
-    return written.replace(": null\n", ":\n")
+    """Write a mapping with a line for each key, in the order of the trainer's reference."""
+    known = list(TrainingConfig.model_fields)
+    keys = sorted(value, key=lambda key: (known.index(key) if key in known else len(known), key))
+    return "".join(f"{key}:{_write_value(value[key])}\n" for key in keys)
+
+
+def _write_value(value: Any) -> str:
+    if value is None:
+        return ""
+    written: str = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=float("inf"))
+    return " " + written.removesuffix("\n").removesuffix("\n...")
 
 
 def _read(field: str, values: Mapping[str, str]) -> Any:
