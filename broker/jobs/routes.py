@@ -1,16 +1,19 @@
 """Jobs: submit, follow, cancel, pause, resume."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
 
+from broker import errors
 from broker.capacity.announcements import list_notices_for
 from broker.capacity.notice_schemas import NoticeOut
 from broker.datasets.versions import find_made_by
 from broker.http.caller import Caller
-from broker.http.edge import AnyKey, AnyReader, CustomerInBatch, JobControl, feature_router
+from broker.http.edge import AnyKey, AnyReader, CustomerInBatch, JobControl, feature_router, identify
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.labels import WithLabel, read_label
 from broker.http.paging import fetch_page
@@ -62,6 +65,10 @@ from broker.work import STAFF, Work
 from pricing.training.label_config import is_label_config
 
 router = feature_router("/jobs", "jobs")
+
+
+# A stream looks so often whether its key still holds; one on which nothing happens, at its next sign of life.
+KEYS_LOOKED_AT_SECONDS = 10.0
 
 
 async def _get_feed(request: Request) -> EventFeed:
@@ -252,6 +259,7 @@ async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = N
 
 @router.get("/{job_id}/events", response_model=JobEventListOut, responses=STREAM_RESPONSE)
 async def list_job_events(
+    request: Request,
     work: JobControl,
     feed: Feed,
     job_id: str,
@@ -263,28 +271,51 @@ async def list_job_events(
     """List what happened to the job, oldest first.
 
     With `Accept: text/event-stream` they come as they happen, until the job is over; a client that comes back goes on
-    behind its `Last-Event-ID`.
+    behind its `Last-Event-ID`. A stream ends soon after its key has, too.
     """
     job = await service.get_job(work, job_id)
     if stream:
-        return await _stream_events(work, feed, job, after=after if last_event_id is None else last_event_id)
+        project_id, start = job.project_id, after if last_event_id is None else last_event_id
+        return await _stream_events(work, feed, job, start, lambda: _still_sees(request, project_id))
     rows = await events.list_events(work, job_id, after=after, limit=limit)
     cursor = str(rows[-1].id) if len(rows) == limit else None
     return JobEventListOut(data=[JobEventOut.of(row) for row in rows], next_cursor=cursor)
 
 
-async def _stream_events(work: Work, feed: EventFeed, job: Job, *, after: int) -> Response:
+async def _stream_events(
+    work: Work, feed: EventFeed, job: Job, after: int, may_go_on: Callable[[], Awaitable[bool]]
+) -> Response:
     if job.status in TERMINAL and not await events.list_events(work, job.id, after=after, limit=1):
         return Response(status_code=204)  # a browser comes back until it is told not to
     owner = work.actor.customer_id or work.actor.id
     feed.require_room(owner)
-    return answer_stream(_write_events(feed.listen(job.id, after=after, owner=owner)))
+    return answer_stream(_write_events(feed.listen(job.id, after=after, owner=owner), may_go_on))
 
 
-async def _write_events(heard: AsyncGenerator[JobEvent | None]) -> AsyncIterator[str]:
+async def _write_events(
+    heard: AsyncGenerator[JobEvent | None], may_go_on: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str]:
+    """Write events as they are heard, for as long as who follows may hear them, which is looked at now and then."""
+    seconds = asyncio.get_running_loop().time
+    looked_at = seconds()
     async with aclosing(heard):
         async for row in heard:
+            if seconds() - looked_at >= KEYS_LOOKED_AT_SECONDS:
+                if not await may_go_on():
+                    return
+                looked_at = seconds()
             yield QUIET if row is None else write_event(row.id, row.kind, JobEventOut.of(row).model_dump_json())
+
+
+async def _still_sees(request: Request, project_id: str | None) -> bool:
+    """Tell whether the key of a stream still holds, and still sees the project; while nobody can tell it goes on."""
+    try:
+        actor = await identify(request)
+    except errors.Unauthenticated:
+        return False
+    except (errors.Busy, SQLAlchemyError):
+        return True
+    return actor.projects is None or project_id in actor.projects
 
 
 @router.get("/{job_id}/logs")

@@ -26,7 +26,7 @@ from sqlalchemy.util import greenlet_spawn
 from broker.errors import OperatorError
 from broker.persistence import driver
 from broker.persistence.driver import Command, Driven, Parameters, Statement
-from broker.persistence.pool import open_pool
+from broker.persistence.pool import IDLE_SECONDS, open_pool
 
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
@@ -259,9 +259,14 @@ class Database:
         await self.engine.dispose()
 
 
-def open_database(url: str, *, pool_size: int = 20, wait_seconds: float = 30.0) -> Database:
-    """Open a database by its URL. Whoever finds no connection free waits for one, for so long at most."""
-    return Database(open_pool(url, pool_size=pool_size, wait_seconds=wait_seconds), url)
+def open_database(
+    url: str, *, pool_size: int = 20, wait_seconds: float = 30.0, idle_seconds: float = IDLE_SECONDS
+) -> Database:
+    """Open a database by its URL. Whoever finds no connection free waits for one, for so long at most.
+
+    A transaction in which nothing is asked for `idle_seconds` is ended by PostgreSQL.
+    """
+    return Database(open_pool(url, pool_size=pool_size, wait_seconds=wait_seconds, idle_seconds=idle_seconds), url)
 
 
 @lru_cache(maxsize=256)

@@ -11,6 +11,8 @@ from broker.errors import FULL_ERRNOS
 # Source: PostgreSQL's error codes (appendix A of its manual).
 DISK_FULL, QUERY_CANCELED = "53100", "57014"
 LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION, TOO_MANY_CONNECTIONS = "55P03", "40P01", "40001", "53300"
+# Of a transaction in which nothing was asked for too long (`pool.py`): it is undone, and may be done again.
+IDLE_TOO_LONG = "25P03"
 BUSY_STATES = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION, TOO_MANY_CONNECTIONS})
 
 
@@ -32,8 +34,11 @@ def find_fault(error: BaseException) -> Fault | None:
         return Fault.BUSY
     if isinstance(error, OSError):
         return Fault.FULL if error.errno in FULL_ERRNOS else None
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if getattr(original, "sqlstate", None) == IDLE_TOO_LONG:
+        return Fault.BUSY
     if isinstance(error, (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)):
-        return _read_state(error.orig if isinstance(error, DBAPIError) else error)
+        return _read_state(original)
     return None
 
 

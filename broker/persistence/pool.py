@@ -15,14 +15,18 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from broker.persistence import driver
 
+# A transaction in which nothing is asked for so long is ended by PostgreSQL: its process was stopped, or its machine is
+# gone, and what it has locked, such as the turn of who plans, would be locked for as long.
+IDLE_SECONDS = 60.0
 # A connection used so lately is taken to be alive: asking it would cost as much as the statement that comes next.
 TRUSTED_SECONDS = 1.0
 
 
-def open_pool(url: str, *, pool_size: int, wait_seconds: float) -> AsyncEngine:
+def open_pool(url: str, *, pool_size: int, wait_seconds: float, idle_seconds: float = IDLE_SECONDS) -> AsyncEngine:
     """Open a pool in AUTOCOMMIT: not the driver begins a transaction, `Database` does, together with the scope."""
     engine = create_async_engine(
         with_driver(url),
+        connect_args={"options": _write_options(url, idle_seconds)},
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=wait_seconds,
@@ -36,6 +40,12 @@ def open_pool(url: str, *, pool_size: int, wait_seconds: float) -> AsyncEngine:
     _forget_prepared_statements(engine)
     _roll_back_when_returned(engine)
     return engine
+
+
+def _write_options(url: str, idle_seconds: float) -> str:
+    """Write what a session begins with: what its URL says comes last, and counts."""
+    own, said = f"-c idle_in_transaction_session_timeout={math.ceil(idle_seconds * 1000)}", make_url(url).query
+    return " ".join([own, *(each for each in [said.get("options")] if isinstance(each, str))])
 
 
 def _ask_idle_connections(engine: AsyncEngine) -> None:

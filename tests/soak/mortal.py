@@ -173,7 +173,7 @@ class MortalEngine(PaperEngine):
 
     @classmethod
     def reach(cls, engine: PaperEngine, fate: Fate) -> "MortalEngine":
-        reached = cls(fate=fate)
+        reached = cls(fate=fate, offered=engine.offered)
         reached.launched, reached.stopped, reached.alive = engine.launched, engine.stopped, engine.alive
         return reached
 

@@ -14,6 +14,7 @@ import httpx2 as httpx
 
 from broker.daemon.sweeps import Sweeps
 from broker.execution.engine import Capacity
+from broker.execution.relay import STOP
 from broker.ids import new_id
 from broker.scheduling.cycle.live import run_cycle
 from broker.webhooks.composing import compose_events
@@ -65,6 +66,7 @@ class Story:
             ("checkpoint", self.save),
             ("adapter", self.hand_in),
             ("finish", self.finish),
+            ("release", self.release),
             ("another job", self.submit_another),
             ("pause", lambda life: self.change(life, "pause")),
             ("resume", lambda life: self.change(life, "resume")),
@@ -170,6 +172,13 @@ class Story:
     async def finish(self, life: Life) -> None:
         await self._report(life, "finish", outcome="succeeded", usage=self.intervals)
         self.outside.engine.alive.discard(self.made["run"]["id"])
+
+    async def release(self, life: Life) -> None:
+        """Have the engine told that the run has ended: until then its device is not given away."""
+        agent = make_agent(life.system, self._engine(life))
+        await agent.register()
+        await agent.begin_relay()
+        await agent.relays.settle(STOP)
 
     async def order(self, life: Life) -> None:
         await self._post(life, "/purchases", {"contract_id": self.contract_id, "gpu_hours": 10}, "order", expect=201)

@@ -6,7 +6,8 @@ from functools import partial
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.app import create_app
 from broker.config import Settings
@@ -204,6 +205,35 @@ async def test_turn_of_processes_is_waited_for_without_an_end_and_locks_are_not_
         order.append("first")
     await waiting
     assert order == ["first", "second"]
+
+
+async def test_who_stands_still_in_its_turn_loses_it(system: System, urls: DatabaseUrls) -> None:
+    """A past fault, found by stopping leaders: one that stood still in a cycle kept all others from planning."""
+    frozen = open_database(urls.app, idle_seconds=0.1)
+
+    async def stand_still() -> None:
+        async with frozen.transaction(Scope.ALL) as session:
+            assert isinstance(session.bind, AsyncConnection)
+            await take_turn(session.bind, 7, limits=TimeLimits(lock_seconds=5))
+            async with system.work() as other:  # meanwhile it asks for nothing; the other waits for as long as it takes
+                await other.take_turn(7)
+            await session.execute(text("SELECT 1"))
+
+    with pytest.raises(InternalError) as lost:
+        await stand_still()
+    assert find_fault(lost.value) == Fault.BUSY
+    async with frozen.transaction(Scope.ALL) as session:
+        assert await session.scalar(text("SELECT 1")) == 1, "it finds another connection"
+    await frozen.close()
+
+
+@pytest.mark.parametrize("query", ["", "?options=-c%20statement_timeout%3D7000"])
+async def test_options_of_the_url_count_beside_our_own(urls: DatabaseUrls, query: str) -> None:
+    url = f"{urls.app}{query.replace('?', '&') if '?' in urls.app else query}"
+    database = open_database(url)
+    async with database.transaction(Scope.ALL) as session:
+        assert await session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+    await database.close()
 
 
 def test_urls_are_those_of_the_driver_and_back() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from broker.jobs import routes
 from broker.jobs.reading import event_feed
 from broker.jobs.reading.event_feed import EventFeed
 from tests.broker.factories import Api, customer_api, make_ready_customer, submit_job
@@ -137,6 +138,17 @@ async def test_client_that_hangs_up_is_followed_no_more(api: Api, job: Any) -> N
         await listener.next_event()
         assert len(feed.followers) == 1
     assert feed.followers == set()
+
+
+async def test_stream_ends_once_its_key_is_revoked(api: Api, job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A past fault: it told of the job for a quarter of an hour more."""
+    monkeypatch.setattr(event_feed, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(routes, "KEYS_LOOKED_AT_SECONDS", 0.0)
+    made = await api.post(f"/customers/{job['customer_id']}/api-keys", {"name": "leaked"}, expect=201)
+    async with Api.connect(api.app, made["key"]) as own, listening(own, job["id"]) as listener:
+        assert await listener.next_event() is not None
+        await api.call("DELETE", f"/api-keys/{made['id']}", expect=200)
+        assert await listener.next_event() is None
 
 
 async def test_stream_of_another_tenants_job_is_not_found(api: Api, job: Any) -> None:
