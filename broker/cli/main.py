@@ -55,6 +55,9 @@ COMMANDS = {
     "datasets": Place("broker.cli.remote.datasets:app", "Data sets: upload, list, show, label, caption, delete."),
     "keys": Place("broker.cli.remote.keys:app", "API keys: list, create, rotate, limit, revoke."),
     "customers": Place("broker.cli.remote.customers:app", "Customers: list, people, verification, export, deletion."),
+    "templates": Place(
+        "broker.cli.remote.templates:app", "Templates: list, show, create, add-version, archive, restore."
+    ),
     "projects": Place("broker.cli.remote.projects:app", "Projects: list, create, members."),
     "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
@@ -146,7 +149,7 @@ COMMANDS = {
 SECTIONS = {
     "A job, from its price to its adapter": (
         *("quote", "submit", "jobs", "logs", "metrics", "why", "quotes", "datasets", "adapters"),
-        *("environments", "base-models"),
+        *("templates", "environments", "base-models"),
     ),
     "Who you are": ("login", "logout", "whoami", "keys", "customers", "projects", "completion"),
     "What it costs": (

@@ -110,14 +110,17 @@ class AsyncBrokerClient(AsyncClient):
         contract_id: str | None = None,
         project_id: str | None = None,
         gpus: int | None = None,
+        template: str | None = None,
         on_counting: Callable[[int, int], None] | None = None,
     ) -> Quote:
         """Ask what a job will need and cost on so many `gpus`; with `max_cost`, how far that sum carries it.
 
+        With a `template`, `config` has what is changed of it.
+
         While the tokens of a large data set are being counted it waits; `on_counting` is told the rows counted and all.
         """
         asked = {"max_cost": max_cost, "contract_id": contract_id, "project_id": project_id, "gpus": gpus}
-        body = {"config": dict(config), "dataset_id": dataset_id, **asked}
+        body = {"config": dict(config), "dataset_id": dataset_id, "template": template, **asked}
         while True:
             try:
                 return cast("Quote", await self.post("/quotes", _known(body)))
@@ -158,6 +161,7 @@ class AsyncBrokerClient(AsyncClient):
     ) -> Job:
         """Submit a job: `quote_id`, `contract_id`, `name`, `project_id`, `queue`, `max_cost`, `customer_id`.
 
+        With a `template`, such as `template_sd_v15@3`, `config` has what the job changes of it.
         `gpu_types` are those of its quote that it may run on, of which it would rather have what it should `prefer`
         (`cheapest` or `fastest`), and by `finish_by` it should have ended. The same `idempotency_key` again answers
         with the same job.

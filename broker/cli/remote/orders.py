@@ -46,6 +46,13 @@ Gpus = Annotated[
 SkipBadRows = Annotated[
     bool, typer.Option("--skip-bad-rows", help="Train without the rows that have errors, instead of stopping.")
 ]
+Template = Annotated[
+    str | None, typer.Option("--template", metavar="NAME[@VERSION]", help="A template in place of --config.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="What the job changes of its template; repeat it."),
+]
 Compare = Annotated[bool, typer.Option("--compare", help="Show the price on the other plans, too.")]
 
 
@@ -145,6 +152,7 @@ def ask_for_quote(
     console: Console,
     project_id: str | None = None,
     gpus: int | None = None,
+    template: str | None = None,
 ) -> Quote:
     """Ask for a quote under the contract that would pay, and tell how far a large data set is counted meanwhile."""
 
@@ -153,7 +161,7 @@ def ask_for_quote(
         console.print(told, soft_wrap=True)
 
     own = {"max_cost": max_cost, "contract_id": contract["id"], "project_id": project_id} if contract else {}
-    return client.create_quote(config, dataset["id"], **own, gpus=gpus, on_counting=tell)
+    return client.create_quote(config, dataset["id"], **own, gpus=gpus, template=template, on_counting=tell)
 
 
 def choose_contract(client: BrokerClient, customer_id: str, typed: str | None) -> Contract | None:

@@ -1,9 +1,10 @@
 """`broker jobs submit`: data and their findings, the price, the question, the job."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +17,7 @@ from broker.cli.remote.jobs import gate
 from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, Queue, SubmitAtOnce, read_labels
 from broker.cli.remote.jobs.watch import watch
 from broker.cli.remote.projects import find_project
+from broker.cli.remote.templates import read_changes
 from broker.cli.texts.columns import fold
 from broker.cli.texts.price import Offer, make_offer, make_question
 from broker.cli.words import say
@@ -49,10 +51,25 @@ class Order:
     customer: str | None
     skip_bad_rows: bool
     gpus: int | None
+    template: str | None
+    changes: Mapping[str, Any]
+
+    def read_settings(self) -> dict[str, Any]:
+        """Read what to train: a file, or what is changed of a template. Raises: typer.BadParameter."""
+        if (self.config is None) == (self.template is None):
+            told = "say what to train: --config FILE, --template NAME, or --quote ID"
+            raise typer.BadParameter(told, param_hint="--config")
+        if self.config is None:
+            return {**self.changes, "skip_bad_rows": True} if self.skip_bad_rows else dict(self.changes)
+        if self.changes:
+            raise typer.BadParameter("goes with --template; of a file, change the file", param_hint="--set")
+        return orders.read_config(self.config, skip_bad_rows=self.skip_bad_rows)
 
 
 def submit_job(
     config: Config = None,
+    template: orders.Template = None,
+    changes: orders.Changes = None,
     data: orders.Data = None,
     dataset: orders.DatasetId = None,
     quote: QuoteId = None,
@@ -85,7 +102,17 @@ def submit_job(
     """Upload data, show what is wrong with them and what the job will cost, and submit it once you have said yes."""
     labels, passes = read_labels(label or []), gate.Gate.read(require, promote, reason, live_within)
     order = Order(
-        config, data, dataset, quote, contract, orders.check_max_cost(max_cost), customer, skip_bad_rows, gpus
+        config,
+        data,
+        dataset,
+        quote,
+        contract,
+        orders.check_max_cost(max_cost),
+        customer,
+        skip_bad_rows,
+        gpus,
+        template,
+        read_changes(changes or []),
     )
     console = make_console(stderr=as_json)
     with connect(url, key) as client:
@@ -98,8 +125,9 @@ def submit_job(
             return
         ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
         job = client.submit_job(
-            offered["config"],
+            offered["config"] if order.template is None else order.read_settings(),
             offered["dataset_id"],
+            template=order.template,
             quote_id=offered["id"],
             contract_id=pays["id"] if pays else None,
             name=name,
@@ -127,13 +155,13 @@ def _take_quote(client: BrokerClient, order: Order, project_id: str | None, cons
     """
     if order.quote is not None:
         return client.get_quote(order.quote)
-    if order.config is None:
-        raise typer.BadParameter("say what to train: --config FILE, or --quote ID", param_hint="--config")
-    settings = orders.read_config(order.config, skip_bad_rows=order.skip_bad_rows)
+    settings = order.read_settings()
     dataset = orders.take_dataset(client, order.data, order.dataset, order.customer, console)
     orders.show_findings(dataset, settings, console)
     pays = orders.choose_contract(client, dataset["customer_id"], order.contract)
-    return orders.ask_for_quote(client, settings, dataset, pays, order.max_cost, console, project_id, order.gpus)
+    return orders.ask_for_quote(
+        client, settings, dataset, pays, order.max_cost, console, project_id, order.gpus, order.template
+    )
 
 
 def _show_price(
