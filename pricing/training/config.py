@@ -54,9 +54,10 @@ class TrainingConfig(BaseModel):
         "job of the broker the id of an adapter of the same customer.",
         examples=["./output/my_style_lora/adapter_model.safetensors"],
     )
-    log_to: Literal["tensorboard"] | None = Field(
+    log_to: Literal["tensorboard", "mlflow", "wandb", "swanlab"] | None = Field(
         default=None,
-        description="Write loss and learning rate to output_dir/logs as well (trainer standalone).",
+        description="Tell loss and learning rate there as well: tensorboard writes to output_dir/logs, the others are "
+        "services, whose own environment variables say where and as whom (trainer standalone).",
         examples=["tensorboard"],
     )
     variant: Literal["lora", "rslora", "dora", "lokr"] = Field(

@@ -105,9 +105,10 @@ def _convert_machine(told: Conversion, values: ForeignValues) -> None:
     without = [values.flag("disable_gradient_checkpointing"), not values.flag("gradient_checkpointing", default=True)]
     told.config["gradient_checkpointing"] = False if any(without) else "auto"
     boards = values.texts("report_to") or []
-    if "tensorboard" in boards:
-        told.config["log_to"] = "tensorboard"
-    if others := [board for board in boards if board not in {"none", "all", "tensorboard"}]:
-        told.lose("report_to", others, "curves go to tensorboard only (log_to)")
+    known = [board for board in boards if board in {"tensorboard", "wandb", "mlflow", "swanlab"}]
+    if known:
+        told.config["log_to"] = known[0]
+    if others := [board for board in boards if board not in {"none", "all", *known[:1]}]:
+        told.lose("report_to", others, "curves go to one place only (log_to)")
     if (resumed := values.take("resume_from_checkpoint")) is not None and resumed is not False:
         told.lose("resume_from_checkpoint", resumed, "the state of another program cannot be gone on from")

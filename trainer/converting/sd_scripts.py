@@ -84,8 +84,7 @@ def _convert_output(told: Conversion, values: ForeignValues) -> None:
         told.config["seed"] = max(0, values.whole("seed") or 0)
     if "logging_dir" in values or "log_with" in values:
         values.take("logging_dir")
-        values.take("log_with")
-        told.config["log_to"] = "tensorboard"
+        told.config["log_to"] = "wandb" if values.text("log_with") == "wandb" else "tensorboard"
     if "gradient_checkpointing" in values:
         told.config["gradient_checkpointing"] = values.flag("gradient_checkpointing") or "auto"
 

@@ -30,8 +30,8 @@ from trainer.training.optimizers import advise_on_rate
 from trainer.training.output_folder import holding_output_folder, refuse_without_room
 from trainer.training.recipe import Observer, TrainingResult, train
 from trainer.training.resume import find_readable, find_resume
+from trainer.training.run_log import logging_to
 from trainer.training.state import RunIdentity, seed_generators
-from trainer.training.tensorboard_log import add_log
 from trainer.training.warm_start import start_from_adapter
 
 
@@ -60,7 +60,7 @@ def run_training(
     with ExitStack() as held:
         if processes.is_first:
             held.enter_context(holding_output_folder(Path(config.output_dir)))
-            observer = add_log(observer, config)
+            observer = held.enter_context(logging_to(observer, config))
             if advice := advise_on_rate(config):
                 write_line(advice)
         return _train_until_it_fits(config, source, dataset, observer=observer, stop=stop, processes=processes)

@@ -4,14 +4,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from pricing.training.config import TrainingConfig
 from trainer.errors import BadInput
 from trainer.training.recipe import Observer, StepReport
-
-
-def add_log(observer: Observer, config: TrainingConfig) -> Observer:
-    """Return the observer, with a log beside it where the configuration asks for one. Raises: BadInput."""
-    return observer if config.log_to is None else TensorBoardLog(observer, Path(config.output_dir) / "logs")
 
 
 class TensorBoardLog:

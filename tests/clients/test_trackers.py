@@ -1,0 +1,102 @@
+"""`log_to`: MLflow's own server, and the packages of Weights & Biases and SwanLab without a network."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from tests.broker.served import free_port
+from tests.clients.conftest import FOLDER
+
+HERE = Path(__file__).parent
+BIN = FOLDER / "trackers/bin"
+START_SECONDS = 180
+LOSSES = [2.9, 2.8, 2.7, 2.6, 2.5]
+
+pytestmark = pytest.mark.skipif(not (BIN / "mlflow").exists(), reason="the trackers' packages are not installed here")
+
+
+def tell(name: str, folder: Path, **environment: str) -> str:
+    """Tell a tracker of a run; returns what the trainer said of it."""
+    told = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(HERE.parents[1]), **environment}
+    command = [str(BIN / "python"), str(HERE / "tracker_walk.py"), name, str(folder)]
+    done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=180, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/store.db", "--artifacts-destination", str(folder)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, (folder / "log").read_text()
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{address}/health", timeout=5).is_success:
+                break
+        time.sleep(0.2)
+    yield address
+    os.killpg(process.pid, 15)
+    process.wait(60)
+
+
+def test_mlflow_has_the_losses_by_step_and_the_configuration(mlflow_server: str, tmp_path: Path) -> None:
+    assert tell("mlflow", tmp_path, MLFLOW_TRACKING_URI=mlflow_server, MLFLOW_EXPERIMENT_NAME="tea") == ""
+    api = f"{mlflow_server}/api/2.0/mlflow"
+    found = httpx.get(f"{api}/experiments/get-by-name", params={"experiment_name": "tea"}, timeout=30).json()
+    experiment = found["experiment"]["experiment_id"]
+    runs = httpx.post(f"{api}/runs/search", json={"experiment_ids": [experiment]}, timeout=30).json()["runs"]
+    (run,) = runs
+    assert (run["info"]["run_name"], run["info"]["status"]) == ("tea", "FINISHED")
+    assert {each["key"]: each["value"] for each in run["data"]["params"]} == {"lora_rank": "8", "epochs": "1"}
+    asked = {"run_id": run["info"]["run_id"], "metric_key": "train/loss"}
+    history = httpx.get(f"{api}/metrics/get-history", params=asked, timeout=30).json()["metrics"]
+    assert [(each["step"], each["value"]) for each in history] == list(enumerate(LOSSES, start=1))
+
+
+def test_a_tracker_that_is_away_or_refuses_is_named_and_harms_nothing(tmp_path: Path) -> None:
+    nobody = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    assert "mlflow is told nothing more" in tell("mlflow", tmp_path, **nobody)
+
+
+READ_WANDB = """
+import json, sys
+from wandb.proto import wandb_internal_pb2
+from wandb.sdk.internal.datastore import DataStore
+store, rows = DataStore(), []
+store.open_for_scan(sys.argv[1])
+while (data := store.scan_data()) is not None:
+    record = wandb_internal_pb2.Record()
+    record.ParseFromString(data)
+    if record.WhichOneof("record_type") == "history":
+        told = {(item.key or "/".join(item.nested_key)): json.loads(item.value_json) for item in record.history.item}
+        rows.append([told["_step"], told.get("train/loss")])
+print(json.dumps(rows))
+"""
+
+
+def test_weights_and_biases_keeps_the_losses_by_step(tmp_path: Path) -> None:
+    assert tell("wandb", tmp_path, WANDB_MODE="offline") == ""
+    (kept,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    read = subprocess.run(
+        [str(BIN / "python"), "-c", READ_WANDB, str(kept)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert read.returncode == 0, read.stderr
+    assert json.loads(read.stdout) == [[step, loss] for step, loss in enumerate(LOSSES, start=1)]
+
+
+def test_swanlab_keeps_a_run(tmp_path: Path) -> None:
+    assert "told nothing more" not in tell("swanlab", tmp_path, SWANLAB_MODE="offline")
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "swanlog").rglob("*") if path.is_file())
+    assert b"train/loss" in kept
+    assert b"lora_rank" in kept

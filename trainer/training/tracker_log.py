@@ -1,0 +1,100 @@
+"""`log_to: mlflow`, `wandb`, `swanlab`: what the console shows, told to a tracker from a thread of its own.
+
+Training never waits for a tracker, and no failure of one reaches it: what cannot be told is left out, and said once.
+"""
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from trainer.log import write_line
+from trainer.training.trackers import Tracker
+
+if TYPE_CHECKING:
+    from trainer.training.recipe import Observer, StepReport
+
+# Numbers that wait for a tracker that is slow; of more the oldest are left out.
+MOST_WAITING = 10_000
+LONGEST_END_SECONDS = 30.0
+
+Told = tuple[dict[str, float], int]
+
+
+class TrackerLog:
+    """Passes everything on, and tells a tracker loss, learning rate, memory and validation loss by step.
+
+    Threads: the recipe adds, one of its own opens the run at the tracker, tells it, and ends it.
+    """
+
+    def __init__(self, observer: "Observer", name: str, opens: Callable[[], Tracker]) -> None:
+        self._observer, self._name, self._opens = observer, name, opens
+        self._waiting = deque[Told](maxlen=MOST_WAITING)
+        self._wake, self._is_closing = threading.Event(), False
+        self._left_out = 0
+        # A daemon: a tracker that answers nothing must not keep the process of a training that is over.
+        self._thread = threading.Thread(target=self._tell_all, name=name, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End the run at the tracker; one that takes longer than a moment is left alone."""
+        self._is_closing = True
+        self._wake.set()
+        self._thread.join(LONGEST_END_SECONDS)
+        if self._thread.is_alive():
+            write_line(f"{self._name} did not end its run within {LONGEST_END_SECONDS:.0f} seconds; it is left alone")
+
+    def training_started(self, *, step: int, total_steps: int) -> None:
+        self._observer.training_started(step=step, total_steps=total_steps)
+
+    def step_done(self, report: "StepReport") -> None:
+        self._observer.step_done(report)
+        told = {
+            "train/loss": report.loss,
+            "train/learning_rate": report.learning_rate,
+            "train/tokens": float(report.tokens),
+            "memory/peak_gib": report.peak_memory_bytes / 2**30,
+        }
+        self._add(told, report.step)
+
+    def validated(self, *, step: int, loss: float, advice: str | None) -> None:
+        self._observer.validated(step=step, loss=loss, advice=advice)
+        self._add({"validation/loss": loss}, step)
+
+    def sampled(self, *, step: int, prompt: str, sample: str) -> None:
+        self._observer.sampled(step=step, prompt=prompt, sample=sample)
+
+    def checkpoint_saved(self, folder: Path, step: int) -> None:
+        self._observer.checkpoint_saved(folder, step)
+
+    def _add(self, values: Mapping[str, float], step: int) -> None:
+        told = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._left_out += len(self._waiting) == MOST_WAITING
+        self._waiting.append((told, step))
+        self._wake.set()
+
+    def _tell_all(self) -> None:
+        try:
+            tracker = self._opens()
+            self._tell_until_closed(tracker)
+            tracker.end()
+        except BaseException as error:  # noqa: BLE001 (a tracker that fails, or leaves, must not harm a training)
+            told = " ".join(str(error).split())[:200]
+            write_line(f"{self._name} is told nothing more ({type(error).__name__}: {told}); the training goes on")
+        if self._left_out:
+            write_line(f"{self._name} was too slow for {self._left_out} entries, which are left out")
+
+    def _tell_until_closed(self, tracker: Tracker) -> None:
+        while True:
+            is_closing = self._is_closing
+            while self._waiting:
+                tracker.tell(*self._waiting.popleft())
+            if is_closing:
+                return
+            self._wake.wait()
+            self._wake.clear()

@@ -1,0 +1,100 @@
+"""Services that keep the curves of trainings, each told by its own package: MLflow, Weights & Biases, SwanLab.
+
+Where each is, and as whom, stands in the environment variables of its own: `MLFLOW_TRACKING_URI`, `WANDB_API_KEY`,
+`SWANLAB_API_KEY` and so on. No key is ever a part of a configuration.
+"""
+
+import importlib
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from trainer.errors import BadInput
+
+PROJECT = "lora"
+MLFLOW_EXPERIMENT, WANDB_PROJECT, SWANLAB_PROJECT = "MLFLOW_EXPERIMENT_NAME", "WANDB_PROJECT", "SWANLAB_PROJECT"
+
+
+class Tracker(Protocol):
+    """One run at a service."""
+
+    def tell(self, values: Mapping[str, float], step: int) -> None:
+        """Tell numbers of a step."""
+
+    def end(self) -> None:
+        """Send what is left, and end the run."""
+
+
+class MlflowTracker:
+    """A run at MLflow's server, or in a folder where its address says so."""
+
+    def __init__(self, name: str, config: Mapping[str, Any], _folder: Path) -> None:
+        self._mlflow = importlib.import_module("mlflow")
+        self._client = self._mlflow.MlflowClient()
+        experiment = os.environ.get(MLFLOW_EXPERIMENT, PROJECT)
+        found = self._client.get_experiment_by_name(experiment)
+        experiment_id = self._client.create_experiment(experiment) if found is None else found.experiment_id
+        self._run_id = self._client.create_run(experiment_id, run_name=name).info.run_id
+        params = [self._mlflow.entities.Param(key, str(value)) for key, value in config.items()]
+        self._client.log_batch(self._run_id, params=params)
+
+    def tell(self, values: Mapping[str, float], step: int) -> None:
+        now = int(time.time() * 1000)
+        metrics = [self._mlflow.entities.Metric(name, value, now, step) for name, value in values.items()]
+        self._client.log_batch(self._run_id, metrics=metrics)
+
+    def end(self) -> None:
+        self._client.set_terminated(self._run_id)
+
+
+class WandbTracker:
+    """A run at Weights & Biases, or in a folder where `WANDB_MODE=offline` says so."""
+
+    def __init__(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
+        wandb = importlib.import_module("wandb")
+        project = os.environ.get(WANDB_PROJECT, PROJECT)
+        told = {"project": project, "name": name, "config": dict(config), "dir": str(folder)}
+        # What the console shows, and what machine it is, is nobody's business there.
+        quiet = wandb.Settings(console="off", silent=True, x_disable_stats=True, x_disable_meta=True, save_code=False)
+        self._run = wandb.init(**told, settings=quiet)
+
+    def tell(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def end(self) -> None:
+        self._run.finish()
+
+
+class SwanlabTracker:
+    """A run at SwanLab, or in a folder where `SWANLAB_MODE=offline` or `local` says so."""
+
+    def __init__(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
+        self._swanlab = importlib.import_module("swanlab")
+        project = os.environ.get(SWANLAB_PROJECT, PROJECT)
+        told = {"project": project, "experiment_name": name, "config": dict(config)}
+        self._swanlab.init(**told, logdir=str(folder / "swanlog"))
+
+    def tell(self, values: Mapping[str, float], step: int) -> None:
+        self._swanlab.log(dict(values), step=step)
+
+    def end(self) -> None:
+        self._swanlab.finish()
+
+
+OpenTracker = Callable[[str, Mapping[str, Any], Path], Tracker]
+TRACKERS: Mapping[str, tuple[str, OpenTracker]] = {
+    "mlflow": ("mlflow-skinny", MlflowTracker),
+    "wandb": ("wandb", WandbTracker),
+    "swanlab": ("swanlab", SwanlabTracker),
+}
+
+
+def require_package(name: str) -> OpenTracker:
+    """Require that the package of a tracker is installed, and returns what opens a run there. Raises: BadInput."""
+    package, opens = TRACKERS[name]
+    if importlib.util.find_spec(name) is None:
+        raise BadInput("log_to", f"{name} is not installed; run `pip install {package}`, or leave log_to out")
+    return opens
