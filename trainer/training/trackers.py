@@ -58,7 +58,8 @@ class WandbTracker:
         project = os.environ.get(WANDB_PROJECT, PROJECT)
         told = {"project": project, "name": name, "config": dict(config), "dir": str(folder)}
         # What the console shows, and what machine it is, is nobody's business there.
-        quiet = wandb.Settings(console="off", silent=True, x_disable_stats=True, x_disable_meta=True, save_code=False)
+        not_told = dict.fromkeys(("x_disable_stats", "x_disable_meta", "x_disable_machine_info"), True)
+        quiet = wandb.Settings(console="off", silent=True, save_code=False, x_save_requirements=False, **not_told)
         self._run = wandb.init(**told, settings=quiet)
 
     def tell(self, values: Mapping[str, float], step: int) -> None:
@@ -74,8 +75,14 @@ class SwanlabTracker:
     def __init__(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
         self._swanlab = importlib.import_module("swanlab")
         project = os.environ.get(SWANLAB_PROJECT, PROJECT)
-        told = {"project": project, "experiment_name": name, "config": dict(config)}
-        self._swanlab.init(**told, logdir=str(folder / "swanlog"))
+        # What the console shows, and what machine it is, is nobody's business there.
+        probed = ("hardware", "runtime", "requirements", "git", "monitor")
+        quiet = self._swanlab.Settings(
+            interactive=False, terminal={"proxy_type": "none"}, probe=dict.fromkeys(probed, False)
+        )
+        kept = folder / "swanlog"
+        kept.mkdir(exist_ok=True)
+        self._swanlab.init(project=project, name=name, config=dict(config), log_dir=str(kept), settings=quiet)
 
     def tell(self, values: Mapping[str, float], step: int) -> None:
         self._swanlab.log(dict(values), step=step)
