@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from trainer.log import write_line
-from trainer.training.trackers import Tracker
+from trainer.training.trackers import Entry, Tracker
 
 if TYPE_CHECKING:
     from trainer.training.recipe import Observer, StepReport
 
 # Numbers that wait for a tracker that is slow; of more the oldest are left out.
 MOST_WAITING = 10_000
-LONGEST_END_SECONDS = 30.0
-
-Told = tuple[dict[str, float], int]
+MOST_AT_ONCE = 200  # MLflow takes a thousand numbers in one request
+LONGEST_END_SECONDS = 60.0
 
 
 class TrackerLog:
@@ -31,7 +30,7 @@ class TrackerLog:
 
     def __init__(self, observer: "Observer", name: str, opens: Callable[[], Tracker]) -> None:
         self._observer, self._name, self._opens = observer, name, opens
-        self._waiting = deque[Told](maxlen=MOST_WAITING)
+        self._waiting = deque[Entry](maxlen=MOST_WAITING)
         self._wake, self._is_closing = threading.Event(), False
         self._left_out = 0
         # A daemon: a tracker that answers nothing must not keep the process of a training that is over.
@@ -93,7 +92,8 @@ class TrackerLog:
         while True:
             is_closing = self._is_closing
             while self._waiting:
-                tracker.tell(*self._waiting.popleft())
+                count = min(len(self._waiting), MOST_AT_ONCE)
+                tracker.tell([self._waiting.popleft() for _each in range(count)])
             if is_closing:
                 return
             self._wake.wait()

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,12 +17,15 @@ from trainer.errors import BadInput
 PROJECT = "lora"
 MLFLOW_EXPERIMENT, WANDB_PROJECT, SWANLAB_PROJECT = "MLFLOW_EXPERIMENT_NAME", "WANDB_PROJECT", "SWANLAB_PROJECT"
 
+# Numbers by their names, and the step that they are of.
+Entry = tuple[Mapping[str, float], int]
+
 
 class Tracker(Protocol):
     """One run at a service."""
 
-    def tell(self, values: Mapping[str, float], step: int) -> None:
-        """Tell numbers of a step."""
+    def tell(self, entries: Sequence[Entry]) -> None:
+        """Tell numbers of some steps, in their order."""
 
     def end(self) -> None:
         """Send what is left, and end the run."""
@@ -41,9 +44,9 @@ class MlflowTracker:
         params = [self._mlflow.entities.Param(key, str(value)) for key, value in config.items()]
         self._client.log_batch(self._run_id, params=params)
 
-    def tell(self, values: Mapping[str, float], step: int) -> None:
-        now = int(time.time() * 1000)
-        metrics = [self._mlflow.entities.Metric(name, value, now, step) for name, value in values.items()]
+    def tell(self, entries: Sequence[Entry]) -> None:
+        now, kind = int(time.time() * 1000), self._mlflow.entities.Metric
+        metrics = [kind(name, value, now, step) for values, step in entries for name, value in values.items()]
         self._client.log_batch(self._run_id, metrics=metrics)
 
     def end(self) -> None:
@@ -62,8 +65,9 @@ class WandbTracker:
         quiet = wandb.Settings(console="off", silent=True, save_code=False, x_save_requirements=False, **not_told)
         self._run = wandb.init(**told, settings=quiet)
 
-    def tell(self, values: Mapping[str, float], step: int) -> None:
-        self._run.log(dict(values), step=step)
+    def tell(self, entries: Sequence[Entry]) -> None:
+        for values, step in entries:
+            self._run.log(dict(values), step=step)
 
     def end(self) -> None:
         self._run.finish()
@@ -84,8 +88,9 @@ class SwanlabTracker:
         kept.mkdir(exist_ok=True)
         self._swanlab.init(project=project, name=name, config=dict(config), log_dir=str(kept), settings=quiet)
 
-    def tell(self, values: Mapping[str, float], step: int) -> None:
-        self._swanlab.log(dict(values), step=step)
+    def tell(self, entries: Sequence[Entry]) -> None:
+        for values, step in entries:
+            self._swanlab.log(dict(values), step=step)
 
     def end(self) -> None:
         self._swanlab.finish()
