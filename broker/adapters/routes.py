@@ -7,8 +7,9 @@ from fastapi.responses import FileResponse, Response
 
 from broker.adapters import service
 from broker.adapters.exports import Exports, Layout, Source
+from broker.adapters.lineage import trace_lineage
 from broker.adapters.model import Stage
-from broker.adapters.schemas import AdapterChangesIn, AdapterOut
+from broker.adapters.schemas import AdapterChangesIn, AdapterOut, ComparisonOut, LineageOut
 from broker.adapters.tables import Adapter
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
@@ -37,6 +38,24 @@ async def list_adapters(
     rows, after = await fetch_page(work.session, query, Adapter, limit=limit, cursor=cursor, order=order)
     known = await service.learn_of(work, rows)
     return Page(data=[AdapterOut.of(row, known) for row in rows], next_cursor=after)
+
+
+@router.get("/compare")
+async def compare_adapters(
+    work: CustomerWork,
+    first: Annotated[str, Query(max_length=64, description="An adapter's id.", examples=["ada_01j"])],
+    second: Annotated[str, Query(max_length=64, description="Another's.", examples=["ada_01k"])],
+) -> ComparisonOut:
+    """Compare two adapters: what they were made of, and what they came to."""
+    rows = [await service.get_adapter(work, each) for each in (first, second)]
+    return ComparisonOut.of(rows, await service.learn_of(work, rows))
+
+
+@router.get("/{adapter_id}/lineage")
+async def get_adapter_lineage(work: CustomerWork, adapter_id: str) -> LineageOut:
+    """Get where an adapter comes from and what went on from it, as a graph."""
+    adapter = await service.get_adapter(work, adapter_id)
+    return LineageOut.of(adapter, await trace_lineage(work, adapter))
 
 
 @router.get("/{adapter_id}")

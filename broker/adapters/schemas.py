@@ -1,10 +1,13 @@
 """API shapes of adapters."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from broker.adapters.comparing import find_differences
+from broker.adapters.lineage import Lineage
 from broker.adapters.model import Stage
 from broker.adapters.service import Known
 from broker.adapters.tables import Adapter
@@ -84,3 +87,76 @@ class AdapterOut(BaseModel):
             told = {"labels": job.labels, "metrics": MetricsOut.of(job), "cost": cost}
         stages = known.stages.get(row.id, ())
         return cls(**own, **told, init_from=row.config.get("init_from"), stages=[Stage(each) for each in stages])
+
+
+class LineageNodeOut(BaseModel):
+    id: str = Field(description="Id of the object; of a base model its name.", examples=["ada_01k"])
+    kind: Literal["adapter", "job", "run", "dataset", "base_model"] = Field(
+        description="What it is.", examples=["adapter"]
+    )
+    facts: dict[str, Any] = Field(
+        description="Of an adapter name, version, hash, whether it is deleted; of a data set the hash; of a job its "
+        "configuration.",
+        examples=[{"name": "cyberpunk", "version": 3, "sha256": "9f86d081…", "is_deleted": False}],
+    )
+
+
+class LineageEdgeOut(BaseModel):
+    source: str = Field(description="What went in.", examples=["dat_01k"])
+    target: str = Field(description="Into what.", examples=["job_01k"])
+    kind: Literal["trained", "learnt_from", "continued", "ran", "made"] = Field(
+        description="How: a base model was trained by a job, which learnt from data, continued an adapter, ran, made.",
+        examples=["learnt_from"],
+    )
+
+
+class LineageOut(BaseModel):
+    object: Literal["lineage"] = Field(default="lineage", description="Kind of object.", examples=["lineage"])
+    adapter_id: str = Field(description="Whose lineage it is.", examples=["ada_01k"])
+    customer_id: str = Field(description="Whose adapter it is.", examples=["cus_01k"])
+    nodes: list[LineageNodeOut] = Field(description="What it is made of, and what was made of it.", examples=[[]])
+    edges: list[LineageEdgeOut] = Field(description="What went into what.", examples=[[]])
+    is_cut: bool = Field(description="Whether there are more adapters than are told of.", examples=[False])
+
+    @classmethod
+    def of(cls, adapter: Adapter, lineage: Lineage) -> "LineageOut":
+        nodes = [LineageNodeOut.model_validate(vars(each)) for each in lineage.nodes.values()]
+        edges = [LineageEdgeOut.model_validate(vars(each)) for each in lineage.edges.values()]
+        whose = {"adapter_id": adapter.id, "customer_id": adapter.customer_id}
+        return cls(**whose, nodes=nodes, edges=edges, is_cut=lineage.is_cut)
+
+
+class DifferenceOut(BaseModel):
+    field: str = Field(
+        description="In what they differ: `config.` before a key of the configuration.", examples=["cost"]
+    )
+    values: list[Any] = Field(description="What the first has, and the second.", examples=[["3.40", "5.10"]])
+
+
+class ComparisonOut(BaseModel):
+    object: Literal["adapter_comparison"] = Field(
+        default="adapter_comparison", description="Kind of object.", examples=["adapter_comparison"]
+    )
+    customer_id: str = Field(description="Whose the first is.", examples=["cus_01k"])
+    adapters: list[AdapterOut] = Field(description="The two, as they were named.", examples=[[]])
+    differences: list[DifferenceOut] = Field(
+        description="In what they differ: data, base model, size, metrics, cost, configuration.", examples=[[]]
+    )
+
+    @classmethod
+    def of(cls, rows: Sequence[Adapter], known: Known) -> "ComparisonOut":
+        shown = [AdapterOut.of(row, known) for row in rows]
+        differences = find_differences([_flatten(each) for each in shown])
+        told = [DifferenceOut(field=name, values=values) for name, values in differences]
+        return cls(customer_id=rows[0].customer_id, adapters=shown, differences=told)
+
+
+COMPARED = ("base_model", "dataset_sha256", "init_from", "size_bytes", "sha256")
+
+
+def _flatten(adapter: AdapterOut) -> dict[str, Any]:
+    """Lay out what of an adapter is compared, a name for each value."""
+    told = {name: getattr(adapter, name) for name in COMPARED}
+    told |= {} if adapter.metrics is None else adapter.metrics.model_dump()
+    told["cost"] = None if adapter.cost is None else adapter.cost.amount
+    return told | {f"config.{key}": value for key, value in adapter.config.items()}

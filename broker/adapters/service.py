@@ -197,7 +197,7 @@ def select_finished(*, tag: str | None = None, stage: Stage | None = None, **wan
     shown = (Adapter.deleted_at.is_(None), Adapter.job_id.in_(select_succeeded_ids()))
     query = narrow(select(Adapter).where(*shown), **wanted)
     if tag is not None:
-        query = query.where(Adapter.tags.contains([tag]))
+        query = query.where(any_(Adapter.tags) == tag)
     if stage is not None:
         current = select(AdapterStage.adapter_id).where(AdapterStage.stage == stage.value)
         query = query.where(Adapter.id.in_(current))

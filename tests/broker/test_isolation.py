@@ -260,6 +260,8 @@ ANSWERS = {
     "GET /v1/jobs/{job_id}/checkpoints": NOT_FOUND,
     "GET /v1/jobs/{job_id}/usage": NOT_FOUND,
     "GET /v1/adapters": LIST,
+    "GET /v1/adapters/compare": Ask(404, params={"first": "{adapter_id}", "second": "{adapter_id}"}),
+    "GET /v1/adapters/{adapter_id}/lineage": NOT_FOUND,
     "GET /v1/adapters/{adapter_id}": NOT_FOUND,
     "PATCH /v1/adapters/{adapter_id}": Ask(404, body={"tags": ["mine now"]}),
     "DELETE /v1/adapters/{adapter_id}": NOT_FOUND,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from fastapi.responses import HTMLResponse
 
+from broker.adapters.comparing import find_differences
 from broker.console.customer.job_view import pair_samples
 from broker.console.customer.job_words import STATUS_NAMES, describe_status
 from broker.console.customer.loss_chart import draw_together
@@ -156,10 +157,3 @@ async def _list_chosen(work: Work, ids: str, most: int) -> Any:
 
 async def _read_configs(work: Work, job_ids: list[str]) -> dict[str, dict[str, Any]]:
     return {job.id: job.config for job in await load_jobs(work, job_ids)}
-
-
-def find_differences(configs: list[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
-    """Find the keys in which configurations differ, each with the values of all. Pure."""
-    keys = sorted({key for config in configs for key in config})
-    rows = [(key, [config.get(key) for config in configs]) for key in keys]
-    return [(key, values) for key, values in rows if any(value != values[0] for value in values)]

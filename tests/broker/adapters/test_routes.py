@@ -12,7 +12,16 @@ import pytest
 from broker.adapters import service
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
-from tests.broker.factories import Api, Customer, customer_api, dispatch, make_ready_customer, submit_job, worker_api
+from tests.broker.factories import (
+    CONFIG,
+    Api,
+    Customer,
+    customer_api,
+    dispatch,
+    make_ready_customer,
+    submit_job,
+    worker_api,
+)
 from tests.broker.tenants import finish_job, put_bytes
 
 
@@ -138,3 +147,52 @@ async def test_upload_longer_than_a_data_set_is_taken_from_a_worker(
     _job_id, run_id = await start_job(api, system, customer)
     async with worker_api(api.app, system, run_id) as worker:
         await put_bytes(worker, f"/runs/{run_id}/checkpoints/1", b"x" * 3_000_000)
+
+
+async def test_a_lineage_goes_back_to_data_and_on_to_what_was_made_of_it(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    first_job, _run = await start_job(api, system, customer)
+    await finish_job(api, system, first_job)
+    (first,) = (await api.get("/adapters"))["data"]
+    assert first["dataset_sha256"] == customer.dataset["sha256"]
+    goes_on = {"config": {**CONFIG, "init_from": first["id"], "epochs": 2}}
+    second_job, second_run = await start_job(api, system, customer, **goes_on)
+    await finish_job(api, system, second_job)
+    second = (await api.get("/adapters", job_id=second_job))["data"][0]
+    for asked in (first, second):
+        told = await api.get(f"/adapters/{asked['id']}/lineage")
+        nodes = {each["id"]: each for each in told["nodes"]}
+        assert {key: node["kind"] for key, node in nodes.items()} == {
+            first["id"]: "adapter",
+            second["id"]: "adapter",
+            first_job: "job",
+            second_job: "job",
+            _run: "run",
+            second_run: "run",
+            customer.dataset["id"]: "dataset",
+            CONFIG["base_model"]: "base_model",
+        }
+        edges = {(each["source"], each["target"]): each["kind"] for each in told["edges"]}
+        assert edges[first["id"], second_job] == "continued"
+        assert edges[customer.dataset["id"], first_job] == "learnt_from"
+        assert edges[second_run, second["id"]] == "made"
+        assert nodes[customer.dataset["id"]]["facts"]["sha256"] == customer.dataset["sha256"]
+    compared = await api.get("/adapters/compare", first=first["id"], second=second["id"])
+    differences = {each["field"]: each["values"] for each in compared["differences"]}
+    assert differences["config.epochs"] == [1, 2]
+    assert differences["init_from"] == [None, first["id"]]
+    assert "base_model" not in differences
+
+
+async def test_tags_find_an_adapter(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    for _job in range(2):
+        job_id, _run_id = await start_job(api, system, customer)
+        await finish_job(api, system, job_id)
+    second, first = (await api.get("/adapters"))["data"]
+    body = {"tags": ["approved", "client: Tea", "approved"]}
+    tagged = (await api.call("PATCH", f"/adapters/{first['id']}", json=body, expect=200)).json()
+    assert tagged["tags"] == ["approved", "client: Tea"]
+    assert [each["id"] for each in (await api.get("/adapters", tag="approved"))["data"]] == [first["id"]]
+    assert second["metrics"]["tokens"] == 200
+    assert second["cost"] == (await api.get(f"/jobs/{second['job_id']}"))["cost"]

@@ -263,6 +263,8 @@ WHO_MAY = {
     "GET /v1/adapters": {"admin", "customer"},
     "GET /v1/adapters/{adapter_id}": {"admin", "customer"},
     "PATCH /v1/adapters/{adapter_id}": {"admin", "customer"},
+    "GET /v1/adapters/compare": {"admin", "customer"},
+    "GET /v1/adapters/{adapter_id}/lineage": {"admin", "customer"},
     "DELETE /v1/adapters/{adapter_id}": {"admin", "customer"},
     "POST /v1/adapters/{adapter_id}/promote": {"admin", "customer"},
     "POST /v1/adapters/{adapter_id}/withdraw": {"admin", "customer"},
