@@ -1,6 +1,6 @@
 """Adapters: what training has made, with its lineage; downloaded, gone on from, compared two by two."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from broker.adapters.lineage import Node, trace_lineage
 from broker.adapters.model import Stage
 from broker.console.customer.loss_chart import LossChart, draw_losses, draw_together
 from broker.console.customer.newest import fetch_newest
-from broker.console.frame.forms import Form
+from broker.console.frame.forms import Form, Submitted
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
 from broker.console.frame.page import CustomerPage, Page, page_router
@@ -77,7 +77,7 @@ class AdapterShown:
 
     row: Any
     job: Any | None
-    stages: Sequence[str] = ()
+    stages: Collection[str] = ()
 
     @property
     def rank(self) -> Any:
@@ -244,7 +244,7 @@ async def undo_promotion(page: CustomerPage, adapter_id: str) -> Response:
     return await _act(page, adapter_id, form, path, form.given("reason"))
 
 
-async def _act(page: Page, adapter_id: str, form: Form, path: str, body: object) -> Response:
+async def _act(page: Page, adapter_id: str, form: Submitted, path: str, body: object) -> Response:
     answer = await page.ask("POST", path, body, key=form.key)
     if answer.problem is not None:
         return await _show_one(page, adapter_id, form.refused(answer.problem), status=answer.status)
