@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import psutil
 import psycopg
@@ -186,15 +187,16 @@ VICTIMS = {
 
 
 @contextmanager
-def open_town(**settings: str) -> Iterator[Town]:
+def open_town(session_options: str = "", **settings: str) -> Iterator[Town]:
     """Start a town in a folder of its own, for as long as the block lasts; settings are the brokers' and the worker's.
 
+    With options for its sessions at PostgreSQL, such as `-c statement_timeout=7000`, beside the brokers' own.
     The folder is open to all: PostgreSQL runs as a user of its own.
     """
     with TemporaryDirectory(prefix="lora-broker-soak-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        town = build_town(folder, settings)
+        town = build_town(folder, settings, session_options)
         try:
             town.start()
             yield town
@@ -202,13 +204,14 @@ def open_town(**settings: str) -> Iterator[Town]:
             town.close()
 
 
-def build_town(folder: Path, settings: dict[str, str]) -> Town:
+def build_town(folder: Path, settings: dict[str, str], session_options: str) -> Town:
     server = start_embedded_server(folder / "base")
     relax_server(server)
     urls = DatabaseUrls(server.app_url(), server.owner_url())
     migrate_database(urls)
     ports = {name: free_port() for name in ("stripe", "receiver")}
-    shared = SETTINGS | {"database_url": urls.app, "migration_database_url": str(urls.owner)} | settings
+    url = f"{urls.app}&options={quote(session_options)}" if session_options else urls.app
+    shared = SETTINGS | {"database_url": url, "migration_database_url": str(urls.owner)} | settings
     shared |= {"storage_dir": str(folder / "storage"), "stripe_api_base": f"http://127.0.0.1:{ports['stripe']}"}
     brokers: list[ServedBroker] = [
         TownBroker(folder / name, {**shared, "local_slots": "0"}) for name in ("first", "second")
