@@ -23,7 +23,7 @@ CHANGES, KILLED_SHARE = 100, 0.1
 # Runs report to the first broker, which may stand still: none is lost for that.
 SETTINGS = {"lease_seconds": "30"}
 # One that stands still in the midst of a cycle has its turn until PostgreSQL ends its transaction: a minute by default.
-SESSIONS = "-c idle_in_transaction_session_timeout=3000"
+SESSIONS = "-cidle_in_transaction_session_timeout=3000"
 LONGEST_WITHOUT_SECONDS = 180
 TOLD_EVERY = 10
 
@@ -49,6 +49,8 @@ def prove_leaders(seed: int, count: int | None = None) -> dict[str, Any]:
 
 
 def finish(town: Town, traffic: Traffic) -> dict[str, Any]:
+    for broker in town.brokers:
+        broker.wait_until_ready()
     traffic.stop(LAST_ANSWER_SECONDS)
     found = asyncio.run(inspect(town, traffic))
     wrong = [*found.wrong, *traffic.broken[:5]]

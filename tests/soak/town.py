@@ -190,7 +190,7 @@ VICTIMS = {
 def open_town(session_options: str = "", **settings: str) -> Iterator[Town]:
     """Start a town in a folder of its own, for as long as the block lasts; settings are the brokers' and the worker's.
 
-    With options for its sessions at PostgreSQL, such as `-c statement_timeout=7000`, beside the brokers' own.
+    With options for its sessions at PostgreSQL, such as `-cstatement_timeout=7000`, beside the brokers' own.
     The folder is open to all: PostgreSQL runs as a user of its own.
     """
     with TemporaryDirectory(prefix="lora-broker-soak-", ignore_cleanup_errors=True) as name:

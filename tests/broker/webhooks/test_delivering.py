@@ -17,6 +17,7 @@ from broker.webhooks.addresses import read_networks
 from broker.webhooks.composing import compose_events
 from broker.webhooks.delivering import LEASE, UNSENT, UNSIGNED, Deliverer, claim_due, note_answer
 from broker.webhooks.endpoints import lock_endpoint
+from broker.webhooks.metrics import WebhookReading
 from broker.webhooks.model import JITTER_PERCENT, MOST_ATTEMPTS, PAUSES
 from broker.webhooks.replaying import forget_events, replay_event
 from broker.webhooks.sender import Answer, HttpSender
@@ -103,6 +104,20 @@ async def test_an_endpoint_of_a_project_hears_of_its_jobs_alone(api: Api, system
     await tell(system, sender)
     told = [json.loads(body)["data"] for _headers, body in sender.sent]
     assert [(data["job_id"], data["project_id"]) for data in told] == [(job_id, mine)]
+
+
+async def test_metrics_tell_what_is_still_to_be_taken(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    await make_endpoint(api, customer.id, event_types=["job.ended"])
+    await run_a_job(api, system, customer)
+    await compose_events(system)
+    reading, counted = WebhookReading(), []
+    for sender in (PaperSender(AWAY), PaperSender()):
+        await Deliverer(system, sender).deliver_due()
+        await reading.refresh(system)
+        counted.append(reading.pending)
+        system.services.clock.advance(days=2)  # type: ignore[attr-defined]
+    assert counted == [1, 0]
 
 
 async def test_an_invoice_is_told_as_it_becomes_final(api: Api, system: System) -> None:
