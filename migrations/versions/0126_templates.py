@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.String(), nullable=False),
         sa.Column("project_id", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
-        sa.Column("newest", sa.Integer(), nullable=False),
+        sa.Column("newest", sa.BigInteger(), nullable=False),
         sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_templates_customer_id_customers")),
@@ -39,7 +39,7 @@ def upgrade() -> None:
     op.create_table(
         "template_versions",
         sa.Column("template_id", sa.String(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("customer_id", sa.String(), nullable=False),
         sa.Column("config", JSONB(), nullable=False),
         sa.Column("may_change", JSONB(), nullable=False),
