@@ -36,7 +36,7 @@ until curl -sf $BROKER_URL/readyz > ready; do kill -0 $SERVER; sleep 0.2; done
 """
 EXPECTED = {
     "customer": ["did you mean lora_rank?", "nothing was done", "succeeded", "brand_tone_v1.safetensors", "brand"],
-    "finance": ["on_demand", "duplicate", "the evidence proves", "there is something to see to"],
+    "finance": ["on_demand", "is proven by", "was kept before", "unmatched_receipts", "vouchers.xlsx is written"],
     "ops": ["rack-1", "Pool rack-1 is closed", "succeeded", '"status":"ready"'],
 }
 

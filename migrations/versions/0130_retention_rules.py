@@ -14,9 +14,9 @@ APP_ROLE = "broker_app"
 def upgrade() -> None:
     op.create_table(
         "retention_rules",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
         sa.Column("value", sa.Double(), nullable=False),
-        sa.Column("changed_by", sa.Text(), nullable=False),
+        sa.Column("changed_by", sa.String(), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_retention_rules"),
     )
