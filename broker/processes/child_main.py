@@ -36,7 +36,7 @@ class Order(BaseModel):
 
 
 async def serve_api(order: Order) -> None:
-    """Answer requests until the standard input ends, or a signal comes."""
+    """Answer requests until a signal comes, or the standard input ends: then the parent is gone."""
     server = SharingServer.of(create_app(open_system(order.settings, order.database_url)), order.settings)
     loop, lifeline = asyncio.get_running_loop(), sys.stdin.fileno()
 

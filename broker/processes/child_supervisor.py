@@ -93,9 +93,12 @@ def compute_longest_end(settings: Settings) -> float:
 
 
 async def _end(process: asyncio.subprocess.Process, longest_seconds: float) -> None:
-    """End a process: close its standard input, and wait until it has answered the requests that it has taken."""
-    assert process.stdin is not None
-    process.stdin.close()
+    """End a process, and wait until it has answered the requests that it has taken; one that still starts ends at once.
+
+    Its standard input stays open meanwhile: to close it would be a second word to end, and hurry it.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
     try:
         await asyncio.wait_for(process.wait(), longest_seconds)
     except TimeoutError:
