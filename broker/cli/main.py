@@ -52,7 +52,9 @@ COMMANDS = {
         "broker.cli.remote.environments:app",
         "Environments, which serve what a stage has: list, create, show, change, push, remove.",
     ),
-    "datasets": Place("broker.cli.remote.datasets:app", "Data sets: upload, list, show, label, caption, delete."),
+    "datasets": Place(
+        "broker.cli.remote.datasets:app", "Data sets: upload, list, show, check, label, caption, delete."
+    ),
     "keys": Place("broker.cli.remote.keys:app", "API keys: list, create, rotate, limit, revoke."),
     "customers": Place("broker.cli.remote.customers:app", "Customers: list, people, verification, export, deletion."),
     "templates": Place(

@@ -141,6 +141,12 @@ class DatasetOut(BaseModel):
         default=None, description="The upload that it goes back to; null: it is one itself.", examples=["dat_01k"]
     )
     job_id: str | None = Field(default=None, description="The job that labelled it.", examples=["job_01k"])
+    checked_at: datetime | None = Field(
+        default=None,
+        description="Since when `findings` are those of a job that has opened every picture and read every row (UTC); "
+        "null: those of the upload, which reads headers and captions.",
+        examples=["2026-11-24T10:05:00Z"],
+    )
     sha256: str = Field(description="SHA-256 of the packed data set, hex.", examples=["9f86d081…"])
     size_bytes: int = Field(description="Size of the packed data set in bytes.", examples=[20480])
     files: list[FileOut] = Field(

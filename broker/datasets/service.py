@@ -119,7 +119,7 @@ async def keep_dataset(work: Work, customer_id: str, name: str, received: Receiv
         storage_key=stored.key if twin is None else twin,
         files=[{"name": name, "size_bytes": size_bytes} for name, size_bytes in checked.files],
         usable_rows=checked.usable,
-        findings=[_to_json(finding) for finding in checked.report.first],
+        findings=[write_finding(finding) for finding in checked.report.first],
         finding_counts=checked.report.counts,
         row_counts=_clean(checked.counts.to_json()),
         created_at=work.now,
@@ -203,7 +203,7 @@ def _clean(counts: dict[str, Any]) -> dict[str, Any]:
     return counts | {"refused": [[reason.replace("\0", "\ufffd"), rows] for reason, rows in counts["refused"]]}
 
 
-def _to_json(finding: DatasetFinding) -> dict[str, Any]:
+def write_finding(finding: DatasetFinding) -> dict[str, Any]:
     """Write a finding as JSON; its text comes from the data and may be long, or hold what the database cannot keep."""
     message = finding.message.replace("\0", "\ufffd")
     return {**asdict(finding), "message": message[:LONGEST_MESSAGE]}

@@ -17,7 +17,8 @@ class Dataset(Base):
     row of a deleted one stays, for jobs that name it.
 
     `origin`: uploaded, or made of `parent_id` by an edit or by a job's run; `version` counts among all that go back to
-    the upload `root_id`, which itself has none and is the first.
+    the upload `root_id`, which itself has none and is the first. `checked_at`: since when its report is that of a
+    job's run, which has opened every picture and read every row.
     """
 
     __tablename__ = "datasets"
@@ -44,6 +45,9 @@ class Dataset(Base):
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))
     job_id: Mapped[str | None]
     run_id: Mapped[str | None]
+    checked_at: Mapped[datetime | None] = moment_column(nullable=True)
+    checked_job_id: Mapped[str | None] = mapped_column(index=True)
+    checked_run_id: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()
     deleted_at: Mapped[datetime | None] = moment_column(nullable=True)
 

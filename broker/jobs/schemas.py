@@ -97,8 +97,8 @@ class JobOut(BaseModel):
     quote_id: str | None = Field(description="The quote it was admitted with.", examples=["quo_01k"])
     template_id: str | None = Field(description="The template that it was made from, if any.", examples=["tpl_01k"])
     template: str | None = Field(description="Its name, with the version.", examples=["template_sd_v15@3"])
-    kind: Literal["training", "auto_label"] = Field(
-        description="What it does: train an adapter, or label pictures.", examples=["training"]
+    kind: Literal["training", "auto_label", "check"] = Field(
+        description="What it does: train an adapter, label pictures, or check a data set.", examples=["training"]
     )
     name: str | None = Field(description="Its name, if it was given one.", examples=["brand tone, rank 16"])
     labels: dict[str, str] = Field(description="What it is told apart by.", examples=[{"team": "search"}])

@@ -23,7 +23,7 @@ from pricing.quote import price_line
 from pricing.rate_card import RateCard
 from pricing.rating import UsageTotal
 from pricing.training.config import TrainingConfig
-from pricing.training.label_config import is_label_config
+from pricing.training.label_config import KIND, TRAINING
 from pricing.training.workload import Workload
 from pricing.usage import Unit
 
@@ -102,8 +102,8 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
     Raises: NotFound, InvalidRequest.
     """
     quote = await get_quote(work, quote_id)
-    if is_label_config(quote.config):
-        raise errors.invalid_field("quote_id", "a labelling has no other ways; its gpu_types say what it costs on each")
+    if quote.config.get(KIND, TRAINING) != TRAINING:
+        raise errors.invalid_field("quote_id", "this has no other ways; its gpu_types say what it costs on each")
     available = await capacity.list_skus(work)
     gpus = [get_gpu(sku) for sku in _choose_skus(available, gpu)]
     job = await _read_job(work, quote)

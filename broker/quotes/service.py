@@ -19,14 +19,19 @@ from broker.persistence.set_writes import command_inserts
 from broker.persistence.tenancy import is_seen
 from broker.quotes.checking.configuration import JobConfiguration
 from broker.quotes.checking.findings import QuotedFindings, refuse_bad_rows
-from broker.quotes.checking.labelling import Configuration, LabelConfiguration, resolve_order
+from broker.quotes.checking.labelling import (
+    CheckConfiguration,
+    Configuration,
+    LabelConfiguration,
+    resolve_order,
+)
 from broker.quotes.costing.budget import MaxCostBuys, SpentUnder, compute_max_cost_buys
 from broker.quotes.costing.gpu_types import QuotedType, UnfitType
 from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
 from broker.quotes.counts.counting import CountedDataset, PlannedJob, check_kind, read_counted
 from broker.quotes.counts.labelled import count_to_label
 from broker.quotes.estimating.estimate import JobEstimate, SharedJob, estimate_job, refuse_beyond, refuse_several
-from broker.quotes.estimating.labelling import estimate_label_job
+from broker.quotes.estimating.labelling import estimate_check_job, estimate_label_job
 from broker.quotes.inputs import QuoteInputs, TypeInputs, fetch_inputs, find_inputs, read_inputs
 from broker.quotes.tables import Quote
 from broker.work import Services, Work
@@ -163,8 +168,8 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: Configurat
 
     Raises: InvalidTrainingConfig, InvalidRequest, DatasetUnusable, TokensBeingCounted; NoContractInForce, with a sum.
     """
-    if isinstance(configuration, LabelConfiguration):
-        return await _make_label_quote(work, inputs, configuration, terms)
+    if not isinstance(configuration, JobConfiguration):
+        return await _make_aside_quote(work, inputs, configuration, terms)
     check_kind(inputs.dataset, configuration.profile)
     refuse_bad_rows(inputs.dataset, configuration.config)
     counted = await read_counted(work, inputs.dataset, configuration.profile)
@@ -175,14 +180,16 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: Configurat
     return await _put_together(work, inputs, configuration, terms, types, findings)
 
 
-async def _make_label_quote(
-    work: Work, inputs: QuoteInputs, configuration: LabelConfiguration, terms: QuoteTerms
+async def _make_aside_quote(
+    work: Work, inputs: QuoteInputs, configuration: LabelConfiguration | CheckConfiguration, terms: QuoteTerms
 ) -> Quote:
-    """Quote a labelling: by the pictures that it is for, each with as many tokens as it may have."""
+    """Quote what is no training: a labelling, by the pictures that it is for, or a check, by all rows or pictures."""
     if terms.gpus > 1:
-        raise errors.invalid_field("gpus", "pictures are labelled on one GPU; leave it out")
-    pictures = await count_to_label(work.storage, inputs.dataset, configuration)
-    types = _choose_own(*_estimate_on_types(_estimate_labels(configuration, pictures, work, inputs), inputs))
+        raise errors.invalid_field("gpus", "this is done on one GPU; leave it out")
+    rows = inputs.dataset.usable_rows
+    if isinstance(configuration, LabelConfiguration):
+        rows = await count_to_label(work.storage, inputs.dataset, configuration)
+    types = _choose_own(*_estimate_on_types(_estimate_aside(configuration, rows, work, inputs), inputs))
     findings = QuotedFindings.of(inputs.dataset, too_long=0, cut=0, bare=0)
     return await _put_together(work, inputs, configuration, terms, types, findings)
 
@@ -233,8 +240,8 @@ async def widen_quote(work: Work, quote: Quote, terms: QuoteTerms, skus: Collect
     inputs = await read_inputs(work, found, quote.dataset_id, terms.contract_id, terms.project_id, closed_too=True)
     further = replace(inputs, types=[each for each in inputs.types if each.gpu.sku in skus])
     configuration = resolve_order(quote.config, inputs.offered)
-    if isinstance(configuration, LabelConfiguration):
-        estimate = _estimate_labels(configuration, quote.estimate.rows, work, inputs)
+    if not isinstance(configuration, JobConfiguration):
+        estimate = _estimate_aside(configuration, quote.estimate.rows, work, inputs)
     else:
         counted = await read_counted(work, inputs.dataset, configuration.profile)
         planned = await counted.plan_aside(configuration)
@@ -267,9 +274,14 @@ def _estimate_training(job: SharedJob, work: Work, inputs: QuoteInputs) -> Estim
     return estimate
 
 
-def _estimate_labels(configuration: LabelConfiguration, pictures: int, work: Work, inputs: QuoteInputs) -> EstimateOn:
+def _estimate_aside(
+    configuration: LabelConfiguration | CheckConfiguration, rows: int, work: Work, inputs: QuoteInputs
+) -> EstimateOn:
+    is_text, calibration = inputs.dataset.kind == "text", inputs.calibration
+    if isinstance(configuration, CheckConfiguration):
+        return lambda on: estimate_check_job(rows, on.gpu, calibration, is_text=is_text)
     most_gpu_hours = work.settings.max_job_gpu_hours
-    return lambda on: estimate_label_job(configuration, pictures, on.gpu, inputs.calibration, most_gpu_hours)
+    return lambda on: estimate_label_job(configuration, rows, on.gpu, calibration, most_gpu_hours)
 
 
 def _estimate_on_types(

@@ -11,7 +11,7 @@ from typing import Any
 
 from broker import errors
 from broker.adapters import service as adapters
-from broker.datasets import versions
+from broker.datasets import checks, versions
 from broker.http.caller import Caller
 from broker.jobs.events import collect_events, command_events
 from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
@@ -126,8 +126,8 @@ async def _find_refusals(runs: LockedRuns, sent: Sequence[SentFinish]) -> list[E
     ]
     works = [work for work, _finish in sent]
     made = await adapters.list_makers(works, succeeded) if succeeded else set[str]()
-    if len(made) < len(succeeded):  # those that have made no adapter may have labelled pictures
-        made |= await versions.list_makers(works, succeeded)
+    if len(made) < len(succeeded):  # those that have made no adapter may have labelled pictures, or checked data
+        made |= await versions.list_makers(works, succeeded) | await checks.list_checkers(works, succeeded)
     refusals: list[Exception | None] = []
     seen: set[str] = set()
     for work, finish in sent:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +20,7 @@ from broker.workers.uploads import lock_live_run
 from pricing.datasets.caption_words import compose_caption, settle_caption
 from pricing.training.label_config import LONGEST_CAPTION, LONGEST_NAME, LabelConfig, is_label_config
 
+Told = TypeVar("Told", bound=BaseModel)
 MAX_WORDS_BYTES = 64 * 1024 * 1024
 MOST_PICTURES, LONGEST_WORDS = 1_000_000, 8_000
 
@@ -51,16 +53,21 @@ class LabelOrder:
 
 async def receive_words(chunks: AsyncIterator[bytes], sha256: str) -> Sequence[LabelledPicture]:
     """Read what a worker sends. Raises: UploadTooLarge, ChecksumMismatch, InvalidRequest."""
+    return (await receive_json(LabelledPictures, chunks, sha256)).pictures
+
+
+async def receive_json(shape: type[Told], chunks: AsyncIterator[bytes], sha256: str) -> Told:
+    """Read a body of JSON in a shape. Raises: UploadTooLarge, ChecksumMismatch, InvalidRequest."""
     content = bytearray()
     async for chunk in chunks:
         content += chunk
         if len(content) > MAX_WORDS_BYTES:
-            raise errors.UploadTooLarge("body: is longer than captions are", limit_bytes=MAX_WORDS_BYTES)
+            raise errors.UploadTooLarge("body: is longer than what a run tells", limit_bytes=MAX_WORDS_BYTES)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256.lower():
         raise errors.ChecksumMismatch(f"The body has SHA-256 {found}; X-Content-SHA256 says {sha256}.")
     try:
-        return LabelledPictures.model_validate_json(bytes(content)).pictures
+        return shape.model_validate_json(bytes(content))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "body"

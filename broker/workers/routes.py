@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse, Response
 
 from broker import errors
 from broker.adapters.service import receive_adapter
+from broker.datasets.schemas import FindingCountsOut
 from broker.http.caller import Caller
 from broker.http.edge import RunCaller, RunWork, feature_router
 from broker.http.shapes import FenceHeader
@@ -20,6 +21,7 @@ from broker.persistence.storage import StoredObject
 from broker.work import Work
 from broker.workers import chunks
 from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_key, get_start_key
+from broker.workers.checked import keep_checked, receive_report
 from broker.workers.finishing import Finish, send_finish
 from broker.workers.heartbeat import Beat
 from broker.workers.heartbeat_batches import send_heartbeat
@@ -220,6 +222,24 @@ async def upload_captions(
     work = await caller.begin()
     kept = await keep_labelled(work, run_id, fence_token, order, received, len(said))
     return LabelledOut(dataset_id=kept.id, version=kept.version)
+
+
+@router.put("/report", status_code=201, openapi_extra=BINARY)
+async def upload_report(
+    caller: RunCaller,
+    request: Request,
+    run_id: str,
+    fence_token: FenceHeader,
+    sha256: Checksum,
+    from_chunks: FromChunks = False,
+) -> FindingCountsOut:
+    """Upload what a check has found, as JSON: `{"figures": {}, "findings": [{"file", "line", "level", "message",
+    "cure"}]}`. It becomes the report of the data set.
+    """
+    await check_may_report(caller, run_id, fence_token)
+    report = await receive_report(_read_content(caller, request, run_id, sha256, from_chunks=from_chunks), sha256)
+    caller.delete_once_kept(chunks.name_key(run_id, sha256))
+    return FindingCountsOut(**await keep_checked(await caller.begin(), run_id, fence_token, report))
 
 
 def _read_content(

@@ -12,7 +12,7 @@ from pricing.number_fields import find_odd_values
 from pricing.training.config_parsing import MOST_TOLD, ConfigInvalid
 
 KIND = "kind"
-KINDS = TRAINING, AUTO_LABEL = "training", "auto_label"
+KINDS = TRAINING, AUTO_LABEL, CHECK = "training", "auto_label", "check"
 MOST_PICTURES_NAMED = 20_000
 LONGEST_NAME = 1024
 # So long a caption may be, whoever writes it: four times what the longest text encoder reads.

@@ -399,6 +399,7 @@ ANSWERS = {
     "PUT /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,
     "PUT /v1/runs/{run_id}/adapter": FORBIDDEN,
     "PUT /v1/runs/{run_id}/captions": FORBIDDEN,
+    "PUT /v1/runs/{run_id}/report": FORBIDDEN,
 }
 NAMES_NO_TENANT = {
     "GET /v1/announcements",

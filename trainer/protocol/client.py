@@ -26,7 +26,7 @@ PROTOCOL, OLDEST_PROTOCOL = 1, 1
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Outcome = Literal["succeeded", "failed", "stopped", "preempted"]
-ResultName = Literal["adapter", "captions"]
+ResultName = Literal["adapter", "captions", "report"]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pricing.training.check_config import is_check_config
 from pricing.training.config_parsing import ConfigInvalid
 from pricing.training.label_config import is_label_config
 from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff, TrainerError
@@ -34,7 +35,7 @@ BY_SIGNAL = frozenset({StopReason.PREEMPTED, StopReason.INTERRUPTED})
 
 @dataclass(frozen=True)
 class Result:
-    """What the run has made: an adapter, or captions."""
+    """What the run has made: an adapter, captions, or a report."""
 
     name: ResultName
     file: Path
@@ -136,6 +137,8 @@ def train_and_judge(
     try:
         if is_label_config(assignment.config):
             return label_and_judge(client, assignment, work_dir, reporting, stop)
+        if is_check_config(assignment.config):
+            return check_and_judge(client, assignment, work_dir, reporting)
         # Both bring torch.
         from trainer.protocol.assigned_training import WorkerObserver, train_assignment  # noqa: PLC0415
         from trainer.training.console import showing_progress  # noqa: PLC0415
@@ -175,6 +178,15 @@ def label_and_judge(
     with span("label", **name_run(assignment)):
         file = label_assignment(client, assignment, work_dir, observer, stop)
     return judge(None if file is None else Result("captions", file), stop.reason)
+
+
+def check_and_judge(client: BrokerClient, assignment: RunAssignment, work_dir: Path, reporting: Reporting) -> Ending:
+    """Check the data set; it is short, and never stopped on the way. Raises: FencedOff, TrainerError, ConfigInvalid."""
+    from trainer.protocol.assigned_checking import check_assignment  # noqa: PLC0415 - brings numpy and scipy
+
+    with span("check", **name_run(assignment)):
+        file = check_assignment(client, assignment, work_dir, reporting.heartbeat)
+    return judge(Result("report", file), None)
 
 
 def judge(result: Result | None, stopped: StopReason | None) -> Ending:

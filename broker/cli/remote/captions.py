@@ -1,6 +1,7 @@
-"""`broker datasets pictures`, `caption` and `label`: the captions of pictures listed, edited, and made by a model."""
+"""`broker datasets pictures`, `caption`, `label`, `check`: captions listed, edited, made by a model; data checked."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from broker.cli.texts.columns import Column, fold
 from broker.cli.texts.price import make_offer, make_question
 from broker.cli.texts.values import describe_count
 from broker.client.objects.quotes import CaptionEdit, Picture
+from broker.client.typed import BrokerClient
 from pricing.datasets.caption_words import CaptionConflict, CaptionForm, CaptionScope
 
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id, or the beginning of it.")]
@@ -167,30 +169,70 @@ def label_dataset(
         "drop_tags": drop_tag or None,
         "max_tokens": max_tokens,
     }
-    most, console = orders.check_max_cost(max_cost), make_console(stderr=as_json)
+    order = Order(dataset_id, _known(config), name, contract, orders.check_max_cost(max_cost), customer)
     with connect(url, key) as client:
-        dataset = client.get_dataset(resolve_id(client, "dat", dataset_id))
-        pays = orders.choose_contract(client, dataset["customer_id"], contract)
-        quote = orders.ask_for_quote(client, _known(config), dataset, pays, most, console)
-        offer = orders.make_offer_for(client, quote, pays, most)
-        write_lines(console, make_offer(offer, datetime.now(UTC), console.width))
-        if pays is None:
-            raise CommandFailed("no contract is in force that could pay for it", quote_id=quote["id"])
-        ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
-        job = client.submit_job(
-            quote["config"],
-            quote["dataset_id"],
-            quote_id=quote["id"],
-            contract_id=pays["id"],
-            name=name,
-            max_cost=most,
-            customer_id=customer,
-        )
-        console.print(f"Submitted {job['id']}. Follow it: broker jobs watch {job['id']}", soft_wrap=True)
-        if watching:
-            watch(client, job["id"], as_json=as_json)
-        elif as_json:
-            write_json(job)
+        _submit(client, order, yes=yes, watching=watching, as_json=as_json)
+
+
+def check_dataset(
+    dataset_id: DatasetId,
+    default_caption: Annotated[
+        str | None, typer.Option("--default-caption", help="What pictures without a caption will train with.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="A name to find the job by.")] = None,
+    contract: orders.ContractId = None,
+    max_cost: orders.MaxCost = None,
+    customer: Customer = None,
+    yes: SubmitAtOnce = False,
+    watching: Annotated[bool, typer.Option("--watch", "-w", help="Follow the job to its end.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Have every picture opened and every row read, for blurs and near-duplicates too; the report is the data set's."""
+    config = _known({"kind": "check", "default_caption": default_caption})
+    order = Order(dataset_id, config, name, contract, orders.check_max_cost(max_cost), customer)
+    with connect(url, key) as client:
+        _submit(client, order, yes=yes, watching=watching, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job on a data set that is uploaded, as it was typed."""
+
+    dataset_id: str
+    config: dict[str, Any]
+    name: str | None
+    contract: str | None
+    max_cost: str | None
+    customer: str | None
+
+
+def _submit(client: BrokerClient, order: Order, *, yes: bool, watching: bool, as_json: bool) -> None:
+    """Show the price, ask, and submit the job. Raises: typer.Abort, CommandFailed, where nobody could pay."""
+    console = make_console(stderr=as_json)
+    dataset = client.get_dataset(resolve_id(client, "dat", order.dataset_id))
+    pays = orders.choose_contract(client, dataset["customer_id"], order.contract)
+    quote = orders.ask_for_quote(client, order.config, dataset, pays, order.max_cost, console)
+    offer = orders.make_offer_for(client, quote, pays, order.max_cost)
+    write_lines(console, make_offer(offer, datetime.now(UTC), console.width))
+    if pays is None:
+        raise CommandFailed("no contract is in force that could pay for it", quote_id=quote["id"])
+    ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
+    job = client.submit_job(
+        quote["config"],
+        quote["dataset_id"],
+        quote_id=quote["id"],
+        contract_id=pays["id"],
+        name=order.name,
+        max_cost=order.max_cost,
+        customer_id=order.customer,
+    )
+    console.print(f"Submitted {job['id']}. Follow it: broker jobs watch {job['id']}", soft_wrap=True)
+    if watching:
+        watch(client, job["id"], as_json=as_json)
+    elif as_json:
+        write_json(job)
 
 
 def _known(values: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from broker.cli.output import (
     write_json,
     write_lines,
 )
-from broker.cli.remote.captions import edit_captions, label_dataset, list_pictures
+from broker.cli.remote.captions import check_dataset, edit_captions, label_dataset, list_pictures
 from broker.cli.remote.completing import complete_ids
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
@@ -29,7 +29,7 @@ from broker.cli.words import say
 from broker.client.objects.quotes import Dataset
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Data sets: upload, list, show, label, caption, delete."
+    no_args_is_help=True, add_completion=False, help="Data sets: upload, list, show, check, label, caption, delete."
 )
 
 COLUMNS = (
@@ -74,6 +74,7 @@ def _make_row(dataset: Dataset) -> list[str]:
     return [dataset["id"], dataset["kind"], rows, errors, describe_ago(dataset["created_at"], datetime.now(UTC))]
 
 
+app.command("check")(check_dataset)
 app.command("label")(label_dataset)
 app.command("caption")(edit_captions)
 app.command("pictures")(list_pictures)

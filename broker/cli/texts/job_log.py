@@ -35,6 +35,7 @@ SENTENCES = {
     "dispatched": "attempt {attempt} handed to pool {pool}",
     "started": "attempt {attempt} started",
     "checkpoint_saved": "checkpoint saved at step {step}",
+    "checked": "the data set was checked: {error} errors, {warning} warnings, {hint} hints",
     "captions_kept": "{pictures} captions kept as version {version} of the data set: {dataset_id}",
     "validated": "step {step}: validation loss {loss}",
     "overfitting_noticed": "step {step}: {message}",

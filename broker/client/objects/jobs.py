@@ -51,7 +51,7 @@ class Job(TypedDict):
     quote_id: str | None
     template_id: str | None
     template: str | None
-    kind: Literal["training", "auto_label"]
+    kind: Literal["training", "auto_label", "check"]
     name: str | None
     labels: dict[str, str]
     config: dict[str, Any]

@@ -180,6 +180,7 @@ class Dataset(TypedDict):
     parent_id: str | None
     root_id: str | None
     job_id: str | None
+    checked_at: str | None
     sha256: str
     size_bytes: int
     files: list[dict[str, Any]]

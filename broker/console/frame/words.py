@@ -19,6 +19,7 @@ WORDS = {
     "gpu_types_changed": N_("GPU types changed"),
     "checkpoint_saved": N_("checkpoint saved"),
     "captions_kept": N_("captions kept"),
+    "checked": N_("data set checked"),
     "sampled": N_("sampled"),
     "validated": N_("validated"),
     "overfitting_noticed": N_("overfitting noticed"),

@@ -11,7 +11,7 @@ from broker.jobs.tables import Job, JobEvent, Run
 from broker.persistence.documents import explain_unreadable, json_integer
 from broker.quotes.estimating.estimate import JobEstimate
 from broker.work import Work
-from pricing.estimate.label_estimate import FAMILY
+from pricing.estimate import check_estimate, label_estimate
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ RAN_ON_ITS_TYPE = ~exists().where(
 )
 # Found by their runs: thousands of jobs that only wait would be looked through with every sweep, as wide as they are.
 HAS_RUN = and_(Job.used_gpu_seconds > 0, Job.id.in_(select(Run.job_id)))
-# Labelling takes other work than training, by other models: what it takes teaches nothing of trainings.
-IS_TRAINING = Job.estimate["kind"]["family"].as_string() != FAMILY
+# Labelling and checking are other work than training: what they take teaches nothing of trainings.
+IS_TRAINING = Job.estimate["kind"]["family"].as_string().not_in((check_estimate.FAMILY, label_estimate.FAMILY))
 OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
 
 

@@ -1,4 +1,4 @@
-"""What a labelling will need on one device of a type. Pure."""
+"""What a labelling, or a check, will need on one device of a type. Pure."""
 
 from broker import __version__
 from broker.quotes.checking.labelling import LabelConfiguration
@@ -6,8 +6,10 @@ from broker.quotes.checking.refusal import refuse_config
 from broker.quotes.estimating.estimate import JobEstimate
 from pricing.calibration.calibration import Calibration
 from pricing.catalog.gpu import GpuProfile
+from pricing.estimate.check_estimate import MEMORY_GIB, estimate_checking
 from pricing.estimate.label_estimate import LabelEstimate, estimate_labelling
 from pricing.resources.memory import FitJudgement, compute_usable_gib
+from pricing.training.label_config import CHECK
 
 
 def estimate_label_job(
@@ -47,4 +49,24 @@ def _write_estimate(name: str, pictures: int, found: LabelEstimate) -> JobEstima
         calibration_runs=found.calibration_runs,
         kind=found.kind,
         work=found.work,
+    )
+
+
+def estimate_check_job(rows: int, gpu: GpuProfile, calibration: Calibration, *, is_text: bool) -> JobEstimate:
+    """Estimate the check of so many rows or pictures; it is one step, and has no tokens."""
+    found = estimate_checking(rows, gpu, calibration, is_text=is_text, trainer_version=__version__)
+    return JobEstimate(
+        base_model=CHECK,
+        sku=gpu.sku,
+        tokens=0,
+        loss_tokens=None,
+        padding_tokens=0,
+        rows=rows,
+        steps=1,
+        vram_gib=MEMORY_GIB,
+        fit=FitJudgement.FITS,
+        gradient_checkpointing=False,
+        adapter_parameters=0,
+        calibration=calibration.version,
+        **found,
     )

@@ -28,6 +28,7 @@ class FakeBroker:
         self.checkpoints: dict[int, bytes] = {}
         self.adapter: bytes | None = None
         self.captions: bytes | None = None
+        self.report: bytes | None = None
         self.events: dict[int, dict[str, Any]] = {}
         self.heartbeats: list[dict[str, Any]] = []
         self.validations: list[dict[str, Any]] = []
@@ -123,6 +124,8 @@ class FakeBroker:
             self.adapter = body
         elif name == "captions":
             self.captions = body
+        elif name == "report":
+            self.report = body
         else:
             self.checkpoint = (int(name.removeprefix("checkpoints/")), body)
             self.checkpoints[self.checkpoint[0]] = body

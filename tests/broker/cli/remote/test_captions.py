@@ -35,7 +35,7 @@ def test_captions_are_edited_by_name_and_by_tag(customer_run: Run, dataset: str)
 
 
 @pytest.mark.usefixtures("closed_pool")
-def test_a_labelling_is_ordered_once_its_price_was_shown(customer_run: Run, dataset: str) -> None:
+def test_a_labelling_and_a_check_are_ordered_once_their_price_was_shown(customer_run: Run, dataset: str) -> None:
     asked = customer_run("datasets", "label", dataset, "--picture", "b.png", "--conflict", "prepend", "--json")
     assert asked.exit_code == 2
     assert "--yes" in json.loads(asked.stderr.splitlines()[-1])["detail"]
@@ -45,3 +45,6 @@ def test_a_labelling_is_ordered_once_its_price_was_shown(customer_run: Run, data
     assert (job["kind"], job["config"]["trigger"], job["estimate"]["steps"]) == ("auto_label", "ink", 1)
     assert "on_demand" in ordered.stderr
     customer_run("jobs", "cancel", job["id"], "--yes")
+    checked = json.loads(customer_run("datasets", "check", dataset, "--yes", "--json").stdout)
+    assert (checked["kind"], checked["estimate"]["tokens"]) == ("check", 0)
+    customer_run("jobs", "cancel", checked["id"], "--yes")
