@@ -129,8 +129,18 @@ def round_to_fen(exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Money:
 
 
 def round_quotient_to_fen(dividend: int, divisor: int, currency: str = DEFAULT_CURRENCY) -> Money:
-    """Round an exact quotient as `round_to_fen` does, without reducing it first. The divisor is above zero."""
-    return Money(divide_half_even(dividend * FEN_PER_UNIT, divisor) * MICROS_PER_FEN, currency)
+    """Round an exact quotient as `round_to_fen` does, without reducing it first. The divisor is above zero.
+
+    Written out, as a quote rounds a hundred amounts: `divide_half_even` and the amount's constructor, which would check
+    that whole numbers are such, take as long as all the rest.
+    """
+    fen, rest = divmod(dividend * FEN_PER_UNIT, divisor)
+    if 2 * rest + (fen & 1) > divisor:
+        fen += 1
+    rounded = object.__new__(Money)
+    fields = rounded.__dict__
+    fields["micros"], fields["currency"] = fen * MICROS_PER_FEN, currency
+    return rounded
 
 
 def add_quotients(quotients: Iterable[Quotient]) -> Quotient:

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(build_table(judged, describe_machine()))
     write_results(RESULTS, judged, describe_machine())
     if chosen.write:
-        ship(fitted, kept, apart)
+        ship(fitted, kept, HeldOut([*held_out.time, *apart.time], [*held_out.memory, *apart.memory], []))
         console.print(f"wrote {SHIPPED}")
     return 0 if all(row.holds for row in judged) else 1
 
@@ -88,23 +88,22 @@ def read_tables(paths: Sequence[Path], console: Console) -> list[PreparedRow]:
     return rows
 
 
-def ship(rows: Sequence[PreparedRow], kept: Sequence[PreparedRow], apart: HeldOut) -> None:
+def ship(fitted: Sequence[PreparedRow], kept: Sequence[PreparedRow], found: HeldOut) -> None:
     """Ship the constants of all rows, and the spread of all errors: how far off a stranger's run may be.
 
     These are the errors of the rows, each program held out, and of those that are kept apart: a new program is to the
     known ones as these are to each other, whatever they serve for.
     """
-    learnt_from = [row for row in rows if row.row.trainer != UNSLOTH]
-    found = hold_out_each(rows)
+    learnt_from = [row for row in fitted if row.row.trainer != UNSLOTH]
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
     shipped["time"] = _rounded(asdict(fit_time(learnt_from)))
     shipped["memory"]["published"] = _rounded(asdict(fit_memory(learnt_from)))
-    shipped["log_spread"] = _describe_widths([*found.time, *apart.time])
+    shipped["log_spread"] = _describe_widths(found.time)
     shipped["doubts"] = {
-        "time": _rounded(fit_doubts(list_doubtful([*found.time, *apart.time], "time"), "time")),
-        "memory": _rounded(fit_doubts(list_doubtful([*found.memory, *apart.memory], "memory"), "memory")),
+        "time": _rounded(fit_doubts(list_doubtful(found.time, "time"), "time")),
+        "memory": _rounded(fit_doubts(list_doubtful(found.memory, "memory"), "memory")),
     }
-    shipped["shares"] = _rounded(count_shares([row.row for row in (*rows, *kept)]))
+    shipped["shares"] = _rounded(count_shares([row.row for row in (*fitted, *kept)]))
     shipped["source"] = f"make bench-estimator ARGS=--write, {len(learnt_from)} published rows"
     SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")  # type: ignore[attr-defined]
 

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from benchmarks.estimator.fit import INDEPENDENT_ROWS
 from benchmarks.estimator.widths import LEVEL, widen_for_few
@@ -40,37 +40,76 @@ PRIORS: dict[Measured, dict[str, Prior]] = {
 
 @dataclass(frozen=True)
 class DoubtfulError:
-    """An error of a held-out row: log(estimated / published), its program, its kind of job, and what was doubtful."""
+    """An error of a held-out row: log(estimated / published), its program, its kind of job, and what was doubtful.
+
+    `first_log_ratio` is the error of what was estimated when the row judged, in the set of that number: nobody had seen
+    it, so that no choice of a formula had a part in that error.
+    """
 
     program: str
     kind: Kind
     log_ratio: float
     doubts: Mapping[str, float]
+    judged_set: int | None = None
+    first_log_ratio: float | None = None
 
 
-def fit_doubts(errors: Sequence[DoubtfulError], measured: Measured) -> dict[str, float]:
-    """Fit the spread of each kind and the factor of each doubt; nine tenths of the errors lie within p90.
+def fit_doubts(
+    errors: Sequence[DoubtfulError], measured: Measured, sets: Collection[int] | None = None
+) -> dict[str, float]:
+    """Fit the spread of each kind and the factor of each doubt; nine tenths of what judged lies within p90.
 
-    A factor is at least one: that rows which are doubtful lay closer by chance makes no run more certain.
+    A factor is at least one: that rows which are doubtful lay closer by chance makes no run more certain. `sets` are
+    those that judge; without them, those that `find_judging_sets` finds among the errors.
     Raises: ValueError without errors.
     """
     if not errors:
         raise ValueError("without errors there is no width")
     fitted = _fit_factors(errors, PRIORS[measured])
     factors = {name: value if name in KINDS else max(1.0, value) for name, value in fitted.items()}
-    scales = {kind: factors[kind] * _find_scale(errors, factors, kind) / Z_90 for kind in KINDS}
+    judges = _list_judges(errors, find_judging_sets(errors) if sets is None else sets)
+    programs = {kind: len({error.program for error in errors if error.kind == kind}) for kind in KINDS}
+    scales = {
+        kind: factors[kind] * _find_scale(judges, factors, kind) * widen_for_few(max(1, programs[kind])) / Z_90
+        for kind in KINDS
+    }
     return factors | scales
 
 
-def _find_scale(errors: Sequence[DoubtfulError], factors: Mapping[str, float], kind: Kind) -> float:
-    """Find how many spreads cover nine tenths of the rows of a kind, for a program that was never seen.
+def find_judging_sets(errors: Sequence[DoubtfulError]) -> set[int]:
+    """Find the newest sets that make up enough programs; none, where too few have judged.
 
-    A kind of which few programs were seen takes the errors of all; either way it is the wider the fewer they are.
+    Older ones judged what has been mended since.
     """
-    own = [error for error in errors if error.kind == kind]
+    programs: set[str] = set()
+    found: set[int] = set()
+    judged = [error for error in errors if error.first_log_ratio is not None]
+    for number in sorted({error.judged_set for error in judged if error.judged_set is not None}, reverse=True):
+        found.add(number)
+        programs |= {error.program for error in judged if error.judged_set == number}
+        if len(programs) >= FEWEST_PROGRAMS:
+            return found
+    return set()
+
+
+def _list_judges(errors: Sequence[DoubtfulError], sets: Collection[int]) -> Sequence[DoubtfulError]:
+    """List the errors that say how far off a stranger is: the first ones of the sets, or all where there are none.
+
+    Formulas were chosen while the others' errors were looked at, so that those are smaller than a stranger's.
+    """
+    judges = [
+        replace(error, log_ratio=error.first_log_ratio)
+        for error in errors
+        if error.judged_set in sets and error.first_log_ratio is not None
+    ]
+    return judges or errors
+
+
+def _find_scale(judges: Sequence[DoubtfulError], factors: Mapping[str, float], kind: Kind) -> float:
+    """Find how many spreads cover nine tenths of what judged a kind; of all, where few programs have judged that."""
+    own = [error for error in judges if error.kind == kind]
     programs = len({error.program for error in own})
-    spreads = _find_quantile(own if programs >= FEWEST_PROGRAMS else errors, factors)
-    return spreads * widen_for_few(max(1, programs))
+    return _find_quantile(own if programs >= FEWEST_PROGRAMS else judges, factors)
 
 
 def _fit_factors(errors: Sequence[DoubtfulError], priors: Mapping[str, Prior]) -> dict[str, float]:

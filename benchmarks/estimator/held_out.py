@@ -2,11 +2,11 @@
 
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from benchmarks.estimator.doubts import DoubtfulError, fit_doubts
+from benchmarks.estimator.doubts import DoubtfulError, find_judging_sets, fit_doubts
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
 from pricing.calibration.learning import LOOSENESS
@@ -14,7 +14,8 @@ from pricing.calibration.width import Z_90, combine_spreads
 from pricing.estimate.doubt import widen
 from pricing.estimate.requested_run import Middle
 from pricing.resources.fitting import Prior
-from pricing.resources.shipped_constants import Measured
+from pricing.resources.memory import MemoryConstants
+from pricing.resources.shipped_constants import Measured, load_device_constants, load_doubts, load_memory_constants
 from pricing.resources.time import TIME_PRIORS, TimeConstants
 
 ROWS_TO_CALIBRATE = 5
@@ -25,13 +26,16 @@ DRAWS = 5
 class Error:
     """One row, and what was estimated for it over what was published.
 
-    `log_spread` is that between the ways in which the row may have been run; `is_covered`: what was published is at or
-    below the p90 that was estimated.
+    `log_spread` is that between the ways in which the row may have been run; `first_ratio` is what was estimated when
+    the row judged, before anybody had seen it, over what was published; `is_judge`: its first ratio tells how honest
+    intervals are; `is_covered`: what was published is at or below the p90, of the first estimate where it is a judge.
     """
 
     row: PreparedRow
     ratio: float
     log_spread: float = 0.0
+    first_ratio: float | None = None
+    is_judge: bool = False
     is_covered: bool = False
 
     @property
@@ -63,8 +67,7 @@ def hold_out_each(rows: Sequence[PreparedRow]) -> HeldOut:
 def hold_apart(fitted: Sequence[PreparedRow], kept: Sequence[PreparedRow]) -> HeldOut:
     """Estimate the rows that are kept apart, as an installation would that has only the shipped constants.
 
-    Other rows of a program that is kept apart teach nothing here. Each program's interval is as wide as the errors of
-    all other programs ask for: those that were fitted to, held out, and the others that were kept apart.
+    Other rows of a program that is kept apart teach nothing here, neither constants nor widths.
     """
     seen = hold_out_each(fitted)
     found = [_estimate(_of(kept, program), _without(fitted, program)) for program in list_programs(kept)]
@@ -73,40 +76,70 @@ def hold_apart(fitted: Sequence[PreparedRow], kept: Sequence[PreparedRow]) -> He
     return HeldOut(time, memory, [row for each in found for row in each.wrong])
 
 
+def hold_against_shipped(kept: Sequence[PreparedRow]) -> HeldOut:
+    """Estimate rows of programs that taught nothing by the constants and the widths that ship."""
+    found = _compare_all(kept, load_device_constants().steps, load_memory_constants("published"))
+    of_time, of_memory = load_doubts("time"), load_doubts("memory")
+    return HeldOut(
+        [_judge(error, "time", of_time) for error in found.time],
+        [_judge(error, "memory", of_memory) for error in found.memory],
+        found.wrong,
+    )
+
+
 def _estimate(rows: Sequence[PreparedRow], seen: Sequence[PreparedRow]) -> HeldOut:
-    time, memory = fit_time(seen), fit_memory(seen)
+    return _compare_all(rows, fit_time(seen), fit_memory(seen))
+
+
+def _compare_all(rows: Sequence[PreparedRow], time: TimeConstants, memory: MemoryConstants) -> HeldOut:
     with_peaks = [row for row in rows if row.row.memory_gib is not None]
     return HeldOut(
-        time=[_compare(row, row.estimate_seconds(time), row.seconds) for row in rows if row.row.seconds is not None],
-        memory=[_compare(row, row.estimate_memory_gib(memory), row.memory_gib) for row in with_peaks],
+        time=[
+            _compare(row, row.estimate_seconds(time), row.seconds, row.row.judged_seconds)
+            for row in rows
+            if row.row.seconds is not None
+        ],
+        memory=[
+            _compare(row, row.estimate_memory_gib(memory), row.memory_gib, row.row.judged_gib) for row in with_peaks
+        ],
         wrong=[row for row in with_peaks if row.is_said_not_to_fit(memory)],
     )
 
 
-def _compare(row: PreparedRow, estimated: Middle, published: float) -> Error:
-    return Error(row, estimated.value / published, estimated.log_spread)
+def _compare(row: PreparedRow, estimated: Middle, published: float, judged: float | None = None) -> Error:
+    first = None if judged is None else judged / published
+    return Error(row, estimated.value / published, estimated.log_spread, first)
 
 
 def _cover(errors: Sequence[Error], measured: Measured, *, beside: Sequence[Error] = ()) -> list[Error]:
-    """Judge each program's rows by intervals as wide as the errors of the other programs ask for, and those beside."""
+    """Judge each program's rows by intervals as wide as the errors of other programs ask for: those beside, if any."""
+    sets = find_judging_sets(list_doubtful(beside or errors, measured))
     found = []
     for program in sorted({error.row.row.program for error in errors}):
-        others = (error for error in (*beside, *errors) if error.row.row.program != program)
-        factors = fit_doubts(list_doubtful(others, measured), measured)
-        found += [_judge(error, measured, factors) for error in errors if error.row.row.program == program]
+        others = [error for error in beside or errors if error.row.row.program != program]
+        factors = fit_doubts(list_doubtful(others, measured), measured, sets)
+        found += [_judge(error, measured, factors, sets) for error in errors if error.row.row.program == program]
     return found
 
 
-def _judge(error: Error, measured: Measured, factors: Mapping[str, float]) -> Error:
+def _judge(error: Error, measured: Measured, factors: Mapping[str, float], sets: Collection[int] = ()) -> Error:
     own = widen(factors, error.row.row.interval_kind, error.row.list_doubts(measured))
-    return replace(error, is_covered=error.ratio * math.exp(Z_90 * combine_spreads(own, error.log_spread)) >= 1)
+    is_judge = error.first_ratio is not None and error.row.row.judged_set in sets
+    ratio = error.first_ratio if is_judge and error.first_ratio is not None else error.ratio
+    p90 = ratio * math.exp(Z_90 * combine_spreads(own, error.log_spread))
+    return replace(error, is_judge=is_judge, is_covered=p90 >= 1)
 
 
 def list_doubtful(errors: Iterable[Error], measured: Measured) -> list[DoubtfulError]:
     """List errors with what was doubtful of their rows."""
     return [
         DoubtfulError(
-            error.row.row.program, error.row.row.interval_kind, math.log(error.ratio), error.row.list_doubts(measured)
+            error.row.row.program,
+            error.row.row.interval_kind,
+            math.log(error.ratio),
+            error.row.list_doubts(measured),
+            error.row.row.judged_set,
+            None if error.first_ratio is None else math.log(error.first_ratio),
         )
         for error in errors
     ]

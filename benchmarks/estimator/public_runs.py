@@ -21,7 +21,8 @@ class PublicRun(BaseModel):
     """One run as its source tells it. Units: as `speed_unit` and `memory_unit` say; both are of one GPU.
 
     `assumed` names the columns that the source leaves open. Without `mean_tokens` the speed of a text run serves for
-    ratios to other rows of its source only.
+    ratios to other rows of its source only. `judged_set` numbers the set in which the row has judged, where it has;
+    `judged_seconds` of an optimizer step and `judged_gib` are what was estimated then, before anybody had seen it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +63,9 @@ class PublicRun(BaseModel):
     memory: float | None = Field(default=None, gt=0)
     memory_unit: Literal["GiB", "MiB", "GB", "B"] | None = None
     memory_counts: Literal["driver", "reserved", "allocated"] | None = None
+    judged_set: int | None = Field(default=None, ge=1)
+    judged_seconds: float | None = Field(default=None, gt=0)
+    judged_gib: float | None = Field(default=None, gt=0)
     assumed: str | None = None
     reference: str = Field(pattern=r"^(https://|benchmarks/results/)\S+$")
     note: str | None = None
@@ -158,6 +162,9 @@ class PublicRun(BaseModel):
             quantization=METHODS[self.method],
             seconds=self.optimizer_step_seconds if self.has_known_lengths and self.has_known_unit else None,
             memory_gib=self.memory_gib,
+            judged_set=self.judged_set,
+            judged_seconds=self.judged_seconds,
+            judged_gib=self.judged_gib,
         )
 
 

@@ -33,6 +33,8 @@ class PublishedRow:
     """One figure. Units: seconds of an optimizer step; GiB of one GPU; None where the source has no such figure.
 
     `trainer` tells the programs of one source apart. `quantization` may be one that a request cannot name.
+    `judged_set` numbers the set in which the row has judged; `judged_seconds` and `judged_gib` are what was estimated
+    then, before anybody had seen it. None of one that never has.
     """
 
     source: str
@@ -42,6 +44,9 @@ class PublishedRow:
     quantization: Quantization
     seconds: float | None
     memory_gib: float | None
+    judged_set: int | None = None
+    judged_seconds: float | None = None
+    judged_gib: float | None = None
 
     @property
     def program(self) -> str:

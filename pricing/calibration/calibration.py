@@ -64,6 +64,11 @@ def get_published_width(family: str) -> float:
     return Z_90 * load_log_spread(family)
 
 
+@cache
+def _get_published_factor(family: str) -> float:
+    return math.exp(get_published_width(family))
+
+
 @dataclass(frozen=True)
 class Ratio:
     """The mean log(actual / computed) of runs of one key, shrunk to that of the next wider one."""
@@ -101,7 +106,9 @@ class Calibration:
     def widen(self, kind: RunKind, computed: float) -> Interval:
         """Correct the computed seconds of a run by what runs of its kind taught, and make them an interval."""
         expected = computed * math.exp(self.get_ratio(kind).log) if self.ratios else computed
-        residuals = self._get_residuals(kind) if self.residuals else ()
+        if not self.residuals:
+            return make(Interval, (expected, expected * _get_published_factor(kind.family), 0))
+        residuals = self._get_residuals(kind)
         width = get_published_width(kind.family)
         if residuals and has_learnt_width(len(residuals)):
             place = (len(residuals) + 1) * self.levels.get(kind.sku, WANTED)

@@ -91,5 +91,9 @@ class GpuProfile(BaseModel):
 
         Source: the data sheet.
         """
-        is_32_bit = precision == "fp32" or (precision == "bf16" and not self.has_bf16)
-        return 1e12 * (self.fp32_teraflops if is_32_bit else self.teraflops)
+        return self._peaks[precision]
+
+    @cached_property
+    def _peaks(self) -> dict[Precision, float]:
+        wide, narrow = 1e12 * self.fp32_teraflops, 1e12 * self.teraflops
+        return {"fp32": wide, "fp16": narrow, "bf16": narrow if self.has_bf16 else wide}

@@ -12,12 +12,15 @@ from pricing.estimate.run_estimate import RunEstimate, estimate_method
 from pricing.plain_tuples import make
 from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, compute_usable_gib
-from pricing.resources.method import Method, resolve_precision
+from pricing.resources.method import Method
 from pricing.resources.trainer_memory import MethodMemory, TrainerMemory
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
 
 Plan = Callable[[TrainingConfig], Workload]
+
+# Precisions whose numbers take as many bytes: time and memory of a job are counted alike in both.
+TWINS: dict[Precision, Precision] = {"bf16": "fp16", "fp16": "bf16"}
 
 
 class Offer(NamedTuple):
@@ -52,13 +55,14 @@ class OfferedJob:
         Raises: UnknownTargetModules.
         """
         config, memory_in = self.config, self._measure_memory(self.config)
-        offers = []
+        quantization, precision = config.quantization, config.precision
+        too_small, offers = FitJudgement.DOES_NOT_FIT, []
         for gpu in gpus:
-            if find_exclusion(gpu, config.quantization, config.precision) is not None:
+            if find_exclusion(gpu, quantization, precision) is not None:
                 continue
-            memory = memory_in(resolve_precision(config, gpu.auto_precision))
+            memory = memory_in(gpu.auto_precision if precision == "auto" else precision)
             run = self._estimate(memory, memory.choose(compute_usable_gib(gpu), on_cpu=gpu.is_cpu), gpu)
-            if run.fit is not FitJudgement.DOES_NOT_FIT:
+            if run.fit is not too_small:
                 offers.append(make(Offer, (config, run)))
         return offers
 
@@ -94,7 +98,8 @@ class OfferedJob:
         def measure(precision: Precision) -> TrainerMemory:
             memory = found.get(precision)
             if memory is None:
-                memory = found[precision] = TrainerMemory(self.profile, config, workload, precision)
+                twin = found.get(TWINS[precision]) if precision in TWINS else None
+                memory = found[precision] = TrainerMemory(self.profile, config, workload, precision, twin)
             return memory
 
         return measure

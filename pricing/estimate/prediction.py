@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from pydantic import BaseModel, Field
@@ -97,7 +96,7 @@ def _predict_time(run: RequestedRun, calibration: Calibration) -> tuple[Range, R
         whole = _find_interval(run, lambda way: calibration.estimate(*_plan(run, way), run.gpu))
         return _scale(step, request.accumulation), Range(p50=whole.p50, p90=whole.p90), whole.runs
     kind, work = _plan(run, run.likeliest)
-    start = calibration.estimate(kind, replace(work, micro_batches=0), run.gpu).p50
+    start = calibration.estimate(kind, work._replace(micro_batches=0), run.gpu).p50
     steps = request.steps
     return _scale(measured, 1.0), Range(p50=start + steps * measured.p50, p90=start + steps * measured.p90), 0
 

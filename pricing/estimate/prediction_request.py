@@ -9,6 +9,7 @@ from pricing.resources.method import Attention, Loss
 from pricing.training.config import ALL_LINEAR
 
 ShardedBy = Literal["zero", "fsdp", "fsdp2"]
+EightBit = Literal["llm_int8", "weight_only"]
 LATENT_PIXELS = 8
 POSITIONS_OF_A_TOKEN = 4
 BITS_IN_16 = 16
@@ -100,6 +101,12 @@ class PredictionRequest(BaseModel):
         default=None,
         description="Bits of what a quantized text model leaves unpacked: 32 as peft prepares it; null: not known.",
     )
+    eight_bit: EightBit | None = Field(
+        default=None,
+        description="How a base in 8 bit multiplies: llm_int8 quantizes what goes into each product and looks for "
+        "outliers (bitsandbytes), weight_only casts the weights to 16 bit (torchao, quanto, stored in fp8); null: "
+        "llm_int8 for text, weight_only for pictures.",
+    )
     weight_bits: Literal[16, 32] | None = Field(
         default=None,
         description="Bits in which weights are kept that are not quantized: 32 where they are cast for each pass, "
@@ -163,6 +170,8 @@ class PredictionRequest(BaseModel):
             raise ValueError("sharded_by is of weights that lie spread over the GPUs: leave it out, or sharded")
         if self.weight_bits is not None and self.method != "lora":
             raise ValueError("weight_bits is of weights that are not quantized: give unpacked_bits instead")
+        if self.eight_bit is not None and self.method != "lora-int8":
+            raise ValueError("eight_bit is of a base in 8 bit: give method lora-int8, or leave eight_bit out")
         if self.autocast and self.weight_bits is None:
             raise ValueError("autocast is of weights that are kept in 32 bit: give weight_bits 32, too")
         if self.weight_bits == BITS_IN_16 and self.precision == "fp32":

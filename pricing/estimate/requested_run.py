@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
@@ -115,7 +115,7 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
             ),
         )
         for share, checkpointing in list_checkpointing(request, profile, kept, fits_without=fits)
-        for method in [replace(kept, checkpointing=checkpointing)]
+        for method in [kept._replace(checkpointing=checkpointing)]
         for share_of_length, positions in list_lengths(request, longest, mean)
     ]
     return RequestedRun(request, profile, gpu, mean, batch, tuple(sorted(ways, key=lambda way: -way.share)))
@@ -141,8 +141,7 @@ def _describe_method(
         batch_size=min(request.micro_batch, 4096),
     )
     kept = describe_method(profile, config, request.precision, checkpointing=False, gpus=request.gpus)
-    return replace(
-        kept,
+    return kept._replace(
         quantization=quantization or kept.quantization,
         loss=request.loss or "whole",
         attention=request.attention or "sdpa",
@@ -150,11 +149,19 @@ def _describe_method(
         has_wide_weights=request.weight_bits == WIDE and request.precision != "fp32",
         has_wide_head=profile.is_text and request.head_bits == WIDE and request.precision != "fp32",
         has_wide_adapters=request.adapter_bits == WIDE and request.precision != "fp32",
+        packs_weights_alone=_packs_weights_alone(request, profile),
         offloads=request.offloaded is True,
         retains_checkpoints=request.retains_checkpoints is True,
         upcasts=request.autocast is True
         or (_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW),
     )
+
+
+def _packs_weights_alone(request: PredictionRequest, profile: BaseModelProfile) -> bool:
+    """Tell whether a base in 8 bit is cast for each product: as was said, or as programs of its kind do."""
+    if request.method != "lora-int8":
+        return False
+    return request.eight_bit == "weight_only" if request.eight_bit is not None else not profile.is_text
 
 
 def _may_upcast(request: PredictionRequest, profile: BaseModelProfile, quantization: Quantization) -> bool:
@@ -171,7 +178,7 @@ def _is_sharded(request: PredictionRequest, profile: BaseModelProfile, kept: Met
     """Tell whether the weights are spread over the GPUs: as was said, or where they must be to fit at all."""
     if request.sharded is not None or request.sharded_by is not None:
         return request.sharded is not False and request.gpus > 1
-    recomputed = replace(kept, checkpointing=True)
+    recomputed = kept._replace(checkpointing=True)
     least = MicroBatch(1, 1, holds_encoders=False)
     return request.gpus > 1 and _judge(profile, recomputed, gpu, least) is FitJudgement.DOES_NOT_FIT
 

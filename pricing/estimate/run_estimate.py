@@ -79,7 +79,7 @@ def estimate_method(
     method = chosen.method
     work = job.get_work(chosen)
     kind = make(RunKind, (gpu.sku, job.profile.family, method.precision, method.checkpointing, trainer_version))
-    weighed = work.weigh(calibration.get_constants(gpu.sku))
+    weighed = work.weigh(calibration.constants.get(gpu.sku))
     interval = calibration.widen(kind, weighed.compute_seconds(gpu))
     seconds = make(GpuSeconds, (math.ceil(interval.p50) or 1, math.ceil(interval.p90) or 1))
     fit = chosen.peak.judge_fit(gpu)

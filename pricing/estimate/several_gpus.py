@@ -1,7 +1,6 @@
 """One run on several GPUs of one machine, which share the micro-batches of each step, as the trainer deals them out."""
 
 import math
-from dataclasses import replace
 
 from pricing.calibration.calibration import Calibration
 from pricing.catalog.gpu import GpuProfile
@@ -23,7 +22,7 @@ def spread_run(
     What GPUs say to each other is little beside a step: the gradients of an adapter.
     """
     own = -(-shared.gradient_accumulation // gpus)
-    work = replace(run.work, micro_batches=run.work.micro_batches * own / shared.gradient_accumulation)
+    work = run.work._replace(micro_batches=run.work.micro_batches * own / shared.gradient_accumulation)
     interval = calibration.estimate(run.kind, work, gpu)
     p50, p90 = (gpus * (math.ceil(seconds) or 1) for seconds in (interval.p50, interval.p90))
     return run._replace(work=work, gpu_seconds=GpuSeconds(p50, p90))

@@ -1,7 +1,6 @@
 """What makes a prediction uncertain, in sentences: what was not said of the program, and what nobody has measured."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from pricing.estimate.doubt import LONGEST_USUAL
 from pricing.estimate.requested_run import RequestedRun
@@ -46,9 +45,9 @@ def _name_unsaid(run: RequestedRun) -> Iterator[str]:
     method, batch = run.likeliest.method, run.batch
     now = _estimate_gib(run, method, batch)
     for unsaid, other, effect in (
-        (run.request.attention, replace(method, attention="eager"), "attention not stated: eager"),
-        (run.request.loss, replace(method, loss="chunked"), "loss not stated: chunked"),
-        (run.request.unpacked_bits, replace(method, upcasts=False), "unpacked_bits not stated: 16"),
+        (run.request.attention, method._replace(attention="eager"), "attention not stated: eager"),
+        (run.request.loss, method._replace(loss="chunked"), "loss not stated: chunked"),
+        (run.request.unpacked_bits, method._replace(upcasts=False), "unpacked_bits not stated: 16"),
         (run.request.weight_bits, _widen(method), "weight_bits not stated: 32"),
         (run.request.retains_checkpoints, _retain(method), "sharded_by and reentrant not stated: fsdp and true"),
     ):
@@ -58,11 +57,11 @@ def _name_unsaid(run: RequestedRun) -> Iterator[str]:
 
 
 def _widen(method: Method) -> Method:
-    return replace(method, has_wide_weights=True) if method.may_have_wide_weights else method
+    return method._replace(has_wide_weights=True) if method.may_have_wide_weights else method
 
 
 def _retain(method: Method) -> Method:
-    return replace(method, retains_checkpoints=True)
+    return method._replace(retains_checkpoints=True)
 
 
 def _estimate_gib(run: RequestedRun, method: Method, batch: MicroBatch) -> float:

@@ -6,7 +6,7 @@ How often is counted in the public tables, each program as one, and shipped with
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -70,7 +70,7 @@ def list_variants(request: PredictionRequest, profile: BaseModelProfile, method:
     return [
         Variant(
             math.prod(share for share, _ in chosen),
-            replace(method, **dict(pair for _, pairs in chosen for pair in pairs)),
+            method._replace(**dict(pair for _, pairs in chosen for pair in pairs)),
         )
         for chosen in product(*_list_choices(request, profile, method))
     ]

@@ -1,7 +1,6 @@
 """How a base model is trained, as far as time and memory depend on it."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
@@ -17,8 +16,7 @@ Attention = Literal["eager", "sdpa", "flash"]
 BITS_PER_WEIGHT: dict[Quantization, float] = {"8bit": 8.0, "4bit": 4.127, "gptq": 4.156}
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(NamedTuple):
     """How a base model is trained. `adapter_parameters` is the exact count; `checkpointing` is gradient checkpointing.
 
     `adapts_all` says that most linear modules have an adapter, so that their inputs are kept for the backward pass.
@@ -32,6 +30,7 @@ class Method:
     quantized are kept in 32 bit and cast for each pass, by autocast or as the masters of a sharded run.
     `has_wide_head`: the head's product is taken in 32 bit, also where all others are in 16.
     `has_wide_adapters`: adapters multiply in 32 bit, as those of peft do where no autocast narrows them.
+    `packs_weights_alone`: weights of 8 bit are cast to 16 for each product; else its input is quantized too (LLM.int8).
     `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
     until the backward pass has ended, each with its gradient.
     """
@@ -54,6 +53,12 @@ class Method:
     retains_checkpoints: bool = False
     has_wide_head: bool = False
     has_wide_adapters: bool = False
+    packs_weights_alone: bool = False
+
+    @property
+    def quantizes_inputs(self) -> bool:
+        """Whether products multiply 8 bit by 8 bit, as LLM.int8 does. Source: Dettmers et al. 2022, "LLM.int8()"."""
+        return self.quantization == "8bit" and not self.packs_weights_alone
 
     @property
     def bytes_per_number(self) -> int:

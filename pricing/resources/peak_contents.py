@@ -206,11 +206,12 @@ def _count_retained_bytes(profile: BaseModelProfile, method: Method, checkpoints
 def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
     """Count the bytes of one sample kept for the backward pass beside checkpoints, with which it is a layer's.
 
-    Products with packed weights keep their input also where no adapter needs it.
-    Source: measured on the meta device for the profile, at 16 bits a number; bitsandbytes, `MatMul4Bit.forward`.
+    Products with packed weights keep their input also where no adapter needs it; weights that are cast for each do not.
+    Source: measured on the meta device for the profile, at 16 bits a number; bitsandbytes, `MatMul4Bit.forward`,
+    `MatMul8bitLt.forward`.
     """
     costs = profile.costs
-    keeps_all_inputs = method.adapts_all or method.quantization in {"4bit", "8bit"}
+    keeps_all_inputs = method.adapts_all or method.quantization == "4bit" or method.quantizes_inputs
     further = costs.all_linear_activation_bytes.at(positions) - costs.activation_bytes.at(positions)
     if method.checkpointing:
         kept = costs.layer_bytes.at(positions) + (further / profile.layers if keeps_all_inputs else 0.0)

@@ -10,8 +10,7 @@ from pricing.resources.step_work import StepWork
 from pricing.resources.time import TIME_PRIORS, TimeConstants, WeighedStep, weigh_step
 
 
-@dataclass(frozen=True)
-class RunWork:
+class RunWork(NamedTuple):
     """The work of one run on its GPUs, each of which does the same.
 
     `micro_batch` is the mean one; `micro_batches` counts those of all steps, an evaluation as the share of one that it
@@ -28,7 +27,7 @@ class RunWork:
     saves: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "micro_batch": self.micro_batch.to_json()}
+        return {**self._asdict(), "micro_batch": self.micro_batch.to_json()}
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "RunWork":

@@ -1,8 +1,7 @@
 """What one GPU has to do in one micro-batch: kernels to launch, arithmetic, bytes to move."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import BITS_PER_WEIGHT, Method, Quantization
@@ -15,6 +14,11 @@ CAUSAL_SHARE = 0.5
 FLOPS_PER_ADAPTER_PARAMETER = 6
 LOGIT_PASSES = 10
 LAUNCHES_PER_ADAPTED_MODULE = 13
+# What LLM.int8 moves for a number: an input is read for its greatest and read again, and written and laid out in 8 bit,
+# by rows and by columns; an answer is written and read in 32 bit, and written in 16; the gradient of an answer is read
+# twice and written in 8 bit. A weight is written in 16 bit, read, scaled, written and read by the product.
+# Source: bitsandbytes, `MatMul8bitLt`, `double_quant`, `mm_dequant`.
+BYTES_TO_QUANTIZE, BYTES_TO_SCALE_BACK, BYTES_OF_A_GRADIENT, BYTES_OF_SCALING = 8, 8, 6, 8
 # How often what goes into or comes out of an adapted module passes through memory for the adapter's sake: dropout, two
 # narrow products, a scaling and an addition, forward, and about twice that backward. Source: peft, `Linear.forward`.
 PASSES_OF_AN_ADAPTER = 12
@@ -23,8 +27,7 @@ PASSES_OF_AN_ADAPTER = 12
 FLOPS_PER_SCORE = 4 * 128
 
 
-@dataclass(frozen=True)
-class StepWork:
+class StepWork(NamedTuple):
     """The work of one micro-batch on one GPU, forward and backward.
 
     Units: kernel launches; FLOPs of matrix products and of attention; bytes that pass through memory between kernels
@@ -33,8 +36,8 @@ class StepWork:
     (`unpacked_bytes`), and that arrive from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through
     VAE and text encoders in the step. `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows`
     are those of a matrix product, and `product_widths` the columns that products have; a network of convolutions has
-    none. `wide_flops` are those of a head and of adapters that multiply in 32 bit, which `matmul_flops` leave
-    out.
+    none. `wide_flops` are those of a head and of adapters that multiply in 32 bit, which `matmul_flops` leave out.
+    `seeks_outliers`: the host waits within each product for the outliers that LLM.int8 finds.
     """
 
     launches: float
@@ -54,20 +57,25 @@ class StepWork:
     product_widths: Widths = ()
     logit_bytes: float = 0.0
     wide_flops: float = 0.0
+    seeks_outliers: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Write its fields."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return self._asdict()
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "StepWork":
         """Read a work as it was kept; what is no field, which other versions wrote, is passed over.
 
-        Versions of before called a network convolutional where it drew pictures.
+        Versions of before called a network convolutional where it drew pictures, and knew one way of 8 bit.
         """
-        known = {name: value for name, value in written.items() if name in cls.__dataclass_fields__}
+        known = {name: value for name, value in written.items() if name in cls._fields}
         widths = tuple((columns, share) for columns, share in written.get("product_widths", ()))
-        return cls(**{"is_convolutional": written.get("is_image", False), **known, "product_widths": widths})
+        usual = {
+            "is_convolutional": written.get("is_image", False),
+            "seeks_outliers": written.get("quantization") == "8bit",
+        }
+        return cls(**{**usual, **known, "product_widths": widths})
 
 
 def count_step_work(
@@ -98,17 +106,19 @@ def count_step_work(
         traffic_bytes=samples * (_count_traffic_bytes(profile, method, positions) + logit_bytes),
         is_convolutional=is_convolutional,
         quantization=method.quantization,
-        unpacked_bytes=passes * _count_unpacked_bytes(profile, method),
+        unpacked_bytes=_count_unpacked_bytes(profile, method, passes),
         gathered_bytes=passes * _count_gathered_bytes(profile, method) if is_sharded else 0.0,
         moved_bytes=passes * _count_read_bytes(profile, method)
         + samples * _count_adapter_bytes(method, seen)
-        + samples * _count_score_bytes(profile, method, positions),
+        + samples * _count_score_bytes(profile, method, positions)
+        + samples * _count_quantized_bytes(profile, method, seen),
         encodes=encodes,
         is_compiled=method.is_compiled,
         product_rows=samples * seen,
         product_widths=() if is_convolutional else profile.product_widths,
         logit_bytes=samples * logit_bytes,
         wide_flops=samples * wide,
+        seeks_outliers=method.quantizes_inputs,
     )
 
 
@@ -169,11 +179,28 @@ def _count_logit_bytes(profile: BaseModelProfile, positions: float) -> float:
     return LOGIT_PASSES * 4 * profile.vocabulary * positions if profile.is_text else 0.0
 
 
-def _count_unpacked_bytes(profile: BaseModelProfile, method: Method) -> float:
-    """Count the bytes of unpacking in one pass: packed weights are read, written in 16 bit, and read by the product."""
+def _count_unpacked_bytes(profile: BaseModelProfile, method: Method, passes: int) -> float:
+    """Count the bytes of unpacking: packed weights are read, written in 16 bit, and read by the product, in each pass.
+
+    LLM.int8 multiplies packed ones forward; for the backward pass it copies them to 16 bit and scales them in place.
+    """
     if method.quantization == "none":
         return 0.0
-    return profile.linear_weights * (BITS_PER_WEIGHT[method.quantization] / 8 + 2 + 2)
+    packed = BITS_PER_WEIGHT[method.quantization] / 8
+    if method.quantizes_inputs:
+        return profile.linear_weights * ((passes - 1) * packed + packed + BYTES_OF_SCALING)
+    return passes * profile.linear_weights * (packed + 2 + 2)
+
+
+def _count_quantized_bytes(profile: BaseModelProfile, method: Method, seen: float) -> float:
+    """Count what LLM.int8 moves for one sample beside its products: inputs, answers, and the gradients of answers."""
+    if not method.quantizes_inputs:
+        return 0.0
+    shapes = [shape for shapes in profile.modules.values() for shape in shapes]
+    entering = sum(shape.count * shape.in_features for shape in shapes)
+    leaving = sum(shape.count * shape.out_features for shape in shapes)
+    forward = BYTES_TO_QUANTIZE * entering + BYTES_TO_SCALE_BACK * leaving
+    return seen * (forward * (2 if method.checkpointing else 1) + BYTES_OF_A_GRADIENT * leaving)
 
 
 def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:

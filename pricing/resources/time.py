@@ -73,7 +73,7 @@ class WeighedStep(NamedTuple):
 
     Units: seconds of launching; FLOPs of attention, and bytes moved and unpacked, each over what kernels reach of the
     peak or the bandwidth; `efficiency` is what products reach of the peak where their tiles fill the card;
-    `traffic_bytes` pass between layers, `written_bytes` are those of a product in the mean.
+    `traffic_bytes` pass between layers, as often as they do, `written_bytes` are those of a product in the mean.
     """
 
     work: StepWork
@@ -91,12 +91,14 @@ class WeighedStep(NamedTuple):
         """Compute seconds on one GPU: √(launching² + computing²) + unpacking + gathering.
 
         A GPU computes while the next kernels are launched: the longer of the two counts, smoothly. A CPU does one after
-        the other: there they are added.
+        the other, as does a host that waits for what each product finds: there they are added.
         """
         work, launching = self.work, self.launching
         bandwidth = gpu.bandwidth_gb_per_second * 1e9
-        computing = _compute_arithmetic(self, gpu, precision) + _count_waited_bytes(self, gpu) / bandwidth
-        together = launching + computing if gpu.is_cpu else math.hypot(launching, computing)
+        waited_bytes = self.traffic_bytes * find_share_of_memory(self.written_bytes, gpu) + self.moved_bytes
+        computing = _compute_arithmetic(self, gpu, precision) + waited_bytes / bandwidth
+        follow = gpu.is_cpu or work.seeks_outliers
+        together = launching + computing if follow else math.hypot(launching, computing)
         if self.unpacked_bytes:
             together += self.unpacked_bytes / bandwidth
         if work.gathered_bytes:
@@ -106,6 +108,7 @@ class WeighedStep(NamedTuple):
 
 def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
     """Weigh a micro-batch by constants: once for all GPU types that have the same."""
+    fused = constants.compiled_share if work.is_compiled else 1.0
     return WeighedStep(
         work=work,
         constants=constants,
@@ -113,9 +116,9 @@ def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
         efficiency=constants.convolution_efficiency if work.is_convolutional else constants.matmul_efficiency,
         products=Products.of(work.product_rows, work.product_widths) if work.product_widths else None,
         attention_flops=work.attention_flops / constants.attention_efficiency,
-        traffic_bytes=work.traffic_bytes - work.logit_bytes,
+        traffic_bytes=(work.traffic_bytes - work.logit_bytes) * constants.traffic * fused,
         written_bytes=count_written_bytes(work),
-        moved_bytes=work.moved_bytes / constants.moving_efficiency,
+        moved_bytes=(work.logit_bytes * fused + work.moved_bytes) / constants.moving_efficiency,
         unpacked_bytes=_count_unpacked_bytes(work, constants),
     )
 
@@ -133,7 +136,7 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
         + work.recomputed_launches * constants.recomputed_launch_share
         + work.adapter_launches * constants.adapter_launch_share
     )
-    if work.quantization == "8bit":
+    if work.seeks_outliers:
         launches *= constants.unpacking_launches_8bit
     elif work.quantization != "none":
         launches *= constants.unpacking_launches
@@ -147,34 +150,20 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
 
 
 def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision) -> float:
-    """Compute the seconds of the products and of attention at what they reach of the peak that the card can hold."""
+    """Compute the seconds of the products and of attention at what they reach of the peak that the card can hold.
+
+    A power limit lets it hold a share of its peak, relative to cards that it does not bind.
+    """
     efficiency = step.efficiency
     if gpu.multiprocessors is not None and step.products is not None:
         efficiency *= step.products.compute_utilization(gpu.multiprocessors)
-    peak = gpu.peak_flops(precision) * _find_power_share(gpu, step.constants)
+    peak = gpu.peak_flops(precision)
+    if gpu.power_class != "full":
+        peak *= step.constants.dense_share if gpu.power_class == "dense" else step.constants.low_power_share
     seconds = (step.work.matmul_flops / efficiency + step.attention_flops) / peak
     if step.work.wide_flops and precision != "fp32":
         seconds += step.work.wide_flops / (efficiency * gpu.peak_flops("fp32"))
     return seconds
-
-
-def _find_power_share(gpu: GpuProfile, constants: TimeConstants) -> float:
-    """Find the share of its peak that a card's power limit lets it hold, relative to cards that it does not bind."""
-    if gpu.power_class == "full":
-        return 1.0
-    return constants.dense_share if gpu.power_class == "dense" else constants.low_power_share
-
-
-def _count_waited_bytes(step: WeighedStep, gpu: GpuProfile) -> float:
-    """Count the bytes that kernels move, each at what it reaches of the bandwidth."""
-    work, constants = step.work, step.constants
-    between_layers = step.traffic_bytes * find_share_of_memory(step.written_bytes, gpu)
-    traffic = between_layers * constants.traffic
-    logits = work.logit_bytes / constants.moving_efficiency
-    if work.is_compiled:
-        traffic *= constants.compiled_share
-        logits *= constants.compiled_share
-    return traffic + logits + step.moved_bytes
 
 
 def count_written_bytes(work: StepWork) -> float:

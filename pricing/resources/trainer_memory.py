@@ -1,6 +1,6 @@
 """How much GPU memory a job of our own trainer needs at its peak, and when it recomputes activations to need less."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -35,9 +35,9 @@ class MethodWork(NamedTuple):
     counted: RunWork
     as_shipped: WeighedRun
 
-    def weigh(self, constants: DeviceConstants) -> WeighedRun:
-        """Weigh it by the constants of a GPU type."""
-        return self.as_shipped if constants is load_device_constants() else weigh_run(self.counted, constants)
+    def weigh(self, constants: DeviceConstants | None) -> WeighedRun:
+        """Weigh it by the constants of a GPU type; None where it has no runs."""
+        return self.as_shipped if constants is None else weigh_run(self.counted, constants)
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,15 @@ class TrainerMemory:
     """The peaks of one job in one precision on a GPU, with its activations kept and with them recomputed.
 
     Each is worked out once, when it is first asked for, so that an estimate, a judgement of fit and the offers of many
-    GPU types share it; so is the work of a run by either. All raise UnknownTargetModules.
+    GPU types share it; so is the work of a run by either. `twin` is the job in another precision whose numbers take as
+    many bytes: peaks and work are then its own, under another name. All raise UnknownTargetModules.
     """
 
     profile: BaseModelProfile
     config: TrainingConfig
     workload: Workload
     precision: Precision
+    twin: "TrainerMemory | None" = field(default=None, compare=False, repr=False)
 
     @cached_property
     def kept(self) -> MethodMemory:
@@ -74,6 +76,10 @@ class TrainerMemory:
         return self._plan(self.recomputed.method)
 
     def _plan(self, method: Method) -> MethodWork:
+        if self.twin is not None:
+            same = self.twin.get_work(self.twin.recomputed if method.checkpointing else self.twin.kept)
+            counted = same.counted._replace(precision=self.precision)
+            return MethodWork(counted, same.as_shipped._replace(work=counted))
         counted = plan_run(self.profile, self.config, self.workload, method)
         return MethodWork(counted, weigh_run(counted, load_device_constants()))
 
@@ -99,6 +105,9 @@ class TrainerMemory:
         return self.kept.move_to_cpu()
 
     def _measure(self, *, checkpointing: bool) -> MethodMemory:
+        if self.twin is not None:
+            same = self.twin.recomputed if checkpointing else self.twin.kept
+            return MethodMemory(same.method._replace(precision=self.precision), same.peak)
         method = describe_method(self.profile, self.config, self.precision, checkpointing=checkpointing)
         constants = load_memory_constants(TRAINER)
         batch = fill_micro_batch(self.config, self.workload)

@@ -65,7 +65,7 @@ def _expect_longest(lengths: Sequence[int], batch_size: int) -> float:
     """
     probability = batch_size / len(lengths)
     expected = 0.0
-    for place in range(len(lengths), batch_size - 1, -1):
-        expected += probability * lengths[place - 1]
-        probability *= (place - batch_size) / max(1, place - 1)
+    for shorter in range(len(lengths) - 1, batch_size - 2, -1):
+        expected += probability * lengths[shorter]
+        probability *= (shorter + 1 - batch_size) / (shorter or 1)
     return expected

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.estimator.doubts import PRIORS, DoubtfulError, fit_doubts
+from benchmarks.estimator.doubts import PRIORS, DoubtfulError, find_judging_sets, fit_doubts
 from pricing.calibration.width import Z_90
 from pricing.estimate.doubt import widen
 from pricing.resources.shipped_constants import load_shipped
@@ -85,3 +85,22 @@ def test_every_doubt_is_shipped_and_none_makes_surer():
         assert shipped.keys() == priors.keys()
         assert all(factor > 0.95 for name, factor in shipped.items() if name not in {"text", "pictures"})
         assert 0 < shipped["text"] < math.log(2)
+
+
+def judged(programs, ratio, number):
+    return [DoubtfulError(name, "text", 0.0, {}, number, math.log(ratio)) for name in programs]
+
+
+def test_nine_tenths_are_of_what_was_estimated_before_anybody_had_seen_the_rows():
+    known = [error for number in range(12) for error in errors_of(f"known {number}", 0.1)]
+    strangers = judged("abcdefghi", 0.5, 1)
+    assert p90_of(fit_doubts([*known, *strangers], "time")) >= math.log(2)
+    assert p90_of(fit_doubts([*known, *strangers[:-1]], "time")) < 0.3, "eight programs are too few to judge"
+
+
+def test_the_newest_sets_judge_as_many_as_make_nine_programs():
+    oldest, older, newest = judged("abcdefghi", 0.2, 1), judged("jklmno", 0.6, 2), judged("pqrst", 0.7, 3)
+    assert find_judging_sets([*oldest, *older, *newest]) == {2, 3}
+    assert find_judging_sets([*older]) == set()
+    p90 = p90_of(fit_doubts([*oldest, *older, *newest], "time"))
+    assert -math.log(0.6) <= p90 < 1.2 * -math.log(0.6)

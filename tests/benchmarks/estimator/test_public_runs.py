@@ -126,5 +126,21 @@ def test_without_fresh_rows_nothing_is_judged(monkeypatch, tmp_path, capsys):
     assert "has no rows" in capsys.readouterr().err
 
 
+def test_a_program_that_teaches_does_not_judge(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(judged_once, "RESULTS", tmp_path / "none.json")
+    monkeypatch.setattr(judged_once, "read_public_runs", lambda _: RUNS[:1])
+    monkeypatch.setattr(judged_once, "read_tables", lambda *_: [prepare(RUNS[0].to_published())])
+    with pytest.raises(SystemExit):
+        judged_once.main([])
+    assert f"{RUNS[0].program} taught the constants" in capsys.readouterr().err
+
+
+def test_a_row_that_has_judged_keeps_what_was_estimated_before_anybody_had_seen_it():
+    judged = [run for run in RUNS if run.judged_set is not None]
+    assert {run.judged_set for run in judged} == {1, 2, 3}
+    assert all(run.judged_seconds or run.judged_gib for run in judged)
+    assert not any(run.judged_seconds or run.judged_gib for run in RUNS if run.judged_set is None)
+
+
 def test_the_file_is_part_of_the_repository():
     assert FILE.is_file()

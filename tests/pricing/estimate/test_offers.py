@@ -103,3 +103,24 @@ def test_the_frontier_goes_from_the_fastest_to_the_cheapest():
     offers = [Offer(CONFIG, ran_for(seconds)) for seconds in (30, 10, 20, 25)]
     frontier = find_frontier(offers, [1, 9, 5, 8])
     assert [offer.run.gpu_seconds.p50 for offer in frontier] == [10, 20, 30]
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m-instruct", "llama-7b"])
+@pytest.mark.parametrize("keys", [{}, {"batch_size": 1, "quantization": "8bit"}, {"precision": "bf16"}, {"epochs": 9}])
+def test_an_offer_is_what_its_type_alone_is_estimated_to_need(offers_of, model, keys):
+    """All types share what depends on the job alone; on a type of its own nothing is shared."""
+    profile, config = get_base_model(model), CONFIG.model_copy(update=keys)
+    workload = plan_text_workload([100, 120, 80, 200] * 10, config)
+    offers = offers_of(OfferedJob.list_offers, profile=profile, config=config)
+    assert offers
+    for offer in offers:
+        gpu = get_gpu(offer.run.sku)
+        assert offer.run == estimate_run(profile, config, workload, gpu, Calibration(), trainer_version="1")
+
+
+def test_a_variant_in_16_bit_is_what_its_type_alone_is_estimated_to_need(offers_of, smollm2):
+    gpus = [get_gpu(sku) for sku in ("a100-80g", "t4")]
+    for offer in offers_of(OfferedJob.list_variants, gpus):
+        workload = plan_text_workload([100, 120, 80, 200] * 10, offer.config)
+        gpu = get_gpu(offer.run.sku)
+        assert offer.run == estimate_run(smollm2, offer.config, workload, gpu, Calibration(), trainer_version="1")

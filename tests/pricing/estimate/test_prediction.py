@@ -221,6 +221,16 @@ def test_bits_of_weights_go_with_weights_that_could_have_them(said):
         answer(LLAMA, **said)
 
 
+def test_bases_in_8_bit_are_told_apart_by_how_they_multiply():
+    base = LLAMA | {"gradient_checkpointing": True, "method": "lora-int8", "attention": "flash", "unpacked_bits": 16}
+    mixed, cast, unsaid = (answer(base, eight_bit=said) for said in ("llm_int8", "weight_only", None))
+    assert cast.seconds_per_step.p50 < mixed.seconds_per_step.p50
+    assert cast.peak_vram_gib < mixed.peak_vram_gib
+    assert unsaid == mixed
+    with pytest.raises(ValidationError, match="eight_bit"):
+        answer(LLAMA, eight_bit="llm_int8")
+
+
 def test_rows_of_like_length_are_padded_less_and_what_was_not_said_lies_between():
     short = LLAMA | {"gradient_checkpointing": True, "mean_tokens": 300}
     padded, unsaid, grouped = (answer(short, grouped=said) for said in (False, None, True))

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from pricing.catalog import get_base_model, get_gpu
@@ -30,20 +28,20 @@ def work_of(profile, *, samples=1, positions=512, checkpointing=False, is_sharde
 
 
 def test_launching_alone_takes_the_seconds_of_its_launches():
-    assert seconds_of(replace(EMPTY, launches=1000)) == pytest.approx(1000 * CONSTANTS.launch_seconds)
+    assert seconds_of(EMPTY._replace(launches=1000)) == pytest.approx(1000 * CONSTANTS.launch_seconds)
 
 
 def test_arithmetic_alone_takes_flops_over_the_reached_peak():
-    work = replace(EMPTY, matmul_flops=312e12)
+    work = EMPTY._replace(matmul_flops=312e12)
     assert seconds_of(work) == pytest.approx(1 / CONSTANTS.matmul_efficiency)
     assert seconds_of(work, precision="fp32") == pytest.approx(312 / 19.5 / CONSTANTS.matmul_efficiency)
 
 
 def test_a_gpu_computes_while_it_launches_and_a_cpu_does_not():
-    work = replace(EMPTY, launches=1000, matmul_flops=1e12)
+    work = EMPTY._replace(launches=1000, matmul_flops=1e12)
     for gpu, is_sum in ((A100, False), (get_gpu("cpu"), True)):
-        launching = seconds_of(replace(work, matmul_flops=0), gpu)
-        computing = seconds_of(replace(work, launches=0), gpu)
+        launching = seconds_of(work._replace(matmul_flops=0), gpu)
+        computing = seconds_of(work._replace(launches=0), gpu)
         together = seconds_of(work, gpu)
         assert max(launching, computing) <= together <= launching + computing + 1e-12
         assert (together == pytest.approx(launching + computing)) is is_sum
@@ -74,33 +72,33 @@ def test_lora_costs_what_was_seen_in_multiples_of_2n_tokens(llama_7b, checkpoint
 def test_sharded_weights_are_gathered_in_every_pass(llama_7b):
     work = work_of(llama_7b, gpus=4, is_sharded=True, checkpointing=True)
     assert work.gathered_bytes == pytest.approx(3 * llama_7b.parameters * 2 * 3 / 4)
-    assert seconds_of(work) > seconds_of(replace(work, gathered_bytes=0))
+    assert seconds_of(work) > seconds_of(work._replace(gathered_bytes=0))
 
 
 def test_a_work_that_was_kept_before_is_read_as_it_was():
     """Fault to guard: jobs of 0.1.0 teach for ever, and had `is_image` where a network is convolutional now."""
-    kept = {name: value for name, value in vars(EMPTY).items() if name not in {"is_convolutional", "moved_bytes"}}
+    kept = {name: value for name, value in EMPTY._asdict().items() if name not in {"is_convolutional", "moved_bytes"}}
     kept = {name: value for name, value in kept.items() if name not in {"encodes", "is_compiled"}} | {"is_image": True}
-    assert StepWork.from_json(kept) == replace(EMPTY, is_convolutional=True)
-    assert StepWork.from_json(vars(EMPTY)) == EMPTY
+    assert StepWork.from_json(kept) == EMPTY._replace(is_convolutional=True)
+    assert StepWork.from_json(EMPTY._asdict()) == EMPTY
 
 
 @pytest.mark.parametrize(("sku", "share"), [("t4", "low_power_share"), ("h100-80g", "dense_share")])
 def test_a_power_limit_takes_its_share_of_the_peak(sku, share):
     gpu = get_gpu(sku)
-    work = replace(EMPTY, matmul_flops=gpu.peak_flops("fp16"))
+    work = EMPTY._replace(matmul_flops=gpu.peak_flops("fp16"))
     reached = CONSTANTS.matmul_efficiency * getattr(CONSTANTS, share)
     assert seconds_of(work, gpu, "fp16") == pytest.approx(1 / reached)
 
 
 def test_a_step_that_encodes_launches_more(llama_7b):
-    work = replace(EMPTY, launches=1000)
-    assert seconds_of(replace(work, encodes=True)) == pytest.approx(CONSTANTS.encoding_launches * seconds_of(work))
+    work = EMPTY._replace(launches=1000)
+    assert seconds_of(work._replace(encodes=True)) == pytest.approx(CONSTANTS.encoding_launches * seconds_of(work))
 
 
 def test_what_is_compiled_launches_and_moves_less(llama_7b):
-    work = replace(EMPTY, launches=1000, traffic_bytes=1e9)
-    assert seconds_of(replace(work, is_compiled=True)) == pytest.approx(CONSTANTS.compiled_share * seconds_of(work))
+    work = EMPTY._replace(launches=1000, traffic_bytes=1e9)
+    assert seconds_of(work._replace(is_compiled=True)) == pytest.approx(CONSTANTS.compiled_share * seconds_of(work))
 
 
 def test_adapters_are_paid_by_the_width_of_their_modules(llama_7b):
@@ -142,3 +140,35 @@ def test_passes_that_the_cache_serves_take_a_third_of_the_time_and_logits_wait_f
     assert find_share_of_memory(written, card) == pytest.approx(1 / 3)
     assert find_share_of_memory(1000 * written, card) > 0.9
     assert seconds_of(one_row, card) < seconds_of(one_row, without)
+
+
+def test_llm_int8_waits_for_outliers_and_passes_over_what_goes_in_and_out(llama_7b):
+    method = describe_method(llama_7b, TrainingConfig(base_model="m", quantization="8bit"), "fp16", checkpointing=False)
+    counted = (
+        count_step_work(llama_7b, each, samples=4, positions=512)
+        for each in (method, method._replace(packs_weights_alone=True))
+    )
+    mixed, cast = counted
+    assert mixed.seeks_outliers
+    assert not cast.seeks_outliers
+    assert mixed.matmul_flops == cast.matmul_flops
+    # Of a layer go 4 × 4096 into attention's products, 2 × 4096 and 11008 into the others', and as many come out.
+    entering, leaving = 32 * (6 * 4096 + 11008), 32 * (4 * 4096 + 2 * 11008 + 4096)
+    assert mixed.moved_bytes - cast.moved_bytes == pytest.approx(4 * 512 * (8 * entering + (8 + 6) * leaving))
+    assert mixed.unpacked_bytes - cast.unpacked_bytes == pytest.approx(llama_7b.linear_weights * (1 + 1 + 8 - 2 * 5))
+    launching = seconds_of(mixed._replace(matmul_flops=0, attention_flops=0, traffic_bytes=0, logit_bytes=0), A100)
+    assert seconds_of(mixed, precision="fp16") > launching > 1.5 * seconds_of(cast._replace(matmul_flops=0))
+
+
+def test_a_host_that_waits_within_its_products_adds_its_time_to_theirs():
+    work = EMPTY._replace(launches=1000, matmul_flops=1e12)
+    launching, computing = seconds_of(work._replace(matmul_flops=0)), seconds_of(work._replace(launches=0))
+    mixed = work._replace(quantization="8bit", seeks_outliers=True)
+    assert seconds_of(mixed) == pytest.approx(launching * CONSTANTS.unpacking_launches_8bit + computing)
+
+
+def test_a_work_in_8_bit_that_was_kept_before_sought_outliers():
+    kept = EMPTY._replace(quantization="8bit").to_json()
+    del kept["seeks_outliers"]
+    assert StepWork.from_json(kept).seeks_outliers
+    assert not StepWork.from_json(kept | {"quantization": "4bit"}).seeks_outliers
