@@ -1,17 +1,21 @@
 """`broker jobs submit --require … --promote …`: exit codes that a pipeline relies on."""
 
 import json
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from broker.cli.failures import ExitCode
 from broker.cli.remote.jobs import gate
 from broker.cli.remote.jobs.gate import Condition
+from broker.cli.remote.jobs.submit import submit_job
 from tests.broker.cli.conftest import Run
 from tests.broker.served import Buyer, free_port
 
@@ -98,3 +102,16 @@ def test_a_pipeline_knows_by_the_exit_code_what_came_of_it(
     out = run("adapters", "withdraw", "ci_v3", "--stage", "test", "--reason", "over")
     assert "test has no ci any more" in out.stdout
     assert "is removed" in run("environments", "remove", "ci box").stdout
+
+
+@pytest.mark.parametrize("name", ["github.yml", "gitlab.yml"])
+def test_the_example_of_a_pipeline_types_what_the_command_takes(name: str) -> None:
+    text = (Path(__file__).parents[5] / "examples" / "ci" / name).read_text(encoding="utf-8")
+    yaml.safe_load(text)
+    typed = text[text.index("broker submit") :].split("\n\n")[0].split("#")[0].split("allow_failure")[0]
+    words = shlex.split(" ".join(typed.split()))[2:]
+    app = typer.Typer()
+    app.command()(submit_job)
+    known = {option for each in typer.main.get_command(app).params for option in each.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+    assert Condition.read(words[words.index("--require") + 1]).name == "final_loss"
