@@ -16,7 +16,6 @@ class ChatForm:
     """How an answer is to be written: as messages or as plain text; in pieces as each comes, or with all before it."""
 
     as_messages: bool
-    is_streamed: bool
     is_incremental: bool
 
 
@@ -28,10 +27,7 @@ def read_chat(body: Mapping[str, Any], *, is_streamed: bool) -> tuple[dict[str, 
         raise refuse("input.messages", "is needed")
     asked = {name: parameters[name] for name in SHARED if parameters.get(name) is not None}
     asked |= {"model": body.get("model"), "messages": [_read_message(each) for each in messages], "stream": is_streamed}
-    form = ChatForm(
-        parameters.get("result_format") == "message", is_streamed, parameters.get("incremental_output") is True
-    )
-    return asked, form
+    return asked, ChatForm(parameters.get("result_format") == "message", parameters.get("incremental_output") is True)
 
 
 def _read_message(message: Any) -> Any:

@@ -15,7 +15,7 @@ def test_a_chat_is_read_by_its_messages_and_what_both_forms_share():
     body = {"model": "ft:m:ada_1", "input": {"messages": [SAYS]}, "parameters": parameters}
     asked, form = read_chat(body, is_streamed=True)
     assert asked == {"model": "ft:m:ada_1", "messages": [SAYS], "stream": True, "temperature": 0}
-    assert form == ChatForm(as_messages=True, is_streamed=True, is_incremental=True)
+    assert form == ChatForm(as_messages=True, is_incremental=True)
 
 
 def test_a_prompt_is_a_message_and_parts_of_text_get_their_kind():
@@ -33,17 +33,17 @@ def test_a_chat_without_anything_said_is_refused(body):
 
 
 def test_an_answer_is_written_as_messages_or_as_text():
-    form = ChatForm(as_messages=True, is_streamed=False, is_incremental=False)
+    form = ChatForm(as_messages=True, is_incremental=False)
     assert write_answer(WHOLE, form) == {
         "output": {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "Yes."}}]},
         "usage": {"input_tokens": 7, "output_tokens": 2, "total_tokens": 9},
     }
-    plain = write_answer(WHOLE, ChatForm(as_messages=False, is_streamed=False, is_incremental=False))
+    plain = write_answer(WHOLE, ChatForm(as_messages=False, is_incremental=False))
     assert plain["output"] == {"text": "Yes.", "finish_reason": "stop"}
 
 
 def test_a_piece_that_goes_on_says_so():
-    form = ChatForm(as_messages=True, is_streamed=True, is_incremental=True)
+    form = ChatForm(as_messages=True, is_incremental=True)
     told = write_piece({"choices": [{"delta": {"content": "Ye"}, "finish_reason": None}]}, "Ye", form)
     assert told["output"]["choices"][0] == {
         "finish_reason": "null",
