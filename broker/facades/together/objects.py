@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,6 +19,7 @@ STATUSES = {
     "failed": "error",
     "cancelled": "cancelled",
 }
+BILLION = 10**9  # prices are whole billionths there: here, of a yuan
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 LORA_FIELDS = (
     "status",
@@ -53,7 +55,7 @@ def write_file(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_job(job: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Write a job; what the clients have no field for stands in `lora`, its cost too, which is in yuan."""
+    """Write a job; what the clients have no field for stands in `lora`. What it has cost is in yuan."""
     config, is_over = job["config"], job["status"] in ENDED
     is_stopping = job["stop_requested"] == "cancel" and not is_over
     latest = job["finished_at"] or job["started_at"] or job["created_at"]
@@ -86,6 +88,7 @@ def write_job(job: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "training_type": _write_lora(config),
         "suffix": job["labels"].get(SUFFIX_LABEL),
         "token_count": job["used_tokens"] if is_over else None,
+        "total_price": int(Decimal(job["cost"]["amount"]) * BILLION),
         "progress": _write_progress(job, now, is_over=is_over),
         "events": [],
         "lora": {name: job[name] for name in LORA_FIELDS},

@@ -97,6 +97,7 @@ async def test_a_price_is_a_quote_and_a_job_is_ordered_listed_and_cancelled(clie
     made = (await client.post("/fine-tunes", json={**body, "suffix": "tea"})).json()
     assert (made["status"], made["model"], made["suffix"]) == ("queued", "smollm2-135m-instruct", "tea")
     assert made["training_type"]["type"] == "Lora"
+    assert made["total_price"] == 0  # nothing of it has run yet
     path = f"/fine-tunes/{made['id']}"
     assert (await client.get(path)).json() == made
     assert [each["id"] for each in (await client.get("/fine-tunes")).json()["data"]] == [made["id"]]
