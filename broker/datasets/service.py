@@ -55,7 +55,7 @@ __all__ = [
 LONGEST_MESSAGE = 500
 # What is read into memory whole, since its encoding and its rows are told by all of it.
 READ_WHOLE = tuple(suffix for suffix in TEXT_SUFFIXES if suffix != ".parquet")
-MOST_TEXT_BYTES = 512 * 1024 * 1024
+MOST_TEXT_BYTES = 256 * 1024 * 1024
 DATASETS = RowFormat(Dataset)
 
 

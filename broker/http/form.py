@@ -5,6 +5,7 @@ Starlette's own parser keeps a megabyte of every part in memory, and a file desc
 
 import asyncio
 import codecs
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -146,9 +147,9 @@ async def receive_form(headers: Headers, chunks: AsyncIterator[bytes], scratch: 
     receiver = _Receiver(spool, _find_charset(parameters))
     names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end", "headers_finished")
     callbacks = {f"on_{name}": getattr(receiver, f"on_{name}") for name in names}
+    writer = PieceWriter(spool.write)
     try:
         parser = MultipartParser(parameters[b"boundary"], callbacks)  # type: ignore[arg-type]
-        writer = PieceWriter(spool.write)
         async for chunk in chunks:
             parser.write(chunk)
             waiting, receiver.waiting = receiver.waiting, []
@@ -158,12 +159,19 @@ async def receive_form(headers: Headers, chunks: AsyncIterator[bytes], scratch: 
         await writer.finish()
         spool.flush()
     except FormParserError as error:
-        spool.close()
+        await _give_up(writer, spool)
         raise _refuse("Invalid multipart data.") from error
     except BaseException:
-        spool.close()
+        await _give_up(writer, spool)
         raise
     return ReceivedForm(receiver.items, spool)
+
+
+async def _give_up(writer: PieceWriter, spool: BinaryIO) -> None:
+    """Close the file of a form that is not to be had; what is being written in a thread is waited for."""
+    with contextlib.suppress(OSError):
+        await writer.settle()
+    spool.close()
 
 
 def _find_charset(parameters: dict[bytes, bytes]) -> str:

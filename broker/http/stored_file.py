@@ -41,6 +41,8 @@ class RemoteResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size = await self.storage.size(self.key)
+        if not size:
+            raise FileNotFoundError(f"nothing is under {self.key}")
         wanted = find_range(find_header(scope, b"range"), size)
         start, end = wanted or (0, size)
         told = dict(self.headers) | {"content-length": str(end - start), "accept-ranges": "bytes"}

@@ -108,7 +108,7 @@ async def one_chunk(content: bytes) -> AsyncIterator[bytes]:
 class PieceWriter:
     """Gathers chunks into pieces and has each written in a thread while the next is received: one at a time, in order.
 
-    `finish` writes the rest; a piece that could not be written raises at the next call. `sizes_bytes` is all that came.
+    `finish` writes the rest; a piece that could not be written raises at the next call. `size_bytes` is all that came.
     """
 
     write: Callable[[bytes], object]
@@ -123,16 +123,17 @@ class PieceWriter:
         self.size_bytes += len(chunk)
         self._gathered_bytes += len(chunk)
         if self._gathered_bytes >= PIECE_BYTES:
-            await self._settle()
+            await self.settle()
             self._writing = asyncio.ensure_future(asyncio.to_thread(self.write, self._take()))
 
     async def finish(self) -> None:
         """Write what is left. Raises: OSError."""
-        await self._settle()
+        await self.settle()
         if self._gathered_bytes:
             await asyncio.to_thread(self.write, self._take())
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
+        """Wait for the piece that is being written. Raises: OSError, where it could not be."""
         writing, self._writing = self._writing, None
         if writing is not None:
             await writing

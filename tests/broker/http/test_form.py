@@ -1,0 +1,89 @@
+"""A form is received into one file: its parts come out as they went in, and nothing is left of one that is none."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import HTTPException
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+
+from broker.http import form
+from broker.http.form import ReceivedFile, receive_form
+from tests.properties import examples
+
+OPEN = Path("/proc/self/fd")
+HEADERS = Headers({"content-type": "multipart/form-data; boundary=cut"})
+
+
+def write_form(files: list[tuple[str, bytes]], **fields: str) -> bytes:
+    told = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()]
+    told += [f'name="files"; filename="{name}"\r\n\r\n'.encode() + content for name, content in files]
+    return b"".join(b"--cut\r\nContent-Disposition: form-data; " + part + b"\r\n" for part in told) + b"--cut--\r\n"
+
+
+def count_files(folder: Path) -> int:
+    return len(list(folder.iterdir()))
+
+
+async def cut(content: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+@given(
+    contents=st.lists(st.binary(max_size=300) | st.just(b"\r\n--cu" * 50), max_size=4),
+    size=st.integers(1, 400),
+    name=st.text(st.characters(categories=("L", "N")), max_size=20),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60)
+async def test_parts_come_out_as_they_went_in_however_they_were_cut(
+    tmp_path: Path, contents: list[bytes], size: int, name: str
+) -> None:
+    sent = [(f"{number}.bin", content) for number, content in enumerate(contents)]
+    received = await receive_form(HEADERS, cut(write_form(sent, name=name), size), tmp_path)
+    assert received["name"] == name
+    files = [each for each in received.getlist("files") if isinstance(each, ReceivedFile)]
+    for file, (sent_as, content) in zip(files, sent, strict=True):
+        assert (file.filename, file.size, await file.read()) == (sent_as, len(content), content)
+        with file.open() as again, file.open() as beside:
+            again.seek(-min(3, len(content)), 2)
+            assert (again.read(), beside.read()) == (content[-3:], content)
+        assert await file.digest() == hashlib.sha256(content).hexdigest()
+    await received.close()
+    assert count_files(tmp_path) == 0
+
+
+async def test_files_of_a_form_share_one_descriptor(tmp_path: Path) -> None:
+    before = count_files(OPEN)
+    sent = [(f"{number}.bin", b"x" * 10) for number in range(500)]
+    received = await receive_form(HEADERS, cut(write_form(sent), 1 << 16), tmp_path)
+    assert len(received.getlist("files")) == 500
+    assert count_files(OPEN) == before + 1
+    await received.close()
+    assert count_files(OPEN) == before
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "word"),
+    [
+        ({"content-type": "multipart/form-data"}, b"", "Missing boundary"),
+        (HEADERS, b"no form at all", "Invalid multipart data"),
+        (HEADERS, b"--cut\r\nContent-Disposition: form-data\r\n\r\nx\r\n--cut--\r\n", "must be provided"),
+        (HEADERS, write_form([], name="x" * 101), "Part exceeded"),
+        (HEADERS, write_form([("a", b""), ("b", b""), ("c", b"")]), "Too many parts"),
+    ],
+)
+async def test_form_that_is_none_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], content: bytes, word: str
+) -> None:
+    monkeypatch.setattr(form, "MAX_FIELD_BYTES", 100)
+    monkeypatch.setattr(form, "MAX_FILES", 2)
+    before = count_files(OPEN)
+    with pytest.raises(HTTPException) as caught:
+        await receive_form(Headers(headers), cut(content, 50), tmp_path)
+    assert (caught.value.status_code, word in caught.value.detail) == (400, True)
+    assert count_files(OPEN) == before
