@@ -408,6 +408,7 @@ NAMES_NO_TENANT = {
     "GET /v1/adapters/{adapter_id}/config",
     "GET /v1/adapters/{adapter_id}/download",
     "GET /v1/datasets/{dataset_id}/file",
+    "GET /v1/datasets/{dataset_id}/pictures",
     "GET /v1/quotes/{quote_id}/offers",
     "GET /v1/invoices/{invoice_id}/reminders",
 }
