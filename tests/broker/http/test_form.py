@@ -1,12 +1,14 @@
 """A form is received into one file: its parts come out as they went in, and nothing is left of one that is none."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from fastapi import HTTPException
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
@@ -38,13 +40,15 @@ async def cut(content: bytes, size: int) -> AsyncIterator[bytes]:
     size=st.integers(1, 400),
     name=st.text(st.characters(categories=("L", "N")), max_size=20),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @examples(60)
-async def test_parts_come_out_as_they_went_in_however_they_were_cut(
-    tmp_path: Path, contents: list[bytes], size: int, name: str
-) -> None:
+def test_parts_come_out_as_they_went_in_however_they_were_cut(contents: list[bytes], size: int, name: str) -> None:
+    with TemporaryDirectory() as scratch:
+        asyncio.run(check_form(contents, size, name, Path(scratch)))
+
+
+async def check_form(contents: list[bytes], size: int, name: str, scratch: Path) -> None:
     sent = [(f"{number}.bin", content) for number, content in enumerate(contents)]
-    received = await receive_form(HEADERS, cut(write_form(sent, name=name), size), tmp_path)
+    received = await receive_form(HEADERS, cut(write_form(sent, name=name), size), scratch)
     assert received["name"] == name
     files = [each for each in received.getlist("files") if isinstance(each, ReceivedFile)]
     for file, (sent_as, content) in zip(files, sent, strict=True):
@@ -54,7 +58,7 @@ async def test_parts_come_out_as_they_went_in_however_they_were_cut(
             assert (again.read(), beside.read()) == (content[-3:], content)
         assert await file.digest() == hashlib.sha256(content).hexdigest()
     await received.close()
-    assert count_files(tmp_path) == 0
+    assert count_files(scratch) == 0
 
 
 async def test_files_of_a_form_share_one_descriptor(tmp_path: Path) -> None:
