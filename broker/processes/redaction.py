@@ -50,9 +50,9 @@ class Redaction:
         """Strike out what is secret; a text without any stays as it is."""
         if self.known is not None:
             text = self.known.sub(STRUCK, text)
-        if any(mark in text for mark in MARKS):
-            for shape in SHAPES:
-                text = shape.sub(rf"\1{STRUCK}", text)
+        for mark in MARKS:
+            if mark in text:
+                return _strike_shapes(text)
         return text
 
     def strike_values(self, told: Any) -> Any:
@@ -66,6 +66,12 @@ class Redaction:
                 return [self.strike_values(value) for value in told]
             case _:
                 return told
+
+
+def _strike_shapes(text: str) -> str:
+    for shape in SHAPES:
+        text = shape.sub(rf"\1{STRUCK}", text)
+    return text
 
 
 def list_secrets(settings: Settings) -> list[str]:

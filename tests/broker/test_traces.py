@@ -107,7 +107,10 @@ async def test_heartbeats_and_health_are_no_spans(traced_api: Api, spans: InMemo
     assert spans.get_finished_spans() == ()
 
 
-async def test_where_nothing_is_traced_a_job_and_its_launch_tell_of_no_trace(api: Api, system: System) -> None:
+async def test_where_nothing_is_traced_no_layer_is_added_and_a_job_and_its_launch_tell_of_no_trace(
+    api: Api, system: System, routed_app: FastAPI
+) -> None:
+    assert TracedRequests not in [each.cls for each in routed_app.user_middleware]
     customer = await make_ready_customer(api)
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
     await dispatch(system, gpus=1)
