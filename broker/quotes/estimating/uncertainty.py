@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from broker.quotes.estimating.estimate import JobEstimate
 from pricing.calibration.calibration import FEWEST_RESIDUALS, has_learnt_width
 from pricing.catalog.profile import TEXT_FAMILIES
+from pricing.estimate import check_estimate, label_estimate
 from pricing.resources.memory import FitJudgement
 
 # From here on runs wait for cores: those of one that was alone when it taught the estimator did not.
@@ -18,6 +19,7 @@ def name_uncertainties(estimate: JobEstimate) -> list[str]:
 
 def _list_uncertainties(estimate: JobEstimate) -> Iterator[str]:
     load, seconds = estimate.machine_load, estimate.gpu_seconds
+    is_training = estimate.kind.family not in {label_estimate.FAMILY, check_estimate.FAMILY}
     if load is not None and load >= BUSY_LOAD:
         yield (
             f"busy machine: when this was quoted {load:.1f} processes for each core wanted to run; beside them a run "
@@ -34,13 +36,14 @@ def _list_uncertainties(estimate: JobEstimate) -> Iterator[str]:
             f"card without enough runs: {runs} finished runs on {estimate.sku}; until there are {FEWEST_RESIDUALS} the "
             "interval has the width of published figures"
         )
-        yield (
-            f"a probe would narrow it: `trainer probe` measures a dozen steps of this configuration on {estimate.sku}, "
-            f"in place of p90 at {seconds.p90 / seconds.p50:.2f} times p50"
-        )
+        if is_training:
+            yield (
+                "a probe would narrow it: `trainer probe` measures a dozen steps of this configuration on "
+                f"{estimate.sku}, in place of p90 at {seconds.p90 / seconds.p50:.2f} times p50"
+            )
     if estimate.gpus > 1:
         yield (
             f"several devices: {estimate.gpus} share each step; how long they wait for each other was never measured"
         )
-    if estimate.kind.family not in TEXT_FAMILIES:
+    if is_training and estimate.kind.family not in TEXT_FAMILIES:
         yield "pictures: least certain, as their steps are short and wait for the machine as much as for the card"

@@ -37,6 +37,7 @@ def say(**words: str) -> bytes:
 async def test_words_become_captions_of_the_next_version(api: Api, app: FastAPI, system: System) -> None:
     job = await order(api)
     assert (job["kind"], job["estimate"]["tokens"], job["config"]["base_model"]) == ("auto_label", 8, "blip-base")
+    assert not any("probe" in sentence for sentence in job["estimate"]["uncertain"])
     async with dispatched_worker(api, app, system, job["id"]) as worker:
         assert (await worker.claim())["config"]["kind"] == "auto_label"
         usage = [worker.interval(5, tokens=3)]
