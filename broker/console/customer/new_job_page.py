@@ -26,7 +26,7 @@ from broker.identity import service as identity
 from broker.jobs import service as jobs
 from broker.jobs.schemas import JobOut
 from broker.templates import service as templates
-from broker.templates.tables import Template, TemplateVersion
+from broker.templates.service import Template, TemplateVersion
 from broker.work import Work
 
 router = page_router("/jobs")
