@@ -18,6 +18,22 @@ from pricing.training.config import JOB_PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid
 from pricing.training.job_config import parse_job_config
 
+__all__ = [
+    "Content",
+    "FromTemplate",
+    "Template",
+    "TemplateVersion",
+    "add_version",
+    "archive_template",
+    "create_template",
+    "fill_in_configs",
+    "get_template",
+    "get_version",
+    "list_newest",
+    "list_versions",
+    "select_templates",
+]
+
 MOST_NAMED = 20
 
 
