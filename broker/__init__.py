@@ -1,8 +1,13 @@
 """LoRA Broker: the service."""
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("lora-broker")
-except PackageNotFoundError:
-    __version__ = "0+unknown"
+def __getattr__(name: str) -> str:
+    """Tell `__version__`, looked up when somebody asks: most commands do without. Raises: AttributeError."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 (a fifth of a command's imports)
+
+    try:
+        return version("lora-broker")
+    except PackageNotFoundError:
+        return "0+unknown"

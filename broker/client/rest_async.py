@@ -58,6 +58,10 @@ class AsyncClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connections."""
         await self.http.aclose()
 
     async def get(self, path: str, **params: Any) -> Any:

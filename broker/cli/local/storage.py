@@ -1,13 +1,15 @@
 """`broker storage`: where data sets, checkpoints and adapters lie, and how they move."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from broker.cli.local.database import reading_database
-from broker.cli.local.options import DataDir, load_settings
+from broker.cli.local.options import AsJson, DataDir, load_settings
+from broker.cli.output import write_answer
 from broker.config import Settings
 from broker.errors import OperatorError
 from broker.retention.moving import CopyReport, copy_storage
@@ -26,6 +28,7 @@ def storage() -> None:
 @app.command("copy")
 def copy(
     to: Annotated[str, typer.Option(help="A folder, or s3://bucket/prefix with the BROKER_S3_* settings.")],
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Copy all that is kept to a folder or a bucket, and check every hash; started anew it goes on.
@@ -37,7 +40,7 @@ def copy(
     settings = load_settings(data_dir=data_dir)
     with reading_database(settings) as urls:
         report = asyncio.run(_copy(settings, urls.app, to))
-    typer.echo(_describe(report))
+    write_answer(asdict(report), _describe(report), as_json=as_json)
     for key in report.faults:
         typer.echo(f"not copied, for its bytes are not those that its row tells: {key}", err=True)
     if report.faults:

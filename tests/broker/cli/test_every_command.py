@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from broker.cli import main
 from broker.cli.failures import ExitCode
+from broker.cli.words import load_catalogue
 from tests.broker.cli.commands import list_commands, list_needed
+from tests.broker.cli.sayings import list_missing
 from tests.broker.factories import CONFIG
 
 # They go on until they are ended: what they say on the way is a log.
@@ -133,3 +135,22 @@ def test_every_command_that_asks_the_api_writes_one_json_document(
     done = CliRunner().invoke(main.app, line, env=environment)
     assert done.exit_code in {ExitCode.OK, ExitCode.FAILED}, (line, done.output, done.exception)
     json.loads(done.stdout)
+
+
+def test_all_that_is_said_has_its_chinese() -> None:
+    """`python -m tests.broker.cli.sayings` lists what `broker/cli/locales/zh.json` lacks."""
+    assert list_missing() == []
+
+
+def test_chinese_has_the_places_of_its_english() -> None:
+    places = re.compile(r"\{\w*\}")
+    assert [
+        text for text, chinese in load_catalogue().items() if {*places.findall(text)} != {*places.findall(chinese)}
+    ] == []
+
+
+def test_help_is_told_in_chinese_and_in_english_again() -> None:
+    chinese = CliRunner().invoke(main.app, ["submit", "--help", "--lang", "zh"]).stdout
+    assert "选项" in chinese
+    assert "任务最高费用" in chinese
+    assert "Most the job may cost" in CliRunner().invoke(main.app, ["submit", "--help"], env={"LC_ALL": "C"}).stdout
