@@ -62,6 +62,7 @@ NAMED = {
     "amount": "12.50",
     "number": "2" * 20,
     "hours": "5",
+    "changes": "kept_checkpoints=2",
     "endpoint_id": "whe_01k",
     "settings": "lora_rank=4,8",
 }
