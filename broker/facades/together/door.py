@@ -19,5 +19,5 @@ class TogetherRoute(FacadeRoute):
         return JSONResponse(body, sent_as, pass_headers(refused) | own)
 
 
-def facade_router() -> APIRouter:
-    return APIRouter(prefix=PREFIX, route_class=TogetherRoute, include_in_schema=False)
+def facade_router(prefix: str = PREFIX) -> APIRouter:
+    return APIRouter(prefix=prefix, route_class=TogetherRoute, include_in_schema=False)

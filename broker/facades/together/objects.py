@@ -107,8 +107,10 @@ def _write_lora(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_progress(job: Mapping[str, Any], now: datetime, *, is_over: bool) -> dict[str, Any]:
+    """Write when a job is expected to end: the command takes off what has passed since it started."""
     end = None if is_over else job["expected_end"]
-    left = 0 if end is None else (datetime.fromisoformat(end["p50"]) - now).total_seconds()
+    since = now if job["started_at"] is None else datetime.fromisoformat(job["started_at"])
+    left = 0 if end is None else (datetime.fromisoformat(end["p50"]) - since).total_seconds()
     return {"estimate_available": end is not None, "seconds_remaining": max(0, int(left))}
 
 

@@ -1,8 +1,10 @@
 """The routes of the facade, and the answer to every other path of its own."""
 
+from typing import Any
+
 from fastapi import Request, Response
 
-from broker.facades.asking import Refused
+from broker.facades.asking import Broker, Refused
 from broker.facades.chat import answer_chat
 from broker.facades.together.door import facade_router
 from broker.facades.together.file_routes import router as files
@@ -10,8 +12,19 @@ from broker.facades.together.file_routes import uploads
 from broker.facades.together.job_routes import router as jobs
 
 nowhere = facade_router()
+identity = facade_router("/together/v3")
 chat = facade_router()
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@identity.get("/whoami")
+async def tell_identity(request: Request) -> dict[str, Any]:
+    """Tell whose key it is: the command asks so before all else. A customer is an organization, and its one project."""
+    told = await Broker(request).get("/whoami")
+    owner = told["customer"] or {"id": told["role"], "name": told["role"]}
+    named = {"id": owner["id"], "name": owner["name"], "slug": owner["id"]}
+    key = {"id": told["api_key"]["id"], "name": told["api_key"]["name"]}
+    return {"type": "project_api_key", "api_key": key, "organization": named, "project": named}
 
 
 @chat.post("/chat/completions")
@@ -27,4 +40,4 @@ async def refuse_path(request: Request, path: str) -> None:
 
 
 # The last one takes every path that the others leave.
-ROUTERS = (files, uploads, jobs, chat, nowhere)
+ROUTERS = (files, uploads, identity, jobs, chat, nowhere)

@@ -111,6 +111,12 @@ async def test_a_price_is_a_quote_and_a_job_is_ordered_listed_and_cancelled(clie
     assert (await client.delete(path)).status_code == 400
 
 
+async def test_the_command_is_told_whose_key_it_is(client):
+    told = (await client.get("http://broker/together/v3/whoami")).json()
+    assert (told["type"], told["project"]) == ("project_api_key", told["organization"])
+    assert told["project"]["id"].startswith("cus_")
+
+
 async def test_limits_are_those_of_the_model_that_is_meant(client):
     told = (await client.get("/fine-tunes/models/limits", params={"model_name": MODEL})).json()
     assert (told["model_name"], told["supports_full_training"]) == ("smollm2-135m-instruct", False)
