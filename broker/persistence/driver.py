@@ -304,6 +304,8 @@ async def driving(connection: AsyncConnection) -> AsyncIterator[Driven]:
     Raises: sqlalchemy.exc.OperationalError, as for every other statement.
     """
     assert connection.sync_connection is not None
+    if connection.invalidated:  # by an earlier statement of its transaction, whose failure somebody has passed over
+        raise as_failure(psycopg.OperationalError("the connection of this transaction is dead"), is_dead=True)
     driven = Driven.of(connection.sync_connection.connection)
     try:
         yield driven

@@ -27,7 +27,11 @@ class Receiving(BaseHTTPRequestHandler):
     rng = random.Random()
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # its sender was killed in the midst of it
+            self.close_connection = True
+            return
         chance = self.rng.random()
         if chance < 0.02:
             time.sleep(HANGS_SECONDS)

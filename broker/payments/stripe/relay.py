@@ -29,6 +29,7 @@ from broker.payments.stripe.reconciling import read_stripe, reconcile
 from broker.payments.stripe.steps import begin_sending, end_step, lock_step, put_off, take_step
 from broker.payments.stripe.tables import StripeCustomer, StripeStep
 from broker.payments.webhooks.receiving import STRIPE, put_event_off, take_event
+from broker.persistence.faults import find_fault
 from broker.system import System
 from broker.work import Work
 
@@ -141,7 +142,9 @@ class StripeRelay:
 
 
 def _is_expected(error: Exception) -> bool:
-    return isinstance(error, stripe.StripeError | DomainError | ForeignCurrency | NotBooked)
+    """Tell whether it is no mistake of ours: Stripe's, the event's, or the database's."""
+    is_told = isinstance(error, stripe.StripeError | DomainError | ForeignCurrency | NotBooked)
+    return is_told or find_fault(error) is not None
 
 
 def _send_and_fetch(client: stripe.StripeClient, sending: Sending) -> Answer:

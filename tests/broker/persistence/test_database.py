@@ -149,6 +149,22 @@ async def test_a_question_finds_another_connection_where_its_own_is_dead(urls: D
     await database.close()
 
 
+async def test_whatever_is_asked_of_a_connection_that_died_says_so(system: System) -> None:
+    """A past fault, found by a soak: what went on after a passed-over failure was told as a mistake of our own."""
+    ask = Command(Statement(text("SELECT pg_terminate_backend(pg_backend_pid())")))
+
+    async def go_on() -> None:
+        async with system.database.transaction(Scope.ALL) as session:
+            assert isinstance(session.bind, AsyncConnection)
+            with pytest.raises(OperationalError):
+                await run_together(session.bind, [ask])
+            await run_together(session.bind, [ask])
+
+    with pytest.raises(OperationalError) as last:
+        await go_on()
+    assert find_fault(last.value) == Fault.AWAY
+
+
 async def test_a_transaction_that_is_left_open_is_rolled_back_before_the_next(urls: DatabaseUrls) -> None:
     database = open_database(urls.app, pool_size=1)
     async with database.engine.connect() as connection:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from broker.payments.stripe.client import StripeAccess
 from broker.payments.stripe.relay import StripeRelay
@@ -289,3 +290,31 @@ async def test_event_that_cannot_be_handled_is_put_off_and_keeps_no_other_waitin
     clock.advance(hours=1)
     await run_down(relay, clock)
     await expect_one_of_each(api, system, stripe, first)
+
+
+async def test_event_whose_database_died_is_told_as_that_and_handled_again(
+    api: Api,
+    system: System,
+    relay: StripeRelay,
+    stripe: FakeStripe,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A past fault, found by a soak: it stood in the log with a traceback, as a mistake of our own."""
+    order = await make_order(api)
+    await run_down(relay)
+    stripe.account.pay(find_invoice(stripe, order)["id"])
+    await send_events(api, stripe, clock)
+    with pytest.MonkeyPatch.context() as patch:
+
+        async def die(*_told: Any) -> None:
+            async with system.work() as work:
+                await work.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+        patch.setattr("broker.payments.stripe.relay.handle_event", die)
+        assert await relay.handle_next()
+    (told,) = [record for record in caplog.records if "of Stripe" in record.message]
+    assert told.exc_info is None
+    clock.advance(hours=1)
+    await run_down(relay, clock)
+    await expect_one_of_each(api, system, stripe, order)
