@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -136,7 +137,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def _list_handlers() -> dict[type[Exception], ErrorHandler]:
-    failures = dict.fromkeys((OperationalError, InterfaceError, PoolTimeout, OSError), _on_failure)
+    of_database = (OperationalError, InterfaceError, InternalError, psycopg.InternalError)
+    failures = dict.fromkeys((*of_database, PoolTimeout, OSError), _on_failure)
     return {
         errors.DomainError: _on_domain_error,
         RequestValidationError: _on_validation_error,

@@ -5,13 +5,13 @@ import logging
 
 import psycopg
 import pytest
-from fastapi import FastAPI
-from sqlalchemy.exc import OperationalError
+from fastapi import FastAPI, Request
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from broker import errors
-from broker.http.problems import STATUS_OF, TITLE_OF, install_problem_handlers, slug_of, title_of
+from broker.http.problems import STATUS_OF, TITLE_OF, answer_error, install_problem_handlers, slug_of, title_of
 from tests.broker.factories import Api
 
 
@@ -153,3 +153,14 @@ async def test_what_a_validator_of_ours_says_is_all_that_is_said(api: Api) -> No
     body = {"customer_id": "cus_1", "plan": "on_demand", "starts_at": "1999-01-01T00:00:00Z"}
     problem = (await api.call("POST", "/contracts", expect=422, json=body)).json()
     assert problem["errors"] == [{"field": "starts_at", "message": "must be between 2000 and 2200"}]
+
+
+@pytest.mark.parametrize("is_wrapped", [True, False])
+async def test_request_whose_transaction_stood_still_for_too_long_is_to_be_sent_again(
+    app: FastAPI, is_wrapped: bool
+) -> None:
+    """A past fault, found by stopping processes: PostgreSQL had ended it, and it was answered 500."""
+    ended: Exception = psycopg.errors.IdleInTransactionSessionTimeout("terminating connection")
+    request = Request({"type": "http", "app": app, "method": "GET", "path": "/v1/jobs", "headers": []})
+    answer = await answer_error(request, InternalError("SELECT 1", {}, ended) if is_wrapped else ended)
+    assert answer.status_code == 503
