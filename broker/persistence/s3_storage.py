@@ -30,6 +30,7 @@ PART_BYTES = 8 << 20
 PARTS = ".parts/"
 COPIES = "copies"
 LIST_BATCH = 1000
+LONGEST_MESSAGE = 300
 
 
 class BucketUnusable(OSError):
@@ -44,7 +45,12 @@ def _told() -> Iterator[None]:
     except NotFoundError as error:
         raise FileNotFoundError(str(error)) from error
     except BaseError as error:
-        raise BucketUnusable(str(error)) from error
+        raise BucketUnusable(_shorten(error)) from error
+
+
+def _shorten(error: BaseError) -> str:
+    """Shorten what obstore says to its first line: the rest is the whole answer, as a server and a debugger write it."""
+    return str(error).partition("\n")[0][:LONGEST_MESSAGE]
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,7 @@ class S3Storage:
             except AlreadyExistsError:
                 raise
             except BaseError as error:
-                raise BucketUnusable(str(error)) from error
+                raise BucketUnusable(_shorten(error)) from error
         return await self.find_id() or storage_id
 
     def close_to_others(self) -> None:
