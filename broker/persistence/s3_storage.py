@@ -49,7 +49,7 @@ def _told() -> Iterator[None]:
 
 
 def _shorten(error: BaseError) -> str:
-    """Shorten what obstore says to its first line: the rest is the whole answer, as a server and a debugger write it."""
+    """Shorten what obstore says to its first line: the rest is the whole answer, as a debugger writes it."""
     return str(error).partition("\n")[0][:LONGEST_MESSAGE]
 
 
