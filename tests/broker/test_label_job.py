@@ -67,6 +67,11 @@ def test_pictures_are_labelled_for_the_tokens_that_were_generated(broker: Served
         captions = {each["name"]: each["caption"] for each in client.get(f"/datasets/{made['id']}/pictures")["data"]}
         usage = client.get(f"/jobs/{job['id']}/usage")
         events = [event["kind"] for event in client.get(f"/jobs/{job['id']}/events")["data"]]
+        check = {"config": {"kind": "check"}, "dataset_id": made["id"], "customer_id": buyer.customer_id}
+        checked = follow_job(client, client.post("/jobs", check)["id"])
+        report = client.get(f"/datasets/{made['id']}")
+    assert (checked["status"], report["checked_at"] is None) == ("succeeded", False), checked["error"]
+    assert any("pixels" in each["message"] for each in report["findings"])
     assert len(captions) == 6
     assert all(caption.startswith("slwfry") for caption in captions.values())
     assert captions["3.png"].endswith(", a person wrote this")
