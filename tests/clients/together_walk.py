@@ -76,7 +76,7 @@ def collect_faults():
         try:
             ask()
         except together.APIStatusError as error:
-            faults[name] = [type(error).__name__, error.body and error.body.get("code")]
+            faults[name] = [type(error).__name__, error.body["error"]["code"]]
     return faults
 
 
