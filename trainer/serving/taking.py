@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from trainer.errors import BadInput
+from trainer.errors import AdapterUnusable, BadInput
 from trainer.serving.host import ModelHost
 from trainer.serving.shelf import ShelvedFile
 
@@ -58,6 +58,8 @@ class AdapterTaker:
             if wanted and found != wanted:
                 raise BadInput(CHECKSUM, f"is {wanted}, and what came has {found}; send it again")
             await self.host.put(name, aside)
+        except AdapterUnusable as error:  # which names the file: that it was written aside to is nobody's business
+            raise AdapterUnusable(str(error).replace(str(aside), name)) from error
         finally:
             aside.unlink(missing_ok=True)
         self.hashes[name, self.host.shelf.read(place, name).stamp] = found
