@@ -63,6 +63,7 @@ class Fate:
     died_at: str | None = None
     seen: Counter[str] = field(default_factory=Counter)
     death: asyncio.Event = field(default_factory=asyncio.Event)
+    connections: list["MortalConnection"] = field(default_factory=list)
 
     def begin(self, at: int = 0) -> None:
         """Count from here on, up to the point at which the process is to die."""
@@ -95,6 +96,7 @@ class MortalConnection(psycopg.AsyncConnection[Any]):
     async def open(cls, fate: Fate, name: str, *arguments: Any, **options: Any) -> "MortalConnection":
         connection = await cls.connect(*arguments, **{**options, "application_name": name})
         connection.fate = fate
+        fate.connections.append(connection)
         return connection
 
     async def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
@@ -226,6 +228,8 @@ class Life:
         """End the process: nothing of it runs on, its sockets are closed, and the database has noticed."""
         await end_stray_tasks()
         self.fate.is_dead = True
+        for connection in self.fate.connections:
+            connection.pgconn.finish()
         for _attempt in range(LET_GO_SECONDS * 50):
             owner.execute(CLOSE, [self.name])  # each time: one may just have been opened
             (left,) = owner.execute(OPEN, [self.name]).fetchone() or (0,)
