@@ -234,6 +234,8 @@ class Traffic:
         for thread in self.threads:
             thread.join(seconds)
             assert not thread.is_alive(), f"{thread} never got its answer"
+        assert self.finance.meter is not None
+        self.finance.meter.http.close()
         self.raise_errors()
 
 
