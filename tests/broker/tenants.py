@@ -242,7 +242,7 @@ async def keep_promotion(api: Api, customer_id: str, adapter_id: str) -> tuple[s
     """Name an environment of the customer's, and promote its adapter to the stage of that; the ids of both."""
     body = {"customer_id": customer_id, "name": "box", "stage": "test", "kind": "trainer_serve"}
     environment = await api.post("/environments", {**body, "url": "https://box.example.com"}, expect=201)
-    promotion = await api.post(f"/adapters/{adapter_id}/promote", {"stage": "test", "reason": "good"})
+    promotion = await api.post(f"/adapters/{adapter_id}/promote", {"stage": "test", "reason": "Test"})
     return environment["id"], promotion["id"]
 
 
