@@ -13,9 +13,9 @@ import uvicorn
 
 
 def make_app(folder: Path) -> Any:
-    """Make the application; each body goes into a file of its own, which is synced when it is whole."""
+    """Make the application; each body goes into a file of its own, which at `/synced` is synced when it is whole."""
 
-    async def app(_scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         digest, more = hashlib.sha256(), True
         with (folder / os.urandom(8).hex()).open("wb") as file:
             while more:
@@ -24,8 +24,9 @@ def make_app(folder: Path) -> Any:
                 digest.update(body)
                 file.write(body)
                 more = message.get("more_body", False)
-            file.flush()
-            os.fsync(file.fileno())
+            if scope.get("path") == "/synced":
+                file.flush()
+                os.fsync(file.fileno())
         await send({"type": "http.response.start", "status": 201, "headers": [(b"content-length", b"64")]})
         await send({"type": "http.response.body", "body": digest.hexdigest().encode()})
 

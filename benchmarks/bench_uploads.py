@@ -1,7 +1,8 @@
 """How fast one broker takes an upload: pieces of 64 MiB with a checksum (tus), written, hashed and synced.
 
-The peer is a bare ASGI application that writes, hashes and syncs the same bodies, under the same server. Both are asked
-in turn, so that a load of the machine falls on both. The name of the row tells what a whole data set takes, too: a zip
+The peer is a bare ASGI application that writes and hashes the same bodies, under the same server; beside it the same
+one that syncs them, too, as whoever promises to keep them must. All are asked in turn, so that a load of the machine
+falls on all. The name of the row tells what a whole data set takes, too: a zip
 of pictures by one form, which is unpacked, judged and packed again.
 """
 
@@ -31,7 +32,8 @@ from tests.broker.served import ServedBroker, free_port, make_buyer
 PIECE_BYTES, ROUNDS, PICTURES = 64 << 20, 5, 60
 SHARE_OF_PEER = 0.7
 MIB = 1 << 20
-PEER = "bare ASGI application that writes, hashes and syncs the body"
+PEER = "bare ASGI application that writes and hashes the body"
+SYNCING_PEER = "the same one, which syncs it, too"
 
 
 def measure() -> list[Row]:
@@ -40,16 +42,18 @@ def measure() -> list[Row]:
             buyer = make_buyer(client, folder)
             key = client.post(f"/customers/{buyer.customer_id}/api-keys", {"name": "load"})["key"]
         content = os.urandom(PIECE_BYTES)
-        ours, theirs = list[float](), list[float]()
+        ours, bare, synced = list[float](), list[float](), list[float]()
         for _ in range(ROUNDS):
             ours.append(_send_piece(broker.port, key, content))
-            theirs.append(_send(peer, "POST", "/", content, {}))
+            bare.append(_send(peer, "POST", "/", content, {}))
+            synced.append(_send(peer, "POST", "/synced", content, {}))
         whole = _send_zip(broker, key)
-    fast, bare = (PIECE_BYTES / MIB / statistics.median(seconds) for seconds in (ours, theirs))
+    rate, *peers = (PIECE_BYTES / MIB / statistics.median(seconds) for seconds in (ours, bare, synced))
     name = (
         f"uploads in pieces of 64 MiB with a checksum (a zip of {PICTURES} pictures to its report: {whole:.0f} MiB/s)"
     )
-    return [Row(name, "MiB/s", fast, PEER, bare, SHARE_OF_PEER, better="higher")]
+    named = zip((PEER, SYNCING_PEER), peers, strict=True)
+    return [Row(name, "MiB/s", rate, peer, theirs, SHARE_OF_PEER, better="higher") for peer, theirs in named]
 
 
 def _send_piece(port: int, key: str, content: bytes) -> float:
