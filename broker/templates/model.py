@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Self
 
 from broker.errors import FieldError
@@ -29,6 +30,7 @@ class Bounds:
 
     def explain(self, value: Any) -> str | None:
         """Tell in words what a value must be; None for one that is within the bounds."""
+        value = _read_number(value)
         if self.one_of is not None:
             choices = ", ".join(map(str, self.one_of))
             return None if _is_among(value, self.one_of) else f"must be one of {choices} in jobs of this template"
@@ -47,11 +49,25 @@ class Bounds:
         return f"of at least {self.at_least}" if self.at_least is not None else f"of at most {self.at_most}"
 
 
-def _is_among(value: Any, choices: Sequence[Any]) -> bool:
+def _is_among(value: Any, written: Sequence[Any]) -> bool:
     """Tell whether a value is one of several; in Python `True` is 1, in a configuration it is not."""
+    choices = list(map(_read_number, written))
     return any(type(value) is type(each) and value == each for each in choices) or (
         _is_number(value) and any(_is_number(each) and value == each for each in choices)
     )
+
+
+def _read_number(value: Any) -> Any:
+    """Read what is written as a number in quotes, as the trainer does: YAML takes `3e-3` for a word."""
+    try:
+        number = float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+    return number if not isinstance(value, str) or isfinite(number) else value
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return bool(_read_number(one) == _read_number(other))
 
 
 def _is_number(value: Any) -> bool:
@@ -85,7 +101,7 @@ def fill_in(
     """
     refused = []
     for key, value in changes.items():
-        if key in config and config[key] == value:
+        if key in config and _is_same(config[key], value):
             continue
         if key not in may_change:
             may = ", ".join(sorted(may_change)) or "nothing"

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from broker.console.customer.presets import find_preset
+from broker.console.customer.presets import NO_PRESET, find_preset
 from broker.console.customer.training_fields import PREFIX, read_config, write_config, write_value
 from pricing.money import AmountInvalid, Money
 
@@ -72,8 +72,8 @@ class NewJob:
 
 
 def open_job(job: Mapping[str, Any]) -> dict[str, str]:
-    """Open a job's parameters in the form: all its keys, beside the preset that sets them otherwise."""
-    values = {"base_model": job["config"].get("base_model", ""), "dataset_id": job["dataset_id"]}
+    """Open a job's parameters in the form: its keys and no preset, so that it is the same job again."""
+    values = {"base_model": job["config"].get("base_model", ""), "dataset_id": job["dataset_id"], "preset": NO_PRESET}
     for name in ("contract_id", "project_id", "name"):
         values[name] = job.get(name) or ""
     values["init_from"] = job["config"].get("init_from") or ""
@@ -91,9 +91,7 @@ def go_on_from(job: Mapping[str, Any], adapter_id: str) -> dict[str, str]:
     return open_job(job) | {"init_from": adapter_id, "name": ""}
 
 
-def fill_preset(values: Mapping[str, str], *, is_text: bool) -> dict[str, str]:
-    """Tell what the preset sets of keys that are not written, as the fields show it beside them."""
-    if values.get("template"):
-        return {}
-    preset = find_preset(values.get("preset", ""), is_text=is_text)
-    return {PREFIX + key: write_value(value) for key, value in preset.config.items()}
+def fill_usual(values: Mapping[str, str], template: Mapping[str, Any] | None, *, is_text: bool) -> dict[str, str]:
+    """Tell what keys that are not written are: by the template's configuration where there is one, else the preset."""
+    config = find_preset(values.get("preset", ""), is_text=is_text).config if template is None else template
+    return {PREFIX + key: write_value(value) for key, value in config.items()}

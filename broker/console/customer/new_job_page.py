@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from broker.adapters import service as adapters
 from broker.base_models import service as base_models
 from broker.base_models.model import ListedModel
-from broker.console.customer.new_job_form import NewJob, fill_preset, go_on_from, open_job, open_template
+from broker.console.customer.new_job_form import NewJob, fill_usual, go_on_from, open_job, open_template
 from broker.console.customer.newest import fetch_newest
 from broker.console.customer.presets import Preset, list_presets
 from broker.console.customer.quote_view import QuoteView, read_quote
@@ -76,7 +76,7 @@ class NewJobView:
     is_text: bool
     presets: Sequence[Preset]
     groups: Sequence[FieldGroup]
-    by_preset: Mapping[str, str]
+    usual: Mapping[str, str]
     quote: QuoteView | None = None
     quote_problem: Problem | None = None
     meant: tuple[Template, TemplateVersion] | None = None
@@ -177,15 +177,16 @@ async def _show(
     values: dict[str, Any] = dict(form.values)
     values["base_model"] = values.get("base_model") or choices.choose_model(values.get("dataset_id", ""))
     is_text = choices.is_text(values.get("base_model", ""))
+    meant = await _find_template(work, form.get("template"))
     view = NewJobView(
         choices=choices,
         is_text=is_text,
         presets=list_presets(is_text=is_text),
         groups=list_groups(is_text=is_text),
-        by_preset=fill_preset(values, is_text=is_text),
+        usual=fill_usual(values, None if meant is None else meant[1].config, is_text=is_text),
         quote=quote,
         quote_problem=quote_problem,
-        meant=await _find_template(work, form.get("template")),
+        meant=meant,
     )
     return page.show("customer/new_job.html", status=status, view=view, form=Form(values, form.problem, form.key))
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from broker.console.frame.menu import N_
 
+# What a job that is run again begins with: a preset would change what it left as it is by default.
+NO_PRESET = "none"
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -35,6 +38,8 @@ PRESETS = (
     Preset("quick", N_("Quick try"), False, {"epochs": 3, "lora_rank": 4, "batch_size": 4}),
     Preset("small", N_("Small data"), False, {"epochs": 8, "lora_rank": 8, "lora_dropout": 0.1, "flip": True}),
     Preset("strong", N_("Strong style"), False, {"epochs": 15, "lora_rank": 16, "lora_alpha": 32}),
+    Preset(NO_PRESET, N_("None: as the trainer does it"), True, {}),
+    Preset(NO_PRESET, N_("None: as the trainer does it"), False, {}),
 )
 
 

@@ -148,15 +148,16 @@ def write_config(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_config(values: Mapping[str, str], *, is_text: bool) -> dict[str, Any]:
-    """Read the keys that a form sets: those that are filled in, and not what they are by default.
+    """Read the keys that a form sets: those that are filled in, also just as they are by default.
 
-    What cannot be read as its kind is handed on as it is written: the API says what is wrong with it.
+    A preset or a template may have them otherwise, and what is written wins over those. What cannot be read as its
+    kind is handed on as it is written: the API says what is wrong with it.
     """
     config: dict[str, Any] = {}
     for group in list_groups(is_text=is_text):
         for each in group.fields:
             text = values.get(each.name, "").strip().replace("\r\n", "\n")
-            if text and text != each.default:
+            if text:
                 config[each.key] = _read_value(each, text)
     return config
 

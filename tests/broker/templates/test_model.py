@@ -16,10 +16,14 @@ CONFIG = {"base_model": "sd-v1-5", "lora_rank": 8, "epochs": 10}
         (Bounds(at_least=4, at_most=16), 16.0, None),
         (Bounds(at_least=4, at_most=16), 17, "must be a number from 4 to 16 in jobs of this template"),
         (Bounds(at_least=4), 3, "must be a number of at least 4 in jobs of this template"),
-        (Bounds(at_most=16), "8", "must be a number of at most 16 in jobs of this template"),
+        (Bounds(at_most=16), "8", None),
+        (Bounds(at_most=16), "nan", "must be a number of at most 16 in jobs of this template"),
+        (Bounds(at_most=16), "few", "must be a number of at most 16 in jobs of this template"),
         (Bounds(at_most=16), True, "must be a number of at most 16 in jobs of this template"),
         (Bounds(one_of=[4, 8]), 8.0, None),
         (Bounds(one_of=[4, 8]), 6, "must be one of 4, 8 in jobs of this template"),
+        (Bounds(one_of=["1e-4", 2e-4]), 1e-4, None),
+        (Bounds(one_of=["1e-4", 2e-4]), "2e-4", None),
         (Bounds(one_of=[1, 2]), True, "must be one of 1, 2 in jobs of this template"),
         (Bounds(one_of=["cosine", None]), None, None),
     ],
@@ -37,6 +41,13 @@ def test_a_job_changes_what_it_may_and_is_told_each_other_key() -> None:
         FieldError("lora_rank", "must be one of 4, 8 in jobs of this template"),
         FieldError("epochs", "the template does not let a job change it; it may change lora_rank, seed"),
     ]
+
+
+def test_a_number_that_yaml_takes_for_a_word_is_the_number() -> None:
+    """The console once refused every template with `learning_rate: 3e-3`: its form says 0.003."""
+    assert fill_in({"learning_rate": "3e-3"}, {}, {"learning_rate": 0.003})[1] == []
+    assert fill_in({"learning_rate": "3e-3"}, {}, {"learning_rate": 0.004})[1] != []
+    assert fill_in({"packing": True}, {}, {"packing": "true"})[1] != []
 
 
 def test_a_reference_may_name_a_version() -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from broker.console.customer.new_job_form import NewJob, open_job
+from pricing.training.config import TrainingConfig
 from tests.broker.console.people import Person, Shown, sign_in_customer
 from tests.broker.factories import Api, customer_api, make_ready_customer
 
@@ -70,6 +72,18 @@ async def test_a_budget_cap_and_a_job_of_before_fill_the_form(api: Api) -> None:
         assert again.attributes("#f-name", "value") == ["tone"]
         assert again.attributes("#f-config\\.lora_rank", "value") == ["4"]
         assert again.attributes("#f-dataset_id option[selected]", "value") == [customer.dataset["id"]]
+
+
+def test_a_job_that_is_run_again_is_the_same_job() -> None:
+    """The first preset once changed what the job had as it is by default: fewer epochs, a share held out."""
+    config = {"base_model": MODEL, "lora_rank": 4, "epochs": 10}
+    again = NewJob(open_job({"config": config, "dataset_id": "dat_01k"}), is_text=True, time_zone="UTC")
+    assert TrainingConfig(**again.config) == TrainingConfig(**config)
+
+
+def test_what_is_written_wins_over_the_preset_also_where_it_is_usual() -> None:
+    job = NewJob({"base_model": MODEL, "preset": "balanced", "config.epochs": "10"}, is_text=True, time_zone="UTC")
+    assert job.config == {"base_model": MODEL, "epochs": 10, "lora_rank": 8, "validation_split": 0.1}
 
 
 async def test_another_model_has_the_fields_of_its_family(api: Api) -> None:

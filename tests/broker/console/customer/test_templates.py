@@ -7,14 +7,18 @@ from tests.broker.console.people import sign_in_customer
 from tests.broker.factories import Api, customer_api, make_ready_customer
 
 MODEL = "smollm2-135m-instruct"
-CONFIG = f"base_model: {MODEL}\nlora_rank: 8\nepochs: 2\n"
+CONFIG = f"base_model: {MODEL}\nlora_rank: 8\nepochs: 2\nlearning_rate: 3e-3\n"
 BOUNDS = "epochs: {at_least: 1, at_most: 3}\nlora_rank: [4, 8]\nseed:\n"
 
 
 def test_bounds_are_read_as_people_write_them_and_written_so() -> None:
     told = read_content({"config": CONFIG, "may_change": BOUNDS, "note": " first "})
     bounds = {"epochs": {"at_least": 1, "at_most": 3}, "lora_rank": {"one_of": [4, 8]}, "seed": {}}
-    assert told == {"config": {"base_model": MODEL, "lora_rank": 8, "epochs": 2}, "may_change": bounds, "note": "first"}
+    assert told == {
+        "config": {"base_model": MODEL, "lora_rank": 8, "epochs": 2, "learning_rate": "3e-3"},
+        "may_change": bounds,
+        "note": "first",
+    }
     assert read_content(write_content(told["config"], bounds)) == {key: told[key] for key in ("config", "may_change")}
     assert read_content({"config": CONFIG, "may_change": "[seed]"})["may_change"] == {"seed": {}}
 
@@ -58,7 +62,7 @@ async def test_a_template_is_made_changed_used_and_taken_out_of_use(api: Api) ->
         form = await person.open(f"/console/jobs/new?template={address.rpartition('/')[2]}")
         assert "template_brand@2" in form.find("#basics")
         order = {**form.hidden("#new-job"), "base_model": MODEL, "dataset_id": customer.dataset["id"]}
-        order |= {"config.lora_rank": "4", "config.epochs": "3", "project_id": project}
+        order |= {"config.lora_rank": "4", "config.epochs": "3", "config.learning_rate": "3e-3", "project_id": project}
         sent = await person.send("/console/jobs/new", order, of=form, form="#new-job")
         job = await person.open(sent.response.headers["location"])
         assert "template_brand@2" in job.text

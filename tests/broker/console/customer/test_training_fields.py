@@ -44,8 +44,10 @@ def test_what_is_written_is_read_as_its_kind_or_left_for_the_api_to_refuse(
     assert read_config({PREFIX + key: written}, is_text=True) == {key: value}
 
 
-def test_what_is_as_usual_is_not_sent() -> None:
-    assert read_config({"config.lora_rank": "8", "config.seed": "", "config.resolution": "512"}, is_text=True) == {}
+def test_what_is_not_written_is_not_sent_and_what_is_written_as_usual_is() -> None:
+    """Another rank of a template or a preset was once kept, where somebody wrote the usual one."""
+    written = {"config.lora_rank": "8", "config.seed": "", "config.resolution": "512"}
+    assert read_config(written, is_text=True) == {"lora_rank": 8}
 
 
 def test_a_jobs_configuration_comes_back_out_of_the_form_as_it_was() -> None:
