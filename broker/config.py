@@ -236,7 +236,7 @@ class Settings(BaseSettings):
     kept_checkpoints: int = Field(default=3, ge=1, description="Of each job that is not over, the most advanced.")
     ended_job_days: float = Field(default=7.0, ge=0, description="Checkpoints of jobs that are over stay so long.")
     orphan_hours: float = Field(
-        default=48.0, ge=0, description="Files that nothing names, such as uploads that broke off, stay so long."
+        default=48.0, ge=0.05, description="Files that nothing names, such as uploads that broke off, stay so long."
     )
     run_work_hours: float = Field(default=24.0, ge=0, description="What an ended run worked on stays so long.")
     run_log_days: float = Field(

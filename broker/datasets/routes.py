@@ -1,11 +1,13 @@
 """Upload of data sets and their quality reports."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Annotated
 
 from fastapi import File, Form, Query, UploadFile
 from fastapi.responses import StreamingResponse
 
+from broker import errors
 from broker.datasets import service, token_counts, uploads
 from broker.datasets.data_files import DataFile, StoredFile, UploadedFile
 from broker.datasets.file_download import require_file, stream_file
@@ -18,6 +20,7 @@ from broker.http.paging import fetch_page
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
 from broker.identity.service import get_customer, require_acting, resolve_customer
+from broker.persistence.pieces import open_piece
 from broker.persistence.storage import Storage
 
 router = feature_router("/datasets", "datasets")
@@ -69,11 +72,18 @@ async def make_dataset_of_uploads(caller: CustomerCaller, body: FromUploadsIn) -
 
 
 async def _borrow(borrowed: AsyncExitStack, storage: Storage, upload: Upload) -> DataFile:
-    """Have an upload as a file; one of no bytes lies nowhere."""
+    """Have an upload as a file, which stays when another request deletes it; one of no bytes lies nowhere.
+
+    Raises: NotFound, where another was quicker.
+    """
     if not upload.size_bytes:
         return UploadedFile(upload.name, b"")
     path = await borrowed.enter_async_context(storage.borrow(upload.storage_key))
-    return StoredFile(upload.name, upload.size_bytes, lambda: path.open("rb"))
+    try:
+        file = borrowed.enter_context(path.open("rb"))
+    except FileNotFoundError as error:
+        raise errors.NotFound("upload", upload.id) from error
+    return StoredFile(upload.name, upload.size_bytes, partial(open_piece, file, 0, upload.size_bytes))
 
 
 def _take(file: UploadFile) -> DataFile:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, u
 from broker import errors
 from broker.datasets.tables import Upload
 from broker.persistence.database import narrow
-from broker.persistence.storage import OffsetMismatch, TooLarge
+from broker.persistence.storage import OffsetMismatch, Overtaken, TooLarge
 from broker.work import Services, Work
 
 __all__ = ["Upload", "count_received", "get_upload", "open_upload", "select_uploads", "write_piece"]
@@ -130,11 +130,9 @@ class _Writer:
     renewed_at: datetime
 
     async def pass_on(self, chunks: AsyncIterator[bytes], checksum: Checksum | None) -> AsyncIterator[bytes]:
-        """Pass chunks on as long as the claim is ours. Raises: UploadBusy; ChecksumMismatch, after the last one."""
+        """Pass chunks on as long as the claim is ours. Raises: Overtaken; ChecksumMismatch, after the last one."""
         digest = None if checksum is None else hashlib.new(checksum.algorithm, usedforsecurity=False)
-        async for chunk in chunks:
-            if self.services.now - self.renewed_at > timedelta(seconds=RENEW_SECONDS):
-                await self._renew()
+        while (chunk := await self._receive(chunks)) is not None:
             if digest is not None:
                 digest.update(chunk)
             yield chunk
@@ -142,15 +140,23 @@ class _Writer:
             said = f"Upload-Checksum says {checksum.digest.hex()}"
             raise errors.ChecksumMismatch(f"The piece has {checksum.algorithm} {digest.hexdigest()}; {said}.")
 
+    async def _receive(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+        """Receive the next chunk; None after the last. However late it ends, it ends as Overtaken where it was."""
+        try:
+            return await anext(chunks, None)
+        finally:
+            if self.services.now - self.renewed_at > timedelta(seconds=RENEW_SECONDS):
+                await self._renew()
+
     async def _renew(self) -> None:
         async with self.look() as work:
-            is_ours = and_(Upload.id == self.upload.id, Upload.claimed_by == self.name)
+            is_ours = and_(Upload.id == self.upload.id, Upload.claimed_by == self.name, _is_open(work.now))
             until = work.now + timedelta(seconds=CLAIM_SECONDS)
             renewing = update(Upload).where(is_ours).values(claimed_until=until, expires_at=_next_end(work))
             renewed = await work.session.execute(renewing.returning(Upload.id))
             self.renewed_at = work.now
         if renewed.first() is None:
-            raise _refuse_busy(self.upload.id)
+            raise Overtaken
 
 
 def _refuse_busy(upload_id: str) -> errors.UploadBusy:
@@ -185,6 +191,8 @@ async def write_piece(
             max_bytes=upload.size_bytes,
             is_whole=checksum is not None,
         )
+    except Overtaken as error:
+        raise _refuse_busy(upload_id) from error
     except OffsetMismatch as error:
         raise _refuse_offset(offset, error.size_bytes) from error
     except TooLarge as error:
@@ -226,18 +234,24 @@ async def delete_upload(work: Work, upload_id: str) -> str:
     is_free = or_(Upload.claimed_until.is_(None), Upload.claimed_until < work.now)
     gone = await work.session.execute(delete(Upload).where(Upload.id == upload_id, is_free).returning(Upload.id))
     if gone.first() is None:
+        await get_upload(work, upload_id)  # another request may have deleted it meanwhile
         raise _refuse_busy(upload_id)
     return upload.storage_key
 
 
 async def get_whole(work: Work, customer_id: str, upload_ids: Sequence[str]) -> list[Upload]:
-    """Get a customer's uploads, each of which is whole. Raises: NotFound, UploadUnfinished, InvalidRequest."""
+    """Get a customer's uploads, each of which is whole. Raises: NotFound, UploadBusy, UploadUnfinished, InvalidRequest.
+
+    One that is being written to is not: what has come of it may yet be taken back.
+    """
     if len(set(upload_ids)) < len(upload_ids):
         raise errors.invalid_field("upload_ids", "names an upload twice; name each once")
     uploads = [await get_upload(work, upload_id) for upload_id in upload_ids]
     for upload in uploads:
         if upload.customer_id != customer_id:
             raise errors.NotFound("upload", upload.id)
+        if upload.claimed_until is not None and upload.claimed_until > work.now:
+            raise _refuse_busy(upload.id)
         received = await work.storage.size(upload.storage_key)
         if received < upload.size_bytes:
             message = f"{upload.id} has {received} of its {upload.size_bytes} bytes; go on from there"

@@ -25,6 +25,7 @@ from broker.persistence.storage import PieceWriter
 MAX_FILES = 20_000
 MAX_FIELDS = 1000
 MAX_FIELD_BYTES = 1 << 20
+MAX_FIELDS_BYTES = 8 << 20  # of all of them: they are held in memory
 
 
 class ReceivedFile(UploadFile):
@@ -75,7 +76,7 @@ class _Receiver:
         self.spool, self.charset = spool, charset
         self.items: list[tuple[str, str | UploadFile]] = []
         self.waiting: list[bytes] = []
-        self.received = self.files = self.fields = 0
+        self.received = self.files = self.fields = self.field_bytes = 0
         self.part, self.header_name, self.header_value = _Part(), b"", b""
 
     def on_part_begin(self) -> None:
@@ -109,8 +110,11 @@ class _Receiver:
         part.size += len(content)
         if part.filename is None:
             part.value += content
+            self.field_bytes += len(content)
             if part.size > MAX_FIELD_BYTES:
                 raise _refuse(f"Part exceeded maximum size of {MAX_FIELD_BYTES // 1024}KB.")
+            if self.field_bytes > MAX_FIELDS_BYTES:
+                raise _refuse(f"Fields exceeded maximum size of {MAX_FIELDS_BYTES // 1024}KB in all.")
         else:
             self.received += len(content)
             self.waiting.append(content)

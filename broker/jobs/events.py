@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker.jobs.tables import Job, JobEvent
 from broker.persistence.documents import json_integer
-from broker.persistence.driver import Command
+from broker.persistence.driver import Command, Statement
 from broker.persistence.set_writes import command_inserts
-from broker.work import Work
+from broker.persistence.tenancy import SEEN_BY, is_seen
+from broker.work import Work, list_seen, run_for_all
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,13 @@ FREQUENT = frozenset({"validated", "sampled", "checkpoint_saved"})
 TOLD = ("run_id", "pool", "attempt", "reason", "cause", "queue", "step")
 COLLECTED = "collected_events"
 
+TELLERS = Statement(
+    select(JobEvent.data["run_id"].as_string()).where(
+        JobEvent.job_id == any_(bindparam("job_ids", type_=ARRAY(Text))),
+        JobEvent.kind == bindparam("kind", type_=Text),
+        is_seen(JobEvent.customer_id),
+    )
+)
 EventRow = dict[str, Any]
 
 
@@ -74,6 +82,13 @@ async def list_events(work: Work, job_id: str, *, after: int, limit: int) -> lis
     """List a job's events with a higher id than `after`, oldest first."""
     query = select(JobEvent).where(JobEvent.job_id == job_id, JobEvent.id > after).order_by(JobEvent.id).limit(limit)
     return list((await work.session.scalars(query)).all())
+
+
+async def list_tellers(works: Collection[Work], job_ids: Collection[str], kind: str) -> set[str]:
+    """List the runs of these jobs that an event of one kind tells of, asked by units of work of one transaction."""
+    asked = {"job_ids": list(job_ids), "kind": kind, SEEN_BY.key: list_seen(works)}
+    (found,) = await run_for_all(works, [Command(TELLERS, asked)])
+    return {run_id for (run_id,) in found}
 
 
 async def list_observed(

@@ -22,6 +22,7 @@ from broker.persistence.storage import (
     PIECE_BYTES,
     ListedObject,
     OffsetMismatch,
+    Overtaken,
     PieceWriter,
     StoredObject,
     TooLarge,
@@ -80,6 +81,7 @@ class FolderStorage:
         target = self.local_path(key)
         with path.open("rb") as file:
             os.fsync(file.fileno())
+        os.utime(path)  # it may have been checked for long since it was written, and has no row yet: no sweep takes it
         for tries_left in reversed(range(OPEN_TRIES)):
             _make_private_folder(target.parent)
             try:
@@ -99,6 +101,8 @@ class FolderStorage:
             raise OffsetMismatch(size_bytes)
         try:
             return await _write_from(path, offset, chunks, max_bytes)
+        except Overtaken:
+            raise
         except BaseException as error:
             is_full = isinstance(error, OSError) and error.errno in FULL_ERRNOS
             if is_full or is_whole:  # give the room back: the same chunk may be sent again later
@@ -214,21 +218,30 @@ class FolderStorage:
 async def _write_from(path: Path, offset: int, chunks: AsyncIterator[bytes], max_bytes: int) -> int:
     """Write a file from `offset` on; returns its new size. What has come is written even where more does not come.
 
-    Raises: TooLarge.
+    Raises: TooLarge; Overtaken, and nothing is written then that was not before.
     """
     with await asyncio.to_thread(open_private, path) as file:
         file.truncate(offset)
         file.seek(offset)
         writer = PieceWriter(file.write, offset)
         try:
-            async for chunk in chunks:
-                if writer.size_bytes + len(chunk) > max_bytes:
-                    raise TooLarge(f"more than {max_bytes} bytes")
-                await writer.add(chunk)
-        finally:
+            await _add_all(writer, chunks, max_bytes)
+        except Overtaken:
+            await writer.settle()
+            raise
+        except BaseException:
             await writer.finish()
+            raise
+        await writer.finish()
         await asyncio.to_thread(_sync, file)
         return writer.size_bytes
+
+
+async def _add_all(writer: PieceWriter, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
+    async for chunk in chunks:
+        if writer.size_bytes + len(chunk) > max_bytes:
+            raise TooLarge(f"more than {max_bytes} bytes")
+        await writer.add(chunk)
 
 
 def _sync(file: BinaryIO) -> None:

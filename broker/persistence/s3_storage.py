@@ -21,7 +21,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import S3Store
 
 from broker.persistence.folder_storage import ID_FILE, FolderStorage, make_scratch
-from broker.persistence.storage import PIECE_BYTES, ListedObject, OffsetMismatch, StoredObject, TooLarge
+from broker.persistence.storage import PIECE_BYTES, ListedObject, OffsetMismatch, Overtaken, StoredObject, TooLarge
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -112,9 +112,14 @@ class S3Storage:
                     gathered += chunk
                     if len(gathered) >= PART_BYTES:
                         await keep()
+            except Overtaken:
+                gathered.clear()
+                raise
             finally:
                 if gathered:
                     await keep()
+        except Overtaken:
+            raise
         except BaseException:
             if is_whole:
                 await self._cut_back(key, offset)
@@ -186,15 +191,15 @@ class S3Storage:
     @asynccontextmanager
     async def borrow(self, key: str) -> AsyncIterator[Path]:
         copy = make_scratch(self.local / COPIES) / _check_key(key).replace("/", ":")
-        if not await asyncio.to_thread(_touch, copy):
-            aside = self.scratch / f".{secrets.token_hex(8)}"
-            try:
-                await self._fetch(key, aside)
-                await asyncio.to_thread(aside.rename, copy)
-            finally:
-                await asyncio.to_thread(aside.unlink, missing_ok=True)
-            await asyncio.to_thread(self._make_room, copy)
-        yield copy
+        lent = self.scratch / f".{secrets.token_hex(8)}"  # stays when the copy's room is needed
+        try:
+            if not await asyncio.to_thread(_lend, copy, lent):
+                await self._fetch(key, lent)
+                await asyncio.to_thread(_keep_copy, lent, copy)
+                await asyncio.to_thread(self._make_room, copy)
+            yield lent
+        finally:
+            await asyncio.to_thread(lent.unlink, missing_ok=True)
 
     async def _fetch(self, key: str, target: Path) -> None:
         if await self.size(key) == 0:
@@ -275,13 +280,19 @@ def _name_whole(meta: "ObjectMeta") -> str:
     return whole if parts else meta["path"]
 
 
-def _touch(copy: Path) -> bool:
-    """Note that a copy is used; returns whether there is one."""
+def _lend(copy: Path, lent: Path) -> bool:
+    """Give a copy another name, and note that it is used; returns whether there is one."""
     try:
-        os.utime(copy)
+        os.link(copy, lent)
     except FileNotFoundError:
         return False
+    os.utime(lent)
     return True
+
+
+def _keep_copy(lent: Path, copy: Path) -> None:
+    with contextlib.suppress(FileExistsError):  # another borrower was quicker
+        os.link(lent, copy)
 
 
 def _list_files(folder: Path) -> list[tuple[Path, os.stat_result]]:

@@ -40,6 +40,10 @@ class OffsetMismatch(ValueError):
         super().__init__(f"{size_bytes} bytes are there")
 
 
+class Overtaken(Exception):
+    """Another writer goes on where this one was: no more of its chunks is written, and what is there stays."""
+
+
 class Storage(Protocol):
     @property
     def scratch(self) -> Path:
@@ -60,6 +64,7 @@ class Storage(Protocol):
         """Write a chunk of `key` from `offset` on, over what a broken-off chunk may have left; returns the new size.
 
         Where the chunks break off, what has come of them stays; or nothing of them does, where they are to be `whole`.
+        Where they raise Overtaken, what another writer has written since is left alone: nothing is taken back, either.
         Raises: TooLarge; OffsetMismatch, where less than `offset` bytes are there.
         """
 

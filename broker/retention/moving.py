@@ -38,7 +38,10 @@ class CopyReport:
 
 
 async def copy_storage(system: System, target: Storage, tell: Callable[[CopyReport], None]) -> CopyReport:
-    """Copy all that is kept to another place; `tell` is told how far it is. Raises: OperatorError, OSError."""
+    """Copy all that is kept to another place; `tell` is told how far it is. Raises: OperatorError, OSError.
+
+    What the brokers write or delete meanwhile is left to the copy that is made when they have ended: it is no fault.
+    """
     source, report = system.services.storage, CopyReport()
     own_id, other_id = await source.find_id(), await target.find_id()
     if own_id is None:
@@ -47,8 +50,10 @@ async def copy_storage(system: System, target: Storage, tell: Callable[[CopyRepo
         raise errors.OperatorError(f"the target is another installation's storage ({other_id}); name an empty one")
     for prefix in OWNERS:
         async for batch in _list_batches(source, prefix):
-            for key, sha256 in (await _list_kept(system, prefix, batch)).items():
-                await _copy(source, target, key, sha256, report)
+            hashes = await _list_kept(system, prefix, batch)
+            for listed in batch:
+                if listed.key in hashes:
+                    await _copy(source, target, listed, hashes[listed.key], report)
             tell(report)
     if not report.faults:
         await target.create_id(own_id)
@@ -75,23 +80,25 @@ async def _list_kept(system: System, prefix: str, batch: Sequence[ListedObject])
     return {key: hashes.get(key) for key in keys if kept.get(key, prefix == "chunks/")}
 
 
-async def _copy(source: Storage, target: Storage, key: str, sha256: str | None, report: CopyReport) -> None:
-    size_bytes = await source.size(key)
-    wanted = sha256 or (await digest_stream(source.stream(key)))[0]
+async def _copy(source: Storage, target: Storage, listed: ListedObject, sha256: str | None, report: CopyReport) -> None:
+    """Copy what was listed, and no more of it where it has grown since."""
+    key, size_bytes = listed.key, listed.size_bytes
+    wanted = sha256 or (await digest_stream(source.stream(key, 0, size_bytes)))[0]
     if await target.size(key) == size_bytes and await _has(target, key, wanted):
         report.there_before += 1
         return
     await target.delete(key)
     if key.startswith(GROWING):
-        await target.append(key, 0, source.stream(key), max_bytes=size_bytes)
+        await target.append(key, 0, source.stream(key, 0, size_bytes), max_bytes=size_bytes)
     else:
-        await target.write(key, source.stream(key), max_bytes=size_bytes)
+        await target.write(key, source.stream(key, 0, size_bytes), max_bytes=size_bytes)
     if await _has(target, key, wanted):
         report.copied += 1
         report.copied_bytes += size_bytes
     else:
         await target.delete(key)
-        report.faults.append(key)
+        if await source.size(key) == size_bytes:
+            report.faults.append(key)
 
 
 async def _has(storage: Storage, key: str, sha256: str) -> bool:

@@ -31,7 +31,13 @@ class RetentionIn(RequestBody):
         default=None, ge=1, le=10_000, description="Of each job that is not over, the most advanced.", examples=[3]
     )
     ended_job_days: Days
-    orphan_hours: Hours
+    orphan_hours: float | None = Field(
+        default=None,
+        ge=1,
+        le=876_000,
+        description="In hours; at least one, since what is being received has no row yet.",
+        examples=[48],
+    )
     run_work_hours: Hours
     run_log_days: Days
     done_message_days: Days

@@ -19,6 +19,8 @@ from pricing.training.check_config import is_check_config
 from pricing.training.label_config import LONGEST_NAME
 
 MOST_FINDINGS, MOST_FIGURES = 1_000_000, 100
+# Of a data set only the last report is kept; which runs have handed one in, the events of their jobs tell.
+CHECKED = "checked"
 
 
 class FoundIn(BaseModel):
@@ -60,5 +62,5 @@ async def keep_checked(work: Work, run_id: str, fence_token: int, report: Report
     dataset = await get_dataset(work, job.dataset_id)
     found = (each.read() for each in report.findings)
     kept = keep_report(work, dataset, found, job_id=job.id, run_id=run_id)
-    record_event(work, locked.job, "checked", {"run_id": run_id, "figures": report.figures, **kept.counts})
+    record_event(work, locked.job, CHECKED, {"run_id": run_id, "figures": report.figures, **kept.counts})
     return kept.counts

@@ -11,9 +11,9 @@ from typing import Any
 
 from broker import errors
 from broker.adapters import service as adapters
-from broker.datasets import checks, versions
+from broker.datasets import versions
 from broker.http.caller import Caller
-from broker.jobs.events import collect_events, command_events
+from broker.jobs.events import collect_events, command_events, list_tellers
 from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
 from broker.jobs.running.locked_run import (
     LockedRun,
@@ -33,6 +33,7 @@ from broker.metering.service import Intake, lock_intake, open_intake, take_usage
 from broker.persistence.database import WAKE_FOR_FREED
 from broker.persistence.driver import Row
 from broker.work import Work, run_for_all
+from broker.workers.checked import CHECKED
 from broker.workers.heartbeat import take_report
 from broker.workers.joint_reports import JointReports
 from broker.workers.model import Report, RunEnd
@@ -127,7 +128,7 @@ async def _find_refusals(runs: LockedRuns, sent: Sequence[SentFinish]) -> list[E
     works = [work for work, _finish in sent]
     made = await adapters.list_makers(works, succeeded) if succeeded else set[str]()
     if len(made) < len(succeeded):  # those that have made no adapter may have labelled pictures, or checked data
-        made |= await versions.list_makers(works, succeeded) | await checks.list_checkers(works, succeeded)
+        made |= await versions.list_makers(works, succeeded) | await list_tellers(works, succeeded, CHECKED)
     refusals: list[Exception | None] = []
     seen: set[str] = set()
     for work, finish in sent:

@@ -102,11 +102,11 @@ async def keep_labelled(
     Raises: NotFound, StaleFenceToken.
     """
     locked = await lock_live_run(work, run_id, fence_token)
-    if received is None:
-        made = await find_made_by(work, order.job_id)
-        assert made is not None, "an earlier run has made one"
+    made = await find_made_by(work, order.job_id)  # also by the same request, sent again before the first was answered
+    if made is not None:
         made.run_id = run_id
         return made
+    assert received is not None, "what no run has made yet was received"
     kept = await keep_version(work, order.dataset, received, Maker(Origin.AUTO_LABEL, order.job_id, run_id))
     _tell(work, locked, kept, pictures)
     return kept

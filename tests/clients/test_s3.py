@@ -17,7 +17,7 @@ from broker.client.rest import Client
 from broker.config import Settings
 from broker.persistence import s3_storage
 from broker.persistence.s3_storage import S3Storage
-from broker.persistence.storage import OffsetMismatch, TooLarge, one_chunk
+from broker.persistence.storage import OffsetMismatch, Overtaken, TooLarge, one_chunk
 from broker.storage_choice import open_storage
 from tests.broker.factories import CONFIG, SIGNED_AT, jsonl
 from tests.broker.served import ServedBroker, fake_trainer, follow_job
@@ -127,12 +127,26 @@ async def test_piece_that_is_to_be_whole_is_taken_back(storage: S3Storage) -> No
     assert await read_all(storage, "c/x") == b"first "
 
 
+async def test_writer_that_was_overtaken_takes_nothing_back(storage: S3Storage) -> None:
+    async def be_overtaken() -> AsyncIterator[bytes]:
+        yield b"XXX"
+        await storage.append("c/x", 6, chunks(b"second"), max_bytes=100)
+        raise Overtaken
+
+    await storage.append("c/x", 0, chunks(b"first "), max_bytes=100)
+    with pytest.raises(Overtaken):
+        await storage.append("c/x", 6, be_overtaken(), max_bytes=100, is_whole=True)
+    assert await read_all(storage, "c/x") == b"first second"
+
+
 async def test_copies_go_when_their_room_is_needed(storage: S3Storage) -> None:
     storage = S3Storage(storage.store, storage.local, copies_bytes=10)
     for key in ("a", "b"):
         await storage.write(key, one_chunk(key.encode() * 8), max_bytes=10)
     async with storage.borrow("a") as first, storage.borrow("b") as second:
-        assert (first.exists(), second.read_bytes()) == (False, b"b" * 8)
+        assert [path.name for path in (storage.local / "copies").iterdir()] == ["b"]
+        assert (first.read_bytes(), second.read_bytes()) == (b"a" * 8, b"b" * 8), "who has borrowed one keeps it"
+    assert list(storage.scratch.iterdir()) == []
 
 
 async def test_finished_file_is_taken_over_and_others_of_the_scratch_go_when_old(storage: S3Storage) -> None:

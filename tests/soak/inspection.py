@@ -160,8 +160,8 @@ async def inspect_files(found: Inspection, town: Town) -> None:
             "storage_dir": town.folder / "storage",
             "secret_key": "0123456789abcdef",
         }
-        | {"orphan_hours": 0, "ended_job_days": 0, "kept_checkpoints": 1}
-    )
+        | {"ended_job_days": 0, "kept_checkpoints": 1}
+    ).model_copy(update={"orphan_hours": 0})  # nobody serves any more: what has no row gets none
     system = open_system(settings, town.urls.app)
     before = count_files(town.folder / "storage")
     try:

@@ -175,6 +175,60 @@ async def test_one_request_at_a_time_writes_and_a_silent_one_loses_its_turn(
     assert [path.read_bytes() for path in stored.rglob("upl_*")] == [b"first second"]
 
 
+@pytest.mark.parametrize("told", [{}, {"Upload_Checksum": "sha256 n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="}])
+async def test_request_that_lost_its_turn_and_breaks_off_then_harms_nothing_that_came_since(
+    own: Api, clock: ManualClock, system: System, told: dict[str, str]
+) -> None:
+    """A dead line is told long after its client went on by another one, and what it brought may be damaged."""
+    upload_id = (await create(own, 12)).json()["id"]
+    first_came, go_on = asyncio.Event(), asyncio.Event()
+
+    async def die_late() -> AsyncIterator[bytes]:
+        yield b"XXX"
+        first_came.set()
+        await go_on.wait()
+        raise ClientDisconnect
+
+    dead = asyncio.create_task(send(own, upload_id, 0, die_late(), expect=423, **told))
+    await first_came.wait()
+    clock.advance(seconds=uploads.CLAIM_SECONDS + 1)
+    await send(own, upload_id, 0, b"first second")
+    go_on.set()
+    await dead
+    stored = system.services.settings.data_dir / "objects" / "uploads"
+    assert [path.read_bytes() for path in stored.rglob("upl_*")] == [b"first second"]
+
+
+async def test_upload_that_is_being_written_to_is_not_made_a_data_set_of(own: Api) -> None:
+    """All its bytes may have come, and not their checksum yet."""
+    content = jsonl()
+    upload_id = (await create(own, len(content), filename="train.jsonl")).json()["id"]
+    came, go_on = asyncio.Event(), asyncio.Event()
+
+    async def linger() -> AsyncIterator[bytes]:
+        yield content
+        came.set()
+        await go_on.wait()
+
+    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    lingering = asyncio.create_task(send(own, upload_id, 0, linger(), Upload_Checksum=f"sha256 {digest}"))
+    await came.wait()
+    await own.post("/datasets/from-uploads", {"upload_ids": [upload_id]}, expect=423)
+    go_on.set()
+    await lingering
+    await own.post("/datasets/from-uploads", {"upload_ids": [upload_id]}, expect=201)
+
+
+async def test_two_data_sets_are_not_made_of_one_upload(own: Api, system: System) -> None:
+    content = jsonl()
+    upload_id = (await create(own, len(content), filename="train.jsonl")).json()["id"]
+    await send(own, upload_id, 0, content)
+    makes = [own.call("POST", "/datasets/from-uploads", json={"upload_ids": [upload_id]}) for _ in range(2)]
+    answers = await asyncio.gather(*makes)
+    assert sorted(answer.status_code for answer in answers) == [201, 404]
+    assert len(list_stored(system)) == 1
+
+
 async def test_upload_of_another_customer_is_not_there(api: Api, own: Api) -> None:
     upload_id = (await create(own, 12)).json()["id"]
     other = await make_customer(api)

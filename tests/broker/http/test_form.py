@@ -18,6 +18,7 @@ from tests.properties import examples
 
 OPEN = Path("/proc/self/fd")
 HEADERS = Headers({"content-type": "multipart/form-data; boundary=cut"})
+FIELD = b'--cut\r\nContent-Disposition: form-data; name="a"\r\n\r\n%s\r\n'
 
 
 def write_form(files: list[tuple[str, bytes]], **fields: str) -> bytes:
@@ -79,12 +80,14 @@ async def test_files_of_a_form_share_one_descriptor(tmp_path: Path) -> None:
         (HEADERS, b"--cut\r\nContent-Disposition: form-data\r\n\r\nx\r\n--cut--\r\n", "must be provided"),
         (HEADERS, write_form([], name="x" * 101), "Part exceeded"),
         (HEADERS, write_form([("a", b""), ("b", b""), ("c", b"")]), "Too many parts"),
+        (HEADERS, FIELD % (b"x" * 80) * 2, "Fields exceeded"),
     ],
 )
 async def test_form_that_is_none_is_refused_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], content: bytes, word: str
 ) -> None:
     monkeypatch.setattr(form, "MAX_FIELD_BYTES", 100)
+    monkeypatch.setattr(form, "MAX_FIELDS_BYTES", 150)
     monkeypatch.setattr(form, "MAX_FILES", 2)
     before = count_files(OPEN)
     with pytest.raises(HTTPException) as caught:

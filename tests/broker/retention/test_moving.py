@@ -1,6 +1,7 @@
 """What is stored is copied to another place with every hash checked; started anew, the copy goes on."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from fastapi import FastAPI
 
 from broker.errors import OperatorError
 from broker.persistence.folder_storage import FolderStorage
-from broker.persistence.storage import StoredObject
+from broker.persistence.storage import ListedObject, StoredObject, one_chunk
 from broker.retention.moving import CopyReport, copy_storage
 from broker.system import System
 from tests.broker.factories import Api, customer_api, make_ready_customer, submit_job
@@ -92,6 +93,30 @@ async def test_file_that_is_not_what_its_row_tells_is_named_and_the_place_is_not
     assert (report.copied, report.faults) == (3, [key])
     assert await target.find_id() is None
     assert key not in await read_all(target)
+
+
+class BusyStorage(FolderStorage):
+    """A place in which brokers work: each upload grows, and each checkpoint goes, whenever it has been listed."""
+
+    async def list_objects(self, prefix: str = "") -> AsyncIterator[ListedObject]:
+        async for listed in super().list_objects(prefix):
+            yield listed
+            if listed.key.startswith("uploads/"):
+                await self.append(listed.key, listed.size_bytes, one_chunk(b"second"), max_bytes=100)
+            elif listed.key.startswith("checkpoints/"):
+                await self.delete(listed.key)
+
+
+async def test_what_grows_or_goes_while_it_is_copied_is_no_fault(
+    system: System, filled: dict[str, bytes], tmp_path: Path
+) -> None:
+    source, target = system.services.storage, FolderStorage(tmp_path / "new")
+    assert isinstance(source, FolderStorage)
+    services = replace(system.services, storage=BusyStorage(source.root))
+    report = await copy(System(system.database, services), target)
+    assert (report.copied, report.faults) == (3, [])
+    assert (await copy(system, target)).copied == 1, "what had grown meanwhile"
+    assert await read_all(target) == await read_all(source)
 
 
 async def test_storage_of_another_installation_is_left_alone(

@@ -53,6 +53,10 @@ async def test_rule_is_tried_then_set_then_held_and_on_record(
     [
         ({"kept_checkpoints": 0}, "kept_checkpoints"),
         ({"ended_job_days": -1}, "ended_job_days"),
+        (
+            {"orphan_hours": 0},
+            "orphan_hours",
+        ),  # what is received has no row yet
         ({"recorded_cycle_mib": 1}, "recorded_cycle_mib"),
         ({"keep_everything": 1}, "keep_everything"),
         ({}, ""),

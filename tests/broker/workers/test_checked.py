@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from broker.system import System
 from tests.broker.factories import Api, make_ready_customer
 from tests.broker.picture_files import draw_picture, upload_pictures, zip_files
-from tests.broker.worker_calls import dispatched_worker
+from tests.broker.worker_calls import dispatched_worker, worker_of
 
 FILES = {
     "a.png": draw_picture(number=1),
@@ -49,6 +49,23 @@ async def test_a_report_takes_the_place_of_the_uploads_and_quotes_name_it(
     assert told["a.png"] in [each["message"] for each in quoted["first"]]
     job = await api.get(f"/jobs/{job['id']}")
     assert (job["status"], job["cost"]["amount"] > "0", job["used_tokens"]) == ("succeeded", True, 0)
+
+
+async def test_two_checks_of_one_data_set_at_once_both_end_well(api: Api, app: FastAPI, system: System) -> None:
+    """Its report is that of the last; the other has handed in its own, too."""
+    first = await order(api, {"kind": "check"})
+    body = {"config": {"kind": "check"}, "dataset_id": first["dataset_id"], "customer_id": first["customer_id"]}
+    second = await api.post("/jobs", body, expect=201)
+    report = json.dumps({"figures": {}, "findings": [BLURRED]}).encode()
+    async with (
+        dispatched_worker(api, app, system, first["id"]) as one,
+        worker_of(api, app, system, second["id"]) as other,
+    ):
+        for worker in (one, other):
+            await worker.claim()
+            await worker.put("report", report)
+        for worker in (one, other):
+            await worker.post("finish", outcome="succeeded", usage=[worker.interval(4)])
 
 
 async def test_what_is_no_report_changes_nothing(api: Api, app: FastAPI, system: System) -> None:
