@@ -1,11 +1,11 @@
 """One unit of work: what a use case needs, handed in by the edge that opened the transaction and will commit it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -13,11 +13,13 @@ from broker.clock import Clock
 from broker.config import Settings
 from broker.failure_log import FailureLog
 from broker.ids import IdFactory
-from broker.persistence.database import TimeLimits, take_turn
+from broker.persistence.database import TimeLimits, compute, take_turn
 from broker.persistence.driver import Command, Query, Row, fetch_rows, run_together
 from broker.persistence.read_cache import ReadCache
 from broker.persistence.storage import Storage
 from broker.persistence.tenancy import ASKING
+
+Answer = TypeVar("Answer")
 
 
 class Role(StrEnum):
@@ -175,6 +177,10 @@ class Work:
         Returns the rows of statements that are run once it is there, in the same message.
         """
         return await take_turn(self.connection, lock, commands, limits=TimeLimits(self.settings.lock_seconds))
+
+    async def compute(self, function: Callable[[], Answer]) -> Answer:
+        """Have a thread compute something within the transaction, however long it takes; returns what it returns."""
+        return await compute(self.connection, function)
 
     def new_id(self, prefix: str) -> str:
         return self.services.new_id(prefix)

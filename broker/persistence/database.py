@@ -46,6 +46,7 @@ READS: LiteralString = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
 WAIT_WITHOUT_LIMIT = b"SET LOCAL lock_timeout TO 0"
 TAKE_TURN = Statement(text("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))"))
 LIMIT_LOCKS = Statement(text("SELECT set_config('lock_timeout', :limit, true)"))
+STILL_HERE = Statement(text("SELECT 1"))
 
 Answer = TypeVar("Answer")
 Row = TypeVar("Row", bound="Base")
@@ -291,6 +292,24 @@ async def take_turn(
     limit = f"{math.ceil(limits.lock_seconds * 1000)}ms"
     turn = [Command(TAKE_TURN, {"lock": lock}), Command(LIMIT_LOCKS, {"limit": limit})]
     return (await driver.run_together(connection, [*turn, *commands], before=WAIT_WITHOUT_LIMIT))[len(turn) :]
+
+
+async def compute(
+    connection: AsyncConnection, function: Callable[[], Answer], *, every_seconds: float = IDLE_SECONDS / 4
+) -> Answer:
+    """Have a thread compute what a transaction needs, however long that takes; returns what it returns.
+
+    PostgreSQL is asked something now and then meanwhile: else it would take the process for one that stands still, and
+    end the transaction. Nothing else may be asked of the connection until then.
+    """
+    computing = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        while not (await asyncio.wait({computing}, timeout=every_seconds))[0]:
+            await driver.run_together(connection, [Command(STILL_HERE, {})])
+    except Exception:
+        await asyncio.wait({computing})  # what it computes upon is not to be touched by it and the next one at once
+        raise
+    return computing.result()
 
 
 def narrow(query: Select[Row], *, id_prefix: str | None = None, **wanted: Any) -> Select[Row]:

@@ -29,6 +29,7 @@ class Shopper(threading.Thread):
     accepted: dict[str, str] = field(default_factory=dict)
     done: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
+    most_open: int = MOST_OPEN
 
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
@@ -48,7 +49,7 @@ class Shopper(threading.Thread):
 
     def shop(self) -> None:
         key, left = f"{self.buyer.customer_id}-{len(self.accepted)}", self.list_open()
-        if len(left) < MOST_OPEN:
+        if len(left) < self.most_open:
             job = self.insist("/jobs", self.buyer.order(), key)
             self.accepted[key] = job["id"]
         if self.rng.random() < 0.5:

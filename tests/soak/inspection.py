@@ -2,11 +2,15 @@
 
 import json
 import pickle
+import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import psycopg
@@ -22,6 +26,7 @@ from tests.soak.growth import count_files
 from tests.soak.town import Town
 from tests.soak.traffic import BILLED, EVENTS, SOURCE, Traffic
 
+LONGEST_TOLD = 200
 # A step or an event that was taken belongs to its process for a while: that is let pass.
 LET_LEASES_PASS = (
     "UPDATE stripe_steps SET not_before = now() WHERE state = 'waiting'",
@@ -129,11 +134,17 @@ def inspect_usage(found: Inspection, town: Town, traffic: Traffic) -> None:
     found.figures |= {"meter_events": events, "meter_events_sent": traffic.finance.counted["events sent"]}
 
 
+def journal_of(town: Town) -> Path:
+    """Name the file in which the receiver writes down what it takes."""
+    return town.receiver.data_dir / "received.jsonl"
+
+
 def inspect_webhooks(found: Inspection, town: Town) -> None:
     """Expect that what counts as delivered was received, that one id is one body, and that nothing was forged."""
-    journal = town.receiver.data_dir / "received.jsonl"
+    journal = journal_of(town)
     entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
-    found.expect(not any("forged" in entry for entry in entries), "a webhook came whose signature is wrong")
+    forged = [entry for entry in entries if "forged" in entry]
+    found.expect(not forged, f"a webhook came whose signature is wrong: {forged[:3]}")
     bodies: dict[str, set[str]] = {}
     for entry in entries:
         bodies.setdefault(entry.get("id", ""), set()).add(entry.get("sha256", ""))
@@ -181,18 +192,28 @@ async def inspect_files(found: Inspection, town: Town) -> None:
 
 def inspect_logs(found: Inspection, town: Town) -> None:
     """Expect no failure in a log that nobody has thought of: these alone are logged with a traceback."""
-    traces = {}
     for process in [*town.brokers, town.worker]:
-        log = process.read_log()
-        traces[process.data_dir.name] = log.count("Traceback (most recent call last)")
-    found.expect(not any(traces.values()), f"failures that nobody thought of stand in the logs: {traces}")
+        traces = list_traces(process.read_log())
+        told = ", ".join(f"{count} times {last}" for last, count in Counter(traces).most_common(5))
+        found.expect(not traces, f"{len(traces)} tracebacks are in the log of {process.data_dir.name}: {told}")
 
 
-def keep_logs(town: Town, folder: Path) -> Path:
-    """Keep the logs of a soak that went wrong; returns where."""
-    kept = folder / f"soak-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    kept.mkdir(parents=True)
-    for process in town.processes:
-        if process.log_path.exists():
-            (kept / process.log_path.name).write_bytes(process.log_path.read_bytes())
-    return kept
+def list_traces(log: str) -> list[str]:
+    """List with which line each traceback of a log ends."""
+    _before, *after = log.split("Traceback (most recent call last)")
+    ends = (next((line for line in each.splitlines()[1:] if line[:1].strip()), "") for each in after)
+    return [end[:LONGEST_TOLD] for end in ends]
+
+
+@contextmanager
+def keeping_logs(town: Town) -> Iterator[None]:
+    """Keep the logs of a town and the receiver's journal where what is done in the block fails; says where."""
+    try:
+        yield
+    except BaseException:
+        kept = Path(mkdtemp(prefix=f"soak-{datetime.now(UTC):%Y%m%d-%H%M%S}-"))
+        for path in [*(process.log_path for process in town.processes), journal_of(town)]:
+            if path.exists():
+                (kept / path.name).write_bytes(path.read_bytes())
+        sys.stdout.write(f"the logs are kept in {kept}\n")
+        raise

@@ -14,12 +14,12 @@ from typing import Any
 import psycopg
 
 from tests.broker.served import ServedBroker
-from tests.soak.inspection import inspect
-from tests.soak.soak import LAST_ANSWER_SECONDS
+from tests.soak.inspection import inspect, keeping_logs
 from tests.soak.town import Town, open_town
 from tests.soak.traffic import Traffic, open_traffic
 
 CHANGES, KILLED_SHARE = 100, 0.1
+KILLED, STOOD_STILL = "killed", "stood still"
 # Runs report to the first broker, which may stand still: none is lost for that.
 SETTINGS = {"lease_seconds": "30"}
 # One that stands still in the midst of a cycle has its turn until PostgreSQL ends its transaction: a minute by default.
@@ -31,12 +31,12 @@ TOLD_EVERY = 10
 def prove_leaders(seed: int, count: int | None = None) -> dict[str, Any]:
     """Change the leader so many times; returns the figures. Raises: AssertionError."""
     changes, rng, ways, seconds = count or CHANGES, random.Random(f"{seed} leaders"), Counter[str](), []
-    with open_town(SESSIONS, **SETTINGS) as town:
+    with open_town(SESSIONS, **SETTINGS) as town, keeping_logs(town):
         traffic = open_traffic(town, seed, town.folder)
         traffic.start()
         wait_for_leader(town, None)
         for change in range(1, changes + 1):
-            way = "killed" if rng.random() < KILLED_SHARE else "stood still"
+            way = KILLED if rng.random() < KILLED_SHARE else STOOD_STILL
             seconds.append(change_leader(town, way))
             traffic.raise_errors()
             ways[way] += 1
@@ -51,7 +51,7 @@ def prove_leaders(seed: int, count: int | None = None) -> dict[str, Any]:
 def finish(town: Town, traffic: Traffic) -> dict[str, Any]:
     for broker in town.brokers:
         broker.wait_until_ready()
-    traffic.stop(LAST_ANSWER_SECONDS)
+    traffic.stop()
     found = asyncio.run(inspect(town, traffic))
     wrong = [*found.wrong, *traffic.broken[:5]]
     assert not wrong, "\n".join(wrong)
@@ -62,7 +62,7 @@ def change_leader(town: Town, way: str) -> float:
     """Have another broker lead; returns after how many seconds it did."""
     leader, known = town.find_leader(), read_leader(town)
     began = time.monotonic()
-    if way == "killed":
+    if way == KILLED:
         leader.kill()
         wait_for_leader(town, known)
         took = time.monotonic() - began

@@ -46,8 +46,9 @@ class Receiving(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             Webhook(secrets[self.path.rpartition("/")[2]]).verify(body, headers)
-        except (WebhookVerificationError, KeyError):
-            self.note({"forged": headers.get("webhook-id")})
+        except (WebhookVerificationError, KeyError) as error:
+            told = {name: headers.get(name) for name in ("webhook-timestamp", "content-length", "transfer-encoding")}
+            self.note({"forged": headers.get("webhook-id"), "path": self.path, "why": repr(error), **told})
             return False
         self.note({"id": headers["webhook-id"], "sha256": hashlib.sha256(body).hexdigest(), "path": self.path})
         return True

@@ -9,28 +9,32 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
+from tests.broker.shopping import MOST_OPEN
 from tests.soak.growth import Growth
-from tests.soak.inspection import Inspection, inspect, keep_logs
+from tests.soak.inspection import Inspection, inspect, keeping_logs
+from tests.soak.leaders import SESSIONS, STOOD_STILL, change_leader
 from tests.soak.town import VICTIMS, Town, open_town
 from tests.soak.traffic import Traffic, open_traffic
 
 CALM_SHARE = 0.2
 LONGEST_BETWEEN_KILLS = 3.0
 TOLD_EVERY_SECONDS = 10.0
-LAST_ANSWER_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
 class SoakPlan:
-    """How long, by which seed, and how many kills at most; None: as many as there is time for."""
+    """How long, by which seed, and how many kills at most; None: as many as there is time for.
+
+    `stands_still`: whether in the end a leader stands still for longer than its lead, as in `leaders`, too.
+    """
 
     seconds: float
     seed: int
     kills: int | None = None
+    stands_still: bool = False
+    most_open: int = MOST_OPEN
 
 
 @dataclass
@@ -56,9 +60,11 @@ class Soak:
             victim = order.pop()
             VICTIMS[victim](self.town, rng)
             self.kills[victim] += 1
+        if self.plan.stands_still:
+            change_leader(self.town, STOOD_STILL)
         self.growth.begin()
         self.pass_time(self.plan.seconds * CALM_SHARE)
-        self.traffic.stop(LAST_ANSWER_SECONDS)
+        self.traffic.stop()
 
     def is_killing(self, calm_at: float) -> bool:
         if self.plan.kills is not None:
@@ -95,15 +101,12 @@ class Soak:
 def run_soak(plan: SoakPlan) -> dict[str, Any]:
     """Run a soak; returns its figures. Raises: AssertionError, with all that does not hold."""
     sys.stdout.write(f"soak of {plan.seconds:.0f} s, seed {plan.seed}\n")
-    with open_town() as town:
-        soak = Soak(plan, town, open_traffic(town, plan.seed, town.folder), Growth(town))
-        try:
-            soak.run()
-            found = asyncio.run(inspect(town, soak.traffic))
-            judge(soak, found)
-        except BaseException:
-            sys.stdout.write(f"the logs are kept in {keep_logs(town, Path(gettempdir()))}\n")
-            raise
+    with open_town(SESSIONS if plan.stands_still else "") as town, keeping_logs(town):
+        traffic = open_traffic(town, plan.seed, town.folder, plan.most_open)
+        soak = Soak(plan, town, traffic, Growth(town))
+        soak.run()
+        found = asyncio.run(inspect(town, soak.traffic))
+        judge(soak, found)
         return write_figures(soak, found)
 
 

@@ -105,9 +105,12 @@ class Town:
         self.write_secrets({})
         for program in (self.stripe, self.receiver):
             program.start()
-        for broker in self.brokers:
-            broker.start()
+        self.first.start()
+        for broker in self.brokers[1:]:
+            broker.start(wait=False)
         self.worker.start()
+        for broker in self.brokers[1:]:
+            broker.wait_until_ready()
 
     def close(self) -> None:
         for process in self.processes:

@@ -19,7 +19,7 @@ import httpx2 as httpx
 from broker.client.errors import ApiError, NotReachable
 from broker.client.rest import Client
 from tests.broker.served import Buyer, make_buyer
-from tests.broker.shopping import Shopper
+from tests.broker.shopping import MOST_OPEN, Shopper
 from tests.pages.pages import list_pages
 from tests.soak.town import Town
 
@@ -29,6 +29,8 @@ SOURCE = "/inference/soak"
 EVENTS, TOKENS_OF_EVENT = 12, 50_000
 BILLED = "72.00"  # 12 × 50,000 tokens at 0.00012
 SECONDS_TO_REPEAT = 0.05
+# So long each thread may take for its last answer.
+LAST_ANSWER_SECONDS = 240.0
 
 
 @dataclass
@@ -227,7 +229,7 @@ class Traffic:
             if thread.error is not None:
                 raise thread.error
 
-    def stop(self, seconds: float) -> None:
+    def stop(self, seconds: float = LAST_ANSWER_SECONDS) -> None:
         """Stop all threads; each first gets its last answer."""
         for thread in self.threads:
             thread.done.set()
@@ -239,8 +241,11 @@ class Traffic:
         self.raise_errors()
 
 
-def open_traffic(town: Town, seed: int, folder: Path) -> Traffic:
-    """Make customers with contracts, data, endpoints and a meter, and the threads, not yet started."""
+def open_traffic(town: Town, seed: int, folder: Path, most_open: int = MOST_OPEN) -> Traffic:
+    """Make customers with contracts, data, endpoints and a meter, and the threads, not yet started.
+
+    No customer has more than `most_open` jobs that have not ended.
+    """
     with town.connect() as client:
         buyers = [make_buyer(client, folder, plan=plan) for plan in PLANS]
         prepaid = [buyer for buyer, plan in zip(buyers, PLANS, strict=True) if plan == "prepaid"]
@@ -250,7 +255,7 @@ def open_traffic(town: Town, seed: int, folder: Path) -> Traffic:
         client.post("/usage-sources", {"source": SOURCE, "name": "Inference"})
         keys = {role: client.post("/api-keys", {"name": role, "role": role})["key"] for role in ("meter", *READS)}
     shoppers = [
-        SoakShopper(town.connect(number % 2), random.Random(f"{seed} {number}"), buyer)
+        SoakShopper(town.connect(number % 2), random.Random(f"{seed} {number}"), buyer, most_open=most_open)
         for number, buyer in enumerate(buyers)
     ]
     meter = Client(town.first.url, keys["meter"])

@@ -1,11 +1,11 @@
 """The live cycle: read a snapshot, plan, apply under lock."""
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from broker.capacity import readiness
 from broker.capacity.start_forecasts import publish_starts
@@ -180,7 +180,7 @@ async def _plan_and_start(work: Work, state: CycleState) -> bool:
     held, held_back = await read_batches(work, memory.limited.values(), aside)
     conditions = replace(await read_conditions(work, memory, state.usage), batches=held_back)
     changed = memory.tell_planner(aside | held)
-    planned = await asyncio.to_thread(_plan, memory, conditions, changed, work.now, tells=state.tells)
+    planned = await work.compute(partial(_plan, memory, conditions, changed, work.now, tells=state.tells))
     outcome = await _apply_starts(work, memory, conditions, planned.plan)
     if planned.newcomers is not None:
         memory.published = await publish_starts(work, planned.newcomers, memory.published)

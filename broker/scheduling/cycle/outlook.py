@@ -1,10 +1,10 @@
 """Whom a change lets start, and whom it strands: the line is planned before it and after it. Starts nothing itself."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from broker.scheduling.cycle.following import FollowingPlanner
 from broker.scheduling.cycle.line_reading import read_batches
@@ -62,7 +62,7 @@ async def look_ahead(work: Work, memory: CycleMemory) -> Outlook:
     conditions = replace(await read_conditions(work, memory, UsageReading(), locked=False), batches=batches)
     changed = memory.tell_planner(memory.faulty.keys() | held)
     # The first one takes a second or two where 100,000 wait.
-    return await asyncio.to_thread(plan_outlook, memory.following, conditions, changed, work.now)
+    return await work.compute(partial(plan_outlook, memory.following, conditions, changed, work.now))
 
 
 def plan_outlook(

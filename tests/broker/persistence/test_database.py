@@ -1,6 +1,8 @@
 """The database layer: a role that cannot bypass the policies, and transactions that are whole."""
 
 import asyncio
+import threading
+import time
 from functools import partial
 
 import psycopg
@@ -17,6 +19,7 @@ from broker.persistence.database import (
     Scope,
     TimeLimits,
     UnsafeDatabaseRole,
+    compute,
     open_database,
     take_turn,
     wake_dispatcher,
@@ -241,6 +244,42 @@ async def test_who_stands_still_in_its_turn_loses_it(system: System, urls: Datab
     async with frozen.transaction(Scope.ALL) as session:
         assert await session.scalar(text("SELECT 1")) == 1, "it finds another connection"
     await frozen.close()
+
+
+async def test_who_computes_for_long_keeps_its_transaction(urls: DatabaseUrls) -> None:
+    database = open_database(urls.app, idle_seconds=1)
+
+    def plan() -> str:
+        time.sleep(1.3)  # it computes for longer than PostgreSQL waits for one who asks for nothing
+        return "planned"
+
+    async with database.transaction(Scope.ALL) as session:
+        assert isinstance(session.bind, AsyncConnection)
+        assert await compute(session.bind, plan, every_seconds=0.1) == "planned"
+        assert await session.scalar(text("SELECT 1")) == 1
+    await database.close()
+
+
+async def test_what_is_computed_for_a_connection_that_died_is_over_before_that_is_told(urls: DatabaseUrls) -> None:
+    database, over = open_database(urls.app), threading.Event()
+
+    def plan(connection: AsyncConnection) -> None:
+        while not connection.invalidated:
+            time.sleep(0.01)
+        over.set()
+
+    async def die() -> None:
+        async with database.transaction(Scope.ALL) as session:
+            assert isinstance(session.bind, AsyncConnection)
+            pid = await session.scalar(text("SELECT pg_backend_pid()"))
+            with owner_connection(urls) as owner:
+                owner.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+            await compute(session.bind, partial(plan, session.bind), every_seconds=0)
+
+    with pytest.raises(OperationalError):
+        await die()
+    assert over.is_set()
+    await database.close()
 
 
 @pytest.mark.parametrize("query", ["", "?options=-c%20statement_timeout%3D7000"])
