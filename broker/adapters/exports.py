@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from broker import errors
 from broker.adapters.tables import Adapter
-from broker.persistence.storage import Storage, one_chunk
+from broker.persistence.storage import Storage, digest_stream, one_chunk
 from broker.work import Services
 
 PREFIX = "exports/"
@@ -63,26 +63,35 @@ class Exports:
         """Get an adapter in a layout, made where it was not yet. In no transaction. Raises: InvalidRequest."""
         if layout is Layout.PEFT:
             return Export(source.storage_key, source.sha256)
-        key = f"{PREFIX}{source.adapter_id}/{source.sha256[:16]}.{layout.value}.safetensors"
-        known = await _find(services.storage, key)
+        stem = f"{PREFIX}{source.adapter_id}/{source.sha256[:16]}.{layout.value}"
+        known = await _find(services.storage, stem)
         if known is not None:
             return known
         async with self.turn:
-            return await _find(services.storage, key) or await _make(services, source.storage_key, key, layout)
+            return await _find(services.storage, stem) or await _make(services, source.storage_key, stem, layout)
 
 
-def _seal_of(key: str) -> str:
+def _seal_of(stem: str) -> str:
     """Tell where the hash of an export is kept: it is written last, so that it stands for a whole file."""
-    return f"{key}.sha256"
+    return f"{stem}.sha256"
 
 
-async def _find(storage: Storage, key: str) -> Export | None:
-    if not await storage.size(_seal_of(key)):
+def _file_of(stem: str, sha256: str) -> str:
+    """Tell where an export is kept: by its hash, since two processes that make one at once make other bytes each.
+
+    (safetensors writes a header's texts in any order.) Whichever hash is written last, its own file is there.
+    """
+    return f"{stem}.{sha256[:16]}.safetensors"
+
+
+async def _find(storage: Storage, stem: str) -> Export | None:
+    if not await storage.size(_seal_of(stem)):
         return None
-    return Export(key, (await storage.read(_seal_of(key))).decode())
+    sha256 = (await storage.read(_seal_of(stem))).decode()
+    return Export(_file_of(stem, sha256), sha256)
 
 
-async def _make(services: Services, source: str, key: str, layout: Layout) -> Export:
+async def _make(services: Services, source: str, stem: str, layout: Layout) -> Export:
     storage = services.storage
     with TemporaryDirectory(prefix="lora-broker-export-") as folder:
         peft, made = Path(folder) / "peft.safetensors", Path(folder) / f"{layout.value}.safetensors"
@@ -90,9 +99,11 @@ async def _make(services: Services, source: str, key: str, layout: Layout) -> Ex
             async for chunk in storage.stream(source):
                 await asyncio.to_thread(file.write, chunk)
         await _convert(services.settings.trainer_argv, peft, made, layout)
-        stored = await storage.write(key, _read(made), max_bytes=MOST_EXPORT_BYTES)
-    await storage.write(_seal_of(key), one_chunk(stored.sha256.encode()), max_bytes=64)
-    return Export(key, stored.sha256)
+        sha256, _size = await digest_stream(_read(made))
+        key = _file_of(stem, sha256)
+        await storage.write(key, _read(made), max_bytes=MOST_EXPORT_BYTES)
+    await storage.write(_seal_of(stem), one_chunk(sha256.encode()), max_bytes=64)
+    return Export(key, sha256)
 
 
 async def _convert(trainer_argv: Sequence[str], peft: Path, made: Path, layout: Layout) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from broker.adapters.tables import Adapter
 from broker.jobs.admitting.starting_points import KEY
@@ -55,19 +55,29 @@ async def trace_lineage(work: Work, adapter: Adapter) -> Lineage:
 
 
 async def _find_family(work: Work, adapter: Adapter) -> tuple[list[Adapter], bool]:
-    """Find the adapters that one came from, and all that went on from these, nearest first."""
-    found, frontier = {adapter.id: adapter}, [adapter]
-    while frontier and len(found) <= MOST_ADAPTERS:
-        parents = {row.config[KEY] for row in frontier if row.config.get(KEY)} - found.keys()
-        query = select(Adapter).where(
-            Adapter.customer_id == adapter.customer_id,
-            or_(Adapter.id.in_(parents), Adapter.config[KEY].astext.in_([row.id for row in frontier])),
-            Adapter.id.not_in(found.keys()),
-        )
-        frontier = list(await work.session.scalars(query.order_by(Adapter.id).limit(MOST_ADAPTERS)))
-        found |= {row.id: row for row in frontier}
-    rows = list(found.values())
-    return rows[:MOST_ADAPTERS], len(rows) > MOST_ADAPTERS
+    """Find the adapters that one came from, and all that went on from these, nearest first: in two statements."""
+    parent = Adapter.config[KEY].astext
+    known = (Adapter.customer_id == adapter.customer_id, parent.is_not(None))
+    continued = (await work.session.execute(select(Adapter.id, parent).where(*known).order_by(Adapter.id))).all()
+    ids = find_nearest(adapter.id, [(child, came_from) for child, came_from in continued], most=MOST_ADAPTERS + 1)
+    query = select(Adapter).where(Adapter.id.in_(ids[:MOST_ADAPTERS]), Adapter.customer_id == adapter.customer_id)
+    rows = {row.id: row for row in await work.session.scalars(query)}
+    return [rows[each] for each in ids if each in rows], len(ids) > MOST_ADAPTERS
+
+
+def find_nearest(start: str, pairs: Collection[tuple[str, str]], *, most: int) -> list[str]:
+    """Find so many of those that are joined to one by pairs, over others too, itself first, the nearest first. Pure."""
+    neighbours: dict[str, list[str]] = {}
+    for one, other in pairs:
+        neighbours.setdefault(one, []).append(other)
+        neighbours.setdefault(other, []).append(one)
+    found = {start: None}
+    frontier = [start]
+    while frontier and len(found) < most:
+        near = dict.fromkeys(other for each in frontier for other in neighbours.get(each, []) if other not in found)
+        found |= near
+        frontier = list(near)
+    return list(found)[:most]
 
 
 def draw_lineage(family: Collection[Adapter], *, is_cut: bool) -> Lineage:

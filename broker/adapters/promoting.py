@@ -20,6 +20,7 @@ __all__ = [
     "promote",
     "select_promotions",
     "select_stages",
+    "take_all_turns",
     "undo",
     "withdraw",
     "withdraw_deleted",
@@ -52,15 +53,16 @@ async def promote(
 async def withdraw(
     work: Work, current: AdapterStage, *, reason: str | None, undoes: str | None = None
 ) -> AdapterPromotion:
-    """Take a name from a stage: nothing of it is current there any more. Raises: IllegalTransition, where nothing is.
+    """Take a name from a stage: nothing of it is current there any more.
 
-    `current` is one that the actor sees.
+    `current` is one that the actor sees. Raises: IllegalTransition, where nothing is, or another became so meanwhile.
     """
-    stage = Stage(current.stage)
+    stage, meant = Stage(current.stage), current.adapter_id
     await _take_turn(work, current.customer_id, current.name, stage)
     await work.session.refresh(current)
-    if current.adapter_id is None:
-        raise errors.IllegalTransition(f"{stage.value} has no {current.name}; nothing was changed.")
+    if current.adapter_id is None or current.adapter_id != meant:
+        had = "no" if current.adapter_id is None else "another"
+        raise errors.IllegalTransition(f"{stage.value} has {had} {current.name}; nothing was changed.")
     return await _record(work, current, None, reason=reason, undoes=undoes)
 
 
@@ -87,16 +89,31 @@ async def undo(work: Work, promotion_id: str, *, reason: str | None) -> AdapterP
 
 
 async def withdraw_deleted(work: Work, adapter_ids: Collection[str]) -> None:
-    """Take adapters that are being deleted from the stages at which they are current."""
+    """Take adapters that are being deleted from the stages at which they are current: their names' turns are taken."""
     query = select(AdapterStage).where(AdapterStage.adapter_id.in_(adapter_ids))
     for current in (await work.session.scalars(query.order_by(AdapterStage.id))).all():
         await withdraw(work, current, reason="it was deleted")
 
 
+async def take_all_turns(work: Work, customer_ids: Collection[str]) -> None:
+    """Let no promotion of some customers come between until this transaction ends.
+
+    What is deleted is so kept from becoming current meanwhile, and what became current from being deleted.
+    """
+    for customer_id in sorted(set(customer_ids)):
+        key = func.hashtextextended(f"promotions:{customer_id}", 0)
+        await work.session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
 async def _take_turn(work: Work, customer_id: str, name: str, stage: Stage) -> None:
-    """Let promotions of one name to one stage follow each other, also the first two, which have no row to lock."""
-    key = f"promotion:{customer_id}:{name}:{stage.value}"
-    await work.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+    """Let promotions of one name to one stage follow each other, also the first two, which have no row to lock.
+
+    Whoever deletes adapters of the customer is waited for before that (`take_all_turns`).
+    """
+    of_customer = func.hashtextextended(f"promotions:{customer_id}", 0)
+    await work.session.execute(select(func.pg_advisory_xact_lock_shared(of_customer)))
+    own = func.hashtextextended(f"promotion:{customer_id}:{name}:{stage.value}", 0)
+    await work.session.execute(select(func.pg_advisory_xact_lock(own)))
 
 
 async def _find_current(work: Work, customer_id: str, name: str, stage: Stage) -> AdapterStage | None:

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, or_, select
 from broker import errors
 from broker.adapters.exports import PREFIX as EXPORTS
 from broker.adapters.model import Stage
-from broker.adapters.promoting import list_stages_of, withdraw_deleted
+from broker.adapters.promoting import list_stages_of, take_all_turns, withdraw_deleted
 from broker.adapters.tables import Adapter, AdapterStage
 from broker.jobs.admitting.starting_points import KEY, list_goers_on, select_goers_on
 from broker.jobs.running.locked_run import LockedRun
@@ -239,6 +239,7 @@ async def delete_adapter(work: Work, adapter_id: str, *, withdraws: bool = False
     a job that is not over goes on from it, or a stage has it.
     """
     adapter = await get_adapter(work, adapter_id)
+    await take_all_turns(work, [adapter.customer_id])
     stages = (await list_stages_of(work, [adapter_id])).get(adapter_id, [])
     if stages and not withdraws:
         raise errors.IllegalTransition(
@@ -258,6 +259,7 @@ async def delete_of_contract(work: Work, contract_id: str) -> list[tuple[str, in
     """Delete all adapters that jobs of a contract have made; returns their ids and sizes in bytes."""
     query = select(Adapter).where(Adapter.deleted_at.is_(None), Adapter.job_id.in_(select_ids_of_contract(contract_id)))
     rows = (await work.session.scalars(query.order_by(Adapter.id))).all()
+    await take_all_turns(work, [row.customer_id for row in rows])
     for row in rows:
         row.deleted_at = work.now
     await withdraw_deleted(work, [row.id for row in rows])

@@ -1,5 +1,6 @@
 """Looking at what servers have: one that came back without what it served, or with something else, gets it again."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,7 @@ from broker.environments.pushing import make_artifact, open_asker, open_place
 from broker.environments.servers import Artifact, Asker, Place, Server, ServerFailed, open_server
 from broker.environments.tables import Environment, EnvironmentPush
 from broker.environments.wanting import want_again, write_wanted
+from broker.persistence.faults import find_fault
 from broker.system import System
 from broker.work import Work
 
@@ -36,8 +38,17 @@ async def look_at_all(system: System, asker: Asker | None = None) -> None:
         await write_wanted(work)
     async with system.work() as work:
         looks = await _claim_looks(work)
-    for look in looks:
+    # All at once: one that takes its time, or answers what nobody can read, keeps no other waiting.
+    await asyncio.gather(*(_look_safely(system, look, asker) for look in looks))
+
+
+async def _look_safely(system: System, look: Look, asker: Asker | None) -> None:
+    """Look at a server. Raises: nothing; it is looked at again."""
+    try:
         await _look(system, look, asker)
+    except Exception as error:  # noqa: BLE001 (what one server answers stops the look at no other)
+        expected = find_fault(error) is not None
+        system.services.failures.note("looking at an environment", error, expected=expected)
 
 
 async def _claim_looks(work: Work) -> list[Look]:

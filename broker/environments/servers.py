@@ -129,7 +129,7 @@ class _Asking:
         try:
             data = json.loads(text)["data"]
             return [each for each in data if isinstance(each, dict)]
-        except (ValueError, KeyError, TypeError) as fault:
+        except (ValueError, KeyError, TypeError, RecursionError) as fault:
             raise ServerFailed(f"GET {path}: its answer is no list of what it serves") from fault
 
 
@@ -147,7 +147,7 @@ def _find_words(text: str) -> str:
     """Find what an error says, in the forms that servers have for it."""
     try:
         told = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     for name in ("error", "message", "detail"):
         told = told.get(name, told) if isinstance(told, dict) else told

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Select, delete, func, select, tuple_
 
@@ -15,7 +16,7 @@ from broker.identity.service import get_project, lock_customer
 from broker.persistence.database import narrow
 from broker.sealing import reseal, seal
 from broker.webhooks.addresses import check_url, read_networks
-from broker.webhooks.signatures import make_secret
+from broker.webhooks.signatures import is_secret, make_secret
 from broker.work import STAFF, Work
 
 MOST_ENVIRONMENTS = 20
@@ -154,6 +155,7 @@ async def change_environment(work: Work, environment_id: str, changes: Environme
     """
     row = await _lock(work, environment_id)
     options = row.options if changes.options is None else dict(changes.options)
+    _check_changes(row, changes)
     _check_place(work, changes.url or row.url, options, is_of_staff=row.is_of_staff)
     row.url, row.name, row.options = changes.url or row.url, changes.name or row.name, options
     if changes.token is not None:
@@ -169,6 +171,34 @@ async def change_environment(work: Work, environment_id: str, changes: Environme
             want_again(work, push)
     await work.session.flush()
     return row
+
+
+def _check_changes(row: Environment, changes: EnvironmentChanges) -> None:
+    """Check that an environment stays one of its kind, and that its token goes where it was meant for alone.
+
+    Who may name another address may so not have the token sent there, which nobody is shown. What signs for a webhook
+    is never sent. Raises: InvalidRequest.
+    """
+    kind = Kind(row.kind)
+    if kind is Kind.WEBHOOK and changes.token is not None and not is_secret(changes.token):
+        raise errors.invalid_field("token", "of a webhook is a secret like whsec_…")
+    if changes.options is not None and (kind is Kind.HTTP) != ("load" in changes.options):
+        raise errors.invalid_field("options.load", "goes with kind http, and is needed there")
+    is_sent = kind is not Kind.WEBHOOK and row.token is not None
+    if is_sent and changes.url is not None and changes.token is None and _origin_of(changes.url) != _origin_of(row.url):
+        raise errors.invalid_field(
+            "token", "is kept for another server, and is not sent to this one; name the token of this one with its url"
+        )
+
+
+def _origin_of(url: str) -> tuple[str, str | None, int | None]:
+    """Tell which server a URL leads to. Raises: InvalidRequest."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as fault:
+        raise errors.invalid_field("url", f"is no URL ({fault})") from fault
+    return parts.scheme, parts.hostname, port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 async def remove_environment(work: Work, environment_id: str) -> Environment:

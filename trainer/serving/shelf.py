@@ -1,6 +1,7 @@
 """The folder of adapters as it is now: files that appear, change or go are noticed without a restart."""
 
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,8 @@ class AdapterShelf:
 
     def read(self, path: Path, name: str) -> ShelvedFile:
         """Read what the file of a name is now. Raises: OSError."""
-        stat = path.stat()
-        return ShelvedFile(name, path, (stat.st_size, stat.st_mtime_ns))
+        found = path.stat()
+        return ShelvedFile(name, path, (found.st_size, found.st_mtime_ns))
 
     def _walk(self) -> Iterator[ShelvedFile]:
         for path in sorted(self.folder.rglob("*.safetensors")):
@@ -64,7 +65,8 @@ class AdapterShelf:
                 continue
             named = inside.parent if path.name == ADAPTER_FILE and len(inside.parts) > 1 else inside.with_suffix("")
             try:
-                stat = path.stat()
+                found = path.stat()
             except OSError:  # gone meanwhile
                 continue
-            yield ShelvedFile(named.as_posix(), path, (stat.st_size, stat.st_mtime_ns))
+            if stat.S_ISREG(found.st_mode):  # no folder that is named like a file
+                yield ShelvedFile(named.as_posix(), path, (found.st_size, found.st_mtime_ns))

@@ -1,7 +1,15 @@
 """Promotions: one version is current of each name at each stage, said by whom and why, and it can be undone."""
 
 import asyncio
+from collections.abc import Awaitable
 
+import pytest
+from sqlalchemy import text
+
+from broker import errors
+from broker.adapters import promoting
+from broker.adapters import service as adapters
+from broker.adapters.model import Stage
 from broker.system import System
 from tests.broker.environments.adapters import make_adapter, promote
 from tests.broker.factories import Api, customer_api, make_ready_customer
@@ -114,3 +122,67 @@ async def test_what_a_stage_has_is_not_deleted_but_goes_with_its_customer(api: A
     assert (await api.get("/adapter-stages", customer_id=customer.id))["data"] == []
     (withdrawn, _promoted) = (await api.get("/promotions", customer_id=customer.id))["data"]
     assert (withdrawn["adapter_id"], withdrawn["reason"]) == (None, "it was deleted")
+
+
+COUNT_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+async def outcome_of_two(system: System, first: Awaitable[object], second: asyncio.Task[object]) -> object:
+    """Let one finish its transaction once another waits for it; what came of the other."""
+    while not second.done():
+        async with system.work() as work:
+            if (await work.session.execute(text(COUNT_WAITING))).scalar():
+                break
+    await first
+    return (await asyncio.gather(second, return_exceptions=True))[0]
+
+
+async def test_what_becomes_current_meanwhile_is_not_deleted(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    made = await make_adapter(api, system, customer)
+
+    async def delete() -> None:
+        async with system.work() as work:
+            await adapters.delete_adapter(work, made["id"])
+
+    async with system.work() as work:
+        adapter = await adapters.get_adapter(work, made["id"])
+        await promoting.promote(work, adapter, Stage.TEST, reason="good")
+        task = asyncio.create_task(delete())
+        came = await outcome_of_two(system, work.session.commit(), task)
+    assert isinstance(came, errors.IllegalTransition), came
+    assert (await api.get(f"/adapters/{made['id']}"))["stages"] == ["test"]
+
+
+async def test_what_is_being_deleted_becomes_current_no_more(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    made = await make_adapter(api, system, customer)
+
+    async with system.work() as work:
+        seen = await adapters.get_adapter(work, made["id"])
+        work.session.expunge(seen)
+        await adapters.delete_adapter(work, made["id"])
+
+        async def promote_it() -> None:
+            async with system.work() as other:
+                await promoting.promote(other, await other.session.merge(seen), Stage.TEST, reason="good")
+
+        task = asyncio.create_task(promote_it())
+        came = await outcome_of_two(system, work.session.commit(), task)
+    assert isinstance(came, errors.NotFound), came
+    assert (await api.get("/adapter-stages"))["data"] == []
+
+
+async def test_a_withdrawal_takes_nothing_away_that_came_meanwhile(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    first, second = [await make_adapter(api, system, customer) for _version in range(2)]
+    await promote(api, first)
+
+    async with system.work() as work:
+        adapter = await adapters.get_adapter(work, first["id"])
+        current = await promoting.get_current(work, adapter, Stage.TEST)
+        replaced = await promote(api, second)
+        with pytest.raises(errors.IllegalTransition, match="has another cyberpunk"):
+            await promoting.withdraw(work, current, reason="over")
+    (stage,) = (await api.get("/adapter-stages"))["data"]
+    assert (stage["adapter_id"], stage["promotion_id"]) == (second["id"], replaced["id"])

@@ -13,7 +13,7 @@ from broker.webhooks.sender import HttpSender
 from tests.broker.adapter_files import safetensors_file
 from tests.broker.conftest import ManualClock
 from tests.broker.environments.adapters import make_adapter, promote
-from tests.broker.environments.servers import ServeLike, VllmLike
+from tests.broker.environments.servers import ServeLike, VllmLike, answer
 from tests.broker.factories import Api, customer_api, make_ready_customer
 from tests.broker.webhooks.receivers import PaperSender, make_endpoint, open_receiver, verify
 from tests.broker.webhooks.test_delivering import tell
@@ -247,3 +247,49 @@ async def test_endpoints_hear_of_promotions(api: Api, system: System) -> None:
     await tell(system, sender)
     (told,) = [json.loads(body)["data"] for _headers, body in sender.sent]
     assert (told["adapter_id"], told["stage"], told["promotion_id"]) == (adapter["id"], "test", promotion["id"])
+
+
+async def test_a_token_goes_to_no_other_server_than_it_was_named_for(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    elsewhere = "https://mine.example.org"
+    async with customer_api(api, customer.id) as own:
+        path = f"/environments/{(await make_environment(own, None, token='a-token-of-the-box'))['id']}"
+        for url in (elsewhere, "https://box.example.com:8443", "http://box.example.com"):
+            refused = (await own.call("PATCH", path, json={"url": url}, expect=422)).json()
+            assert refused["errors"][0]["field"] in {"token", "url"}, url
+        await own.call("PATCH", path, json={"url": "https://BOX.example.com:443/behind"}, expect=200)
+        both = {"url": elsewhere, "token": "a-token-of-mine"}
+        assert (await own.call("PATCH", path, json=both, expect=200)).json()["url"] == elsewhere
+        hook = await make_environment(own, None, kind="webhook", url="https://box.example.com/hook")
+        await own.call("PATCH", f"/environments/{hook['id']}", json={"url": elsewhere}, expect=200)
+
+
+async def test_a_change_leaves_an_environment_one_of_its_kind(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    hook = await make_environment(api, customer.id, kind="webhook")
+    call = await make_environment(api, customer.id, kind="http", options={"load": {"path": "/load"}})
+    for each, change in ((hook, {"token": "no-secret-of-a-webhook"}), (call, {"options": {}})):
+        refused = await api.call("PATCH", f"/environments/{each['id']}", json=change, expect=422)
+        assert refused.json()["errors"][0]["field"].partition(".")[0] in change
+
+
+async def test_a_server_that_answers_nonsense_keeps_no_other_from_being_looked_at(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api)
+    odd, sane = [await make_environment(api, customer.id, url=f"https://{name}.example.com") for name in ("a", "b")]
+    await promote(api, await make_adapter(api, system, customer))
+    server = ServeLike()
+    await push_to(system, server)
+
+    class OneIsOdd(ServeLike):
+        async def ask(self, sent: Any, now: datetime, *, most_answer_bytes: int = 0) -> Any:
+            if sent.url.startswith("https://a."):
+                return answer("[" * 1_000_000)
+            return await server.ask(sent, now, most_answer_bytes=most_answer_bytes)
+
+    clock.advance(seconds=60)
+    await look_at_all(system, OneIsOdd())
+    told = [await api.get(f"/environments/{each['id']}") for each in (odd, sane)]
+    assert [each["answered_at"] is not None for each in told] == [False, True]
+    assert "is no list" in told[0]["error"]

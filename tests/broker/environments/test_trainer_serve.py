@@ -1,5 +1,6 @@
 """Promotions with a real `trainer serve`: each swaps what answers, and a server that lost its files gets them again."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,12 @@ import httpx2 as httpx
 import pytest
 import torch
 
+from broker.adapters.exports import Exports, Source
+from broker.adapters.exports import Layout as Exported
+from broker.adapters.service import get_adapter
 from broker.environments.looking import look_at_all
 from broker.environments.pushing import Pusher
+from broker.persistence.storage import digest_stream
 from broker.retention.files import sweep_files
 from broker.system import System
 from pricing.training.config import TrainingConfig
@@ -121,7 +126,7 @@ async def test_a_promotion_swaps_what_answers_and_a_server_that_lost_its_files_g
 
 
 async def test_an_adapter_is_downloaded_in_each_layout_made_once(
-    api: Api, system: System, source: BaseModelSource, tmp_path: Path
+    api: Api, system: System, clock: ManualClock, source: BaseModelSource, tmp_path: Path
 ) -> None:
     customer = await make_ready_customer(api)
     content = write_random_adapter(source, tmp_path / "made", 7)
@@ -141,7 +146,16 @@ async def test_an_adapter_is_downloaded_in_each_layout_made_once(
         assert all(torch.equal(a.up, b.up) for a, b in zip(found.layers, lora.layers, strict=True))
     kept = sorted(path.name for path in (system.services.settings.data_dir / "objects" / "exports").rglob("*.sha256"))
     assert len(kept) == 2
+    async with system.work() as work:
+        own = Source.of(await get_adapter(work, adapter["id"]))
+    folder = system.services.settings.data_dir / "objects" / "exports" / adapter["id"]
+    for seal in folder.glob("*.kohya.sha256"):
+        seal.unlink()
+    both = await asyncio.gather(*(Exports().get(system.services, own, Exported.KOHYA) for _process in range(2)))
+    for made in both:  # processes that make it at once write other bytes each: each hash has its own file
+        assert (await digest_stream(system.services.storage.stream(made.storage_key)))[0] == made.sha256
     await api.call("DELETE", f"/adapters/{adapter['id']}", expect=204)
+    clock.advance(seconds=11 * 60)  # until then a submission under way may go on from it
     await sweep_files(system, before=datetime(2000, 1, 1, tzinfo=UTC))
     assert list((system.services.settings.data_dir / "objects").rglob("*.safetensors*")) == []
     odd = await upload(api, system, customer, safetensors_file("of no model"))

@@ -105,6 +105,7 @@ def test_models_are_listed_and_new_files_appear_without_a_restart(ask, complete,
     assert names() == ["tiny-llama", "calm"]
     lora, _ = read_lora(shelf / "calm.safetensors")
     (shelf / "customer").mkdir()
+    (shelf / "folder.safetensors").mkdir()
     write_lora(shelf / "customer" / "calm_v2.safetensors", lora, Layout.KOHYA)
     assert names() == ["tiny-llama", "calm", "customer/calm_v2"]
     assert text_of(complete("customer/calm_v2")) == text_of(complete("calm"))
