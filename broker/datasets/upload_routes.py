@@ -20,7 +20,7 @@ from broker.datasets.uploads import ALGORITHMS, Checksum, Upload
 from broker.http.edge import CustomerCaller, CustomerWork, StreamCaller, feature_router
 from broker.http.paging import fetch_page
 from broker.http.problems import MEDIA_TYPE, describe_error
-from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
+from broker.http.shapes import NEWEST, PROBLEM_SCHEMA, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
 from broker.identity.service import get_customer, require_acting, resolve_customer
 
 router = feature_router("/uploads", "datasets")
@@ -30,6 +30,14 @@ PIECE_TYPE = "application/offset+octet-stream"
 CHECKSUM_MISMATCH = 460  # of tus; no number of HTTP's own
 BINARY = {
     "requestBody": {"required": True, "content": {PIECE_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+}
+OTHER_VERSION: dict[int | str, dict[str, Any]] = {
+    412: {"description": "Another version of tus than 1.0.0.", "content": PROBLEM_SCHEMA}
+}
+PIECE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    **OTHER_VERSION,
+    415: {"description": f"The body is not {PIECE_TYPE}.", "content": PROBLEM_SCHEMA},
+    CHECKSUM_MISMATCH: {"description": "The piece is not what its checksum says.", "content": PROBLEM_SCHEMA},
 }
 TusVersion = Annotated[
     str | None, Header(alias="Tus-Resumable", description="Version of tus, 1.0.0.", examples=[VERSION])
@@ -69,7 +77,7 @@ async def describe_uploads(work: CustomerWork) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT, headers=told)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=OTHER_VERSION)
 async def create_upload(
     caller: CustomerCaller,
     length: Annotated[
@@ -124,7 +132,7 @@ async def get_upload(caller: CustomerCaller, upload_id: str) -> UploadOut:
     return JSONResponse(answer, headers=_tell(upload, received))  # type: ignore[return-value]
 
 
-@router.patch("/{upload_id}", status_code=204, openapi_extra=BINARY)
+@router.patch("/{upload_id}", status_code=204, openapi_extra=BINARY, responses=PIECE_RESPONSES)
 async def append_to_upload(
     caller: StreamCaller,
     request: Request,
@@ -156,7 +164,7 @@ async def append_to_upload(
     return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(_tell(*told)))
 
 
-@router.delete("/{upload_id}", status_code=204)
+@router.delete("/{upload_id}", status_code=204, responses=OTHER_VERSION)
 async def delete_upload(caller: CustomerCaller, upload_id: str, version: TusVersion = None) -> Response:
     """Delete an upload, and what has come of it."""
     if version is not None:

@@ -30,6 +30,9 @@ from pricing.unique_yaml import load_yaml
 MOST_LEFT_OUT_SHOWN = 5
 
 Config = Annotated[Path, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")]
+ConfigOrTemplate = Annotated[
+    Path | None, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")
+]
 Data = Annotated[
     list[Path] | None, typer.Option("--data", exists=True, help="Data files, an archive, or a folder with them.")
 ]

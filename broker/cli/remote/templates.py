@@ -177,6 +177,20 @@ def read_value(typed: str) -> Any:
         return typed
 
 
+def read_settings(
+    config: Path | None, template: str | None, changes: Sequence[str], *, skip_bad_rows: bool
+) -> dict[str, Any]:
+    """Read what to train: a file, or what is changed of a template. Raises: typer.BadParameter."""
+    if (config is None) == (template is None):
+        told = "say what to train: --config FILE or --template NAME"
+        raise typer.BadParameter(told, param_hint="--config")
+    if config is not None:
+        if changes:
+            raise typer.BadParameter("goes with --template; of a file, change the file", param_hint="--set")
+        return read_config(config, skip_bad_rows=skip_bad_rows)
+    return {**read_changes(changes), "skip_bad_rows": True} if skip_bad_rows else read_changes(changes)
+
+
 def read_changes(typed: Sequence[str]) -> dict[str, Any]:
     """Read what a job changes of its template, as it is typed: `lora_rank=16`. Raises: typer.BadParameter."""
     changes = {}

@@ -1,6 +1,5 @@
 """`broker jobs submit`: data and their findings, the price, the question, the job."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from broker.cli.remote.jobs import gate
 from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, Queue, SubmitAtOnce, read_labels
 from broker.cli.remote.jobs.watch import watch
 from broker.cli.remote.projects import find_project
-from broker.cli.remote.templates import read_changes
+from broker.cli.remote.templates import read_settings
 from broker.cli.texts.columns import fold
 from broker.cli.texts.price import Offer, make_offer, make_question
 from broker.cli.words import say
@@ -27,7 +26,6 @@ from broker.client.objects.quotes import Quote
 from broker.client.typed import BrokerClient
 from pricing.estimate.type_choice import Preference
 
-Config = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")]
 QuoteId = Annotated[str | None, typer.Option("--quote", help="Submit what this quote is of, at its price.")]
 Watch = Annotated[
     bool,
@@ -52,22 +50,15 @@ class Order:
     skip_bad_rows: bool
     gpus: int | None
     template: str | None
-    changes: Mapping[str, Any]
+    changes: list[str]
 
     def read_settings(self) -> dict[str, Any]:
         """Read what to train: a file, or what is changed of a template. Raises: typer.BadParameter."""
-        if (self.config is None) == (self.template is None):
-            told = "say what to train: --config FILE, --template NAME, or --quote ID"
-            raise typer.BadParameter(told, param_hint="--config")
-        if self.config is None:
-            return {**self.changes, "skip_bad_rows": True} if self.skip_bad_rows else dict(self.changes)
-        if self.changes:
-            raise typer.BadParameter("goes with --template; of a file, change the file", param_hint="--set")
-        return orders.read_config(self.config, skip_bad_rows=self.skip_bad_rows)
+        return read_settings(self.config, self.template, self.changes, skip_bad_rows=self.skip_bad_rows)
 
 
 def submit_job(
-    config: Config = None,
+    config: orders.ConfigOrTemplate = None,
     template: orders.Template = None,
     changes: orders.Changes = None,
     data: orders.Data = None,
@@ -112,7 +103,7 @@ def submit_job(
         skip_bad_rows,
         gpus,
         template,
-        read_changes(changes or []),
+        changes or [],
     )
     console = make_console(stderr=as_json)
     with connect(url, key) as client:

@@ -50,6 +50,15 @@ def test_a_template_is_made_used_and_archived(customer_run: Run, buyer: Buyer, t
     assert made.stdout.startswith("style@1 (tpl_")
     refused = customer_run("templates", "create", "style", "--project", "spring", "--config", str(file))
     assert refused.exit_code == ExitCode.REFUSED
+    quote = ("quote", "--template", "style", "--dataset", buyer.dataset_id)
+    quoted = customer_run(*quote, "--set", "lora_rank=4")
+    assert quoted.exit_code == 0, quoted.output
+    assert "--template style --set=lora_rank=4" in quoted.stdout
+    assert json.loads(customer_run(*quote, "--set", "seed=3", "--json").stdout)["config"]["seed"] == 3
+    assert customer_run(*quote, "--set", "lora_rank=5").exit_code == ExitCode.REFUSED
+    for wrong in (["--config", str(file)], ["--set", "lora_rank"]):
+        assert customer_run(*quote, *wrong).exit_code == ExitCode.USAGE
+    assert customer_run("quote", "--dataset", buyer.dataset_id).exit_code == ExitCode.USAGE
     order = ("submit", "--template", "style", "--dataset", buyer.dataset_id, "--yes", "--json")
     job = json.loads(customer_run(*order, "--set", "lora_rank=4").stdout)
     assert (job["template"], job["config"]["lora_rank"]) == ("style@1", 4)
