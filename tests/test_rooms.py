@@ -1,11 +1,18 @@
 """The house: a feature's tables are its own, and no two rooms import each other, however far around."""
 
+import re
+import tomllib
+from pathlib import Path
+
 import grimp
 import pytest
 
 PACKAGES = ("pricing", "broker", "trainer")
 # The read side may read every table: that is what a report is.
 READS_EVERY_TABLE = ("broker.reports", "broker.all_tables")
+ROOT = Path(__file__).parents[1]
+# Where names stand in a line of the drawings of docs/architecture.md: two of them at most.
+NUMBER, FIRST, SECOND = 0, 4, 63
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +52,24 @@ def test_no_two_rooms_import_each_other(graph: grimp.ImportGraph, package: str) 
 def list_rooms_reached(graph: grimp.ImportGraph, package: str, room: str) -> set[str]:
     found = graph.find_upstream_modules(room, as_package=True)
     return {".".join(module.split(".")[:2]) for module in found if module.startswith(f"{package}.")} - {room}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_rooms_that_are_drawn_are_those_that_are_held(package: str) -> None:
+    """docs/architecture.md draws the layers of pyproject.toml, line by line."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (held,) = [each["layers"] for each in contracts if each.get("containers") == [package]]
+    assert list_drawn(package) == [sorted(layer.split(" | ")) for layer in held]
+
+
+def list_drawn(package: str) -> list[list[str]]:
+    """List the names on each numbered line of a package's drawing; a line goes on below where no number stands."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawing = page.split(f"### `{package}/`\n\n```\n")[1].split("\n```")[0]
+    lines: list[list[str]] = []
+    for line in drawing.split("\n"):
+        if line[NUMBER:FIRST].strip():
+            lines.append([])
+        begun = [line[at:] for at in (FIRST, SECOND) if line[at - 2 : at].isspace()]
+        lines[-1] += [name[0] for each in begun if (name := re.match("[a-z_]+", each))]
+    return [sorted(names) for names in lines]

@@ -57,7 +57,7 @@ def explain_failure(error: Exception) -> Failure | None:
     """Explain an error that a user or an operator can do something about; None for one of ours, which is a fault."""
     if isinstance(error, ApiError):
         code = ExitCode.UNREACHABLE if error.is_passing else ExitCode.REFUSED
-        return Failure(code, error.problem, str(error))
+        return Failure(code, error.problem, _tell_refusal(error))
     if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
         error = DiskFull(error.filename or "the disk", error.strerror or "full")
     for kind, (code, slug, title) in MEANING_OF.items():
@@ -77,6 +77,12 @@ MEANING_OF: dict[type[Exception], tuple[ExitCode, str, str]] = {
     ServiceMissing: (ExitCode.USAGE, "service-missing", "The service is not installed."),
     UsageError: (ExitCode.USAGE, "usage", "The command line is wrong."),
 }
+
+
+def _tell_refusal(error: ApiError) -> str:
+    """Tell a refusal, with each field that is wrong and its cure where the sentence does not say so itself."""
+    untold = [f"{field}: {told}" for field, told in error.field_errors.items() if told not in error.detail]
+    return f"{error} {'; '.join(untold)}".strip()
 
 
 def _describe(error: Exception) -> str:

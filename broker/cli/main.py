@@ -64,7 +64,9 @@ COMMANDS = {
     "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
     "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, remind, void, verify."),
-    "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, remind, void, verify."),
+    "invoice": Place(
+        "broker.cli.remote.invoices:app", "Invoices: list, show, download, pay, remind, void, verify.", hidden=True
+    ),
     "close-month": Place(
         "broker.cli.remote.closing:close_month",
         "Close a month: all its drafts become final, then its books are locked for good. It can be run again.",
@@ -86,7 +88,7 @@ COMMANDS = {
     ),
     "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
     "top-ups": Place("broker.cli.remote.top_ups:app", "Automatic top-ups: list, show, set, remove."),
-    "topups": Place("broker.cli.remote.top_ups:app", "Automatic top-ups: list, show, set, remove."),
+    "topups": Place("broker.cli.remote.top_ups:app", "Automatic top-ups: list, show, set, remove.", hidden=True),
     "stripe": Place(
         "broker.cli.remote.stripe:app", "Stripe: whose invoices it collects, how far they are, differences."
     ),
@@ -159,7 +161,7 @@ SECTIONS = {
         *("payments", "refunds", "disputes", "arrears", "rate-cards", "webhooks"),
     ),
     "Finance": ("reports", "close-month", "vouchers", "chart", "stripe", "approvals"),
-    "Operations": ("top", "queues", "pools", "drain", "announcements", "audit"),
+    "Operations": ("top", "queues", "pools", "drain", "announcements", "retention", "audit"),
     "The broker's own machine": (
         *("serve", "worker", "migrate", "demo", "admin-key", "models", "estimator", "ledger", "installation"),
         "storage",
@@ -167,6 +169,7 @@ SECTIONS = {
 }
 SECTION_OF = {name: section for section, names in SECTIONS.items() for name in names}
 JSON_FLAG = "--json"
+LANG_HELP = "The language to speak, anywhere in the line; default: locale's."
 HELP_MODULE = "typer.rich_utils"
 # What help and wrong command lines are framed with, by the names that Typer has for it.
 FRAME_WORDS = {
@@ -197,6 +200,16 @@ class RootGroup(DeferredGroup):
         if command is not None and cmd_name in SECTION_OF:
             command.rich_help_panel = translate(SECTION_OF[cmd_name])
         return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Format the help of the whole in the language of whoever reads; the group itself stays English."""
+        told: list[Any] = [self, *self.get_params(ctx)]
+        english: list[str] = [each.help or "" for each in told]
+        for each, text in zip(told, english, strict=True):
+            each.help = translate(text)
+        super().format_help(ctx, formatter)
+        for each, text in zip(told, english, strict=True):
+            each.help = text
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **settings: Any) -> Any:
         """Run the command and end the process with its exit code (`failures`)."""
@@ -252,7 +265,7 @@ app = typer.Typer(
 def broker(
     _language: Annotated[
         str | None,
-        typer.Option("--lang", metavar="en|zh", help="The language to speak, anywhere in the line; default: locale's."),
+        typer.Option("--lang", metavar="en|zh", help=LANG_HELP),
     ] = None,
 ) -> None:
     """LoRA Broker: quotes, queues, meters and bills LoRA training."""

@@ -146,11 +146,17 @@ def find_version(client: BrokerClient, typed: str) -> Adapter:
     """Find an adapter by its id, the beginning of that, or its name and version. Raises: typer.BadParameter."""
     named = re.fullmatch(r"(.+)_v(\d{1,9})", typed.strip())
     if named is None:
-        return client.get_adapter(resolve_id(client, "ada", typed))
-    for each in client.iterate(client.list_adapters, name=named[1]):
-        if each["version"] == int(named[2]):
-            return each
-    raise typer.BadParameter(f"there is no adapter {typed}; `broker adapters list` shows yours", param_hint="ADAPTER")
+        try:
+            return client.get_adapter(resolve_id(client, "ada", typed))
+        except NotThere:
+            if typed.startswith("ada_"):
+                raise
+    else:
+        for each in client.iterate(client.list_adapters, name=named[1]):
+            if each["version"] == int(named[2]):
+                return each
+    told = say("there is no adapter {typed}; `broker adapters list` shows yours", typed=typed)
+    raise typer.BadParameter(told, param_hint="ADAPTER")
 
 
 def _pull(client: BrokerClient, adapter: Adapter, output: Path, console: Console) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.orders import read_config
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import Column
+from broker.cli.words import say
 from broker.client.typed import BrokerClient
 from pricing.unique_yaml import load_yaml
 
@@ -20,13 +21,17 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Templates: list, show, create, add-version, archive, restore."
 )
 
+# What `--may-change` says where a job may change nothing.
+NOTHING = "none"
 COLUMNS = (Column("template"), Column("id"), Column("a job may change"), Column("what is new"))
 MeantTemplate = Annotated[str, typer.Argument(metavar="TEMPLATE", help="The template, by name or id.")]
 OfProject = Annotated[str | None, typer.Option("--project", help="The project, by name or id.")]
 Config = Annotated[Path, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")]
 MayChange = Annotated[
     list[str] | None,
-    typer.Option("--may-change", metavar="KEY[=BOUNDS]", help="A key a job may change: seed, rank=4,8, epochs=1..20."),
+    typer.Option(
+        "--may-change", metavar="KEY[=BOUNDS]", help="A key a job may change: seed, rank=4,8, epochs=1..20; none."
+    ),
 ]
 Note = Annotated[str | None, typer.Option("--note", help="What is new in it.")]
 
@@ -48,7 +53,7 @@ def list_templates(
 
 def _make_row(template: dict[str, Any]) -> Sequence[str]:
     newest = template["newest"]
-    may = ", ".join(sorted(newest["may_change"])) or "nothing"
+    may = ", ".join(sorted(newest["may_change"])) or say("nothing")
     return [f"{template['name']}@{newest['version']}", template["id"], may, one_line(newest["note"] or "")]
 
 
@@ -99,10 +104,12 @@ def add_version(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Add a version, which jobs that name none are made from."""
+    """Add a version, which jobs that name none are made from; they may change what they might, unless it is said."""
     content = read_content(config, may_change or (), note)
     with connect(url, key) as client:
         found = find_template(client, template, project)
+        if may_change is None:
+            content["may_change"] = found["newest"]["may_change"]
         _tell(client.post(f"/templates/{found['id']}/versions", content), as_json=as_json)
 
 
@@ -130,9 +137,9 @@ def _tell(template: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         write_json(template)
         return
-    name = f"{template['name']}@{template['newest']['version']}"
-    state = "is out of use" if template["archived_at"] else "is in use"
-    make_console().print(f"{name} ({template['id']}) {state}.", markup=False)
+    name = f"{template['name']}@{template['newest']['version']} ({template['id']})"
+    state = say("{name} is out of use.", name=name) if template["archived_at"] else say("{name} is in use.", name=name)
+    make_console().print(state, markup=False)
 
 
 def find_template(
@@ -146,13 +153,17 @@ def find_template(
     named = list(client.list_all("/templates", name=typed, project_id=project_id, archived=archived or None))
     if len(named) == 1:
         return dict(named[0])
-    told = "several projects have one of this name; say --project" if named else f"there is no template {typed}"
+    told = (
+        say("several projects have one of this name; say --project")
+        if named
+        else say("there is no template {typed}; `broker templates list` shows yours", typed=typed)
+    )
     raise typer.BadParameter(told, param_hint="TEMPLATE")
 
 
 def read_content(config: Path, may_change: Sequence[str], note: str | None) -> dict[str, Any]:
     """Read what a version is to say. Raises: typer.BadParameter."""
-    bounds = dict(map(read_bounds, may_change))
+    bounds = {} if list(may_change) == [NOTHING] else dict(map(read_bounds, may_change))
     content = {"config": read_config(config, skip_bad_rows=False), "may_change": bounds}
     return content if note is None else {**content, "note": note}
 

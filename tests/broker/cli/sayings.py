@@ -18,11 +18,13 @@ from tests.broker.cli.commands import list_commands
 ROOT = Path(broker.cli.__file__).parent
 # The rooms that speak to customers: finance, ops and an installation's own machine speak English beyond their help.
 SPOKEN = ("*.py", "remote/*.py", "remote/jobs/*.py", "texts/*.py")
+# The headings of tables are in both languages, whoever reads them.
+HEADED = ("remote/**/*.py", "texts/*.py")
 # What a customer types: all that their help tells is in the catalogue, too.
 OF_CUSTOMERS = frozenset(
     {
         *("quote", "submit", "jobs", "logs", "metrics", "why", "quotes", "datasets", "adapters", "base-models"),
-        *("login", "logout", "whoami", "projects", "completion", "balance", "report", "usage"),
+        *("login", "logout", "whoami", "projects", "completion", "balance", "report", "usage", "templates"),
     }
 )
 
@@ -63,18 +65,28 @@ def list_tables() -> set[str]:
     return told | {template for _length, template in values.AGO} | {price.NO_CONTRACT, price.NO_PRICE}
 
 
+def list_headings() -> set[str]:
+    """List the headings of all tables that are written as they are."""
+    paths = [path for pattern in HEADED for path in ROOT.glob(pattern)]
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and node.args]
+    named = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Column"]
+    return {text for each in named for text in _list_texts(each)} - {""}
+
+
 def list_help() -> set[str]:
     """List what help tells of every part, and all that it tells of what customers type."""
-    told = {place.help for place in main.COMMANDS.values()} | set(main.SECTIONS) | set(main.FRAME_WORDS.values())
+    told = {main.app.info.help or "", main.LANG_HELP}
+    told |= {place.help for place in main.COMMANDS.values()} | set(main.SECTIONS) | set(main.FRAME_WORDS.values())
     for name, (command, _target) in list_commands().items():
         if name.split()[0] in OF_CUSTOMERS:
             told |= {command.help or "", *(getattr(param, "help", None) or "" for param in command.params)}
-    return told - {"", "Show this message and exit."}
+    return told - {""}
 
 
 def list_missing() -> list[str]:
     """List what is said and has no Chinese."""
-    return sorted((list_sayings() | list_tables() | list_help()) - load_catalogue().keys())
+    return sorted((list_sayings() | list_tables() | list_headings() | list_help()) - load_catalogue().keys())
 
 
 if __name__ == "__main__":

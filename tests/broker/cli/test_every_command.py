@@ -152,5 +152,7 @@ def test_chinese_has_the_places_of_its_english() -> None:
 def test_help_is_told_in_chinese_and_in_english_again() -> None:
     chinese = CliRunner().invoke(main.app, ["submit", "--help", "--lang", "zh"]).stdout
     assert "选项" in chinese
-    assert "任务最高费用" in chinese
+    assert "作业最高费用" in chinese
+    assert "报价、排队、计量" in CliRunner().invoke(main.app, ["--help", "--lang", "zh"]).stdout
+    assert "quotes, queues, meters" in CliRunner().invoke(main.app, ["--help"], env={"LC_ALL": "C"}).stdout
     assert "Most the job may cost" in CliRunner().invoke(main.app, ["submit", "--help"], env={"LC_ALL": "C"}).stdout

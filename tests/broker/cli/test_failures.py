@@ -50,6 +50,14 @@ def test_a_problem_is_handed_on_as_the_broker_wrote_it() -> None:
     assert failure.line == "Too little. (402) Buy hours."
 
 
+def test_each_field_that_is_wrong_is_told_once() -> None:
+    """What a template did not let a job change was once told by no name."""
+    told = {"title": "Invalid.", "detail": "a: is odd", "errors": [{"field": "a", "message": "is odd"}]}
+    more = {**told, "errors": [*told["errors"], {"field": "b", "message": "must be even"}]}
+    lines = [failure.line for each in (told, more) if (failure := explain_failure(ApiError(422, each)))]
+    assert lines == ["Invalid. (422) a: is odd", "Invalid. (422) a: is odd b: must be even"]
+
+
 def test_members_of_a_failure_are_in_its_problem() -> None:
     failure = explain_failure(CommandFailed("job_1 failed", job_id="job_1"))
     assert failure is not None

@@ -105,5 +105,7 @@ def test_setting_that_does_not_validate_is_named_without_a_traceback(run: Run, t
 
 def test_help_lists_every_command(run: Run) -> None:
     shown = run("--help").stdout
-    for command in main.COMMANDS:
+    listed = {name for name, place in main.COMMANDS.items() if not place.hidden}
+    assert set(main.SECTION_OF) == listed, "each stands under a heading, and second names under none"
+    for command in listed:
         assert command in shown

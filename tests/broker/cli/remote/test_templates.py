@@ -67,7 +67,9 @@ def test_a_template_is_made_used_and_archived(customer_run: Run, buyer: Buyer, t
     assert "config.epochs" in refused.output
     assert customer_run(*order, "--config", str(file)).exit_code == ExitCode.USAGE
     added = customer_run("templates", "add-version", "style", "--config", str(file), "--note", "longer", "--json")
-    assert json.loads(added.stdout)["newest"]["note"] == "longer"
+    newest = json.loads(added.stdout)["newest"]
+    assert newest["note"] == "longer"
+    assert newest["may_change"] == {"lora_rank": {"one_of": [4, 8]}, "seed": {}}, "as before, unless it is said"
     assert "lora_rank: 8" in customer_run("templates", "show", "style@1").stdout
     assert "style@2" in customer_run("templates", "list", "--project", "spring").stdout
     assert "out of use" in customer_run("templates", "archive", "style").stdout
