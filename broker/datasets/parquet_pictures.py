@@ -18,10 +18,10 @@ from broker.datasets.data_files import DataFile, StoredFile, UploadedFile
 from broker.datasets.findings import DatasetFinding
 from broker.persistence.pieces import open_piece
 from pricing.datasets.finding_level import Level
+from pricing.datasets.parquet_rows import RowTooLarge, iter_parquet
 from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, PICTURE_KEYS, PICTURE_SUFFIXES
 
 SUFFIX = ".parquet"
-BATCH_ROWS = 16
 MOST_CAPTION_CHARACTERS = 20_000
 METADATA = "metadata.jsonl"
 # Of a picture whose row gives it no name.
@@ -84,18 +84,15 @@ def _iter_rows(file: DataFile) -> Iterator[tuple[int, Mapping[str, Any] | None, 
     pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     with file.open() as opened:
         try:
-            read = parquet.ParquetFile(opened)
-            column = _find_picture_column(read.schema_arrow)
-            names = read.schema_arrow.names
+            schema = parquet.read_schema(opened)
+            column, names = _find_picture_column(schema), schema.names
+            assert column is not None, "`holds_pictures` has found it"
             _refuse_other_pictures(file.name, names)
             caption = next((key for key in CAPTION_KEYS if key in names), None)
             wanted = [name for name in (column, caption) if name is not None]
-            number = 0
-            for batch in read.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row[column], None if caption is None else row[caption]
-        except (pyarrow.ArrowException, OSError) as error:
+            for number, row in enumerate(iter_parquet(opened, wanted), start=1):
+                yield number, row[column], None if caption is None else row[caption]
+        except (pyarrow.ArrowException, OSError, RowTooLarge) as error:
             raise ArchiveRefused(f"{file.name} cannot be read as Parquet: {error}; write it again") from error
 
 

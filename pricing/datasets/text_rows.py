@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from pricing.datasets.csv_file import BrokenRow, iter_csv
 from pricing.datasets.file_names import TEXT_SUFFIXES, is_left_aside, tell_left_aside
 from pricing.datasets.finding_level import Level
+from pricing.datasets.parquet_rows import RowTooLarge, iter_parquet
 from pricing.datasets.row_counts import RowCounts, RowTally
 from pricing.datasets.row_finding import RowFinding
 from pricing.datasets.telling_keys import take_pairs
@@ -43,7 +44,6 @@ SPACE = re.compile(r"\s*")
 LINES_OF_A_ROW = 16  # a row may have line breaks in it; more lines than this for each row are no data
 RECORD_PIECES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)  # characters; no row is longer than the last
 TOO_LONG = f"has more than {RECORD_PIECES[-1]} characters; split it"
-PARQUET_BATCH = 256
 
 # A file in memory, or how to open it: it is read when its turn comes, and nothing of it is kept.
 Content = bytes | Callable[[], BinaryIO]
@@ -302,12 +302,13 @@ def _read_parquet(opened: BinaryIO) -> Iterator[tuple[int, Any]]:
         return
     number = in_all = 0
     try:
-        file = parquet.ParquetFile(opened)
-        in_all = file.metadata.num_rows
-        for batch in file.iter_batches(batch_size=PARQUET_BATCH):
-            for record in batch.to_pylist():
-                number += 1
-                yield number, record
+        in_all = parquet.ParquetFile(opened).metadata.num_rows
+        for record in iter_parquet(opened):
+            number += 1
+            yield number, record
+    except RowTooLarge as error:
+        lost = max(1, in_all - number)
+        yield number + 1, _Unreadable(f"{error}; {lost} rows from here on are not read", "too large", lost)
     except pyarrow.ArrowException as error:
         lost = max(1, in_all - number)
         message = f"not Parquet: {error}; {lost} rows from here on are not read"
