@@ -11,6 +11,7 @@ from broker.billing.vouchers import tables as vouchers
 from broker.calibrations import tables as calibrations
 from broker.capacity import tables as capacity
 from broker.contracts import tables as contracts
+from broker.customer_secrets import tables as customer_secrets
 from broker.datasets import tables as datasets
 from broker.environments import tables as environments
 from broker.exits import tables as exits
@@ -54,6 +55,7 @@ __all__ = [
     "capacity",
     "closing",
     "contracts",
+    "customer_secrets",
     "datasets",
     "environments",
     "exits",

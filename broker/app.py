@@ -32,6 +32,7 @@ from broker.console.frame.told import say_problem
 from broker.console.routes import MENU, add_console
 from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
+from broker.customer_secrets.routes import router as secrets
 from broker.daemon.loops import Daemon
 from broker.datasets.caption_routes import router as captions
 from broker.datasets.routes import router as datasets
@@ -136,6 +137,7 @@ ROUTERS = (
     uploads,
     dataset_deletion,
     templates,
+    secrets,
     quotes,
     adapters,
     promotions,

@@ -6,9 +6,31 @@ from contextlib import contextmanager
 
 Listener = Callable[[str], None]
 _listeners: list[Listener] = []
+_secrets: list[str] = []
+STRUCK = "[secret]"
+
+
+def strike(text: str) -> str:
+    """Strike the secrets out of a text that this process must tell nobody."""
+    for secret in _secrets:
+        text = text.replace(secret, STRUCK)
+    return text
+
+
+@contextmanager
+def striking(secret: str | None) -> Iterator[None]:
+    """Within the block, strike a secret out of each line."""
+    known = [] if not secret else [secret]
+    _secrets.extend(known)
+    try:
+        yield
+    finally:
+        for each in known:
+            _secrets.remove(each)
 
 
 def write_line(text: str) -> None:
+    text = strike(text)
     print(text, flush=True)  # noqa: T201 - this is where the log goes
     for listener in _listeners:
         listener(text)

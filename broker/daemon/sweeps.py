@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
+from broker.addresses import read_networks
 from broker.arrears import sweep as arrears
 from broker.billing.closing.automatic import list_due_drafts
 from broker.billing.closing.driving import run_closings
@@ -32,7 +33,6 @@ from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up
 from broker.signing.unused import carry_compensation, end_term
 from broker.system import System
-from broker.webhooks.addresses import read_networks
 from broker.webhooks.composing import compose_events
 from broker.webhooks.delivering import Deliverer
 from broker.webhooks.replaying import forget_events

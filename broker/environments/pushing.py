@@ -18,6 +18,7 @@ from sqlalchemy import Select, func, or_, select
 
 from broker.adapters import service as adapters
 from broker.adapters.exports import Exports, Layout, Source
+from broker.addresses import read_networks
 from broker.config import Settings
 from broker.environments.model import (
     OPEN_STATES,
@@ -35,7 +36,6 @@ from broker.persistence.faults import find_fault
 from broker.persistence.folder_storage import FolderStorage
 from broker.sealing import find_sealed
 from broker.system import System
-from broker.webhooks.addresses import read_networks
 from broker.webhooks.sender import HttpSender
 from broker.work import Work
 

@@ -7,12 +7,12 @@ from pydantic import BaseModel, Field, model_validator
 
 from broker.adapters.exports import Layout
 from broker.adapters.model import Stage
+from broker.addresses import MOST_URL
 from broker.environments.model import EnvironmentStatus, Kind, PushState, ServesAs
 from broker.environments.service import EnvironmentChanges, NewEnvironment
 from broker.environments.tables import Environment, EnvironmentPush
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import RequestBody, created_at_field, read_fields, written_like
-from broker.webhooks.addresses import MOST_URL
 from broker.webhooks.signatures import is_secret
 from broker.work import Actor
 

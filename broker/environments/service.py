@@ -9,13 +9,13 @@ from sqlalchemy import Select, delete, func, select, tuple_
 
 from broker import errors
 from broker.adapters.promoting import AdapterPromotion
+from broker.addresses import check_url, read_networks
 from broker.environments.model import EnvironmentStatus, Kind, PushState, ServesAs
 from broker.environments.tables import Environment, EnvironmentPush
 from broker.environments.wanting import want_again, write_wanted
 from broker.identity.service import get_project, lock_customer
 from broker.persistence.database import narrow
 from broker.sealing import reseal, seal
-from broker.webhooks.addresses import check_url, read_networks
 from broker.webhooks.signatures import is_secret, make_secret
 from broker.work import STAFF, Work
 

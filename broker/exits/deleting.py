@@ -6,6 +6,7 @@ from typing import Any
 from broker import errors
 from broker.adapters import service as adapters
 from broker.contracts import service as contracts
+from broker.customer_secrets.service import forget_secrets
 from broker.datasets import service as datasets
 from broker.exits.tables import CustomerDeletion
 from broker.identity.service import lock_customer
@@ -18,8 +19,8 @@ from broker.work import Work
 async def delete_all(work: Work, customer_id: str, *, confirm: str) -> CustomerDeletion:
     """Delete a customer's data sets, adapters and checkpoints, and record what they were.
 
-    The files go with the next sweep. Raises: NotFound; InvalidRequest, where the name is another; IllegalTransition,
-    while jobs are not over.
+    Its secrets are forgotten. The files go with the next sweep. Raises: NotFound; InvalidRequest, where the name is
+    another; IllegalTransition, while jobs are not over.
     """
     customer = await lock_customer(work, customer_id)
     if confirm != customer.name:
@@ -34,6 +35,7 @@ async def delete_all(work: Work, customer_id: str, *, confirm: str) -> CustomerD
     for contract in (await work.session.scalars(contracts.select_contracts(customer_id=customer_id))).all():
         entries += [_describe("checkpoint", each) for each in await checkpoints.list_of_contract(work, contract.id)]
         await checkpoints.delete_of_contract(work, contract.id)
+    await forget_secrets(work, customer_id)
     record = CustomerDeletion(
         id=work.new_id("del"),
         customer_id=customer_id,

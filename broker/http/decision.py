@@ -18,7 +18,7 @@ READS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_SENT_BYTES = 16 * 1024
 # What is sent under these names lets whoever has it write to others, or says who a person is: the record says that it
 # was sent, not what.
-SECRETS = frozenset({"url", "token", "document_number"})
+SECRETS = frozenset({"url", "token", "key", "document_number"})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ PATH_IDS = {
     "key_id": ("The API key's id (not the key).", "key_01k"),
     "deletion_id": ("The deletion.", "del_01k"),
     "person_id": ("The person.", "per_01k"),
+    "secret_id": ("The secret.", "sec_01k"),
     "template_id": ("The template.", "tpl_01k"),
     "contract_id": ("The contract.", "con_01k"),
     "amendment_id": ("The amendment.", "amd_01k"),

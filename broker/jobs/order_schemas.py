@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from broker.customer_secrets.schemas import SecretName
 from broker.http.labels import Labels
 from broker.http.plain_text import PlainLine, PlainText
 from broker.http.shapes import MaxCost, Moment, Reason, RequestBody, Whole
@@ -22,6 +23,19 @@ MOST_JOBS = 100
 GpuType = Annotated[PlainLine, Field(min_length=1, max_length=64)]
 
 
+class TrackerIn(RequestBody):
+    """Which tracker of the customer's own the runs tell."""
+
+    secret: SecretName = Field(description="The secret with its address and key, by name.", examples=["wandb-team"])
+    project: PlainLine | None = Field(
+        default=None,
+        min_length=1,
+        max_length=128,
+        description="The project there (W&B, SwanLab), or the experiment (MLflow); default: `lora`.",
+        examples=["styles"],
+    )
+
+
 class OrderIn(RequestBody):
     """What is said alike of a job and of each job of a batch."""
 
@@ -37,6 +51,11 @@ class OrderIn(RequestBody):
         description="A template to fill the configuration in from, by its name or id, with `@` and a version where not "
         "the newest is meant: `config` has what the job changes of it, or is empty. Its project is the job's.",
         examples=["template_sd_v15@3"],
+    )
+    tracker: TrackerIn | None = Field(
+        default=None,
+        description="A tracker of yours that the runs tell, by a secret's name: MLflow, W&B or SwanLab.",
+        examples=[{"secret": "wandb-team", "project": "styles"}],
     )
     labels: Labels = Field(default_factory=dict)
     queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])

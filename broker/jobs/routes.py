@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from broker import errors
 from broker.capacity.announcements import list_notices_for
 from broker.capacity.notice_schemas import NoticeOut
+from broker.customer_secrets.service import require_tracker
 from broker.datasets.versions import find_made_by
 from broker.http.caller import Caller
 from broker.http.edge import AnyKey, AnyReader, CustomerInBatch, JobControl, feature_router, identify
@@ -62,6 +63,7 @@ from broker.jobs.schemas import (
 from broker.jobs.tables import Job, JobEvent, Run
 from broker.templates.service import fill_in_configs
 from broker.work import STAFF, Work
+from pricing.training.check_config import is_check_config
 from pricing.training.label_config import is_label_config
 
 router = feature_router("/jobs", "jobs")
@@ -95,6 +97,7 @@ async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn)
         body, customer_id, meant, config=config, name=body.name, gpus=body.gpus, quote_id=body.quote_id
     )
     await _check_starts(caller, customer_id, [config])
+    await _check_tracker(caller, customer_id, body, request.project_id, [config])
     made = await make_quote_for(caller, request) if body.quote_id is None else None
     return await submissions.submit(caller, request, made)
 
@@ -109,6 +112,7 @@ async def submit_jobs(caller: CustomerInBatch, submissions: Batched, body: JobBa
     customer_id = resolve_customer_of(caller.actor, body.customer_id)
     configs, meant = await _fill_in(caller, customer_id, body, body.configs)
     await _check_starts(caller, customer_id, configs)
+    await _check_tracker(caller, customer_id, body, meant.project_id, configs)
     batch_id = caller.services.new_id("bat")
     places = [BatchPlace(batch_id, place, body.at_once) for place in range(len(configs))]
     requests = [
@@ -143,6 +147,19 @@ async def _check_starts(caller: Caller, customer_id: str, configs: Sequence[Mapp
             await require_starting_points(work, customer_id, configs)
 
 
+async def _check_tracker(
+    caller: Caller, customer_id: str, body: OrderIn, project_id: str | None, configs: Sequence[Mapping[str, Any]]
+) -> None:
+    """Check that the tracker that is named is one of the customer's, for trainings; of most jobs nothing is asked."""
+    if body.tracker is None:
+        return
+    if any(is_label_config(config) or is_check_config(config) for config in configs):
+        raise errors.invalid_field("tracker", "goes with trainings alone; leave it out")
+    await caller.answer_if_known()
+    async with caller.look() as work:
+        await require_tracker(work, customer_id, project_id, body.tracker.secret)
+
+
 def _name(body: JobBatchIn, batch: BatchPlace) -> str | None:
     return None if body.name is None else f"{body.name} #{batch.place + 1}"
 
@@ -156,6 +173,7 @@ def _read_request(body: OrderIn, customer_id: str, meant: OfTemplate, **own: Any
         project_id=meant.project_id,
         template_id=meant.template_id,
         template=meant.template,
+        tracker=None if body.tracker is None else body.tracker.model_dump(),
         labels=body.labels,
         queue=body.queue,
         max_cost=body.read_max_cost(),

@@ -84,6 +84,15 @@ class ExpectedEndOut(BaseModel):
     )
 
 
+class TrackerOut(BaseModel):
+    """Which tracker of the customer's own the runs of a job tell; its key is never shown."""
+
+    secret: str = Field(description="The secret that has its address and key, by name.", examples=["wandb-team"])
+    project: str | None = Field(
+        default=None, description="The project or experiment there; null: `lora`.", examples=["styles"]
+    )
+
+
 StopWord = Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended", "arrears", "preempt", "quota"]
 
 
@@ -97,6 +106,9 @@ class JobOut(BaseModel):
     quote_id: str | None = Field(description="The quote it was admitted with.", examples=["quo_01k"])
     template_id: str | None = Field(description="The template that it was made from, if any.", examples=["tpl_01k"])
     template: str | None = Field(description="Its name, with the version.", examples=["template_sd_v15@3"])
+    tracker: TrackerOut | None = Field(
+        description="The tracker that its runs tell what they do, if any.", examples=[{"secret": "wandb-team"}]
+    )
     kind: Literal["training", "auto_label", "check"] = Field(
         description="What it does: train an adapter, label pictures, or check a data set.", examples=["training"]
     )

@@ -48,6 +48,7 @@ class Job(Base):
     `priority` is what ops gave it in place of its queue's; null: its queue's.
     `offered_types` are those that it was offered, where it accepts whatever fits; null: it named its own.
     `template` names that which its `config` was filled in from, with the version (`template_sd_v15@3`).
+    `tracker` names the secret of its customer's tracker (`{"secret": …, "project": …}`), never what is in it.
     `batch_id` names the jobs that were submitted in one request, of which `batch_at_once` may run at one time.
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
@@ -102,6 +103,7 @@ class Job(Base):
     quote_id: Mapped[str | None]
     template_id: Mapped[str | None]
     template: Mapped[str | None]
+    tracker: Mapped[dict[str, Any] | None]
     name: Mapped[str | None]
     labels: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]

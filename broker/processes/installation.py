@@ -2,6 +2,7 @@
 
 from broker.capacity.agents import judge, list_recent_agents
 from broker.capacity.model import PRESENT
+from broker.customer_secrets.service import reseal_customer_secrets
 from broker.environments.service import reseal_tokens
 from broker.errors import OperatorError
 from broker.identity.verification import reseal_numbers
@@ -65,6 +66,7 @@ async def reseal_all(work: Work, former: bytes) -> list[str]:
     """Seal all that the former secret has sealed by the present one; returns the ids of what neither can open."""
     left = [*await reseal_contacts(work, former), *await reseal_secrets(work, former)]
     left += await reseal_tokens(work, former)
+    left += await reseal_customer_secrets(work, former)
     return [*left, *await reseal_numbers(work, former)]
 
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, func, select, update
 
 from broker import errors
+from broker.addresses import check_url, read_networks
 from broker.identity.service import get_project, lock_customer
 from broker.persistence.database import narrow
 from broker.sealing import find_sealed, reseal, seal
-from broker.webhooks.addresses import check_url, read_networks
 from broker.webhooks.model import ABOUT_JOBS, DeliveryStatus, DisabledFor, EndpointStatus, EventType, list_records
 from broker.webhooks.signatures import make_secret
 from broker.webhooks.tables import WebhookDelivery, WebhookEndpoint

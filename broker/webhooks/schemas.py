@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from broker.addresses import MOST_URL
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import Moment, RequestBody, created_at_field, read_fields
-from broker.webhooks.addresses import MOST_URL
 from broker.webhooks.endpoints import EndpointChanges, NewEndpoint
 from broker.webhooks.model import CHOICES, DeliveryStatus, DisabledFor, EndpointStatus, EventType
 from broker.webhooks.tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpcore2
 
 import broker
-from broker.webhooks.addresses import CheckedBackend, Network, RefusedAddress
+from broker.addresses import CheckedBackend, Network, RefusedAddress
 
 # The specification wants 15 to 30 s for connecting, sending and answering together.
 LONGEST_SECONDS = 15.0

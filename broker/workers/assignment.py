@@ -4,6 +4,7 @@ from broker import errors
 from broker.adapters import service as adapters
 from broker.base_models import service as base_models
 from broker.capacity.readiness import command_good_starts
+from broker.customer_secrets.service import open_tracker
 from broker.datasets import service as datasets
 from broker.jobs.rules.model import RUN_ENDS, RunStatus
 from broker.jobs.running.checkpoints import Checkpoint, find_last_checkpoint
@@ -35,6 +36,7 @@ async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignm
         dataset=Download(dataset.sha256, dataset.size_bytes),
         checkpoint=_describe_checkpoint(await find_last_checkpoint(work, locked.job.id)),
         init_adapter=await _describe_start(work, locked.job),
+        tracker=await open_tracker(work, locked.job.customer_id, locked.job.project_id, locked.job.tracker),
         next_sequence=locked.run.acknowledged_sequence + 1,
         next_log_number=await find_next_number(work, run_id),
         now=work.now,

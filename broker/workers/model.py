@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from broker.customer_secrets.model import TrackerAccess
 from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
 from broker.jobs.running.losses import StepLosses
 from broker.metering.events.evidence import Doubt
@@ -86,6 +87,7 @@ class Assignment:
 
     `base_model` is the profile of one that an operator added, whose files the worker checks; None: the catalogue's.
     `init_adapter` is what its configuration goes on from; None where it begins anew, or that was deleted.
+    `tracker` is what it tells besides the broker, with the key of that.
     `now` is the broker's time, from which the worker counts.
     """
 
@@ -99,6 +101,7 @@ class Assignment:
     dataset: Download
     checkpoint: CheckpointDownload | None
     init_adapter: Download | None
+    tracker: TrackerAccess | None
     next_sequence: int
     next_log_number: int
     now: datetime

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from broker.customer_secrets.model import SecretKind
 from broker.http.shapes import MOST, Moment, MoneyOut, RequestBody, Whole, read_fields
 from broker.jobs.rules.log_lines import KeptLog, LogLine
 from broker.jobs.rules.model import StopReason
@@ -36,6 +37,20 @@ class CheckpointDownloadOut(DownloadOut):
     step: int = Field(description="Optimizer step that it was taken after.", examples=[100])
 
 
+class TrackerAccessOut(BaseModel):
+    """The customer's own tracker, with its key: nobody else is ever given it."""
+
+    secret: str = Field(description="The name of the secret.", examples=["wandb-team"])
+    kind: SecretKind | None = Field(description="What it is; null: the secret is gone.", examples=["wandb"])
+    key: str | None = Field(description="What opens it; null: the secret is gone.", repr=False, examples=["a-long-key"])
+    url: str | None = Field(description="Where it is; null: its own cloud.", examples=["https://mlflow.example.com"])
+    username: str | None = Field(description="The user whose password the key is.", examples=["trainer"])
+    project: str | None = Field(description="The project or experiment there; null: `lora`.", examples=["styles"])
+    networks: list[str] = Field(
+        description="Networks beside the public internet that its address may lead to.", examples=[["10.0.0.0/8"]]
+    )
+
+
 class RunAssignmentOut(BaseModel):
     object: Literal["run_assignment"] = Field(
         default="run_assignment", description="Kind of object.", examples=["run_assignment"]
@@ -62,6 +77,9 @@ class RunAssignmentOut(BaseModel):
         description="The adapter that `config.init_from` names, to start from; null: none, or it was deleted since.",
         examples=[None],
     )
+    tracker: TrackerAccessOut | None = Field(
+        default=None, description="What the run tells besides the broker; null: nothing.", examples=[None]
+    )
     next_sequence: int = Field(description="Number of the first usage interval to report.", examples=[0])
     next_log_number: int = Field(default=0, description="Number of the next line of its log.", examples=[0])
     now: datetime = Field(
@@ -77,11 +95,11 @@ class RunAssignmentOut(BaseModel):
         continued = None if checkpoint is None else CheckpointDownloadOut(url=f"{place}/checkpoint", **vars(checkpoint))
         start = assignment.init_adapter
         started = None if start is None else DownloadOut(url=f"{place}/init-adapter", **vars(start))
-        added = assignment.base_model
+        added, tracker = assignment.base_model, assignment.tracker
         profile = None if added is None else added.model_dump(mode="json", exclude_defaults=True)
-        return cls(
-            **{**own, "base_model": profile, "dataset": dataset, "checkpoint": continued, "init_adapter": started}
-        )
+        told = None if tracker is None else TrackerAccessOut(**vars(tracker))
+        files = {"dataset": dataset, "checkpoint": continued, "init_adapter": started}
+        return cls(**{**own, **files, "base_model": profile, "tracker": told})
 
 
 class LogLineIn(RequestBody):

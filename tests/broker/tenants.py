@@ -81,6 +81,7 @@ class Tenant:
     simulation_id: str
     person_id: str
     template_id: str
+    secret_id: str
     deletion_id: str
     queue: str
 
@@ -285,6 +286,11 @@ async def _make_template(own: Api, project_id: str) -> str:
     return str((await own.post("/templates", named, expect=201))["id"])
 
 
+async def _keep_secret(api: Api, customer_id: str) -> str:
+    told = {"customer_id": customer_id, "name": "wandb-team", "kind": "wandb", "key": "a-key-of-the-tenant"}
+    return str((await api.post("/secrets", told, expect=201))["id"])
+
+
 async def _open_upload(api: Api, customer_id: str) -> str:
     headers, params = {"Tus-Resumable": "1.0.0", "Upload-Length": "12"}, {"customer_id": customer_id}
     return str((await api.call("POST", "/uploads", headers=headers, params=params, expect=201)).json()["id"])
@@ -374,6 +380,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         simulation_id=simulation,
         person_id=person,
         template_id=template,
+        secret_id=await _keep_secret(api, customer),
         deletion_id=await keep_deletion(system, customer),
         queue=f"dedicated:{contract}",
     )

@@ -309,6 +309,13 @@ ANSWERS = {
     "GET /v1/customers/{customer_id}/contacts": NOT_FOUND,
     "DELETE /v1/customers/{customer_id}/contacts/{contact_id}": NOT_FOUND,
     "GET /v1/notices": LIST,
+    "POST /v1/secrets": Ask(
+        404, body={"customer_id": "{customer_id}", "name": "mine", "kind": "wandb", "key": "a-key-of-mine"}
+    ),
+    "GET /v1/secrets": LIST,
+    "GET /v1/secrets/{secret_id}": NOT_FOUND,
+    "PATCH /v1/secrets/{secret_id}": Ask(404, body={"key": "a-key-of-mine"}),
+    "DELETE /v1/secrets/{secret_id}": NOT_FOUND,
     "POST /v1/webhook-endpoints": Ask(
         404, body={"customer_id": "{customer_id}", "name": "Mine", "url": "https://me.example.com"}
     ),

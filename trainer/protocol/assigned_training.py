@@ -13,6 +13,7 @@ from trainer.base_models.config import BaseModelSource, resolve_added_model, res
 from trainer.errors import BadInput
 from trainer.families.registry import read_dataset
 from trainer.log import write_line
+from trainer.protocol.assigned_tracker import telling_tracker
 from trainer.protocol.checkpoint_uploads import CheckpointUploads, unpack_folder
 from trainer.protocol.client import BrokerClient, RunAssignment
 from trainer.protocol.heartbeat import Heartbeat
@@ -91,8 +92,11 @@ def train_assignment(
     config = fetch_inputs(client, assignment, config, work_dir)
     dataset = read_dataset(config, source)
     try:
-        with with_peers(assignment.gpus, config, work_dir) as processes:
-            return run_training(config, source, dataset, observer=observer, stop=stop, processes=processes)
+        with (
+            with_peers(assignment.gpus, config, work_dir) as processes,
+            telling_tracker(observer, assignment, config, work_dir / "tracker") as told,
+        ):
+            return run_training(config, source, dataset, observer=told, stop=stop, processes=processes)
     finally:
         release_devices()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import httpx2
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from pricing.catalog.profile import BaseModelProfile
 from trainer.atomic_files import writing_file
@@ -66,6 +66,21 @@ class RemoteCheckpoint(RemoteFile):
     step: int
 
 
+class TrackerAccess(BaseModel):
+    """The customer's own tracker: what it is, where, and what opens it. `kind` and `key` None: the secret is gone.
+
+    `networks` are those beside the public internet that its address may lead to.
+    """
+
+    secret: str
+    kind: Literal["mlflow", "wandb", "swanlab"] | None = None
+    key: str | None = Field(default=None, repr=False)
+    url: str | None = None
+    username: str | None = None
+    project: str | None = None
+    networks: list[str] = []
+
+
 class RunAssignment(BaseModel):
     """The answer to a claim: what to train, on how many devices, from where.
 
@@ -84,6 +99,7 @@ class RunAssignment(BaseModel):
     dataset: RemoteFile
     checkpoint: RemoteCheckpoint | None
     init_adapter: RemoteFile | None = None
+    tracker: TrackerAccess | None = None
     next_sequence: int
     next_log_number: int = 0
     now: AwareDatetime

@@ -11,7 +11,7 @@ from pricing.training.check_config import is_check_config
 from pricing.training.config_parsing import ConfigInvalid
 from pricing.training.label_config import is_label_config
 from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff, TrainerError
-from trainer.log import telling, write_line
+from trainer.log import strike, striking, telling, write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads
 from trainer.protocol.client import (
     BrokerClient,
@@ -92,7 +92,8 @@ def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnv
     heartbeat.start()
     uploads = CheckpointUploads(client, environment.work_dir / "uploads")
     reporting = Reporting(meter, heartbeat, uploads)
-    with telling_log(client, assignment):
+    tracker = assignment.tracker
+    with striking(None if tracker is None else tracker.key), telling_log(client, assignment):
         write_line(f"run {assignment.run_id} of {assignment.job_id}, attempt {assignment.attempt}")
         ending = train_and_judge(client, assignment, environment.work_dir, reporting, stop)
         meter.close()
@@ -200,7 +201,7 @@ def judge(result: Result | None, stopped: StopReason | None) -> Ending:
 
 def fail(code: str, message: str, exit_code: ExitCode) -> Ending:
     write_line(f"failed: {message}")
-    return Ending("failed", exit_code, {"code": code, "message": message[:LONGEST_MESSAGE]})
+    return Ending("failed", exit_code, {"code": code, "message": strike(message)[:LONGEST_MESSAGE]})
 
 
 def hand_in(client: BrokerClient, ending: Ending, uploads: CheckpointUploads) -> Ending:

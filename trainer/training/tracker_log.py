@@ -28,8 +28,16 @@ class TrackerLog:
     Threads: the recipe adds, one of its own opens the run at the tracker, tells it, and ends it.
     """
 
-    def __init__(self, observer: "Observer", name: str, opens: Callable[[], Tracker]) -> None:
+    def __init__(
+        self,
+        observer: "Observer",
+        name: str,
+        opens: Callable[[], Tracker],
+        *,
+        longest_end_seconds: float = LONGEST_END_SECONDS,
+    ) -> None:
         self._observer, self._name, self._opens = observer, name, opens
+        self._longest_end_seconds = longest_end_seconds
         self._waiting = deque[Entry](maxlen=MOST_WAITING)
         self._wake, self._is_closing = threading.Event(), False
         self._left_out = 0
@@ -44,9 +52,11 @@ class TrackerLog:
         """End the run at the tracker; one that takes longer than a moment is left alone."""
         self._is_closing = True
         self._wake.set()
-        self._thread.join(LONGEST_END_SECONDS)
+        self._thread.join(self._longest_end_seconds)
         if self._thread.is_alive():
-            write_line(f"{self._name} did not end its run within {LONGEST_END_SECONDS:.0f} seconds; it is left alone")
+            write_line(
+                f"{self._name} did not end its run within {self._longest_end_seconds:.0f} seconds; it is left alone"
+            )
 
     def training_started(self, *, step: int, total_steps: int) -> None:
         self._observer.training_started(step=step, total_steps=total_steps)

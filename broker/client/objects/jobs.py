@@ -51,6 +51,7 @@ class Job(TypedDict):
     quote_id: str | None
     template_id: str | None
     template: str | None
+    tracker: dict[str, str | None] | None
     kind: Literal["training", "auto_label", "check"]
     name: str | None
     labels: dict[str, str]

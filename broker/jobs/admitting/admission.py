@@ -169,6 +169,7 @@ class AdmissionPlan:
             quote_id=quote.id,
             template_id=request.template_id,
             template=request.template,
+            tracker=None if request.tracker is None else dict(request.tracker),
             name=request.name,
             labels=dict(request.labels),
             config=quote.config,

@@ -34,7 +34,7 @@ class JobRequest:
 
     `gpus`: so many of one machine share its steps; None: as its quote says, or one. `gpu_types` are those that it may
     run on; None: all of its quote. It should end by `finish_by`. `template` names that which its configuration was
-    filled in from, with its version.
+    filled in from, with its version, `tracker` the secret with the address and key of what its runs tell.
     """
 
     customer_id: str
@@ -46,6 +46,7 @@ class JobRequest:
     project_id: str | None = None
     template_id: str | None = None
     template: str | None = None
+    tracker: Mapping[str, Any] | None = None
     queue: str | None = None
     max_cost: Money | None = None
     gpus: int | None = None

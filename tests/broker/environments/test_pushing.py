@@ -5,10 +5,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from broker.addresses import read_networks
 from broker.environments.looking import look_at_all
 from broker.environments.pushing import LEASE, Pusher, claim_due
 from broker.system import System
-from broker.webhooks.addresses import read_networks
 from broker.webhooks.sender import HttpSender
 from tests.broker.adapter_files import safetensors_file
 from tests.broker.conftest import ManualClock

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from broker.addresses import read_networks
 from broker.daemon.sweeps import Sweeps
 from broker.notices.sending import compose_notices
 from broker.system import System
-from broker.webhooks.addresses import read_networks
 from broker.webhooks.composing import compose_events
 from broker.webhooks.delivering import LEASE, UNSENT, UNSIGNED, Deliverer, claim_due, note_answer
 from broker.webhooks.endpoints import lock_endpoint

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from broker import errors
-from broker.webhooks import addresses, sender
-from broker.webhooks.addresses import check_url, is_allowed, read_networks
+from broker import addresses, errors
+from broker.addresses import check_url, is_allowed, read_networks
+from broker.webhooks import sender
 from broker.webhooks.sender import MOST_ANSWER_BYTES, HttpSender, read_retry_after
 from tests.broker.webhooks.receivers import open_receiver
 

@@ -65,7 +65,7 @@ def is_public(address: Address) -> bool:
 
 
 def check_url(url: str, networks: Collection[Network]) -> None:
-    """Check where an endpoint is, as far as its URL says; its name is resolved when it is sent to.
+    """Check where a customer's server is, as far as its URL says; its name is resolved when it is sent to.
 
     Raises: InvalidRequest.
     """
@@ -82,7 +82,7 @@ def check_url(url: str, networks: Collection[Network]) -> None:
     if parts.scheme not in {"https", "http"} or not parts.hostname or port == 0:
         raise errors.invalid_field("url", "must be a whole address, such as https://example.com/hooks")
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise errors.invalid_field("url", "must have no user, password or fragment; deliveries are signed instead")
+        raise errors.invalid_field("url", "must have no user, password or fragment: it is shown in lists")
     if parts.scheme == "http" and not networks:
         raise errors.invalid_field("url", "must begin with https://: what is sent must not be read on its way")
     address = find_address(parts.hostname)
