@@ -95,7 +95,10 @@ def _roll_back_when_returned(engine: AsyncEngine) -> None:
             return
         entry.info.pop(driver.PREPARED, None)
         if state.asyncio_safe:
-            connection.rollback()
+            try:
+                connection.rollback()
+            except psycopg.OperationalError as error:  # it died, and what was open with it: that is no mistake of ours
+                entry.invalidate(error)
 
 
 def with_driver(url: str) -> str:

@@ -282,6 +282,29 @@ async def test_what_is_computed_for_a_connection_that_died_is_over_before_that_i
     await database.close()
 
 
+async def test_a_connection_that_died_unnoticed_goes_back_without_a_word(
+    urls: DatabaseUrls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A past fault, found by stopping leaders: the log told it with a traceback, as a mistake of our own."""
+    database = open_database(urls.app)
+
+    async def give_up() -> None:
+        async with database.transaction(Scope.ALL) as session:
+            assert isinstance(session.bind, AsyncConnection)
+            asked = Command(Statement(text("SELECT pg_backend_pid()")), {})
+            (((pid,),),) = await run_together(session.bind, [asked])
+            with owner_connection(urls) as owner:
+                owner.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+            raise KeyError("what is looked for")
+
+    with pytest.raises(KeyError):
+        await give_up()
+    assert [record.message for record in caplog.records if record.exc_info] == []
+    async with database.transaction(Scope.ALL) as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+    await database.close()
+
+
 @pytest.mark.parametrize("query", ["", "?options=-c%20statement_timeout%3D7000"])
 async def test_options_of_the_url_count_beside_our_own(urls: DatabaseUrls, query: str) -> None:
     url = f"{urls.app}{query.replace('?', '&') if '?' in urls.app else query}"
