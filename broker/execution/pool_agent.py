@@ -43,6 +43,7 @@ from broker.jobs.service import Run
 from broker.jobs.traced import find_traces_of_runs, read_traces
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
+from broker.persistence.faults import find_fault
 from broker.system import System
 from broker.work import Work
 
@@ -168,12 +169,14 @@ class PoolAgent:
 
     async def _keep(self) -> None:
         """Keep the place, or wait for it, for as long as we run."""
+        what = f"keeping the place of the agent of pool {self.pool}"
         while True:
             await asyncio.sleep(self.membership.renewal_seconds)
             try:
                 await self.keep_once()
-            except Exception:
-                log.exception("the agent of pool %s could not keep its place; trying again", self.pool)
+                self.system.services.failures.settle(what)
+            except Exception as error:  # noqa: BLE001 (it is tried again for as long as we run)
+                self.system.services.failures.note(what, error, expected=find_fault(error) is not None)
 
     async def keep_once(self) -> None:
         """Renew the lease, and stop our own runs before it ends where nobody answers, or where another has the pool."""

@@ -14,6 +14,7 @@ from broker.log_context import told_of
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
 from broker.persistence.database import WAKE_FOR_FREED
+from broker.persistence.faults import find_fault
 from broker.persistence.outbox import PendingMessage
 from broker.system import System
 
@@ -96,11 +97,13 @@ class Relay:
 
     async def _deliver(self, message: PendingMessage, call: Call) -> None:
         """Make the call that a message asks for, and note how it went; what cannot be noted is called again."""
+        what = f"noting the {message.kind} of a run"
         with told_of(message.run_id):
             try:
                 await self._call(message, call)
-            except Exception:
-                log.exception("could not note the %s of run %s; it is tried again", message.kind, message.run_id)
+                self.system.services.failures.settle(what)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the message is still there)
+                self.system.services.failures.note(what, error, expected=find_fault(error) is not None)
 
     async def _call(self, message: PendingMessage, call: Call) -> None:
         """Make the call; mark the message as done, or put it off where the call fails."""
