@@ -26,7 +26,7 @@ router = feature_router("/customers/{customer_id}", "identity")
     responses={200: {"content": {"application/zip": {}}, "description": "The archive, as it is written."}},
 )
 async def export_customer(caller: CustomerCaller, customer_id: str) -> StreamingResponse:
-    """Download all that a customer has: data sets and adapters as files, projects, jobs and invoices as JSON lines.
+    """Download all that a customer has: data sets and adapters as files, all else as JSON lines, as the API answers it.
 
     `manifest.json` in it has the hash of each file, `manifest.sig` the signature (Ed25519) of that. A key with scopes
     needs `billing:read` and `training:read` besides.

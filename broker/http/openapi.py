@@ -134,6 +134,8 @@ def _make_document(app: FastAPI) -> dict[str, Any]:
 
 def complete(document: dict[str, Any]) -> None:
     """Add to the document, in place, what FastAPI leaves out of it."""
+    objects = [item for item in document["paths"].values() if item.get("get", {}).get("x-etag")]
+    with_etag = {id(operation) for item in objects for operation in item.values()}
     for method, operation in _operations(document):
         for parameter in operation.get("parameters", []):
             _describe_path_id(parameter)
@@ -141,21 +143,21 @@ def complete(document: dict[str, Any]) -> None:
             operation.setdefault("parameters", []).append(IDEMPOTENCY_HEADER)
         if "requestBody" not in operation:
             operation["responses"].pop("413", None)
-        _tell_conditions(operation)
+        _tell_conditions(operation, has_etag=id(operation) in with_etag)
         _tell_roles(operation)
         for status, response in operation["responses"].items():
             if status >= "400" and "application/json" in response.get("content", {}):
                 response["content"] = {"application/problem+json": response["content"]["application/json"]}
 
 
-def _tell_conditions(operation: dict[str, Any]) -> None:
-    """Tell which operations know ETags, as their routes say."""
+def _tell_conditions(operation: dict[str, Any], *, has_etag: bool) -> None:
+    """Tell which operations know ETags, as their routes say; a write does where its object can be read there."""
     responses = operation["responses"]
     if operation.pop("x-etag", False):
         operation.setdefault("parameters", []).append(IF_NONE_MATCH_HEADER)
         responses["200"]["headers"] = {"ETag": ETAG_HEADER}
         responses["304"] = {"description": "It is as `If-None-Match` says."}
-    if operation.pop("x-condition", False):
+    if operation.pop("x-condition", False) and has_etag:
         operation.setdefault("parameters", []).append(IF_MATCH_HEADER)
         responses["412"] = {**responses["404"], "description": "The object is no longer what `If-Match` says."}
 

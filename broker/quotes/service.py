@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, select
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, select
 
 from broker import errors
 from broker.base_models import service as base_models
@@ -326,6 +326,11 @@ async def _buy(
     spent_under = SpentUnder(terms.id, terms.at(work.now).plan, prices)
     rows_per_step = configuration.config.rows_per_step if isinstance(configuration, JobConfiguration) else 1
     return compute_max_cost_buys(spent_under, estimate, rows_per_step, asked.max_cost)
+
+
+def select_quotes(customer_id: str) -> Select[Quote]:
+    """Select the quotes of a customer."""
+    return select(Quote).where(Quote.customer_id == customer_id)
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:

@@ -31,6 +31,7 @@ __all__ = [
     "get_version",
     "list_newest",
     "list_versions",
+    "select_all_templates",
     "select_templates",
 ]
 
@@ -60,6 +61,11 @@ def select_templates(*, archived: bool, **wanted: str | None) -> Select[Template
     """Select the templates that the actor sees, with these values in their columns; archived ones, or the others."""
     query = narrow(select(Template), **wanted)
     return query.where(Template.archived_at.is_not(None) if archived else Template.archived_at.is_(None))
+
+
+def select_all_templates(customer_id: str) -> Select[Template]:
+    """Select the templates of a customer, archived ones, too."""
+    return select(Template).where(Template.customer_id == customer_id)
 
 
 async def list_versions(work: Work, template: Template) -> Sequence[TemplateVersion]:

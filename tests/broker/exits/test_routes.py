@@ -5,13 +5,20 @@ import hashlib
 import io
 import json
 import zipfile
+from typing import Any
 
 from broker.exits.proof import is_signed_by, write_manifest
 from broker.retention.service import sweep
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, customer_api, dispatch, make_ready_customer, submit_job
+from tests.broker.factories import CONFIG, Api, customer_api, dispatch, make_ready_customer, submit_job
 from tests.broker.tenants import finish_job
+
+DOCUMENTS = ("quotes", "templates", "template_versions", "contracts", "credit_notes", "contacts")
+
+
+def read_lines(archive: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in archive.read(f"{name}.jsonl").splitlines()]
 
 
 async def test_export_has_everything_with_hashes_and_a_signature(api: Api, system: System) -> None:
@@ -22,6 +29,11 @@ async def test_export_has_everything_with_hashes_and_a_signature(api: Api, syste
         await dispatch(system)
         await finish_job(own, system, job)
         adapter = (await own.get("/adapters"))["data"][0]
+        project = await own.post("/projects", {"name": "spring"}, expect=201)
+        style = {"project_id": project["id"], "name": "style", "config": CONFIG}
+        await own.post("/templates", style, expect=201)
+        contact = {"name": "Li", "address": "li@example.com"}
+        await own.post(f"/customers/{customer.id}/contacts", contact, expect=201)
         answer = await own.call("GET", f"/customers/{customer.id}/export", expect=200)
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     assert archive.testzip() is None
@@ -37,6 +49,12 @@ async def test_export_has_everything_with_hashes_and_a_signature(api: Api, syste
     assert entries[f"adapters/{adapter['id']}.safetensors"]["sha256"] == adapter["sha256"]
     assert f"datasets/{customer.dataset['id']}.tar" in entries
     assert [json.loads(line)["id"] for line in archive.read("jobs.jsonl").splitlines()] == [job]
+    told = {name: read_lines(archive, name) for name in DOCUMENTS}
+    assert [each["id"] for each in told["contracts"]] == [customer.contract["id"]]
+    assert [each["name"] for each in told["templates"]] == ["style"]
+    assert [each["version"] for each in told["template_versions"]] == [1]
+    assert [each["shown"] for each in told["contacts"]] == ["li@example.com"]
+    assert {each["customer_id"] for each in told["quotes"]} <= {customer.id}
     assert stranger.id.encode() not in answer.content
 
 

@@ -4,7 +4,9 @@ import asyncio
 
 from fastapi import FastAPI
 
+from broker.system import System
 from tests.broker.factories import Api, customer_api, make_customer, make_ready_customer
+from tests.broker.tenants import make_tenant
 
 
 async def test_an_object_that_is_known_is_not_sent_again(api: Api) -> None:
@@ -46,6 +48,19 @@ async def test_of_two_who_read_the_same_one_changes_it(api: Api) -> None:
     assert sorted(answer.status_code for answer in answers) == [200, 412]
 
 
+async def test_what_has_no_version_of_its_own_is_guarded_by_its_answer(api: Api, system: System) -> None:
+    tenant = await make_tenant(api, system)
+    changes = {
+        f"/templates/{tenant.template_id}": {"archived": True},
+        f"/adapters/{tenant.adapter_id}": {"tags": ["approved"]},
+    }
+    for path, change in changes.items():
+        read = {"If-Match": (await api.call("GET", path, expect=200)).headers["ETag"]}
+        await api.call("PATCH", path, expect=200, json=change, headers=read)
+        refused = await api.call("PATCH", path, expect=412, json=change, headers=read)
+        assert refused.json()["type"] == "/problems/version-mismatch", path
+
+
 async def test_an_object_with_a_version_of_its_own_is_always_sent(api: Api) -> None:
     """Two who look at a queue while jobs come and go have seen the same version, and other jobs."""
     tag = (await api.call("GET", "/queues/standard", expect=200)).headers["ETag"]
@@ -73,4 +88,6 @@ def test_the_document_tells_who_knows_etags(routed_app: FastAPI) -> None:
     assert "304" in read["responses"]
     assert "412" in write["responses"]
     assert "If-Match" in {parameter["name"] for parameter in write["parameters"]}
+    no_object = paths["/v1/people/{person_id}"]["delete"]
+    assert "412" not in no_object["responses"], "nobody can have its ETag"
     assert not any(name.startswith("x-etag") or name == "x-condition" for name in [*read, *write])
