@@ -260,13 +260,20 @@ async def get_whole(work: Work, customer_id: str, upload_ids: Sequence[str]) -> 
 
 
 async def forget_expired(work: Work, *, before: datetime, limit: int) -> int:
-    """Forget uploads that expired before a moment; what came of them is swept as files without a row."""
+    """Forget uploads that expired before a moment, so long ago that what came of them is swept."""
     chosen = select(Upload.id).where(Upload.expires_at <= before).limit(limit)
     gone = await work.session.execute(delete(Upload).where(Upload.id.in_(chosen)).returning(Upload.id))
     return len(gone.all())
 
 
+async def withdraw_uploads(work: Work, customer_id: str) -> list[Upload]:
+    """Let all open uploads of a customer expire at once, whoever writes to them; the next sweep takes their bytes."""
+    theirs = update(Upload).where(Upload.customer_id == customer_id, _is_open(work.now))
+    withdrawing = theirs.values(expires_at=work.now, claimed_by=None, claimed_until=None).returning(Upload)
+    return list((await work.session.scalars(withdrawing, execution_options={"populate_existing": True})).all())
+
+
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
-    """Tell of storage keys whether an upload is there; keys of none are left out."""
-    query = select(Upload.storage_key).where(Upload.storage_key.in_(keys))
-    return dict.fromkeys((await work.session.scalars(query)).all(), True)
+    """Tell of storage keys whether an upload is there, or has expired; keys of none are left out."""
+    query = select(Upload.storage_key, _is_open(work.now)).where(Upload.storage_key.in_(keys))
+    return dict((await work.session.execute(query)).all())

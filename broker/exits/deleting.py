@@ -8,6 +8,7 @@ from broker.adapters import service as adapters
 from broker.contracts import service as contracts
 from broker.customer_secrets.service import forget_secrets
 from broker.datasets import service as datasets
+from broker.datasets import uploads
 from broker.exits.tables import CustomerDeletion
 from broker.identity.service import lock_customer
 from broker.jobs.reading.withdrawal import delete_dataset
@@ -17,7 +18,7 @@ from broker.work import Work
 
 
 async def delete_all(work: Work, customer_id: str, *, confirm: str) -> CustomerDeletion:
-    """Delete a customer's data sets, adapters and checkpoints, and record what they were.
+    """Delete a customer's data sets, open uploads, adapters and checkpoints, and record what they were.
 
     Its secrets are forgotten. The files go with the next sweep. Raises: NotFound; InvalidRequest, where the name is
     another; IllegalTransition, while jobs are not over.
@@ -36,6 +37,7 @@ async def delete_all(work: Work, customer_id: str, *, confirm: str) -> CustomerD
         entries += [_describe("checkpoint", each) for each in await checkpoints.list_of_contract(work, contract.id)]
         await checkpoints.delete_of_contract(work, contract.id)
     await forget_secrets(work, customer_id)
+    entries += [_describe("upload", upload) for upload in await uploads.withdraw_uploads(work, customer_id)]
     record = CustomerDeletion(
         id=work.new_id("del"),
         customer_id=customer_id,
@@ -49,7 +51,8 @@ async def delete_all(work: Work, customer_id: str, *, confirm: str) -> CustomerD
 
 
 def _describe(kind: str, row: Any) -> dict[str, Any]:
-    told = {"kind": kind, "id": row.id, "sha256": row.sha256, "size_bytes": row.size_bytes}
+    """Describe what is deleted; an upload, which may not be whole, has no hash."""
+    told = {"kind": kind, "id": row.id, "sha256": getattr(row, "sha256", None), "size_bytes": row.size_bytes}
     return {**told, "storage_key": row.storage_key}
 
 

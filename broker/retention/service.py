@@ -52,7 +52,7 @@ def list_steps(rules: Rules, most: int | None = None) -> list[Step]:
         return await outbox.forget_done(work.session, before=rules.messages, limit=rows)
 
     async def forget_uploads(work: Work) -> int:
-        return await uploads.forget_expired(work, before=work.now, limit=rows)
+        return await uploads.forget_expired(work, before=rules.orphans, limit=rows)
 
     async def forget_run_logs(work: Work) -> int:
         return await forget_logs(work, before=rules.run_logs, limit=logs)

@@ -78,11 +78,18 @@ async def test_deletion_is_proven_once_the_files_are_gone(api: Api, system: Syst
         assert job in refused["detail"]
         await dispatch(system)
         await finish_job(own, system, job)
+        tus = {"Tus-Resumable": "1.0.0"}
+        upload = await own.call("POST", "/uploads", headers=tus | {"Upload-Length": "12"}, expect=201)
+        piece = tus | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        await own.call("PATCH", f"/uploads/{upload.json()['id']}", content=b"secret", headers=piece, expect=204)
         made = await own.post(path, {"confirm": name}, expect=201)
         kinds = [entry["kind"] for entry in made["manifest"]["entries"]]
-        assert kinds == ["adapter", "checkpoint", "dataset"]
+        assert kinds == ["adapter", "checkpoint", "dataset", "upload"]
         assert not made["is_complete"]
         assert (await own.get("/datasets"))["data"] == (await own.get("/adapters"))["data"] == []
+        assert (await own.get("/uploads"))["data"] == []
+        await sweep(system)
+        assert [each async for each in system.services.storage.list_objects("uploads/")] == []
         await own.get(f"/jobs/{job}")  # what was charged can still be looked at
         clock.advance(days=3)
         await sweep(system)
