@@ -197,8 +197,8 @@ class Settings(BaseSettings):
     )
     webhook_networks: str = Field(
         default="",
-        description="Networks beside the public internet that webhooks may go to, such as 10.0.0.0/8,127.0.0.1/32; "
-        "there also without TLS. Empty: none.",
+        description="Networks beside the public internet that webhooks and trackers of customers may be in, such as "
+        "10.0.0.0/8,127.0.0.1/32; there also without TLS. Empty: none.",
     )
     environment_seconds: float = Field(
         default=30.0, gt=0, le=86_400, description="Between two looks at what environments serve, and lack."

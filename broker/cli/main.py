@@ -60,6 +60,7 @@ COMMANDS = {
     "templates": Place(
         "broker.cli.remote.templates:app", "Templates: list, show, create, add-version, archive, restore."
     ),
+    "secrets": Place("broker.cli.remote.secrets:app", "Keys of your own trackers: list, set, rotate, remove."),
     "projects": Place("broker.cli.remote.projects:app", "Projects: list, create, members."),
     "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
@@ -155,7 +156,7 @@ SECTIONS = {
         *("quote", "submit", "jobs", "logs", "metrics", "why", "quotes", "datasets", "adapters"),
         *("templates", "environments", "base-models"),
     ),
-    "Who you are": ("login", "logout", "whoami", "keys", "customers", "projects", "completion"),
+    "Who you are": ("login", "logout", "whoami", "keys", "customers", "projects", "secrets", "completion"),
     "What it costs": (
         *("balance", "report", "usage", "contracts", "grants", "purchases", "top-ups", "invoices", "fapiao"),
         *("payments", "refunds", "disputes", "arrears", "rate-cards", "webhooks"),

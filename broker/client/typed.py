@@ -157,16 +157,19 @@ class BrokerClient(Client):
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         gpu_types: Sequence[str] | None = None,
+        tracker: Mapping[str, str | None] | None = None,
         **fields: str | None,
     ) -> Job:
         """Submit a job: `quote_id`, `contract_id`, `name`, `project_id`, `queue`, `max_cost`, `customer_id`.
 
-        With a `template`, such as `template_sd_v15@3`, `config` has what the job changes of it.
+        With a `template`, such as `template_sd_v15@3`, `config` has what the job changes of it. `tracker` names a
+        secret (`{"secret": "wandb-team"}`), whose tracker its runs tell.
         `gpu_types` are those of its quote that it may run on, of which it would rather have what it should `prefer`
         (`cheapest` or `fastest`), and by `finish_by` it should have ended. The same `idempotency_key` again answers
         with the same job.
         """
-        body = {"config": dict(config), "dataset_id": dataset_id, "labels": labels, "gpu_types": gpu_types, **fields}
+        body = {"config": dict(config), "dataset_id": dataset_id, "labels": labels, "gpu_types": gpu_types}
+        body |= {"tracker": tracker, **fields}
         return cast("Job", self.post("/jobs", _known(body), idempotency_key=idempotency_key))
 
     def submit_jobs(

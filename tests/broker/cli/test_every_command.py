@@ -32,6 +32,7 @@ BESIDES = {
     "jobs submit": ["--quote", "quo_1"],
     "jobs set": ["--name", "any"],
     "jobs sweep": ["--data", "any.json"],
+    "secrets set": ["--kind", "wandb"],
     "templates create": ["--project", "prj_1"],
     "contracts quota set": ["--max-gpus", "8"],
     "grants give": ["--hours", "5"],

@@ -78,6 +78,10 @@ def submit_job(
     finish_by: FinishBy = None,
     skip_bad_rows: orders.SkipBadRows = False,
     compare: orders.Compare = False,
+    tracker: Annotated[
+        str | None, typer.Option("--tracker", metavar="SECRET", help="A tracker of yours that the job tells.")
+    ] = None,
+    tracker_project: Annotated[str | None, typer.Option(help="The project, or experiment, there.")] = None,
     customer: Customer = None,
     yes: SubmitAtOnce = False,
     watching: Watch = False,
@@ -115,6 +119,7 @@ def submit_job(
             _tell_dry_run(offer, as_json=as_json)
             return
         ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
+        told = None if tracker is None else {"secret": tracker, "project": tracker_project}
         job = client.submit_job(
             offered["config"] if order.template is None else order.read_settings(),
             offered["dataset_id"],
@@ -123,6 +128,7 @@ def submit_job(
             contract_id=pays["id"] if pays else None,
             name=name,
             project_id=project_id,
+            tracker=told,
             labels=labels or None,
             queue=queue,
             max_cost=order.max_cost,
