@@ -168,8 +168,8 @@ class BrokerClient(Client):
         (`cheapest` or `fastest`), and by `finish_by` it should have ended. The same `idempotency_key` again answers
         with the same job.
         """
-        body = {"config": dict(config), "dataset_id": dataset_id, "labels": labels, "gpu_types": gpu_types}
-        body |= {"tracker": tracker, **fields}
+        body: dict[str, Any] = {"config": dict(config), "dataset_id": dataset_id, "labels": labels}
+        body |= {"gpu_types": gpu_types, "tracker": tracker, **fields}
         return cast("Job", self.post("/jobs", _known(body), idempotency_key=idempotency_key))
 
     def submit_jobs(

@@ -104,7 +104,7 @@ def read_key(file: typer.FileText | None) -> str:
 
 def find_secret(client: BrokerClient, typed: str) -> dict[str, Any]:
     """Find a secret by its name or id. Raises: typer.BadParameter."""
-    found = [each for each in client.list_all("/secrets") if typed in {each["name"], each["id"]}]
+    found: list[dict[str, Any]] = [each for each in client.list_all("/secrets") if typed in {each["name"], each["id"]}]
     if len(found) != 1:
         told = f"no secret is {typed!r}" if not found else f"{typed!r} is several: name one by its id"
         raise typer.BadParameter(told, param_hint="SECRET")
