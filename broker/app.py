@@ -13,6 +13,7 @@ from sqlalchemy import text
 import broker
 from broker import traces
 from broker.adapters.exports import Exports
+from broker.adapters.keeping_routes import router as adapter_retention
 from broker.adapters.routes import router as adapters
 from broker.approvals.routes import router as approvals
 from broker.arrears.payment_routes import router as arrears_payments
@@ -140,6 +141,7 @@ ROUTERS = (
     secrets,
     quotes,
     adapters,
+    adapter_retention,
     promotions,
     environments,
     metering,

@@ -234,6 +234,9 @@ class Settings(BaseSettings):
     )
     retention_seconds: float = Field(default=3600.0, gt=0, description="Between two sweeps of what nobody needs.")
     kept_checkpoints: int = Field(default=3, ge=1, description="Of each job that is not over, the most advanced.")
+    kept_adapter_versions: int = Field(
+        default=0, ge=0, description="Of each name, the newest, where its customer has no rule of its own; 0: all."
+    )
     ended_job_days: float = Field(default=7.0, ge=0, description="Checkpoints of jobs that are over stay so long.")
     orphan_hours: float = Field(
         default=48.0, ge=0.05, description="Files that nothing names, such as uploads that broke off, stay so long."

@@ -60,9 +60,10 @@ async def withdraw(
     stage, meant = Stage(current.stage), current.adapter_id
     await _take_turn(work, current.customer_id, current.name, stage)
     await work.session.refresh(current)
-    if current.adapter_id is None or current.adapter_id != meant:
-        had = "no" if current.adapter_id is None else "another"
-        raise errors.IllegalTransition(f"{stage.value} has {had} {current.name}; nothing was changed.")
+    if current.adapter_id is None:
+        raise errors.IllegalTransition(f"{stage.value} has no {current.name}; nothing was changed.")
+    if current.adapter_id != meant:
+        raise errors.IllegalTransition(f"{stage.value} has another {current.name} since; nothing was changed.")
     return await _record(work, current, None, reason=reason, undoes=undoes)
 
 

@@ -34,6 +34,20 @@ class Adapter(Base):
     deleted_at: Mapped[datetime | None] = moment_column(nullable=True)
 
 
+class AdapterRetention(Base):
+    """How many of the newest versions of a name stay (0: all), as its customer says; no name: of all others."""
+
+    __tablename__ = "adapter_retention"
+    __table_args__ = (UniqueConstraint("customer_id", "name", postgresql_nulls_not_distinct=True),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    name: Mapped[str | None]
+    kept_versions: Mapped[int]
+    changed_by: Mapped[str]
+    changed_at: Mapped[datetime] = moment_column()
+
+
 class AdapterPromotion(Base):
     """The record that a version became current of its name at a stage, or that none is: who said so, and why.
 

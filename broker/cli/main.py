@@ -47,7 +47,7 @@ COMMANDS = {
     "base-models": Place("broker.cli.remote.base_models:list_base_models", "List the base models that a job can name."),
     "quotes": Place("broker.cli.remote.quotes:app", "Quotes: what a job will cost, before you submit it."),
     "jobs": Place("broker.cli.remote.jobs.app:app", "Training jobs: list, submit, follow, control, download."),
-    "adapters": Place("broker.cli.remote.registry:app", "Adapters: list, show, pull, download, delete."),
+    "adapters": Place("broker.cli.remote.keeping:app", "Adapters: list, show, pull, download, delete."),
     "environments": Place(
         "broker.cli.remote.environments:app",
         "Environments, which serve what a stage has: list, create, show, change, push, remove.",

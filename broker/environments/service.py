@@ -155,8 +155,8 @@ async def change_environment(work: Work, environment_id: str, changes: Environme
     """
     row = await _lock(work, environment_id)
     options = row.options if changes.options is None else dict(changes.options)
-    _check_changes(row, changes)
     _check_place(work, changes.url or row.url, options, is_of_staff=row.is_of_staff)
+    _check_changes(row, changes)
     row.url, row.name, row.options = changes.url or row.url, changes.name or row.name, options
     if changes.token is not None:
         row.token = seal(work.services.secret, changes.token)
@@ -181,7 +181,7 @@ def _check_changes(row: Environment, changes: EnvironmentChanges) -> None:
     """
     kind = Kind(row.kind)
     if kind is Kind.WEBHOOK and changes.token is not None and not is_secret(changes.token):
-        raise errors.invalid_field("token", "of a webhook is a secret like whsec_…")
+        raise errors.invalid_field("token", "is no secret of a webhook; one begins with whsec_")
     if changes.options is not None and (kind is Kind.HTTP) != ("load" in changes.options):
         raise errors.invalid_field("options.load", "goes with kind http, and is needed there")
     is_sent = kind is not Kind.WEBHOOK and row.token is not None
@@ -192,13 +192,9 @@ def _check_changes(row: Environment, changes: EnvironmentChanges) -> None:
 
 
 def _origin_of(url: str) -> tuple[str, str | None, int | None]:
-    """Tell which server a URL leads to. Raises: InvalidRequest."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as fault:
-        raise errors.invalid_field("url", f"is no URL ({fault})") from fault
-    return parts.scheme, parts.hostname, port or {"https": 443, "http": 80}.get(parts.scheme)
+    """Tell which server a URL leads to that was checked."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 async def remove_environment(work: Work, environment_id: str) -> Environment:

@@ -7,7 +7,8 @@ from typing import NoReturn
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from broker.jobs.running.checkpoints import count_kept_bytes
+from broker.adapters import keeping
+from broker.jobs.running import checkpoints
 from broker.retention.files import count_files, list_left_over
 from broker.retention.model import Removed
 from broker.retention.rules import RULES, Rules
@@ -75,12 +76,16 @@ def _take_back(removed: Removed) -> NoReturn:
     raise _TakenBack(removed)
 
 
+async def _count_kept_bytes(work: Work) -> int:
+    return await checkpoints.count_kept_bytes(work) + await keeping.count_kept_bytes(work)
+
+
 async def _foresee(system: System, step: Step) -> Foreseen:
     try:
         async with system.work() as work:
-            before = await count_kept_bytes(work)
+            before = await _count_kept_bytes(work)
             count = await step.act(work)
-            freed = before - await count_kept_bytes(work)
+            freed = before - await _count_kept_bytes(work)
             _take_back(Removed(count, freed))
     except _TakenBack as done:
         return Foreseen(step.kind, done.removed, is_more=done.removed.count >= step.most)

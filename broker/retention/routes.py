@@ -30,6 +30,13 @@ class RetentionIn(RequestBody):
     kept_checkpoints: int | None = Field(
         default=None, ge=1, le=10_000, description="Of each job that is not over, the most advanced.", examples=[3]
     )
+    kept_adapter_versions: int | None = Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="Of each name of adapters, the newest, where its customer has no rule; 0: all.",
+        examples=[10],
+    )
     ended_job_days: Days
     orphan_hours: float | None = Field(
         default=None,

@@ -10,6 +10,7 @@ MIB = 1024 * 1024
 # The settings that ops may set anew while the broker serves.
 RULES = (
     "kept_checkpoints",
+    "kept_adapter_versions",
     "ended_job_days",
     "orphan_hours",
     "run_work_hours",
@@ -23,7 +24,8 @@ RULES = (
 
 @dataclass(frozen=True)
 class Rules:
-    """What is older than its moment goes. Of each job the `kept_checkpoints` most advanced stay until it is over.
+    """What is older than its moment goes. Of each job the `kept_checkpoints` most advanced stay until it is over, of
+    each name of a customer the `kept_adapter_versions` newest where it says nothing else; 0: all.
 
     `ended_jobs`: their checkpoints; `orphans`: files that no row names, and what broke off; `run_work`, `run_logs`: of
     runs that have ended; `messages`: of the outbox, once they are done; `recorded_cycles`: what they were planned from,
@@ -31,6 +33,7 @@ class Rules:
     """
 
     kept_checkpoints: int
+    kept_adapter_versions: int
     ended_jobs: datetime
     orphans: datetime
     run_work: datetime
@@ -46,6 +49,7 @@ class Rules:
         told = {name: getattr(settings, name) for name in RULES} | dict(changed or {})
         return cls(
             kept_checkpoints=int(told["kept_checkpoints"]),
+            kept_adapter_versions=int(told["kept_adapter_versions"]),
             ended_jobs=now - timedelta(days=told["ended_job_days"]),
             orphans=now - timedelta(hours=told["orphan_hours"]),
             run_work=now - timedelta(hours=told["run_work_hours"]),

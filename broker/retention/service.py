@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from broker.adapters import keeping
 from broker.datasets import uploads
 from broker.execution.run_folders import RunFolders
 from broker.jobs.reading.wait_causes import forget_wait_causes
@@ -41,12 +42,19 @@ class Step:
 
 
 def list_steps(rules: Rules, most: int | None = None) -> list[Step]:
-    """List the steps of a sweep but for wait causes and files; each acts on at most `most` rows, or its own number."""
+    """List the steps of a sweep but for wait causes and files; each acts on at most its own number of rows.
+
+    With `most` they act on so many, and are only tried.
+    """
     rows, logs = most or BATCH, most or LOGS
 
     async def mark_checkpoints(work: Work) -> int:
         kept, ended = rules.kept_checkpoints, rules.ended_jobs
         return await checkpoints.mark_superseded(work, kept=kept, ended_before=ended, limit=rows)
+
+    async def delete_versions(work: Work) -> int:
+        kept, is_tried = rules.kept_adapter_versions, most is not None
+        return await keeping.delete_superseded(work, kept=kept, limit=rows, is_tried=is_tried)
 
     async def forget_messages(work: Work) -> int:
         return await outbox.forget_done(work.session, before=rules.messages, limit=rows)
@@ -62,6 +70,7 @@ def list_steps(rules: Rules, most: int | None = None) -> list[Step]:
 
     return [
         Step("checkpoints", mark_checkpoints, rows),
+        Step("adapters", delete_versions, rows),
         Step("messages", forget_messages, rows),
         Step("uploads", forget_uploads, rows),
         Step("run_logs", forget_run_logs, logs),

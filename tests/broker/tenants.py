@@ -244,6 +244,7 @@ async def keep_promotion(api: Api, customer_id: str, adapter_id: str) -> tuple[s
     body = {"customer_id": customer_id, "name": "box", "stage": "test", "kind": "trainer_serve"}
     environment = await api.post("/environments", {**body, "url": "https://box.example.com"}, expect=201)
     promotion = await api.post(f"/adapters/{adapter_id}/promote", {"stage": "test", "reason": "Test"})
+    await api.post("/adapter-retention", {"customer_id": customer_id, "kept_versions": 100})
     return environment["id"], promotion["id"]
 
 

@@ -271,6 +271,9 @@ ANSWERS = {
     "GET /v1/promotions/{promotion_id}": NOT_FOUND,
     "POST /v1/promotions/{promotion_id}/undo": Ask(404, body={"reason": "mine now"}),
     "GET /v1/adapter-stages": LIST,
+    "GET /v1/adapter-retention": LIST,
+    "POST /v1/adapter-retention": Ask(404, body={"customer_id": "{customer_id}", "kept_versions": 1}),
+    "POST /v1/adapter-retention/preview": Ask(404, body={"customer_id": "{customer_id}", "kept_versions": 1}),
     "POST /v1/environments": Ask(
         404,
         body={
