@@ -9,7 +9,7 @@ from broker.adapters import service
 from broker.adapters.exports import Exports, Layout, Source
 from broker.adapters.lineage import trace_lineage
 from broker.adapters.model import Stage
-from broker.adapters.schemas import AdapterChangesIn, AdapterOut, ComparisonOut, LineageOut
+from broker.adapters.schemas import AdapterChangesIn, AdapterComparisonOut, AdapterOut, LineageOut
 from broker.adapters.tables import Adapter
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
@@ -45,10 +45,10 @@ async def compare_adapters(
     work: CustomerWork,
     first: Annotated[str, Query(max_length=64, description="An adapter's id.", examples=["ada_01j"])],
     second: Annotated[str, Query(max_length=64, description="Another's.", examples=["ada_01k"])],
-) -> ComparisonOut:
+) -> AdapterComparisonOut:
     """Compare two adapters: what they were made of, and what they came to."""
     rows = [await service.get_adapter(work, each) for each in (first, second)]
-    return ComparisonOut.of(rows, await service.learn_of(work, rows))
+    return AdapterComparisonOut.of(rows, await service.learn_of(work, rows))
 
 
 @router.get("/{adapter_id}/lineage")

@@ -133,7 +133,7 @@ class DifferenceOut(BaseModel):
     values: list[Any] = Field(description="What the first has, and the second.", examples=[["3.40", "5.10"]])
 
 
-class ComparisonOut(BaseModel):
+class AdapterComparisonOut(BaseModel):
     object: Literal["adapter_comparison"] = Field(
         default="adapter_comparison", description="Kind of object.", examples=["adapter_comparison"]
     )
@@ -144,7 +144,7 @@ class ComparisonOut(BaseModel):
     )
 
     @classmethod
-    def of(cls, rows: Sequence[Adapter], known: Known) -> "ComparisonOut":
+    def of(cls, rows: Sequence[Adapter], known: Known) -> "AdapterComparisonOut":
         shown = [AdapterOut.of(row, known) for row in rows]
         differences = find_differences([_flatten(each) for each in shown])
         told = [DifferenceOut(field=name, values=values) for name, values in differences]

@@ -52,7 +52,7 @@ WORDS = {
         "INVOICE": "inv",
         "PAYMENT": "pay",
     }.items()
-} | {"PROJECT": "Acme Tea", "ENDPOINT": "whe_01k", "ENVIRONMENT": "env_01k"}
+} | {"PROJECT": "Acme Tea", "ENDPOINT": "whe_01k", "ENVIRONMENT": "env_01k", "SECRET": "sec_01k"}
 NAMED = {
     "month": "2026-11",
     "since": "2026-11-01T00:00:00Z",

@@ -26,8 +26,8 @@ REMOTE = [name for name, (_command, target) in list_commands().items() if target
 # What is typed in place of, or besides, what every command needs.
 BESIDES = {
     "login": ["--api-key", "lbk_x"],
-    "quote": ["--data", "any.json"],
-    "quotes create": ["--data", "any.json"],
+    "quote": ["--data", "any.json", "--config", "any.json"],
+    "quotes create": ["--data", "any.json", "--config", "any.json"],
     "submit": ["--quote", "quo_1"],
     "jobs submit": ["--quote", "quo_1"],
     "jobs set": ["--name", "any"],
