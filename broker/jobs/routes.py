@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
@@ -83,7 +84,12 @@ async def _get_submissions(request: Request) -> Submissions:
     return submissions
 
 
+async def _get_sight(request: Request) -> Callable[[str | None], Awaitable[bool]]:
+    return partial(_still_sees, request)
+
+
 Feed = Annotated[EventFeed, Depends(_get_feed)]
+StillSees = Annotated[Callable[[str | None], Awaitable[bool]], Depends(_get_sight)]
 Batched = Annotated[Submissions, Depends(_get_submissions)]
 JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"]
 
@@ -277,9 +283,9 @@ async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = N
 
 @router.get("/{job_id}/events", response_model=JobEventListOut, responses=STREAM_RESPONSE)
 async def list_job_events(
-    request: Request,
     work: JobControl,
     feed: Feed,
+    still_sees: StillSees,
     job_id: str,
     stream: StreamWanted,
     last_event_id: LastEventId = None,
@@ -294,7 +300,7 @@ async def list_job_events(
     job = await service.get_job(work, job_id)
     if stream:
         project_id, start = job.project_id, after if last_event_id is None else last_event_id
-        return await _stream_events(work, feed, job, start, lambda: _still_sees(request, project_id))
+        return await _stream_events(work, feed, job, start, lambda: still_sees(project_id))
     rows = await events.list_events(work, job_id, after=after, limit=limit)
     cursor = str(rows[-1].id) if len(rows) == limit else None
     return JobEventListOut(data=[JobEventOut.of(row) for row in rows], next_cursor=cursor)

@@ -1,5 +1,6 @@
 """A part of an open file as a file of its own."""
 
+import errno
 import io
 import os
 from typing import BinaryIO, cast
@@ -20,7 +21,7 @@ class Piece(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
         if origin + offset < 0:
-            raise ValueError("a place before the beginning")
+            raise OSError(errno.EINVAL, "a place before the beginning")  # as a file of its own does: zipfile tries it
         self._place = origin + offset
         return self._place
 

@@ -64,8 +64,10 @@ RAN_ON_ITS_TYPE = ~exists().where(
 )
 # Found by their runs: thousands of jobs that only wait would be looked through with every sweep, as wide as they are.
 HAS_RUN = and_(Job.used_gpu_seconds > 0, Job.id.in_(select(Run.job_id)))
-# Labelling and checking are other work than training: what they take teaches nothing of trainings.
-IS_TRAINING = Job.estimate["kind"]["family"].as_string().not_in((check_estimate.FAMILY, label_estimate.FAMILY))
+# Labelling and checking are other work than training: what they take teaches nothing of trainings. An estimate that
+# cannot be read has no kind: it stays, to be told.
+FAMILY = func.coalesce(Job.estimate["kind"]["family"].as_string(), "")
+IS_TRAINING = FAMILY.not_in((check_estimate.FAMILY, label_estimate.FAMILY))
 OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
 
 

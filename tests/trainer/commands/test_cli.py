@@ -100,7 +100,7 @@ def test_rows_that_cannot_be_used_are_refused_with_their_list(invoke, config_fil
     refused = invoke("train", "--config", config_file)
     assert refused.exit_code == ExitCode.BAD_INPUT
     said = refused.output
-    assert "2 cannot be used; cure them, or set skip_bad_rows: true to train without them" in said
+    assert "2 cannot be used; cure them, or set skip_bad_rows: true, or max_bad_share, to train without them" in said
     assert "more.jsonl line 1 prompt and completion are both needed" in said
     assert "more.jsonl line 2 not JSON" in said
 

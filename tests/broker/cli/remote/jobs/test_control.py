@@ -31,7 +31,7 @@ def test_watch_ends_where_a_job_is_paused_and_says_why(run: Run, order: list[str
     job_id = submit(run, order)
     run("jobs", "pause", job_id)
     watched = run("jobs", "watch", job_id)
-    assert watched.exit_code == 1
+    assert watched.exit_code == ExitCode.PAUSED
     assert f"broker jobs resume {job_id}" in watched.stdout
     run("jobs", "cancel", job_id)
 
