@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import ScalarSelect, Text, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.exc import IntegrityError
 
 from broker import errors
 from broker.base_models.model import ListedModel, list_models
 from broker.base_models.tables import AddedModel
+from broker.persistence.database import add_unique
 from broker.persistence.documents import explain_unreadable
 from broker.persistence.driver import Command, Statement, require
 from broker.work import Work
@@ -120,11 +120,7 @@ async def add_model(work: Work, description: ModelDescription) -> AddedModel:
         tokenizer=None if tokenizer is None else gzip.compress(tokenizer.encode(), mtime=0),
         created_at=work.now,
     )
-    try:
-        async with work.session.begin_nested():
-            work.session.add(row)
-    except IntegrityError as error:
-        raise _name_taken(profile.name) from error
+    await add_unique(work.session, row, _name_taken(profile.name))
     return row
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 
 from sqlalchemy import Select, delete, func, select
-from sqlalchemy.exc import IntegrityError
 
 from broker import errors
 from broker.addresses import check_url, read_networks
 from broker.customer_secrets.model import NewSecret, SecretChanges, SecretKind, TrackerAccess
 from broker.customer_secrets.tables import CustomerSecret
 from broker.identity.service import get_project, lock_customer, require_project
-from broker.persistence.database import narrow
+from broker.persistence.database import add_unique, narrow
 from broker.sealing import find_sealed, reseal, seal
 from broker.work import Work
 
@@ -38,14 +37,11 @@ async def create_secret(work: Work, new: NewSecret) -> CustomerSecret:
         sealed_key=seal(work.services.secret, new.key),
         created_at=work.now,
     )
-    try:
-        async with work.session.begin_nested():
-            work.session.add(row)
-    except IntegrityError as error:
-        raise errors.NameTaken(
-            f"There is a secret {new.name!r} already; rotate it, or choose another name.",
-            errors=[errors.FieldError("name", "already in use")],
-        ) from error
+    taken = errors.NameTaken(
+        f"There is a secret {new.name!r} already; rotate it, or choose another name.",
+        errors=[errors.FieldError("name", "already in use")],
+    )
+    await add_unique(work.session, row, taken)
     return row
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, delete, select
-from sqlalchemy.exc import IntegrityError
 
 from broker import errors
 from broker.identity.service import create_api_key, get_api_key, revoke_api_key
 from broker.identity.tables import ApiKey, Person, Session
-from broker.persistence.database import narrow
+from broker.persistence.database import add_unique, narrow
 from broker.work import Actor, Role, Work
 
 # The widest first: who is in several groups acts as that.
@@ -65,11 +64,7 @@ async def _add_person(work: Work, email: str, *, role: Role, customer_id: str | 
         raise _taken(email)
     key, _nobodys = await create_api_key(work, role=role, name=email, customer_id=customer_id, expires_at=None)
     person = Person(id=work.new_id("per"), customer_id=customer_id, api_key_id=key.id, email=email, created_at=work.now)
-    try:
-        async with work.session.begin_nested():
-            work.session.add(person)
-    except IntegrityError as error:  # another customer's, which is not seen here
-        raise _taken(email) from error
+    await add_unique(work.session, person, _taken(email))  # another customer's is not seen above
     return person
 
 

@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy import ARRAY, Select, Text, any_, bindparam, delete, func, or_, select
-from sqlalchemy.exc import IntegrityError
 
 from broker import errors
 from broker.http.scopes import require_all_of
 from broker.identity.model import NewKey, hash_key, make_key
 from broker.identity.tables import ApiKey, Customer, Project, Session
-from broker.persistence.database import Base, narrow
+from broker.persistence.database import Base, add_unique, narrow
 from broker.persistence.driver import Command, Statement
 from broker.persistence.membership import is_one_of
 from broker.persistence.tenancy import is_seen
@@ -44,13 +43,10 @@ async def create_project(work: Work, customer_id: str, name: str) -> Project:
 
 
 async def _add_named(work: Work, row: Row, name: str) -> Row:
-    try:
-        async with work.session.begin_nested():
-            work.session.add(row)
-    except IntegrityError as error:
-        raise errors.NameTaken(
-            f"The name {name!r} is in use; choose another.", errors=[errors.FieldError("name", "already in use")]
-        ) from error
+    taken = errors.NameTaken(
+        f"The name {name!r} is in use; choose another.", errors=[errors.FieldError("name", "already in use")]
+    )
+    await add_unique(work.session, row, taken)
     return row
 
 

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import BigInteger, DateTime, MetaData, Select, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.util import greenlet_spawn
@@ -310,6 +310,15 @@ async def compute(
         await asyncio.wait({computing})  # what it computes upon is not to be touched by it and the next one at once
         raise
     return computing.result()
+
+
+async def add_unique(session: AsyncSession, row: Base, taken: Exception) -> None:
+    """Add a row of which there may be one alone. Raises: `taken`, where there is one; the transaction goes on."""
+    try:
+        async with session.begin_nested():
+            session.add(row)
+    except IntegrityError as error:
+        raise taken from error
 
 
 def narrow(query: Select[Row], *, id_prefix: str | None = None, **wanted: Any) -> Select[Row]:

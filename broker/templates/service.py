@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.exc import IntegrityError
 
 from broker import errors
 from broker.base_models.service import read_offer
 from broker.identity.service import get_project, require_project
-from broker.persistence.database import narrow
+from broker.persistence.database import add_unique, narrow
 from broker.templates.model import ID_PREFIX, Bounds, Reference, fill_in
 from broker.templates.tables import Template, TemplateVersion
 from broker.work import Work
@@ -112,14 +111,11 @@ async def create_template(work: Work, project_id: str, name: str, content: Conte
         newest=0,
         created_at=work.now,
     )
-    try:
-        async with work.session.begin_nested():
-            work.session.add(template)
-    except IntegrityError as error:
-        raise errors.NameTaken(
-            f"The project has a template {name!r} already; add a version to it, or choose another name.",
-            errors=[errors.FieldError("name", "already in use")],
-        ) from error
+    taken = errors.NameTaken(
+        f"The project has a template {name!r} already; add a version to it, or choose another name.",
+        errors=[errors.FieldError("name", "already in use")],
+    )
+    await add_unique(work.session, template, taken)
     await _add_version(work, template, content)
     return template
 

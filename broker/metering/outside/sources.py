@@ -3,13 +3,12 @@
 from collections.abc import Collection
 
 from sqlalchemy import Select, select
-from sqlalchemy.exc import IntegrityError
 
 from broker import errors
 from broker.identity.service import get_customer
 from broker.metering.keeping.storing import RUN_SOURCES
 from broker.metering.tables import UsageSource
-from broker.persistence.database import narrow
+from broker.persistence.database import add_unique, narrow
 from broker.work import Work
 
 
@@ -22,12 +21,9 @@ async def register_source(work: Work, *, source: str, name: str, customer_id: st
     row = UsageSource(
         id=work.new_id("src"), source=source, name=name, customer_id=customer_id, open=True, created_at=work.now
     )
-    try:
-        async with work.session.begin_nested():
-            work.session.add(row)
-    except IntegrityError as error:
-        message = "is registered already; its events are told apart by their ids"
-        raise errors.NameTaken(f"source: {message}", errors=[errors.FieldError("source", message)]) from error
+    message = "is registered already; its events are told apart by their ids"
+    taken = errors.NameTaken(f"source: {message}", errors=[errors.FieldError("source", message)])
+    await add_unique(work.session, row, taken)
     return row
 
 
