@@ -37,13 +37,13 @@ from broker.persistence.folder_storage import FolderStorage
 from broker.sealing import find_sealed
 from broker.system import System
 from broker.webhooks.sender import HttpSender
+from broker.webhooks.under_way import UnderWay
 from broker.work import Work
 
 # An adapter of some gigabytes may take so long on its way, and into the memory of a GPU.
 LONGEST_PUSH_SECONDS = 600.0
 LEASE = timedelta(minutes=15)
 MOST_AT_ONCE, MOST_TO_ONE = 16, 2
-LOOK_SECONDS = 0.5
 UNOPENED = "its token is sealed by another secret of the installation; name it anew"
 
 
@@ -75,36 +75,22 @@ class Pusher:
     system: System
     asker: Asker | None = None
     exports: Exports = field(default_factory=Exports)
-    under_way: dict[asyncio.Task[None], Claimed] = field(default_factory=dict)
+    under_way: UnderWay[Claimed] = field(default_factory=UnderWay)
 
     async def push_due(self) -> None:
         """Push until nothing is due and nothing under way."""
-        try:
-            while True:
-                for claimed in await self._claim():
-                    task = asyncio.create_task(self._attempt(claimed), name=f"push {claimed.push_id}")
-                    self.under_way[task] = claimed
-                if not self.under_way:
-                    return
-                wait = asyncio.wait(self.under_way, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                for task in (await wait)[0]:
-                    del self.under_way[task]
-                    task.result()
-        finally:
-            await self._stop()
+        await self.under_way.work_off(self._begin_due)
 
-    async def _stop(self) -> None:
-        for task in self.under_way:
-            task.cancel()
-        await asyncio.gather(*self.under_way, return_exceptions=True)
-        self.under_way.clear()
+    async def _begin_due(self) -> None:
+        for claimed in await self._claim():
+            self.under_way.begin(self._attempt(claimed), claimed, name=f"push {claimed.push_id}")
 
     async def _claim(self) -> list[Claimed]:
         room = MOST_AT_ONCE - len(self.under_way)
         if room <= 0:
             return []
         async with self.system.work() as work:
-            return await claim_due(work, room=room, under_way=self.under_way.values())
+            return await claim_due(work, room=room, under_way=self.under_way.list_kept())
 
     async def _attempt(self, claimed: Claimed) -> None:
         """Make a push, and note what came of it. Raises: nothing; what is not noted is made again."""

@@ -4,7 +4,6 @@ An attempt that was under way as its process died is made again once its lease i
 twice, and knows it by its id. Customers come in turn (`turns.py`): a backlog of one keeps no other waiting.
 """
 
-import asyncio
 import json
 import logging
 import time
@@ -30,13 +29,13 @@ from broker.webhooks.sender import GONE, Answer, Sender
 from broker.webhooks.signatures import write_headers
 from broker.webhooks.tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from broker.webhooks.turns import MOST_AT_ONCE, MOST_TO_CUSTOMER, MOST_TO_ONE, Turn, choose_turns, list_full
+from broker.webhooks.under_way import UnderWay
 from broker.work import Work
 
 log = logging.getLogger(__name__)
 
 # So long a process may take for an attempt; then another one makes it.
 LEASE = timedelta(minutes=2)
-LOOK_SECONDS = 0.5
 UNSIGNED = "its secret is sealed by another secret of the installation; give the endpoint a new one"
 UNSENT = "the broker could not send it; it is tried again"
 
@@ -58,38 +57,22 @@ class Deliverer:
 
     system: System
     sender: Sender
-    under_way: dict[asyncio.Task[None], Turn] = field(default_factory=dict)
+    under_way: UnderWay[Turn] = field(default_factory=UnderWay)
 
     async def deliver_due(self) -> None:
         """Send until nothing is due and nothing under way."""
-        try:
-            while True:
-                for claimed in await self._claim():
-                    task = asyncio.create_task(self._attempt(claimed), name=f"webhook {claimed.turn.delivery_id}")
-                    self.under_way[task] = claimed.turn
-                if not self.under_way:
-                    return
-                wait = asyncio.wait(self.under_way, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                for task in (await wait)[0]:
-                    del self.under_way[task]
-                    task.result()
-        except BaseException:
-            await self._stop()
-            raise
+        await self.under_way.work_off(self._begin_due)
 
-    async def _stop(self) -> None:
-        tasks = list(self.under_way)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self.under_way.clear()
+    async def _begin_due(self) -> None:
+        for claimed in await self._claim():
+            self.under_way.begin(self._attempt(claimed), claimed.turn, name=f"webhook {claimed.turn.delivery_id}")
 
     async def _claim(self) -> list[Claimed]:
         """Claim what is due, as much as there is room for, a few to each endpoint and of each customer."""
         if len(self.under_way) >= MOST_AT_ONCE:
             return []
         async with self.system.work() as work:
-            return await claim_due(work, room=MOST_AT_ONCE - len(self.under_way), under_way=self.under_way.values())
+            return await claim_due(work, room=MOST_AT_ONCE - len(self.under_way), under_way=self.under_way.list_kept())
 
     async def _attempt(self, claimed: Claimed) -> None:
         """Make an attempt, and note what came of it. What is not noted is made again, and keeps no other from its own.
