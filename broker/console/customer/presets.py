@@ -38,8 +38,8 @@ PRESETS = (
     Preset("quick", N_("Quick try"), False, {"epochs": 3, "lora_rank": 4, "batch_size": 4}),
     Preset("small", N_("Small data"), False, {"epochs": 8, "lora_rank": 8, "lora_dropout": 0.1, "flip": True}),
     Preset("strong", N_("Strong style"), False, {"epochs": 15, "lora_rank": 16, "lora_alpha": 32}),
-    Preset(NO_PRESET, N_("None: as the trainer does it"), True, {}),
-    Preset(NO_PRESET, N_("None: as the trainer does it"), False, {}),
+    Preset(NO_PRESET, N_("As the trainer does it by itself"), True, {}),
+    Preset(NO_PRESET, N_("As the trainer does it by itself"), False, {}),
 )
 
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from broker.cli import main
 
 SYNTAX_ONLY = {"bash": "-n", "zsh": "-n", "fish": "--no-execute"}
+SHOWN = {name for name, place in main.COMMANDS.items() if not place.hidden}
 GROUPS = ("", "jobs ", "contracts ", "adapters ", "datasets ", "invoices ")
 
 
@@ -62,12 +63,12 @@ def test_zsh_evaluates_one_command_of_whole_words() -> None:
         assert len(words) == 2, group
         assert words[1].startswith("*: :((")
         assert words[1].endswith("))")
-    assert {name for name in main.COMMANDS if f'"{name}":' not in ask("zsh", "").stdout} == set()
+    assert {name for name in SHOWN if f'"{name}":' not in ask("zsh", "").stdout} == set()
 
 
 def test_fish_reads_a_line_for_each_and_whether_there_are_any() -> None:
     lines = [line.split("\t") for line in ask("fish", "").stdout.splitlines()]
-    assert {name for name, _help in lines} == set(main.COMMANDS)
+    assert {name for name, _help in lines} == SHOWN
     assert ask("fish", "jo", "is-args").exit_code == 0
     assert ask("fish", "nothing-begins-so", "is-args").exit_code != 0
 
