@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gpu.boxes import Outcome, ended_by_sigterm, run_in_process, run_rows
-from benchmarks.gpu.rows import ROWS, find_row
+from benchmarks.gpu.rows import ONLY_BY_NAME, ROWS, find_row
 from benchmarks.gpu.where import find_place
 from trainer.atomic_files import writing_file
 
@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None, *, began: float | None = None) 
     """Run what the arguments ask for. `began`: when the command did, by the monotonic clock."""
     began = time.monotonic() if began is None else began
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(row.name for row in ROWS)}; none: all")
+    names, by_name = (", ".join(row.name for row in rows) for rows in (ROWS, ONLY_BY_NAME))
+    parser.add_argument("names", nargs="*", help=f"of {names} (none: all these), or {by_name}")
     parser.add_argument("--rehearse", action="store_true", help="small shapes on the CPU; no figure means anything")
     parser.add_argument(
         "--minutes", type=float, default=MINUTES, help="for all rows together; more than 8 stretch their boxes"
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None, *, began: float | None = None) 
     if chosen.row:
         return measure_row(chosen.row, chosen.answer, rehearses=chosen.rehearse)
     try:
-        rows = [row for row in ROWS if row in [find_row(name) for name in chosen.names]] or list(ROWS)
+        named = [find_row(row) for row in chosen.names]
+        rows = [row for row in (*ROWS, *ONLY_BY_NAME) if row in named] or list(ROWS)
         name = find_place(rehearses=chosen.rehearse).name
     except (LookupError, RuntimeError) as error:
         parser.error(str(error))
