@@ -164,7 +164,8 @@ def test_all_boxes_together_are_eight_minutes_at_most() -> None:
 def test_what_graphs_change_stands_beside_what_a_repetition_changes(monkeypatch) -> None:
     """The compiler is left out: to follow a UNet three times takes it half a minute, which a rehearsal has."""
     monkeypatch.setattr(StableDiffusion, "compile_blocks", lambda _, **__: None)
-    monkeypatch.setattr(Place, "precision", "fp32")  # a CPU without 16 bit takes half a minute for its first product
+    torch.set_num_threads(1)  # tiny tensors; two workers of pytest-xdist share two cores
+    monkeypatch.setattr(Place, "precision", "fp32")  # the first products in 16 bit take a CPU seconds
     speed, off = graphs.measure(Place(torch.device("cpu"), is_rehearsal=True), seconds=0).figures
     assert (speed.bar, speed.better) == (1.05, "higher")
     assert (off.value, off.holds) == (0, True)  # a CPU has no graphs, and adds in one order
