@@ -9,6 +9,8 @@ from broker.capacity.agents import AgentCard
 from broker.capacity.model import NodeState
 from broker.execution.engine import Capacity, Engine, EngineUnreachable
 from broker.execution.membership import Membership
+from broker.failure_log import FailureLog
+from broker.persistence.faults import find_fault
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +41,15 @@ class CapacityWatch:
         """Tell when nodes came or went; while the engine does not answer they are down."""
         card = self.membership.card
         assert card is not None, "the place was taken"
-        known = Capacity(card.sku, card.gpus, card.nodes)
+        known, what = Capacity(card.sku, card.gpus, card.nodes), f"counting the nodes of pool {card.pool}"
         try:
             capacity = await self.engine.capacity()
         except EngineUnreachable as error:
             await self._tell(card, known, known.while_unreachable, f": {error}")
-        except Exception:
-            log.exception("the nodes of pool %s could not be counted; trying again", card.pool)
+        except Exception as error:  # noqa: BLE001 (they are counted again)
+            self._failures.note(what, error, expected=find_fault(error) is not None)
         else:
+            self._failures.settle(what)
             await self._tell(card, known, capacity)
 
     async def _tell(self, card: AgentCard, known: Capacity, capacity: Capacity, said: str = "") -> None:
@@ -54,7 +57,13 @@ class CapacityWatch:
             return
         is_open = any(node.state is NodeState.OPEN for node in capacity.nodes)
         log.log(logging.INFO if is_open else logging.ERROR, "the nodes of pool %s changed%s", card.pool, said)
+        what = f"telling which nodes pool {card.pool} has"
         try:
             await self.membership.tell(replace(card, gpus=capacity.gpus, nodes=capacity.nodes))
-        except Exception:
-            log.exception("the nodes of pool %s could not be told; trying again", card.pool)
+            self._failures.settle(what)
+        except Exception as error:  # noqa: BLE001 (it is told at the next look)
+            self._failures.note(what, error, expected=find_fault(error) is not None)
+
+    @property
+    def _failures(self) -> FailureLog:
+        return self.membership.system.services.failures

@@ -97,8 +97,10 @@ def _roll_back_when_returned(engine: AsyncEngine) -> None:
         if state.asyncio_safe:
             try:
                 connection.rollback()
-            except psycopg.OperationalError as error:  # it died, and what was open with it: that is no mistake of ours
-                entry.invalidate(error)
+            except psycopg.Error as error:
+                if not connection.driver_connection.closed:
+                    raise
+                entry.invalidate(error)  # it died, and what was open with it: that is no mistake of ours
 
 
 def with_driver(url: str) -> str:

@@ -1,6 +1,7 @@
 """The agent of a cluster: its nodes come and go, its engine may be away, and has a line of its own."""
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from broker.execution.membership import Membership
 from broker.execution.pool_agent import describe_end
 from broker.execution.slurm.engine import SlurmEngine
 from broker.jobs.running.runs import list_silent_runs
+from broker.persistence.database import open_database
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, dispatch, make_ready_customer, submit_job
@@ -62,6 +64,28 @@ async def look_again(agent: Any, seconds: Seconds) -> None:
     seconds.now += CAPACITY_SECONDS
     await agent.keep_once()
     await agent.nodes.counting
+
+
+async def test_nodes_that_cannot_be_told_while_the_database_is_away_are_told_when_it_is_back(
+    api: Api, system: System, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A past fault, found by a soak: the log told it with a traceback, as a mistake of our own."""
+    seconds, engine = Seconds(), PaperEngine(offered=Capacity.of_nodes("cpu", TWO_NODES))
+    agent = make_agent(system, engine, membership=Membership(system, monotonic=seconds))
+    await agent.register()
+    away = open_database("postgresql://broker_app@127.0.0.1:1/nowhere")
+    engine.offered = Capacity.of_nodes("cpu", TWO_NODES[:1])
+    agent.membership.system = replace(system, database=away)
+    agent.nodes.follow()
+    await agent.nodes.counting
+    agent.membership.system = system
+    await look_again(agent, seconds)
+    told = [record for record in caplog.records if record.name == "broker.failure_log"]
+    assert [(record.levelno, record.exc_info) for record in told] == [(logging.WARNING, None)] * 2
+    assert told[1].getMessage() == "telling which nodes pool test has works again"
+    assert await read_pool(api) == ("open", 4, {"n1": "open"})
+    await away.close()
+    await agent.close()
 
 
 async def test_agent_whose_engine_is_away_at_the_start_says_so_once_and_takes_the_pool_when_that_is_back(

@@ -305,6 +305,26 @@ async def test_a_connection_that_died_unnoticed_goes_back_without_a_word(
     await database.close()
 
 
+async def test_a_turn_that_was_lost_unnoticed_goes_back_without_a_word(
+    system: System, urls: DatabaseUrls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A past fault: what PostgreSQL says of it is another kind of error than that of other dead connections."""
+    frozen = open_database(urls.app, idle_seconds=0.1)
+
+    async def give_up() -> None:
+        async with frozen.transaction(Scope.ALL) as session:
+            assert isinstance(session.bind, AsyncConnection)
+            await take_turn(session.bind, 7, limits=TimeLimits(lock_seconds=5))
+            async with system.work() as other:
+                await other.take_turn(7)
+            raise KeyError("what is looked for")
+
+    with pytest.raises(KeyError):
+        await give_up()
+    assert [record.message for record in caplog.records if record.exc_info] == []
+    await frozen.close()
+
+
 @pytest.mark.parametrize("query", ["", "?options=-c%20statement_timeout%3D7000"])
 async def test_options_of_the_url_count_beside_our_own(urls: DatabaseUrls, query: str) -> None:
     url = f"{urls.app}{query.replace('?', '&') if '?' in urls.app else query}"
