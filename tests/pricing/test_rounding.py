@@ -76,6 +76,7 @@ def test_forty_jobs_of_57_tokens_are_invoiced_as_their_sum() -> None:
         ("0.015", True, "0.02"),
         ("0.01", False, "0.01"),
         ("0.01", True, "0.01"),
+        ("1/3", False, "0.34"),
         ("0", False, "0.00"),
     ],
 )

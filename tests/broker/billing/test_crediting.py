@@ -72,6 +72,18 @@ def test_usage_that_an_advance_has_paid_brings_back_no_money() -> None:
     assert find_fields(invoice(1000, -1000), (1, fen(1))) == ["lines"]
 
 
+def test_all_that_is_left_is_taken_from_the_first_lines_on_and_no_more_than_the_whole_has() -> None:
+    """The advance takes 2.00 off 15.00, 4.00 came back and 0.50 was refunded: 8.50 is left, not the lines' 11.00."""
+    billed = invoice(1000, 300, 200, -200, tax=6, mode=TaxMode.ON_TOP, credited={1: 100, 2: 300})
+    billed = replace(billed, refunded=fen(50))
+    assert list_all_left(billed) == [CreditedLine(1, fen(850))]
+    assert list_all_left(replace(billed, refunded=fen(0))) == [CreditedLine(1, fen(900))]
+    assert list_all_left(invoice(1000, 300, 200, credited={2: 300})) == [
+        CreditedLine(1, fen(1000)),
+        CreditedLine(3, fen(200)),
+    ]
+
+
 def test_line_that_is_named_twice_or_split_finer_than_a_fen_is_refused() -> None:
     assert find_fields(invoice(1000), (1, fen(1)), (1, fen(1))) == ["lines.1.position"]
     assert find_fields(invoice(1000), (1, Money(1))) == ["lines.0.amount"]

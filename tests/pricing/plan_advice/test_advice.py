@@ -80,6 +80,14 @@ def test_what_is_signed_already_is_judged_as_it_is() -> None:
     assert advice.break_even[present] == Fraction(800 * 52, 68)
 
 
+def test_a_commitment_pays_beside_hours_of_less_than_a_yuan() -> None:
+    told = CARD.to_json_dict()
+    told["plans"]["on_demand"] |= {"per_gpu_hour": "0.68"}
+    present = PlanOption(PlanName.PREPAID, 800)
+    advice = advise_plan(RateCard.from_json_dict(told), [month(600)], [present])
+    assert advice.break_even[present] == Fraction(800 * 520, 68)
+
+
 def test_where_hours_on_demand_cost_nothing_no_commitment_ever_pays() -> None:
     told = CARD.to_json_dict()
     told["plans"]["on_demand"] |= {"per_gpu_hour": "0"}

@@ -39,6 +39,14 @@ def test_an_earlier_day_makes_one_month_shorter() -> None:
     assert (calendar.start("2026-11"), calendar.end("2026-11")) == (begins, datetime(2026, 11, 30, 16, tzinfo=UTC))
 
 
+def test_a_month_that_a_cut_changes_would_have_ended_by_the_rule_of_its_beginning() -> None:
+    longer = BillingCalendar(SHANGHAI).with_rule(MonthRule("Asia/Shanghai", 15), NOVEMBER)
+    assert longer.whole_end("2026-11") == datetime(2026, 11, 30, 16, tzinfo=UTC)
+    assert longer.whole_end("2026-12") == longer.end("2026-12") == datetime(2027, 1, 14, 16, tzinfo=UTC)
+    shorter = BillingCalendar(MonthRule("Asia/Shanghai", 15)).with_rule(SHANGHAI, NOVEMBER + timedelta(days=14))
+    assert shorter.whole_end("2026-11") == datetime(2026, 12, 14, 16, tzinfo=UTC)
+
+
 def test_the_calendar_of_a_contract_is_made_of_its_changes() -> None:
     signed = TermsChange(NOVEMBER - timedelta(days=99), {"time_zone": "Asia/Shanghai", "billing_day": 1})
     other = TermsChange(NOVEMBER - timedelta(days=9), {"committed_gpu_hours": 5})

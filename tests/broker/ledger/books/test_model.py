@@ -29,6 +29,7 @@ def test_amount_below_zero_goes_the_other_way() -> None:
 def test_a_single_unit_is_moved_and_none_is_not() -> None:
     assert net_moves(move("a", "b", GPU, 1)) == move("a", "b", GPU, 1)
     assert net_moves(move("a", "b", GPU, 0)) == []
+    assert net_moves([*move("a", "b", GPU, 2), *move("b", "a", GPU, 1)]) == move("a", "b", GPU, 1)
 
 
 @given(MOVES)
