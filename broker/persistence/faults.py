@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from broker.errors import FULL_ERRNOS
@@ -13,6 +13,8 @@ DISK_FULL, QUERY_CANCELED = "53100", "57014"
 LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION, TOO_MANY_CONNECTIONS = "55P03", "40P01", "40001", "53300"
 # Of a transaction in which nothing was asked for too long (`pool.py`): it is undone, and may be done again.
 IDLE_TOO_LONG = "25P03"
+# SQLAlchemy's code for going on with a transaction whose connection has died, after somebody passed that over.
+DEAD_TRANSACTION = "8s2b"
 BUSY_STATES = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION, TOO_MANY_CONNECTIONS})
 
 
@@ -32,6 +34,8 @@ def find_fault(error: BaseException) -> Fault | None:
     """
     if isinstance(error, PoolTimeout):
         return Fault.BUSY
+    if isinstance(error, PendingRollbackError) and error.code == DEAD_TRANSACTION:
+        return Fault.AWAY
     if isinstance(error, OSError):
         return Fault.FULL if error.errno in FULL_ERRNOS else None
     original = error.orig if isinstance(error, DBAPIError) else error

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI, Request
 from selectolax.lexbor import LexborHTMLParser
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from broker import errors
 from broker.console.frame.panels import Panel, PanelState, read_panel
@@ -89,4 +89,24 @@ async def test_a_panel_whose_connection_died_takes_the_page_with_it_and_is_no_fa
     with pytest.raises(OperationalError) as gone:
         async with system.work() as work:
             await read_panel(request, work, die)
+    assert find_fault(gone.value) == Fault.AWAY
+
+
+async def test_a_panel_whose_transaction_stood_still_for_too_long_is_no_fault_of_ours_either(
+    system: System, app: FastAPI
+) -> None:
+    """A past fault, found by changes of leader: the panel told it, and then the page was answered 500."""
+    request = Request({"type": "http", "app": app, "method": "GET", "path": "/console/", "headers": []})
+
+    async def stand_still(work: Work) -> Panel[int]:
+        await work.session.execute(text("SET LOCAL idle_in_transaction_session_timeout TO 50"))
+        await work.take_turn(7)
+        async with system.work() as other:  # it waits until the first has lost its turn
+            await other.take_turn(7)
+        await work.session.execute(text("SELECT 1"))
+        raise AssertionError
+
+    with pytest.raises(PendingRollbackError) as gone:
+        async with system.work() as work:
+            await read_panel(request, work, stand_still)
     assert find_fault(gone.value) == Fault.AWAY
