@@ -102,6 +102,9 @@ class SecretOut(BaseModel):
     rotated_at: datetime | None = Field(
         description="When its key was last replaced (UTC); null: never.", examples=["2026-11-24T10:00:00Z"]
     )
+    last_used_at: datetime | None = Field(
+        description="When a run was last given its key (UTC); null: never.", examples=["2026-11-24T10:05:00Z"]
+    )
     created_at: datetime = created_at_field()
 
     @classmethod

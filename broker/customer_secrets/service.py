@@ -128,7 +128,8 @@ async def open_tracker(
 ) -> TrackerAccess | None:
     """Open what a job named as its tracker, for its run alone; None where it named none.
 
-    What was removed since, or was sealed by another secret of the installation, is told without a key.
+    What was removed since, or was sealed by another secret of the installation, is told without a key. When it was
+    given is noted.
     """
     if tracker is None:
         return None
@@ -138,6 +139,7 @@ async def open_tracker(
     key = find_sealed(work.services.secret, row.sealed_key) if row is not None and is_meant else None
     if row is None or key is None:
         return TrackerAccess(name)
+    row.last_used_at = work.now
     networks = tuple(str(each) for each in read_networks(work.settings.webhook_networks))
     return TrackerAccess(name, SecretKind(row.kind), key, row.url, row.username, tracker.get("project"), networks)
 

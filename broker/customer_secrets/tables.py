@@ -12,7 +12,8 @@ class CustomerSecret(Base):
     """Where a customer's tracker is, and the key that opens it; of one project, or of all that the customer has.
 
     `sealed_key` is the key as `broker/sealing.py` has sealed it. `url` is null where the kind has a place of its own,
-    `username` where the key stands alone. `rotated_at` is when the key was last replaced, null: never.
+    `username` where the key stands alone. `rotated_at` is when the key was last replaced, `last_used_at` when a run
+    was last given it; null: never.
     """
 
     __tablename__ = "customer_secrets"
@@ -27,4 +28,5 @@ class CustomerSecret(Base):
     username: Mapped[str | None]
     sealed_key: Mapped[str]
     rotated_at: Mapped[datetime | None] = moment_column(nullable=True)
+    last_used_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()

@@ -1,6 +1,6 @@
 """Environments named, changed, switched off and on, removed; and what is pushed to them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,6 +126,38 @@ async def list_pushes_of(
     for row in await work.session.scalars(query):
         found.setdefault((row.customer_id, row.name, row.stage), []).append(row)
     return found
+
+
+@dataclass(frozen=True)
+class Served:
+    """What an environment serves, or is to: what was said last, name by name, and how many names are in each state."""
+
+    newest: Sequence[EnvironmentPush]
+    counts: Mapping[PushState, int]
+
+    @property
+    def more(self) -> int:
+        """Count the names that are not among the newest."""
+        return sum(self.counts.values()) - len(self.newest)
+
+
+async def sum_up_pushes(work: Work, environment_ids: Collection[str], *, most: int) -> dict[str, Served]:
+    """Sum up the pushes to some environments: of each the newest `most`, and how many there are in each state."""
+    of_these = EnvironmentPush.environment_id.in_(environment_ids)
+    by_state = select(EnvironmentPush.environment_id, EnvironmentPush.state, func.count()).where(of_these)
+    counts: dict[str, dict[PushState, int]] = {each: {} for each in environment_ids}
+    for environment_id, state, count in await work.session.execute(
+        by_state.group_by(EnvironmentPush.environment_id, EnvironmentPush.state)
+    ):
+        counts[environment_id][PushState(state)] = count
+    order = EnvironmentPush.changed_at.desc(), EnvironmentPush.id.desc()
+    place = func.row_number().over(partition_by=EnvironmentPush.environment_id, order_by=order)
+    ranked = select(EnvironmentPush.id, place.label("place")).where(of_these).subquery()
+    newest: dict[str, list[EnvironmentPush]] = {each: [] for each in environment_ids}
+    query = select(EnvironmentPush).where(EnvironmentPush.id.in_(select(ranked.c.id).where(ranked.c.place <= most)))
+    for row in await work.session.scalars(query.order_by(*order)):
+        newest[row.environment_id].append(row)
+    return {each: Served(newest[each], counts[each]) for each in environment_ids}
 
 
 async def get_environment(work: Work, environment_id: str) -> Environment:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import Select, select
+
 from broker import errors
 from broker.adapters import service as adapters
 from broker.contracts import service as contracts
@@ -13,6 +15,7 @@ from broker.exits.tables import CustomerDeletion
 from broker.identity.service import lock_customer
 from broker.jobs.reading.withdrawal import delete_dataset
 from broker.jobs.running import checkpoints
+from broker.persistence.database import narrow
 from broker.persistence.storage import Storage
 from broker.work import Work
 
@@ -54,6 +57,11 @@ def _describe(kind: str, row: Any) -> dict[str, Any]:
     """Describe what is deleted; an upload, which may not be whole, has no hash."""
     told = {"kind": kind, "id": row.id, "sha256": getattr(row, "sha256", None), "size_bytes": row.size_bytes}
     return {**told, "storage_key": row.storage_key}
+
+
+def select_deletions(**wanted: str | None) -> Select[CustomerDeletion]:
+    """Select the records of deletions that the actor sees: all, or those with these values."""
+    return narrow(select(CustomerDeletion), **wanted)
 
 
 async def get_deletion(work: Work, deletion_id: str) -> CustomerDeletion:

@@ -27,7 +27,7 @@ HEADER = "Idempotency-Key"
 HEADER_NAME = HEADER.lower().encode()
 MAX_KEY_LENGTH = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
-SHOWN_ONCE = {"api_key": ("key",), "webhook_endpoint": ("secret",)}
+SHOWN_ONCE = {"api_key": ("key",), "webhook_endpoint": ("secret",), "environment": ("secret",)}
 ANSWERS_KEPT = timedelta(days=30)
 
 

@@ -1,8 +1,8 @@
 """Members of projects: keys that act, or only look, within the projects of which they are one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
@@ -23,6 +23,12 @@ async def list_members(work: Work, project_id: str) -> Sequence[tuple[ProjectMem
         query.where(ProjectMember.project_id == project_id).order_by(ProjectMember.created_at, ApiKey.id)
     )
     return [(member, key) for member, key in rows]
+
+
+async def count_members(work: Work, project_ids: Collection[str]) -> dict[str, int]:
+    """Count the members of some projects, by the projects' ids; one without any is left out."""
+    query = select(ProjectMember.project_id, func.count()).where(ProjectMember.project_id.in_(project_ids))
+    return dict((await work.session.execute(query.group_by(ProjectMember.project_id))).all())
 
 
 async def set_member(work: Work, project_id: str, key_id: str, role: str) -> tuple[ProjectMember, ApiKey]:

@@ -17,6 +17,7 @@ from broker.contracts.tables import Contract
 from broker.fapiao.model import FapiaoStatus
 from broker.fapiao.tables import Fapiao
 from broker.identity.tables import Customer
+from broker.identity.verification import SUBMITTED
 from broker.ledger.tables import ClosedPeriod
 from broker.payments.model import RefundStatus
 from broker.payments.tables import Refund
@@ -68,6 +69,7 @@ class FinanceNeeds:
     proposals_count: int
     disputes_count: int
     open_months: Sequence[str]
+    verifications_count: int
 
 
 async def read_needs(work: Work) -> FinanceNeeds:
@@ -91,6 +93,7 @@ async def read_needs(work: Work) -> FinanceNeeds:
         proposals_count=await _count(work, *_list_proposed(work)),
         disputes_count=await _count(work, STANDS),
         open_months=await _list_open_months(work),
+        verifications_count=await _count(work, Customer.verification == SUBMITTED),
     )
 
 

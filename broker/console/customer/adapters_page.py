@@ -12,16 +12,15 @@ from broker.adapters import service as adapters
 from broker.adapters.comparing import find_differences
 from broker.adapters.exports import Exports, Layout, Source
 from broker.adapters.lineage import Node, trace_lineage
-from broker.adapters.model import Stage
+from broker.console.customer.environment_words import PUSH_STATES, STAGES
 from broker.console.customer.loss_chart import LossChart, draw_losses, draw_together
-from broker.console.customer.newest import fetch_newest
-from broker.console.frame.forms import Form, Submitted
+from broker.console.frame.forms import Form
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
+from broker.console.frame.newest import fetch_newest
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.datasets import service as datasets
-from broker.environments.model import PushState
 from broker.environments.service import list_pushes_of
 from broker.http.stored_file import send_stored
 from broker.identity import service as identity
@@ -35,13 +34,6 @@ COMPARED = 2
 CURVE_BUCKETS = 300
 # What is told of an adapter's way to a stage: so many of its last promotions.
 PROMOTIONS_SHOWN = 10
-STAGES = {Stage.TEST: N_("test"), Stage.PRODUCTION: N_("production")}
-PUSH_STATES = {
-    PushState.PUSHING: ("warn", N_("on its way")),
-    PushState.LIVE: ("good", N_("live")),
-    PushState.FAILED: ("bad", N_("failed")),
-    PushState.GONE: ("warn", N_("gone")),
-}
 EDGES = {
     "trained": N_("is the base model of"),
     "learnt_from": N_("is the data of"),
@@ -232,20 +224,8 @@ def find_place(node: Node) -> str | None:
 async def promote_adapter(page: CustomerPage, adapter_id: str) -> Response:
     """Promote an adapter through the API."""
     form = await page.read_form()
-    path = f"/v1/adapters/{adapter_id}/promote"
-    return await _act(page, adapter_id, form, path, form.given("stage", "reason"))
-
-
-@router.post("/{adapter_id}/undo")
-async def undo_promotion(page: CustomerPage, adapter_id: str) -> Response:
-    """Undo the last promotion of the adapter's name through the API."""
-    form = await page.read_form()
-    path = f"/v1/promotions/{form.get('promotion_id')}/undo"
-    return await _act(page, adapter_id, form, path, form.given("reason"))
-
-
-async def _act(page: Page, adapter_id: str, form: Submitted, path: str, body: object) -> Response:
-    answer = await page.ask("POST", path, body, key=form.key)
+    body = form.given("stage", "reason")
+    answer = await page.ask("POST", f"/v1/adapters/{adapter_id}/promote", body, key=form.key)
     if answer.problem is not None:
         return await _show_one(page, adapter_id, form.refused(answer.problem), status=answer.status)
     return page.go_to(f"/console/adapters/{adapter_id}")

@@ -27,10 +27,10 @@ from broker.console.customer.billing_views import (
     PlanChange,
     make_grant_rows,
 )
-from broker.console.customer.newest import fetch_newest
 from broker.console.frame.days import DayAsked
 from broker.console.frame.forms import Form, read_whole
 from broker.console.frame.menu import N_
+from broker.console.frame.newest import fetch_newest
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.console.frame.problem import Problem

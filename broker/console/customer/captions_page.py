@@ -1,19 +1,17 @@
 """Captions of a data set's pictures: edited by hand, one by one or many at once, or made by a model for a price."""
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi.responses import HTMLResponse, Response
 
+from broker.console.customer.dataset_order import Order, list_payers, take_order
 from broker.console.customer.datasets_page import show_one
-from broker.console.customer.quote_view import read_quote
 from broker.console.frame.forms import Form, Submitted, read_whole
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.datasets import service as datasets
 from broker.datasets.captions import read_captions
 from broker.datasets.thumbnails import list_picture_names
-from pricing.money import Money
 
 router = page_router("/datasets/{dataset_id}")
 
@@ -61,41 +59,29 @@ async def _edit(page: Page, dataset_id: str, body: Mapping[str, Any], form: Subm
 @router.get("/label")
 async def show_label(page: CustomerPage, dataset_id: str) -> HTMLResponse:
     """Show the form of a labelling."""
-    return await _show_label(page, dataset_id, Form())
+    return await _show_label(page, dataset_id, Order(Form()))
 
 
 @router.post("/label")
 async def send_label(page: CustomerPage, dataset_id: str) -> Response:
     """Show the price of a labelling, or submit it at that price."""
     form = await page.read_form()
-    order: dict[str, Any] = {"config": write_config(form), "dataset_id": dataset_id}
-    if form.get("step") != "submit":
-        return await _show_price(page, dataset_id, order, Form(form.values, key=form.key))
-    answer = await page.ask("POST", "/v1/jobs", order | form.given("quote_id", "max_cost"), key=form.key)
-    if answer.problem is not None:
-        return await _show_label(page, dataset_id, form.refused(answer.problem), status=answer.status)
-    return page.go_to(f"/console/jobs/{answer.body['id']}")
+    order = await take_order(page, dataset_id, write_config(form), form)
+    if order.job_id is None:
+        return await _show_label(page, dataset_id, order)
+    return page.go_to(f"/console/jobs/{order.job_id}")
 
 
-async def _show_price(page: Page, dataset_id: str, order: Mapping[str, Any], form: Form) -> HTMLResponse:
-    answer = await page.ask("POST", "/v1/quotes", order)
-    if answer.problem is not None:
-        shown = Form(form.values, answer.problem, form.key)
-        return await _show_label(page, dataset_id, shown, status=answer.status)
-    return await _show_label(page, dataset_id, form, quote=answer.body)
-
-
-async def _show_label(
-    page: Page, dataset_id: str, form: Form, *, quote: Mapping[str, Any] | None = None, status: int = 200
-) -> HTMLResponse:
+async def _show_label(page: Page, dataset_id: str, order: Order) -> HTMLResponse:
     work = await page.begin()
     return page.show(
         "customer/label.html",
-        status=status,
+        status=order.status,
         data=await datasets.get_dataset(work, dataset_id),
         captioners=work.settings.offered_captioners.names,
-        quote=None if quote is None else read_quote(quote, max_cost=read_sum(form.get("max_cost")), finish_by=None),
-        form=form,
+        payers=await list_payers(work),
+        quote=order.quote,
+        form=order.form,
     )
 
 
@@ -112,12 +98,3 @@ def write_config(form: Submitted) -> dict[str, Any]:
 def split_tags(text: str) -> list[str]:
     """Split tags that commas separate. Pure."""
     return [tag for each in text.replace("，", ",").split(",") if (tag := each.strip())]
-
-
-def read_sum(text: str) -> Money | None:
-    """Read a sum as it was typed; what is none stays for the API to refuse. Pure."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        return None
-    return Money.from_decimal(value) if value.is_finite() and value > 0 else None

@@ -6,10 +6,10 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import UploadFile
 
-from broker.console.customer.newest import fetch_newest
 from broker.console.frame.forms import Form
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_
+from broker.console.frame.newest import fetch_newest
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.datasets import service as datasets
@@ -94,6 +94,7 @@ async def show_one(page: Page, dataset_id: str, form: Form, *, first: int = 0, s
         box=Panel.ready(dataset, page.now),
         counts=await token_counts.list_counts(work, [dataset_id]),
         pictures=list(enumerate(names))[first : first + MOST_PICTURES],
+        numbers={name: number for number, name in enumerate(names)},
         captions=captions,
         can_label=bool(names and work.settings.offered_captioners.names),
         pictures_total=len(names),

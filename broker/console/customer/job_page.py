@@ -234,7 +234,8 @@ async def _read_lines(work: Work, job_id: str, asked: Asked) -> TrainingLines:
 
 
 async def _read_settings(job: Job) -> list[tuple[str, str]]:
-    return [(key, write_value(value)) for key, value in sorted(job.config.items())]
+    keys = [(key, write_value(value)) for key, value in sorted(job.config.items())]
+    return keys + [(f"tracker.{key}", value) for key, value in (job.tracker or {}).items() if value is not None]
 
 
 @router.get("/{job_id}/losses.csv")

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse, Response
 
-from broker.console.customer.newest import fetch_newest
 from broker.console.frame.forms import Form
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
+from broker.console.frame.newest import fetch_newest
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.http.scopes import Scope
@@ -25,7 +25,9 @@ PURPOSES: Mapping[str, tuple[str, Sequence[Scope] | None]] = {
     "train": (N_("train: data, quotes, jobs, adapters"), ["training:write"]),
     "read": (N_("look at everything"), ["training:read", "billing:read", "operations:read", "account:read"]),
     "billing": (N_("money alone"), ["billing:write"]),
+    "projects": (N_("train in projects of which it is made a member, and see nothing else"), ["training:write"]),
 }
+CONFINED = "projects"
 COLUMNS = (
     Column(N_("Name")),
     Column(N_("Begins with")),
@@ -72,6 +74,7 @@ async def make_key(page: CustomerPage) -> Response:
     customer_id = page.caller.actor.customer_id
     body: dict[str, Any] = {**form.given("name"), **read_expiry(form.get("expires_at"), page.formats.time_zone)}
     body |= {"scopes": scopes} if (scopes := read_scopes(form.get("purpose"))) is not None else {}
+    body |= {"confined_to_projects": True} if form.get("purpose") == CONFINED else {}
     answer = await page.ask("POST", f"/v1/customers/{customer_id}/api-keys", body, key=form.key)
     if answer.problem is not None:
         return await _show(page, form.refused(answer.problem), status=answer.status)

@@ -12,8 +12,12 @@ MENU = MenuGroup(
         MenuItem("/console/datasets", N_("Data sets"), "d"),
         MenuItem("/console/templates", N_("Templates"), "t"),
         MenuItem("/console/adapters", N_("Adapters"), "a"),
+        MenuItem("/console/environments", N_("Environments"), "e"),
         MenuItem("/console/billing", N_("Billing"), "b"),
         MenuItem("/console/keys", N_("API keys"), "k"),
         MenuItem("/console/webhooks", N_("Webhooks"), "w"),
+        MenuItem("/console/secrets", N_("Secrets"), "s"),
+        MenuItem("/console/people", N_("People"), "p"),
+        MenuItem("/console/account", N_("Account"), "o"),
     ),
 )

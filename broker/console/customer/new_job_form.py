@@ -12,6 +12,8 @@ from broker.console.customer.training_fields import PREFIX, read_config, write_c
 from pricing.money import AmountInvalid, Money
 
 LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
+# Which tracker of the customer's own the runs tell: its secret, and the project there.
+TRACKER, TRACKER_PROJECT = "tracker.secret", "tracker.project"
 # What goes to the API as it is written, of a quote and of a job.
 ORDERED = ("contract_id", "project_id", "template")
 
@@ -66,6 +68,8 @@ class NewJob:
         asked |= {name: self.get(name) for name in ("quote_id", "name") if self.get(name)}
         if self.get("sku"):
             asked["gpu_types"] = [self.get("sku")]
+        if self.get(TRACKER):
+            asked["tracker"] = {"secret": self.get(TRACKER), "project": self.get(TRACKER_PROJECT) or None}
         if self.get("finish_by"):
             asked["finish_by"] = self.get("finish_by") if self.finish_by is None else self.finish_by.isoformat()
         return asked
@@ -76,6 +80,8 @@ def open_job(job: Mapping[str, Any]) -> dict[str, str]:
     values = {"base_model": job["config"].get("base_model", ""), "dataset_id": job["dataset_id"], "preset": NO_PRESET}
     for name in ("contract_id", "project_id", "name"):
         values[name] = job.get(name) or ""
+    tracker = job.get("tracker") or {}
+    values |= {TRACKER: tracker.get("secret") or "", TRACKER_PROJECT: tracker.get("project") or ""}
     values["init_from"] = job["config"].get("init_from") or ""
     return values | write_config(job["config"])
 

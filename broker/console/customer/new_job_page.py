@@ -11,15 +11,18 @@ from broker.adapters import service as adapters
 from broker.base_models import service as base_models
 from broker.base_models.model import ListedModel
 from broker.console.customer.new_job_form import NewJob, fill_usual, go_on_from, open_job, open_template
-from broker.console.customer.newest import fetch_newest
 from broker.console.customer.presets import Preset, list_presets
 from broker.console.customer.quote_view import QuoteView, read_quote
+from broker.console.customer.trackers import TRACKERS
 from broker.console.customer.training_fields import FieldGroup, list_groups
 from broker.console.frame.forms import Form
+from broker.console.frame.newest import fetch_newest
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.problem import Problem
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
+from broker.customer_secrets.model import SecretKind
+from broker.customer_secrets.service import select_secrets
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
 from broker.identity import service as identity
@@ -45,6 +48,7 @@ class Choices:
     projects: Mapping[str, str]
     adapters: Sequence[Any]
     templates: Sequence[Template]
+    trackers: Sequence[Any]
 
     def is_text(self, base_model: str) -> bool:
         found = [each for each in self.models if base_model in {each.profile.name, *each.profile.aliases}]
@@ -89,13 +93,25 @@ class NewJobView:
         ]
 
     @property
+    def tracker_options(self) -> list[tuple[str, str]]:
+        """List the trackers whose keys are kept, by the names of their secrets."""
+        return [(each.name, f"{each.name} · {TRACKERS[SecretKind(each.kind)]}") for each in self.choices.trackers]
+
+    @property
     def contract_options(self) -> list[tuple[str, str]]:
         return [(each.id, f"{each.contract_number} · {each.plan.value}") for each in self.choices.contracts]
+
+    def unchecked(self, dataset_id: str) -> bool:
+        """Tell whether a data set has only the report of its upload, which opens no picture."""
+        return any(each.id == dataset_id and each.checked_at is None for each in self.choices.data)
 
     def opens_more(self, form: Form) -> bool:
         """Tell whether the folded fields are open: something is written there, or is wrong there."""
         errors = {} if form.problem is None else form.problem.errors
-        return any(name.startswith("config.") for name in (*errors, *(n for n, value in form.values.items() if value)))
+        return any(
+            name.startswith(("config.", "tracker"))
+            for name in (*errors, *(n for n, value in form.values.items() if value))
+        )
 
     @property
     def is_counting(self) -> bool:
@@ -206,6 +222,7 @@ async def _read_choices(work: Work) -> Choices:
     newest = datasets.select_datasets(customer_id=customer_id).order_by(Dataset.id.desc()).limit(MOST_CHOICES)
     projects = identity.select_projects(customer_id=customer_id).limit(MOST_CHOICES)
     usable = templates.select_templates(archived=False, customer_id=customer_id)
+    secrets, _after = await fetch_newest(work, select_secrets(customer_id=customer_id), limit=MOST_CHOICES)
     made, _after = await fetch_newest(work, adapters.select_finished(customer_id=customer_id), limit=MOST_CHOICES)
     return Choices(
         models=models,
@@ -214,4 +231,5 @@ async def _read_choices(work: Work) -> Choices:
         projects={row.id: row.name for row in await work.session.scalars(projects)},
         adapters=made,
         templates=(await work.session.scalars(usable.order_by(Template.name).limit(MOST_CHOICES))).all(),
+        trackers=secrets,
     )

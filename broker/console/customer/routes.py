@@ -3,15 +3,21 @@
 from fastapi import APIRouter
 
 from broker.console.customer import (
+    account_page,
     adapters_page,
     billing_page,
     captions_page,
+    check_page,
     datasets_page,
+    environments_page,
     invoice_page,
     job_page,
     jobs_page,
     keys_page,
     new_job_page,
+    people_page,
+    promotion_page,
+    secrets_page,
     templates_page,
     webhooks_page,
 )
@@ -23,10 +29,16 @@ ROUTERS: tuple[APIRouter, ...] = (
     job_page.router,
     datasets_page.router,
     captions_page.router,
+    check_page.router,
     templates_page.router,
     adapters_page.router,
+    promotion_page.router,
+    environments_page.router,
     invoice_page.router,
     billing_page.router,
     keys_page.router,
     webhooks_page.router,
+    secrets_page.router,
+    people_page.router,
+    account_page.router,
 )

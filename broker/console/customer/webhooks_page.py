@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse, Response
 
-from broker.console.customer.newest import fetch_newest
 from broker.console.frame.forms import Form
 from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
+from broker.console.frame.newest import fetch_newest
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
 from broker.identity import service as identity

@@ -17,6 +17,7 @@ from broker.console.finance.reconciliation_page import router as reconciliation
 from broker.console.finance.refunds_page import router as refunds
 from broker.console.finance.today_page import router as today
 from broker.console.finance.top_ups_page import router as top_ups
+from broker.console.finance.verification_page import router as verifications
 
 ROUTERS: tuple[APIRouter, ...] = (
     today,
@@ -33,5 +34,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     customers,
     grants,
     top_ups,
+    verifications,
     files,
 )

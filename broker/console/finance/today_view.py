@@ -80,5 +80,6 @@ def list_needs(needs: FinanceNeeds, closing: ClosingView, last: LastReconciled |
             "/console/finance/refunds",
         ),
         Need(N_("fapiao are to be issued"), needs.fapiao.count, needs.fapiao.amount, "/console/finance/fapiao"),
+        Need(N_("customers wait to be verified"), needs.verifications_count, None, "/console/finance/verifications"),
     ]
     return sorted((each for each in found if each.count), key=lambda each: not each.is_pressing)

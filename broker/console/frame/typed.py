@@ -23,7 +23,8 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 MOST_BYTES = 32 * 1024
 # Written as JSON, and then as a form again, it is a few times as long.
 MOST_CARRIED_BYTES = 6 * MOST_BYTES
-UNSEEN = frozenset({KEY_FIELD, VERSION_FIELD})
+# What is carried and not shown: what the console itself put there, and what opens something elsewhere.
+UNSEEN = frozenset({KEY_FIELD, VERSION_FIELD, "key", "token"})
 
 
 @dataclass(frozen=True)

@@ -205,3 +205,13 @@ async def test_api_key_is_not_kept_in_clear_for_a_retry(api: Api, urls: Database
     assert len(tables) == 1
     assert first["key"] not in str(tables)
     assert keys == [{"key_hash": hash_key(first["key"])}]
+
+
+async def test_secret_made_for_a_webhook_is_not_kept_in_clear_for_a_retry(api: Api, urls: DatabaseUrls) -> None:
+    """A past fault: that of an environment was kept and answered again."""
+    told = {"name": "CI", "url": "https://hooks.example.com/lora", "customer_id": (await make_customer(api))["id"]}
+    for path, more in (("/webhook-endpoints", {}), ("/environments", {"stage": "test", "kind": "webhook"})):
+        first = await api.post(path, {**told, **more}, expect=201, key=path)
+        assert await api.post(path, {**told, **more}, expect=201, key=path) == {**first, "secret": None}
+        with owner_connection(urls) as connection:
+            assert first["secret"] not in str(connection.execute("SELECT body FROM idempotency_keys").fetchall())

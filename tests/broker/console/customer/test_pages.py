@@ -31,6 +31,10 @@ EMPTY = (
     "/console/adapters/compare",
     "/console/keys",
     "/console/webhooks",
+    "/console/environments",
+    "/console/secrets",
+    "/console/people",
+    "/console/account",
     *(
         f"/console/billing?tab={tab}"
         for tab in ("overview", "grants", "bills", "fapiao", "contracts", "budgets", "ledger")
@@ -79,6 +83,7 @@ def list_pages(customer: Customer, ids: dict[str, str]) -> list[str]:
         f"/console/jobs/compare?ids={ids['done']},{ids['waiting']}",
         f"/console/jobs/new?like={ids['done']}",
         f"/console/datasets/{dataset}",
+        f"/console/datasets/{dataset}/check",
         f"/console/adapters/{ids['adapter']}",
         f"/console/adapters/{ids['adapter']}/lineage",
         f"/console/adapters/compare?ids={ids['adapter']},{ids['adapter']}",
