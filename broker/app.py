@@ -36,6 +36,7 @@ from broker.contracts.routes import router as contracts
 from broker.customer_secrets.routes import router as secrets
 from broker.daemon.loops import Daemon
 from broker.datasets.caption_routes import router as captions
+from broker.datasets.routes import customers as storage
 from broker.datasets.routes import router as datasets
 from broker.datasets.upload_routes import router as uploads
 from broker.environments.promotion_routes import router as promotions
@@ -134,6 +135,7 @@ ROUTERS = (
     books,
     base_models,
     datasets,
+    storage,
     captions,
     uploads,
     dataset_deletion,

@@ -226,6 +226,11 @@ class Settings(BaseSettings):
     max_dataset_bytes: int = Field(
         default=8 * 1024**3, ge=1, description="Bytes of one data set, unpacked; more are refused at upload."
     )
+    customer_storage_bytes: int = Field(
+        default=200 * 1024**3,
+        ge=0,
+        description="Bytes of data sets and open uploads that a customer may store, where ops says nothing; 0: any.",
+    )
     upload_hours: float = Field(
         default=24.0, gt=0, le=8760, description="An upload that comes piece by piece expires so long after its last."
     )

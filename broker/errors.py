@@ -142,6 +142,14 @@ class UploadTooLarge(DomainError):
     """
 
 
+class StorageLimitReached(DomainError):
+    """The customer would store more than it may.
+
+    `limit_bytes` is the limit, `used_bytes` what its data sets and open uploads have. Delete some of them, or ask the
+    operator to raise it.
+    """
+
+
 class CommitmentRefused(DomainError):
     """The commitment does not fit the plan.
 

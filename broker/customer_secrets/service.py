@@ -109,9 +109,11 @@ async def remove_secret(work: Work, secret_id: str) -> CustomerSecret:
     return row
 
 
-async def forget_secrets(work: Work, customer_id: str) -> None:
-    """Forget all secrets of a customer, who leaves."""
+async def forget_secrets(work: Work, customer_id: str) -> list[CustomerSecret]:
+    """Forget all secrets of a customer, who leaves; returns what they were."""
+    rows = list(await work.session.scalars(select_secrets(customer_id=customer_id).with_for_update()))
     await work.session.execute(delete(CustomerSecret).where(CustomerSecret.customer_id == customer_id))
+    return rows
 
 
 async def require_tracker(work: Work, customer_id: str, project_id: str | None, name: str) -> None:

@@ -1,6 +1,7 @@
 """Unpacking uploads and packing them again as one plain tar, piece by piece: no file is held in memory."""
 
 import hashlib
+import io
 import lzma
 import tarfile
 import zipfile
@@ -17,6 +18,7 @@ from broker.datasets.archive_members import PIECE_BYTES, Unpacking, iter_members
 from broker.datasets.archive_names import ArchiveRefused, find_case_collisions
 from broker.datasets.data_files import DataFile, StoredFile, UploadedFile, read_file
 from broker.datasets.findings import DatasetFinding
+from broker.datasets.stored_tar import Opener
 from broker.errors import FULL_ERRNOS
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "UploadedFile",
     "open_packed",
     "pack_files",
+    "pack_member",
     "read_file",
     "unpack_uploads",
 ]
@@ -136,18 +139,31 @@ def pack_files(files: Sequence[DataFile], target: BinaryIO) -> PackedTar:
     written = cast("BinaryIO", packed)
     with tarfile.TarFile(fileobj=written, mode="w", format=tarfile.PAX_FORMAT, copybufsize=PIECE_BYTES) as archive:
         for file in files:
-            info = tarfile.TarInfo(file.name)
-            info.size, info.mode = file.size_bytes, 0o644
-            try:
-                with file.open() as content:
-                    archive.addfile(info, content)
-            except BROKEN as error:
-                raise _refuse_broken(file.name, error) from error
+            _add_file(archive, file)
     return packed
 
 
+def _add_file(archive: tarfile.TarFile, file: DataFile) -> None:
+    info = tarfile.TarInfo(file.name)
+    info.size, info.mode = file.size_bytes, 0o644
+    try:
+        with file.open() as content:
+            archive.addfile(info, content)
+    except BROKEN as error:
+        raise _refuse_broken(file.name, error) from error
+
+
+def pack_member(file: DataFile) -> bytes:
+    """Pack a small file as it stands within a tar of `pack_files`: its headers, its bytes, and their padding."""
+    spool = io.BytesIO()
+    with tarfile.TarFile(fileobj=spool, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        _add_file(archive, file)
+        end = archive.offset
+    return spool.getvalue()[:end]
+
+
 @contextmanager
-def open_packed(packed: Path) -> Iterator[list[DataFile]]:
+def open_packed(packed: Opener) -> Iterator[list[DataFile]]:
     """Open a tar of our own: its files can be read as long as the block lasts, in one thread. Raises: OSError."""
-    with tarfile.open(packed, mode="r:") as archive:
+    with packed() as file, tarfile.open(fileobj=file, mode="r:") as archive:
         yield [StoredFile(member.name, member.size, partial(open_member, archive, member)) for member in archive]

@@ -3,12 +3,12 @@
 import asyncio
 import tarfile
 from collections.abc import MutableMapping, Sequence
-from pathlib import Path
 
 from cachetools import LRUCache
 
 from broker import errors
 from broker.datasets.caption_files import list_pictures
+from broker.datasets.stored_tar import Opener
 from broker.datasets.tables import Dataset
 from broker.persistence.storage import Storage
 from pricing.datasets.picture_listing import ListedPicture
@@ -35,15 +35,15 @@ async def read_captions(storage: Storage, dataset: Dataset) -> Sequence[ListedPi
         raise errors.DatasetUnusable(f"{dataset.id}: {message}", errors=[errors.FieldError("dataset_id", message)])
     known = KNOWN.get(dataset.sha256)
     if known is None:
-        async with storage.borrow(dataset.storage_key) as packed:
+        async with dataset.tar.borrow(storage) as packed:
             known = await asyncio.to_thread(_read_packed, packed)
         if _weigh(known) <= CACHE_BYTES:
             KNOWN[dataset.sha256] = known
     return known
 
 
-def _read_packed(path: Path) -> Sequence[ListedPicture]:
-    with tarfile.open(path, mode="r:") as archive:
+def _read_packed(packed: Opener) -> Sequence[ListedPicture]:
+    with packed() as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
         members = {member.name: member for member in archive}
 
         def read(name: str) -> bytes:

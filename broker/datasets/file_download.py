@@ -3,9 +3,9 @@
 import asyncio
 import tarfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 from broker import errors
+from broker.datasets.stored_tar import Opener, StoredTar
 from broker.datasets.tables import Dataset
 from broker.persistence.storage import Storage
 
@@ -20,16 +20,16 @@ def require_file(dataset: Dataset, name: str) -> int:
     return int(sizes[name])
 
 
-async def stream_file(storage: Storage, key: str, name: str) -> AsyncIterator[bytes]:
+async def stream_file(storage: Storage, tar: StoredTar, name: str) -> AsyncIterator[bytes]:
     """Stream a file of a packed data set. Raises: OSError; KeyError, for a name that is not in it."""
-    async with storage.borrow(key) as packed:
+    async with tar.borrow(storage) as packed:
         pieces = _iter_file(packed, name)
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             yield piece
 
 
-def _iter_file(packed: Path, name: str) -> Iterator[bytes]:
-    with tarfile.open(packed, mode="r:") as archive:
+def _iter_file(packed: Opener, name: str) -> Iterator[bytes]:
+    with packed() as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
         found = archive.extractfile(name)
         while found is not None and (piece := found.read(PIECE_BYTES)):
             yield piece

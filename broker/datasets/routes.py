@@ -4,29 +4,31 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
 
-from fastapi import File, Form, Query, UploadFile
+from fastapi import Depends, File, Form, Query, UploadFile
 from fastapi.responses import StreamingResponse
 
 from broker import errors
 from broker.datasets import service, token_counts, uploads
 from broker.datasets.data_files import DataFile, StoredFile, UploadedFile
 from broker.datasets.file_download import require_file, stream_file
-from broker.datasets.schemas import DatasetOut, FromUploadsIn
+from broker.datasets.room import measure_room, within_room
+from broker.datasets.schemas import DatasetOut, FromUploadsIn, StorageOut
 from broker.datasets.tables import Dataset
 from broker.datasets.uploads import Upload
-from broker.http.edge import CustomerCaller, CustomerWork, feature_router
+from broker.http.edge import AnyKey, CustomerCaller, CustomerWork, feature_router
 from broker.http.form import ReceivedFile
 from broker.http.paging import fetch_page
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
-from broker.identity.service import get_customer, require_acting, resolve_customer
+from broker.identity.service import get_customer, require_acting, resolve_customer, resolve_customer_of
 from broker.persistence.pieces import open_piece
 from broker.persistence.storage import Storage
 
 router = feature_router("/datasets", "datasets")
+customers = feature_router("/customers/{customer_id}", "datasets")
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, dependencies=[Depends(within_room)])
 async def upload_dataset(
     caller: CustomerCaller,
     files: Annotated[list[UploadFile], File(description="The data, or archives of it.", examples=[["train.jsonl"]])],
@@ -133,5 +135,12 @@ async def download_dataset_file(
     dataset = await service.get_dataset(work, dataset_id)
     size = require_file(dataset, name)
     work.note_look(dataset.id, dataset.customer_id)
-    pieces = stream_file(work.storage, dataset.storage_key, name)
+    pieces = stream_file(work.storage, dataset.tar, name)
     return StreamingResponse(pieces, media_type="application/octet-stream", headers={"Content-Length": str(size)})
+
+
+@customers.get("/storage")
+async def get_storage(work: AnyKey, customer_id: str) -> StorageOut:
+    """Tell what a customer's data sets and open uploads have in storage, and may have."""
+    resolve_customer_of(work.actor, customer_id)
+    return StorageOut.of(customer_id, await measure_room(work, customer_id))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from broker.datasets.room import Room
 from broker.datasets.tables import Dataset, TokenCount, Upload
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import RequestBody, created_at_field
@@ -180,3 +181,24 @@ class DatasetOut(BaseModel):
         shown = cls.model_validate(row)
         shown.token_counts = [TokenCountOut.model_validate(count) for count in counts]
         return shown
+
+
+class StorageOut(BaseModel):
+    object: Literal["storage"] = Field(default="storage", description="Kind of object.", examples=["storage"])
+    customer_id: str = Field(description="Whose.", examples=["cus_01k"])
+    limit_bytes: int | None = Field(description="Most bytes that may be used; null: any.", examples=[214748364800])
+    used_bytes: int = Field(description="Bytes that are used; above the limit nothing is added.", examples=[1073741824])
+    dataset_bytes: int = Field(
+        description="Of them, those of data sets; pictures that versions share count once.", examples=[1048576]
+    )
+    upload_bytes: int = Field(description="Of them, those that open uploads have or will have.", examples=[1072693248])
+
+    @classmethod
+    def of(cls, customer_id: str, room: Room) -> "StorageOut":
+        return cls(
+            customer_id=customer_id,
+            limit_bytes=room.limit_bytes,
+            used_bytes=room.used_bytes,
+            dataset_bytes=room.dataset_bytes,
+            upload_bytes=room.upload_bytes,
+        )

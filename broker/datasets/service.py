@@ -3,11 +3,12 @@
 import asyncio
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select, union_all
 
 from broker import errors
 from broker.config import Settings
@@ -21,6 +22,8 @@ from broker.datasets.archive import (
 )
 from broker.datasets.findings import DatasetFinding, FindingReport
 from broker.datasets.pictures import holds_pictures, parse_pictures, report_on_pictures
+from broker.datasets.room import take_room
+from broker.datasets.stored_tar import StoredTar
 from broker.datasets.tables import Dataset
 from broker.persistence.database import narrow
 from broker.persistence.driver import Command, Row, RowFormat, Statement, require
@@ -57,6 +60,7 @@ LONGEST_MESSAGE = 500
 READ_WHOLE = tuple(suffix for suffix in TEXT_SUFFIXES if suffix != ".parquet")
 MOST_TEXT_BYTES = 256 * 1024 * 1024
 DATASETS = RowFormat(Dataset)
+PLACE = ("storage_key", "base_key", "own_bytes", "own_sha256")
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,14 @@ class CheckedUpload:
 class ReceivedDataset:
     """An upload that was checked and stored, and is no data set of the database's yet.
 
-    `is_used`: whether a data set has what was stored for it, and not the same bytes that were there before.
+    `sha256` is of its tar, `stored` the object that it has of its own. `is_used`: whether a data set has what was
+    stored for it, and not the same bytes that were there before.
     """
 
     id: str
     checked: CheckedUpload
+    tar: StoredTar
+    sha256: str
     stored: StoredObject
     is_used: bool = False
 
@@ -89,34 +96,50 @@ async def receive_upload(services: Services, customer_id: str, uploads: Sequence
     """Unpack, check and store an upload, in no transaction. Raises: DatasetUnusable."""
     scratch = services.storage.scratch / f".{secrets.token_hex(8)}"
     try:
-        try:
+        with told_of_files():
             checked, packed = await asyncio.to_thread(_pack_upload, uploads, scratch, services.settings)
-        except ArchiveRefused as error:
-            raise _refuse_files(str(error)) from error
-        except TooManyRows as error:
-            cure = "split it, or have the operator raise BROKER_MAX_DATASET_ROWS"
-            raise _refuse_files(f"the data set has more than {error.limit} rows; {cure}") from error
-        _require_usable_rows(checked)
+        require_usable_rows(checked)
         dataset_id = services.new_id("dat")
         key = f"datasets/{customer_id}/{dataset_id}.tar"
         await services.storage.adopt(key, scratch)
     finally:
         await asyncio.to_thread(scratch.unlink, missing_ok=True)
-    return ReceivedDataset(dataset_id, checked, StoredObject(key, packed.size_bytes, packed.sha256))
+    stored = StoredObject(key, packed.size_bytes, packed.sha256)
+    return ReceivedDataset(dataset_id, checked, StoredTar(key, packed.size_bytes), packed.sha256, stored)
 
 
-async def keep_dataset(work: Work, customer_id: str, name: str, received: ReceivedDataset) -> Dataset:
-    """Keep an upload that was received as a data set of the customer; the same bytes are kept once for all of them."""
-    checked, stored = received.checked, received.stored
-    twin = await _find_twin(work, customer_id, stored.sha256)
+@contextmanager
+def told_of_files() -> Iterator[None]:
+    """Tell what is wrong with files as a refusal. Raises: DatasetUnusable."""
+    try:
+        yield
+    except ArchiveRefused as error:
+        raise _refuse_files(str(error)) from error
+    except TooManyRows as error:
+        cure = "split it, or have the operator raise BROKER_MAX_DATASET_ROWS"
+        raise _refuse_files(f"the data set has more than {error.limit} rows; {cure}") from error
+
+
+async def keep_dataset(
+    work: Work, customer_id: str, name: str, received: ReceivedDataset, *, is_limited: bool = True
+) -> Dataset:
+    """Keep an upload that was received as a data set of the customer; the same bytes are kept once for all of them.
+
+    Raises: StorageLimitReached, where the customer's storage is limited, and has no room for what is new.
+    """
+    checked = received.checked
+    twin = await _find_twin(work, customer_id, received.sha256)
     received.is_used = twin is None
+    if twin is None and is_limited:
+        await take_room(work, customer_id, received.stored.size_bytes, "files")
+    place = _place(received) if twin is None else {name: getattr(twin, name) for name in PLACE}
     dataset = Dataset(
         id=received.id,
         customer_id=customer_id,
         name=name,
-        sha256=stored.sha256,
-        size_bytes=stored.size_bytes,
-        storage_key=stored.key if twin is None else twin,
+        sha256=received.sha256,
+        size_bytes=received.tar.size_bytes,
+        **place,
         files=[{"name": name, "size_bytes": size_bytes} for name, size_bytes in checked.files],
         usable_rows=checked.usable,
         findings=[write_finding(finding) for finding in checked.report.first],
@@ -129,18 +152,26 @@ async def keep_dataset(work: Work, customer_id: str, name: str, received: Receiv
     return dataset
 
 
-async def _find_twin(work: Work, customer_id: str, sha256: str) -> str | None:
-    """Find where the same bytes lie already for a customer; None where they do not.
+def _place(received: ReceivedDataset) -> dict[str, Any]:
+    """Tell where what was received lies, as columns. Pure."""
+    own, base_key = received.stored, received.tar.base_key
+    told = (None, None, None) if base_key is None else (base_key, own.size_bytes, own.sha256)
+    return dict(zip(PLACE, (own.key, *told), strict=True))
+
+
+async def _find_twin(work: Work, customer_id: str, sha256: str) -> Dataset | None:
+    """Find a data set of a customer that has the same bytes; None where there is none.
 
     Whoever keeps the same bytes takes turns here. What is found is not deleted before this transaction ends, and once
     it has another data set more, not before that is deleted, too.
     """
     turn = func.pg_advisory_xact_lock(func.hashtext(f"content:{customer_id}:{sha256}"))
     await work.session.execute(select(turn))
-    query = select(Dataset.storage_key).where(
+    query = select(Dataset).where(
         Dataset.customer_id == customer_id, Dataset.sha256 == sha256, Dataset.deleted_at.is_(None)
     )
-    return await work.session.scalar(query.limit(1).with_for_update(read=True, key_share=True))
+    twin: Dataset | None = await work.session.scalar(query.limit(1).with_for_update(read=True, key_share=True))
+    return twin
 
 
 def _refuse_files(message: str) -> errors.DatasetUnusable:
@@ -157,8 +188,8 @@ def _pack_upload(uploads: Sequence[DataFile], target: Path, settings: Settings) 
     with unpacked as files, open_private(target) as file:
         require_readable(files)
         packed = pack_files(files, file)
-    with open_packed(target) as files:
-        return _check_files(files, notes, settings.max_dataset_rows), packed
+    with open_packed(lambda: target.open("rb")) as files:
+        return check_files(files, notes, settings.max_dataset_rows), packed
 
 
 def require_readable(files: Iterable[DataFile]) -> None:
@@ -169,7 +200,7 @@ def require_readable(files: Iterable[DataFile]) -> None:
             raise ArchiveRefused(f"{file.name} has more than {MOST_TEXT_BYTES >> 20} MiB; split it into several files")
 
 
-def _check_files(files: list[DataFile], notes: list[DatasetFinding], max_rows: int) -> CheckedUpload:
+def check_files(files: list[DataFile], notes: list[DatasetFinding], max_rows: int) -> CheckedUpload:
     """Judge the files of a data set. Raises: TooManyRows."""
     report = FindingReport()
     report.extend(notes)
@@ -209,7 +240,8 @@ def write_finding(finding: DatasetFinding) -> dict[str, Any]:
     return {**asdict(finding), "message": message[:LONGEST_MESSAGE]}
 
 
-def _require_usable_rows(checked: CheckedUpload) -> None:
+def require_usable_rows(checked: CheckedUpload) -> None:
+    """Require that there is something to train on. Raises: DatasetUnusable."""
     if checked.usable:
         return
     findings = [
@@ -309,13 +341,21 @@ async def list_kept_of(work: Work, customer_id: str) -> list[tuple[str, int]]:
 
 
 async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
-    """Tell of storage keys whether a data set has what is there, or all that had were deleted; others are left out."""
-    is_kept = func.bool_or(Dataset.deleted_at.is_(None))
-    query = select(Dataset.storage_key, is_kept).where(Dataset.storage_key.in_(keys)).group_by(Dataset.storage_key)
+    """Tell of storage keys whether a data set needs what is there, or all that did were deleted; others are left out.
+
+    A version needs what it has of its own, and the upload whose pictures it shares.
+    """
+    named = [
+        select(key.label("key"), Dataset.deleted_at.is_(None).label("is_kept")).where(key.in_(keys))
+        for key in (Dataset.storage_key, Dataset.base_key)
+    ]
+    needs = union_all(*named).subquery()
+    query = select(needs.c.key, func.bool_or(needs.c.is_kept)).group_by(needs.c.key)
     return dict((await work.session.execute(query)).all())
 
 
 async def tell_hashes(work: Work, keys: Sequence[str]) -> dict[str, str]:
     """Tell the SHA-256, hex, of what lies under storage keys."""
-    query = select(Dataset.storage_key, Dataset.sha256).where(Dataset.storage_key.in_(keys))
+    sha256 = func.coalesce(Dataset.own_sha256, Dataset.sha256)
+    query = select(Dataset.storage_key, sha256).where(Dataset.storage_key.in_(keys))
     return dict((await work.session.execute(query)).all())

@@ -7,18 +7,22 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.datasets.pictures import holds_pictures
+from broker.datasets.stored_tar import StoredTar
 from broker.persistence.database import Base, moment_column
 from pricing.datasets.row_counts import RowCounts
 
 
 class Dataset(Base):
-    """One upload, kept as one tar of its files. `findings` is its report: what cannot be used, and what will show; the
-    first of them, where `finding_counts` counts all, by level. `row_counts` counts every row by what became of it. The
-    row of a deleted one stays, for jobs that name it.
+    """One upload, kept as one tar of its files; `tar` says where. `findings` is its report: what cannot be used, and
+    what will show; the first of them, where `finding_counts` counts all, by level. `row_counts` counts every row by
+    what became of it. The row of a deleted one stays, for jobs that name it.
 
     `origin`: uploaded, or made of `parent_id` by an edit or by a job's run; `version` counts among all that go back to
     the upload `root_id`, which itself has none and is the first. `checked_at`: since when its report is that of a
     job's run, which has opened every picture and read every row.
+
+    `storage_key` names its own object: the tar itself, or, with a `base_key`, what it has not from there
+    (`stored_tar.py`), in `own_bytes` with the hash `own_sha256`.
     """
 
     __tablename__ = "datasets"
@@ -34,6 +38,9 @@ class Dataset(Base):
     sha256: Mapped[str]
     size_bytes: Mapped[int]
     storage_key: Mapped[str]
+    base_key: Mapped[str | None]
+    own_bytes: Mapped[int | None]
+    own_sha256: Mapped[str | None]
     files: Mapped[list[Any]]
     usable_rows: Mapped[int]
     findings: Mapped[list[Any]]
@@ -50,6 +57,11 @@ class Dataset(Base):
     checked_run_id: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()
     deleted_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+    @property
+    def tar(self) -> StoredTar:
+        """Tell where its tar lies."""
+        return StoredTar(self.storage_key, self.size_bytes, self.base_key)
 
     @property
     def counted_rows(self) -> RowCounts:

@@ -5,12 +5,12 @@ import io
 import tarfile
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from broker import errors
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
+from broker.datasets.stored_tar import Opener, StoredTar
 from broker.datasets.tables import Dataset
 from broker.persistence.storage import Storage
 from broker.work import Work
@@ -32,7 +32,7 @@ class StoredPicture:
     """A picture of a data set: its name in the file of the whole set, and where that lies."""
 
     storage: Storage
-    key: str
+    tar: StoredTar
     name: str
 
 
@@ -41,20 +41,20 @@ def find_picture(work: Work, dataset: Dataset, number: int) -> StoredPicture:
     names = list_picture_names(dataset)
     if not 0 <= number < len(names):
         raise errors.NotFound("picture", f"{dataset.id}/{number}")
-    return StoredPicture(work.storage, dataset.storage_key, names[number])
+    return StoredPicture(work.storage, dataset.tar, names[number])
 
 
 async def make_thumbnail(picture: StoredPicture) -> bytes:
     """Make the small copy of one picture: that takes a while, so no connection is held. Raises: DatasetUnusable."""
     try:
-        async with picture.storage.borrow(picture.key) as packed:
+        async with picture.tar.borrow(picture.storage) as packed:
             return await asyncio.to_thread(_shrink_member, packed, picture.name)
     except PictureUnusable as error:
         raise errors.DatasetUnusable(f"{picture.name} {error}") from error
 
 
-def _shrink_member(path: Path, name: str) -> bytes:
-    with tarfile.open(path, mode="r:") as archive:
+def _shrink_member(packed: Opener, name: str) -> bytes:
+    with packed() as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
         member = archive.getmember(name)
         found = archive.extractfile(member) if member.size <= MOST_FILE_BYTES else None
         content = b"" if found is None else found.read()

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, u
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
+from broker.datasets.stored_tar import StoredTar
 from broker.datasets.tables import Dataset, TokenCount, TokenCountPart
 from broker.work import Work
 
@@ -62,7 +63,7 @@ class ClaimedCount:
     rows: int
     counted: int
     parts: int
-    storage_key: str
+    tar: StoredTar
 
 
 def is_small(dataset: Dataset) -> bool:
@@ -127,19 +128,19 @@ async def claim_count(work: Work, claimant: str) -> ClaimedCount | None:
     found = (await work.session.execute(_select_next().where(is_free))).first()
     if found is None:
         return None
-    count, storage_key = found[0], found[1]
+    count, tar = found[0], StoredTar(*found[1:])
     count.failures += 1
     count.claimed_by, count.claimed_until, count.turn_at = claimant, _claim_end(work), work.now
     await work.session.flush()
     key = CountKey(count.dataset_id, count.tokenizer)
-    return ClaimedCount(key, claimant, count.base_model, count.rows, count.counted, count.parts, storage_key)
+    return ClaimedCount(key, claimant, count.base_model, count.rows, count.counted, count.parts, tar)
 
 
-def _select_next() -> Select[TokenCount, str]:
+def _select_next() -> Select[TokenCount, str, int, str | None]:
     theirs = aliased(TokenCount)
     last_turn = select(func.max(theirs.turn_at)).where(theirs.customer_id == TokenCount.customer_id).scalar_subquery()
     return (
-        select(TokenCount, Dataset.storage_key)
+        select(TokenCount, Dataset.storage_key, Dataset.size_bytes, Dataset.base_key)
         .join(Dataset, Dataset.id == TokenCount.dataset_id)
         .where(IS_OPEN)
         .order_by(last_turn.nulls_first(), TokenCount.asked_at.nulls_last(), TokenCount.created_at, Dataset.id)

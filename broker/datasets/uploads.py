@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 
 from broker import errors
+from broker.datasets.room import take_room
 from broker.datasets.tables import Upload
 from broker.persistence.database import narrow
 from broker.persistence.storage import OffsetMismatch, Overtaken, TooLarge
@@ -64,7 +65,7 @@ def read_metadata(header: str) -> dict[str, str]:
 
 
 async def open_upload(work: Work, customer_id: str, size_bytes: int, metadata: str) -> Upload:
-    """Open an upload of a known size. Raises: UploadTooLarge, InvalidRequest."""
+    """Open an upload of a known size. Raises: UploadTooLarge, StorageLimitReached, InvalidRequest."""
     limit = work.settings.max_dataset_bytes
     if size_bytes > limit:
         message = f"is more than {limit} bytes; send a smaller file"
@@ -77,6 +78,7 @@ async def open_upload(work: Work, customer_id: str, size_bytes: int, metadata: s
     query = select(func.count()).select_from(Upload).where(Upload.customer_id == customer_id, _is_open(work.now))
     if (await work.session.scalar(query) or 0) >= MOST_OPEN:
         raise errors.invalid_field("customer_id", f"has {MOST_OPEN} open uploads; finish or delete some (DELETE)")
+    await take_room(work, customer_id, size_bytes, "Upload-Length")
     upload_id = work.new_id("upl")
     upload = Upload(
         id=upload_id,

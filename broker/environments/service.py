@@ -238,6 +238,21 @@ async def remove_environment(work: Work, environment_id: str) -> Environment:
     return row
 
 
+async def remove_all(work: Work, customer_id: str) -> list[Environment]:
+    """Remove the environments that a customer has named, who leaves, and forget their tokens; returns them.
+
+    One that the house has named for it stays: it is still told to let go of what is deleted.
+    """
+    own = select_environments(customer_id=customer_id).where(Environment.is_of_staff.is_(False))
+    rows = list(await work.session.scalars(own.order_by(Environment.id).with_for_update()))
+    for row in rows:
+        row.removed_at, row.token = work.now, None
+    gone = EnvironmentPush.environment_id.in_([row.id for row in rows])
+    await work.session.execute(delete(EnvironmentPush).where(gone))
+    await work.session.flush()
+    return rows
+
+
 async def push_again(work: Work, environment_id: str) -> int:
     """Push all that an environment is to serve once more; returns how many. Raises: NotFound, Forbidden."""
     row = await _lock(work, environment_id)

@@ -16,7 +16,11 @@ from broker.billing.credit_note_schemas import CreditNoteOut
 from broker.billing.schemas import InvoiceOut
 from broker.contracts import service as contracts
 from broker.contracts.schemas import ContractOut
+from broker.customer_secrets.schemas import SecretOut
+from broker.customer_secrets.service import select_secrets
 from broker.datasets import service as datasets
+from broker.environments import service as environments
+from broker.environments.schemas import EnvironmentOut
 from broker.exits.archive import Member
 from broker.http.caller import Caller
 from broker.http.paging import fetch_page
@@ -30,6 +34,8 @@ from broker.quotes import service as quotes
 from broker.quotes.shapes.schemas import QuoteOut
 from broker.templates import service as templates
 from broker.templates.schemas import TemplateOut, TemplateVersionOut
+from broker.webhooks import endpoints
+from broker.webhooks.schemas import EndpointOut
 from broker.work import Work
 
 PAGE_ROWS = 100
@@ -38,7 +44,8 @@ PAGE_ROWS = 100
 async def list_members(caller: Caller, customer_id: str) -> AsyncIterator[Member]:
     """List what a customer has, page by page: no transaction is open while a file is sent."""
     async for row in _walk(caller, lambda: datasets.select_datasets(customer_id=customer_id)):
-        yield _file(caller, f"datasets/{row.id}.tar", "dataset", row)
+        tar = row.tar.bind(caller.services.storage)
+        yield Member(f"datasets/{row.id}.tar", "dataset", partial(tar.stream, 0, row.size_bytes), row.id, row.sha256)
     async for row in _walk(caller, lambda: adapters.select_finished(customer_id=customer_id)):
         yield _file(caller, f"adapters/{row.id}.safetensors", "adapter", row)
     for name, document in _list_documents(customer_id).items():
@@ -72,6 +79,13 @@ def _list_documents(customer_id: str) -> dict[str, _Document]:
             lambda: credit_notes.select_credit_notes(customer_id=customer_id), _each(CreditNoteOut.of)
         ),
         "contacts": _Document(lambda: select_contacts(customer_id), _each(ContactOut.of)),
+        "secrets": _Document(lambda: select_secrets(customer_id=customer_id), _each(SecretOut.of)),
+        "environments": _Document(
+            lambda: environments.select_environments(customer_id=customer_id), _describe_environments
+        ),
+        "webhook_endpoints": _Document(
+            lambda: endpoints.select_endpoints(customer_id=customer_id), _each(EndpointOut.of)
+        ),
     }
 
 
@@ -89,6 +103,10 @@ async def _describe_jobs(work: Work, rows: list[Any]) -> list[BaseModel]:
 async def _describe_contracts(work: Work, rows: list[Any]) -> list[BaseModel]:
     terms = await contracts.load_terms(work, {row.id for row in rows})
     return [ContractOut.of(terms[row.id], work.now) for row in rows]
+
+
+async def _describe_environments(work: Work, rows: list[Any]) -> list[BaseModel]:
+    return [EnvironmentOut.of(row, work.actor) for row in rows]
 
 
 async def _describe_templates(work: Work, rows: list[Any]) -> list[BaseModel]:

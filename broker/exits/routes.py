@@ -3,7 +3,7 @@
 from fastapi.responses import StreamingResponse
 
 from broker.exits.archive import ArchiveWriter
-from broker.exits.deleting import delete_all, get_deletion, look_for_files
+from broker.exits.deleting import delete_all, get_deletion, look_for_all
 from broker.exits.exporting import list_members
 from broker.exits.proof import read_public_key, sign_manifest, write_manifest
 from broker.exits.schemas import DeletionIn, DeletionOut
@@ -11,7 +11,7 @@ from broker.exits.tables import CustomerDeletion
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.scopes import require_each
 from broker.identity.service import get_customer, resolve_customer, resolve_customer_of
-from broker.work import Services
+from broker.work import Work
 
 # Of a key with scopes: what goes out, and what is deleted, is of these areas, too.
 EXPORTS = ("account:read", "billing:read", "training:read")
@@ -48,13 +48,13 @@ async def export_customer(caller: CustomerCaller, customer_id: str) -> Streaming
 async def delete_customer_data(work: CustomerWork, customer_id: str, body: DeletionIn) -> DeletionOut:
     """Delete all data sets, adapters and checkpoints of a customer. Jobs, invoices and the books stay, by law.
 
-    The files go with the next sweep; `GET` this deletion then for the signed proof. A key with scopes needs
-    `training:write` besides.
+    Keys of trackers, environments, webhook endpoints and chats go at once, the files with the next sweep; `GET` this
+    deletion then for the signed proof. A key with scopes needs `training:write` besides.
     """
     require_each(work.actor, DELETES)
     resolve_customer(work, customer_id)
     record = await delete_all(work, customer_id, confirm=body.confirm)
-    return await _prove(record, work.services)
+    return await _prove(work, record)
 
 
 @router.get("/deletions/{deletion_id}")
@@ -62,11 +62,11 @@ async def get_customer_deletion(work: CustomerWork, customer_id: str, deletion_i
     """Get a deletion, and its proof: each file is looked for anew."""
     resolve_customer(work, customer_id)
     record = await get_deletion(work, deletion_id)
-    return await _prove(record, work.services)
+    return await _prove(work, record)
 
 
-async def _prove(record: CustomerDeletion, services: Services) -> DeletionOut:
-    entries = await look_for_files(services.storage, record.entries)
+async def _prove(work: Work, record: CustomerDeletion) -> DeletionOut:
+    entries, services = await look_for_all(work, record), work.services
     manifest = {
         "object": "deletion_manifest",
         "id": record.id,

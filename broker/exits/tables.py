@@ -10,7 +10,10 @@ from broker.persistence.database import Base, moment_column
 
 
 class CustomerDeletion(Base):
-    """A customer's order to delete what it has made. `entries`: kind, id, hash, bytes and storage key of each file."""
+    """A customer's order to delete what it has made. `entries`: kind, id, hash, bytes and storage key of each file.
+
+    Of what had something sealed: kind, id and name.
+    """
 
     __tablename__ = "customer_deletions"
 

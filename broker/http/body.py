@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -80,18 +81,32 @@ def find_type(request: Request) -> str:
     return find_header(request.scope, b"content-type") or ""
 
 
-def limit_body(request: Request, services: Services, *, most_bytes: int | None = None) -> Request:
+@dataclass(frozen=True)
+class BodyLimit:
+    """How large the files of a form may be, and what is raised for more."""
+
+    most_bytes: int
+    refusal: errors.DomainError
+
+
+def limit_body(
+    request: Request, services: Services, *, most_bytes: int | None = None, of_form: BodyLimit | None = None
+) -> Request:
     """Limit the body of a request: reading more of it than this broker takes, or `most_bytes`, raises UploadTooLarge.
 
-    Raises: UploadTooLarge at once, before a byte is read, where the header announces too much.
+    A form may have a limit `of_form` that is lower. Raises: its refusal, or UploadTooLarge, at once, before a byte is
+    read, where the header announces too much.
     """
     if has_no_body(request):
         return request
     usual = services.settings.max_dataset_bytes + FORM_SLACK_BYTES if is_form(request) else MAX_JSON_BYTES
     limit = usual if most_bytes is None else most_bytes
+    refusal: errors.DomainError = _too_large(limit)
+    if of_form is not None and of_form.most_bytes + FORM_SLACK_BYTES < limit:
+        limit, refusal = of_form.most_bytes + FORM_SLACK_BYTES, of_form.refusal
     announced = find_header(request.scope, b"content-length") or "0"
     if not re.fullmatch("[0-9]{1,18}", announced) or int(announced) > limit:
-        raise _too_large(limit)
+        raise refusal
     received = 0
 
     async def receive() -> Message:
@@ -99,7 +114,7 @@ def limit_body(request: Request, services: Services, *, most_bytes: int | None =
         message = await request.receive()
         received += len(message.get("body", b""))
         if received > limit:
-            raise _too_large(limit)
+            raise refusal
         return message
 
     return BodyRequest(request.scope, receive)

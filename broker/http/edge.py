@@ -20,7 +20,7 @@ from starlette.types import Scope
 
 from broker import errors
 from broker.http.access import bind_caller
-from broker.http.body import limit_body, read_body
+from broker.http.body import BodyLimit, limit_body, read_body
 from broker.http.caller import Caller
 from broker.http.decision import READS, Decision, find_decision
 from broker.http.direct import DirectHandler, Handler
@@ -35,6 +35,8 @@ from broker.http.supposed import Supposed
 from broker.work import Actor, Role, Work
 
 Record = Callable[[Work, Decision], Awaitable[None]]
+# How large a form may be, where its route says so by a dependency.
+FindBodyLimit = Callable[[Request, Actor], Awaitable[BodyLimit | None]]
 
 
 class Bearers(Protocol):
@@ -60,6 +62,8 @@ class TransactionalRoute(APIRoute):
         self.begins = any(getattr(each.call, "begins", False) for each in self.dependant.dependencies)
         streams = any(getattr(each.call, "streams", False) for each in self.dependant.dependencies)
         self.streams = streams or ("PUT" in (self.methods or ()) and not self.dependant.body_params)
+        asked = (getattr(each.call, "find_body_limit", None) for each in self.dependant.dependencies)
+        self.find_body_limit: FindBodyLimit | None = next(filter(None, asked), None)
         is_object = self.path_format.endswith("}") and self.methods == {"GET"}
         self.has_etag = is_object and self.has_plan and self.begins
         self.has_own_condition = any(each.alias == IF_MATCH for each in self.dependant.header_params)
@@ -96,7 +100,9 @@ class TransactionalRoute(APIRoute):
             bind_caller(request, actor)
             require_scope(request, actor, self.scope)
             request.state.streams = self.streams
-            request = request if self.streams else limit_body(request, request.app.state.services)
+            if not self.streams:
+                of_form = None if self.find_body_limit is None else await self.find_body_limit(request, actor)
+                request = limit_body(request, request.app.state.services, of_form=of_form)
             try:
                 await read_body(request, streams=self.streams, checks_values=not self.checks_events)
                 async with AsyncExitStack() as stack:

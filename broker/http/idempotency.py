@@ -205,6 +205,14 @@ async def forget_old_answers(work: Work, limit: int = 5_000) -> int:
     return len(forgotten.all())
 
 
+async def is_used(work: Work, request: Request, actor: Actor) -> bool:
+    """Tell whether a POST carries a key that another request of its principal has used before."""
+    key = find_header(request.scope, HEADER_NAME) if request.method == "POST" else None
+    if key is None or UNSTORABLE.search(key):
+        return False
+    return await work.session.get(IdempotencyKey, (name_principal(actor), key)) is not None
+
+
 def _without_secrets(body: str) -> str:
     """Take out of an answer what is shown only once: the retry gets null in its place."""
     if not any(kind in body for kind in SHOWN_ONCE):

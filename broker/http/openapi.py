@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from broker.http.idempotency import HEADER, MAX_KEY_LENGTH
+from broker.http.openapi_examples import complete_examples
 
 PATH_IDS = {
     "customer_id": ("The customer.", "cus_01k"),
@@ -134,6 +135,7 @@ def _make_document(app: FastAPI) -> dict[str, Any]:
 
 def complete(document: dict[str, Any]) -> None:
     """Add to the document, in place, what FastAPI leaves out of it."""
+    complete_examples(document["components"]["schemas"])
     objects = [item for item in document["paths"].values() if item.get("get", {}).get("x-etag")]
     with_etag = {id(operation) for item in objects for operation in item.values()}
     for method, operation in _operations(document):

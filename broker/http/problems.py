@@ -41,6 +41,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.InvalidTrainingConfig: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.DatasetUnusable: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.StorageLimitReached: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.CommitmentRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NoContractInForce: HTTPStatus.CONFLICT,
     errors.ContractsOverlap: HTTPStatus.CONFLICT,

@@ -166,7 +166,7 @@ def _list_names(shape: type[BaseModel]) -> frozenset[str]:
 class Page(BaseModel, Generic[Item]):
     """One page of a list, newest first unless the list says otherwise."""
 
-    data: list[Item] = Field(description="The objects of this page.", examples=[[{"id": "job_01k"}]])
+    data: list[Item] = Field(description="The objects of this page.", examples=[[{}]])
     next_cursor: str | None = Field(
         description="Send it as `cursor` for the next page; null on the last one.", examples=["job_01k"]
     )

@@ -1,8 +1,9 @@
 """Downloads of what is stored: the file itself where it lies on this machine, else streamed from where it lies."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from fastapi.responses import FileResponse, Response, StreamingResponse
@@ -29,26 +30,48 @@ def send_stored(
     told = dict(headers or {})
     if filename is not None:
         told["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(filename)}"
-    return RemoteResponse(storage, key, media_type=media_type, headers=told)
+    return StreamedResponse(_Stored(storage, key), media_type=media_type, headers=told)
 
 
-class RemoteResponse(Response):
-    """An object that lies elsewhere, streamed when it is sent."""
+class Streamed(Protocol):
+    """What is sent from wherever it lies: `size` in bytes, 0 where it is not there."""
 
-    def __init__(self, storage: Storage, key: str, *, media_type: str, headers: Mapping[str, str]) -> None:
+    async def size(self) -> int: ...
+
+    def stream(self, start: int, end: int) -> AsyncIterator[bytes]: ...
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """An object of a storage."""
+
+    storage: Storage
+    key: str
+
+    async def size(self) -> int:
+        return await self.storage.size(self.key)
+
+    def stream(self, start: int, end: int) -> AsyncIterator[bytes]:
+        return self.storage.stream(self.key, start, end)
+
+
+class StreamedResponse(Response):
+    """What lies elsewhere, or in several places, streamed when it is sent."""
+
+    def __init__(self, content: Streamed, *, media_type: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(media_type=media_type, headers=headers)
-        self.storage, self.key = storage, key
+        self.streamed = content
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size = await self.storage.size(self.key)
+        size = await self.streamed.size()
         if not size:
-            raise FileNotFoundError(f"nothing is under {self.key}")
+            raise FileNotFoundError(f"nothing is there of {self.streamed}")
         wanted = find_range(find_header(scope, b"range"), size)
         start, end = wanted or (0, size)
         told = dict(self.headers) | {"content-length": str(end - start), "accept-ranges": "bytes"}
         if wanted is not None:
             told["content-range"] = f"bytes {start}-{end - 1}/{size}"
-        content: Any = self.storage.stream(self.key, start, end) if scope["method"] != "HEAD" else iter(())
+        content: Any = self.streamed.stream(start, end) if scope["method"] != "HEAD" else iter(())
         await StreamingResponse(content, 206 if wanted else 200, told)(scope, receive, send)
 
 

@@ -1,4 +1,6 @@
-"""How many requests a key may send in a minute: what ops has set for it or its customer; the edge keeps to it."""
+"""What ops has set for a key or its customer: requests in a minute, which the edge keeps to, and bytes to be stored."""
+
+from collections.abc import Mapping
 
 from sqlalchemy import bindparam, func, select
 
@@ -11,6 +13,7 @@ from broker.work import Actor, Work
 
 # The kinds of these changes in the record, by which they can be taken back.
 KEY_LIMIT, CUSTOMER_LIMIT = "key_limit", "customer_limit"
+CUSTOMER_LIMITS = ("requests_per_minute", "storage_limit_bytes")
 FIND_LIMIT = Statement(
     select(func.coalesce(ApiKey.requests_per_minute, Customer.requests_per_minute))
     .select_from(ApiKey)
@@ -30,19 +33,21 @@ async def set_key_limit(work: Work, key_id: str, requests_per_minute: int | None
     key = await get_api_key(work, key_id)
     if key.revoked_at is not None:
         raise errors.IllegalTransition("This key was revoked; it sends nothing any more.")
-    _note(work, KEY_LIMIT, key_id, key.requests_per_minute, requests_per_minute)
+    name = "requests_per_minute"
+    work.note_change(KEY_LIMIT, key_id, {name: key.requests_per_minute}, {name: requests_per_minute})
     key.requests_per_minute = requests_per_minute
     return key
 
 
-async def set_customer_limit(work: Work, customer_id: str, requests_per_minute: int | None) -> Customer:
-    """Set what each of a customer's keys may send that has no limit of its own. Raises: NotFound."""
+async def set_customer_limits(work: Work, customer_id: str, changes: Mapping[str, int | None]) -> Customer:
+    """Set what each of a customer's keys may send that has no limit of its own, or what the customer may store.
+
+    Raises: NotFound.
+    """
     customer = await get_customer(work, customer_id)
-    _note(work, CUSTOMER_LIMIT, customer_id, customer.requests_per_minute, requests_per_minute)
-    customer.requests_per_minute = requests_per_minute
+    before = {name: getattr(customer, name) for name in changes}
+    work.note_change(CUSTOMER_LIMIT, customer_id, before, changes)
+    for name, value in changes.items():
+        assert name in CUSTOMER_LIMITS, "the request's shape has no other"
+        setattr(customer, name, value)
     return customer
-
-
-def _note(work: Work, kind: str, object_id: str, before: int | None, after: int | None) -> None:
-    name = "requests_per_minute"
-    work.note_change(kind, object_id, {name: before}, {name: after})

@@ -10,7 +10,7 @@ from broker.http.edge import AdminWork, AnyKey, CustomerWork, FinanceWork, OpsWo
 from broker.http.paging import fetch_page
 from broker.http.shapes import NEWEST, Cursor, Limit, OfCustomer, Order, Page
 from broker.identity import service
-from broker.identity.key_limits import set_customer_limit, set_key_limit
+from broker.identity.key_limits import set_customer_limits, set_key_limit
 from broker.identity.members import list_members, remove_member, set_member
 from broker.identity.model import NewKey
 from broker.identity.people import invite_person, remove_person, select_people
@@ -19,6 +19,7 @@ from broker.identity.schemas import (
     ApiKeyOut,
     CustomerIn,
     CustomerKeyIn,
+    CustomerLimitsIn,
     CustomerOut,
     EndedSessionsOut,
     MemberIn,
@@ -149,9 +150,12 @@ async def change_key_limit(work: OpsWork, key_id: str, body: RequestLimitIn) -> 
 
 
 @router.patch("/customers/{customer_id}")
-async def change_customer_limit(work: OpsWork, customer_id: str, body: RequestLimitIn) -> CustomerOut:
-    """Set how many requests each key of a customer may send in a minute that has no limit of its own."""
-    return CustomerOut.model_validate(await set_customer_limit(work, customer_id, body.requests_per_minute))
+async def change_customer_limit(work: OpsWork, customer_id: str, body: CustomerLimitsIn) -> CustomerOut:
+    """Set what a customer may store, or what each of its keys may send in a minute that has no limit of its own.
+
+    What is there above a lowered limit of storage stays; nothing is added to it.
+    """
+    return CustomerOut.model_validate(await set_customer_limits(work, customer_id, body.changes))
 
 
 @router.delete("/api-keys/{key_id}")

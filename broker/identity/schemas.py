@@ -18,6 +18,7 @@ NAME = Field(min_length=1, max_length=200, description="A name for people.", exa
 
 
 PER_MINUTE_EXAMPLE = 600
+STORAGE_EXAMPLE = 200 * 1024**3
 
 
 class CustomerIn(RequestBody):
@@ -34,6 +35,11 @@ class CustomerOut(BaseModel):
         description="Most requests in a minute of each of its keys that has no limit of its own; null: as this broker "
         "is set; 0: any.",
         examples=[PER_MINUTE_EXAMPLE],
+    )
+    storage_limit_bytes: int | None = Field(
+        description="Most bytes that its data sets and open uploads may have; null: as this broker is set; 0: any. "
+        "`GET /v1/customers/{id}/storage` tells what they have.",
+        examples=[STORAGE_EXAMPLE],
     )
     verification: Literal["unverified", "submitted", "verified", "rejected"] = Field(
         description="How far it is known who the customer is (实名).", examples=["verified"]
@@ -143,6 +149,35 @@ class RequestLimitIn(RequestBody):
         description="Most requests in a minute; 0: any. Null: the next wider limit, of the customer or of this broker.",
         examples=[PER_MINUTE_EXAMPLE],
     )
+
+
+class CustomerLimitsIn(RequestBody):
+    """Limits to set; one that is left out stays, one that is null is the broker's setting again."""
+
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=0,
+        le=10**9,
+        description="Most requests in a minute of each key without a limit of its own; 0: any. Null: this broker's.",
+        examples=[PER_MINUTE_EXAMPLE],
+    )
+    storage_limit_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        le=10**15,
+        description="Most bytes that its data sets and open uploads may have; 0: any. Null: this broker's limit.",
+        examples=[STORAGE_EXAMPLE],
+    )
+
+    @model_validator(mode="after")
+    def _require_a_change(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("names no limit; send one or both of them")
+        return self
+
+    @property
+    def changes(self) -> dict[str, int | None]:
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class CustomerKeyIn(ApiKeyIn):

@@ -9,7 +9,8 @@ from broker.persistence.database import Base, moment_column
 
 
 class Customer(Base):
-    """A customer. `requests_per_minute` is what each of its keys may send that has no limit of its own; 0: any.
+    """A customer. `requests_per_minute` is what each of its keys may send that has no limit of its own, and
+    `storage_limit_bytes` what it may store of what it sends; 0: any, None: as the broker is set.
 
     `verification` is how far it is known who it is (实名, `verification.py`): by which name and number, since when.
     """
@@ -19,6 +20,7 @@ class Customer(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     requests_per_minute: Mapped[int | None]
+    storage_limit_bytes: Mapped[int | None]
     verification: Mapped[str] = mapped_column(default="unverified", server_default="unverified")
     verified_name: Mapped[str | None]
     verification_number: Mapped[str | None]

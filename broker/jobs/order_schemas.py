@@ -61,7 +61,8 @@ class OrderIn(RequestBody):
     queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])
     max_cost: MaxCost | None = Field(
         default=None,
-        description="Most a job may cost, in yuan; it is paused when it has cost so much.",
+        description="Most a job may cost, in yuan; it is paused when it has cost so much, and not at its quote where "
+        "that is less.",
         examples=["38.20"],
     )
     gpu_types: list[GpuType] | None = Field(

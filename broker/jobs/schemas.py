@@ -200,7 +200,8 @@ class JobOut(BaseModel):
         examples=[{"amount": "1.4202", "currency": "CNY"}],
     )
     limit_gpu_seconds: int | None = Field(
-        description="It pauses when it has used so many GPU-seconds: the quote's p90.", examples=[180]
+        description="It pauses when it has used so many GPU-seconds: the quote's p90; null with a `max_cost` above it.",
+        examples=[180],
     )
     cap: MoneyOut | None = Field(
         description="The customer is never charged more: the quoted total at p90, under a contract that caps.",

@@ -111,6 +111,15 @@ async def remove_contact(work: Work, customer_id: str, contact_id: str) -> Notic
     return row
 
 
+async def forget_chats(work: Work, customer_id: str) -> list[NoticeContact]:
+    """Forget the chats in which a customer was told, who leaves; returns them. Mail goes on: it may still owe."""
+    chats = select_contacts(customer_id).where(NoticeContact.channel == Channel.CHAT.value)
+    rows = list(await work.session.scalars(chats.order_by(NoticeContact.id).with_for_update()))
+    for row in rows:
+        row.removed_at, row.url = work.now, ""
+    return rows
+
+
 async def reseal_contacts(work: Work, former: bytes) -> list[str]:
     """Seal where chats are anew, by the present secret; returns the contacts that neither can open."""
     query = select(NoticeContact).where(NoticeContact.channel == Channel.CHAT.value, NoticeContact.removed_at.is_(None))

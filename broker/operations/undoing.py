@@ -112,11 +112,12 @@ async def _put_back_key_limit(work: Work, done: Change) -> None:
 
 
 async def _read_customer_limit(work: Work, done: Change) -> Values:
-    return {"requests_per_minute": (await identity.get_customer(work, done.object_id)).requests_per_minute}
+    customer = await identity.get_customer(work, done.object_id)
+    return {name: getattr(customer, name) for name in done.after}
 
 
 async def _put_back_customer_limit(work: Work, done: Change) -> None:
-    await key_limits.set_customer_limit(work, done.object_id, done.before["requests_per_minute"])
+    await key_limits.set_customer_limits(work, done.object_id, done.before)
 
 
 TAKEN_BACK = "operations took back an earlier decision"

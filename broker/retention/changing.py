@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker.adapters import keeping
+from broker.http.versions import require_version
 from broker.jobs.running import checkpoints
 from broker.retention.files import count_files, list_left_over
 from broker.retention.model import Removed
@@ -42,9 +43,19 @@ async def list_rules(work: Work) -> list[RetentionRule]:
     return list((await work.session.scalars(select(RetentionRule).order_by(RetentionRule.name))).all())
 
 
-async def change_rules(work: Work, changes: Mapping[str, float | None]) -> None:
-    """Set rules by their names; None gives a rule back to its setting. One that is set anew as it is stays so."""
+def list_set_by_ops(changed: Mapping[str, float]) -> dict[str, float | None]:
+    """List what ops has set, by name; None: the operator's setting holds. Pure."""
+    return {name: changed.get(name) for name in RULES}
+
+
+async def change_rules(work: Work, changes: Mapping[str, float | None], seen: str | None = None) -> None:
+    """Set rules by their names; None gives a rule back to its setting. One that is set anew as it is stays so.
+
+    `seen`: the version looked at; who changes rules takes turns. Raises: VersionMismatch.
+    """
+    await work.session.execute(select(func.pg_advisory_xact_lock(func.hashtext("retention_rules"))))
     before = await read_changed(work)
+    require_version(seen, list_set_by_ops(before), changes, what=("rules of", "retention"))
     for name, value in changes.items():
         assert name in RULES, "the request's shape has no other"
         if value is None:

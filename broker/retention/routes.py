@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
+from fastapi import Response
 from pydantic import BaseModel, Field, model_validator
 
 from broker.config import Settings
 from broker.http.edge import OpsCaller, OpsWork, feature_router
-from broker.http.shapes import RequestBody
-from broker.retention.changing import Foreseen, change_rules, foresee_sweep, list_rules
+from broker.http.shapes import VERSION_RESPONSES, RequestBody
+from broker.http.versions import ETAG, SeenVersion, make_etag
+from broker.retention.changing import Foreseen, change_rules, foresee_sweep, list_rules, list_set_by_ops
 from broker.retention.model import Removed
 from broker.retention.rules import RULES
 from broker.retention.service import read_swept
@@ -122,16 +124,18 @@ class ForeseenOut(BaseModel):
 
 
 @router.get("")
-async def get_retention(work: OpsWork) -> RetentionOut:
-    """Tell how long what is kept, and what was removed so far."""
-    return await _tell(work)
+async def get_retention(work: OpsWork, response: Response) -> RetentionOut:
+    """Tell how long what is kept, and what was removed so far; its `ETag` is of the rules alone."""
+    return await _tell(work, response)
 
 
-@router.patch("")
-async def change_retention(work: OpsWork, body: RetentionChangeIn) -> RetentionOut:
+@router.patch("", responses=VERSION_RESPONSES)
+async def change_retention(
+    work: OpsWork, response: Response, body: RetentionChangeIn, seen: SeenVersion = None
+) -> RetentionOut:
     """Change rules of retention, for the next sweep on; try them by `POST /v1/retention/preview` first."""
-    await change_rules(work, body.changes)
-    return await _tell(work)
+    await change_rules(work, body.changes, seen)
+    return await _tell(work, response)
 
 
 @router.post("/preview")
@@ -140,6 +144,7 @@ async def preview_retention(caller: OpsCaller, body: RetentionIn) -> ForeseenOut
     return ForeseenOut.of(await foresee_sweep(System(caller.database, caller.services), body.changes))
 
 
-async def _tell(work: Work) -> RetentionOut:
+async def _tell(work: Work, response: Response) -> RetentionOut:
     changed = {rule.name: rule for rule in await list_rules(work)}
+    response.headers[ETAG] = make_etag(list_set_by_ops({name: rule.value for name, rule in changed.items()}))
     return RetentionOut.of(work.settings, changed, await read_swept(work))

@@ -150,12 +150,26 @@ def disable(row: WebhookEndpoint, reason: DisabledFor, now: datetime) -> None:
 async def remove_endpoint(work: Work, endpoint_id: str) -> WebhookEndpoint:
     """Remove an endpoint; its secrets are forgotten, and what is due to it is given up. Raises: NotFound."""
     row = await lock_endpoint(work, endpoint_id)
-    row.removed_at, row.secret, row.former_secret, row.former_until = work.now, "", None, None
-    due = (WebhookDelivery.endpoint_id == row.id, WebhookDelivery.status == DeliveryStatus.PENDING.value)
+    await _remove(work, [row])
+    return row
+
+
+async def remove_all(work: Work, customer_id: str) -> list[WebhookEndpoint]:
+    """Remove all endpoints of a customer, who leaves; returns them."""
+    query = select_endpoints(customer_id=customer_id).order_by(WebhookEndpoint.id).with_for_update()
+    rows = list(await work.session.scalars(query))
+    await _remove(work, rows)
+    return rows
+
+
+async def _remove(work: Work, rows: Sequence[WebhookEndpoint]) -> None:
+    for row in rows:
+        row.removed_at, row.secret, row.former_secret, row.former_until = work.now, "", None, None
+    is_theirs = WebhookDelivery.endpoint_id.in_([row.id for row in rows])
+    due = (is_theirs, WebhookDelivery.status == DeliveryStatus.PENDING.value)
     given_up = {"status": DeliveryStatus.FAILED.value, "ended_at": work.now}
     await work.session.execute(update(WebhookDelivery).where(*due).values(given_up))
     await work.session.flush()
-    return row
 
 
 async def rotate_secret(work: Work, endpoint_id: str, overlap: timedelta) -> tuple[WebhookEndpoint, str]:

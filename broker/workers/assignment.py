@@ -6,6 +6,7 @@ from broker.base_models import service as base_models
 from broker.capacity.readiness import command_good_starts
 from broker.customer_secrets.service import open_tracker
 from broker.datasets import service as datasets
+from broker.datasets.stored_tar import StoredTar
 from broker.jobs.rules.model import RUN_ENDS, RunStatus
 from broker.jobs.running.checkpoints import Checkpoint, find_last_checkpoint
 from broker.jobs.running.locked_run import get_run, lock_run
@@ -69,10 +70,10 @@ async def get_start_key(work: Work, run_id: str) -> str:
     return adapter.storage_key
 
 
-async def get_dataset_key(work: Work, run_id: str) -> str:
-    """Get the storage key of a run's data set. Raises: NotFound, StaleFenceToken."""
+async def get_dataset_tar(work: Work, run_id: str) -> StoredTar:
+    """Get where a run's data set lies. Raises: NotFound, StaleFenceToken."""
     job = await get_job(work, await _get_job_id(work, run_id))
-    return (await datasets.get_dataset(work, job.dataset_id)).storage_key
+    return (await datasets.get_dataset(work, job.dataset_id)).tar
 
 
 async def get_checkpoint_key(work: Work, run_id: str) -> str:

@@ -13,14 +13,14 @@ from broker.datasets.schemas import FindingCountsOut
 from broker.http.caller import Caller
 from broker.http.edge import RunCaller, RunWork, feature_router
 from broker.http.shapes import FenceHeader
-from broker.http.stored_file import send_stored
+from broker.http.stored_file import StreamedResponse, send_stored
 from broker.jobs.rules.model import RunStatus
 from broker.jobs.running.locked_run import check_current
 from broker.jobs.running.log_lines import keep_lines
 from broker.persistence.storage import StoredObject
 from broker.work import Work
 from broker.workers import chunks
-from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_key, get_start_key
+from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_tar, get_start_key
 from broker.workers.checked import keep_checked, receive_report
 from broker.workers.finishing import Finish, send_finish
 from broker.workers.heartbeat import Beat
@@ -119,8 +119,10 @@ async def finish(caller: RunCaller, request: Request, run_id: str, body: FinishI
 async def download_dataset(work: RunWork, run_id: str) -> Response:
     """Download the run's data set as one tar."""
     check_own_run(work, run_id)
-    key = await get_dataset_key(work, run_id)
-    return send_stored(work.storage, key, media_type="application/x-tar")
+    tar = await get_dataset_tar(work, run_id)
+    if tar.base_key is None:
+        return send_stored(work.storage, tar.key, media_type="application/x-tar")
+    return StreamedResponse(tar.bind(work.storage), media_type="application/x-tar")
 
 
 @router.get("/checkpoint", response_class=FileResponse)

@@ -124,6 +124,7 @@ ANSWERS = {
     "DELETE /v1/api-keys/{key_id}": NOT_FOUND,
     "DELETE /v1/api-keys/{key_id}/sessions": NOT_FOUND,
     "GET /v1/customers/{customer_id}/export": NOT_FOUND,
+    "GET /v1/customers/{customer_id}/storage": NOT_FOUND,
     "POST /v1/customers/{customer_id}/deletions": Ask(404, body={"confirm": "mine now"}),
     "GET /v1/customers/{customer_id}/deletions/{deletion_id}": NOT_FOUND,
     "GET /v1/projects/{project_id}/members": NOT_FOUND,

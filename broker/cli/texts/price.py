@@ -189,8 +189,7 @@ def _describe_promise(offer: Offer) -> str:
         capped = say("you are never charged more than {sum}; beyond that it runs on us", sum=quoted)
         least = _describe_least(own, offer.max_cost)
         return capped if least == quoted else capped + say("; it pauses at your {sum}", sum=least)
-    least = _describe_least(own, offer.max_cost)
-    return say("it pauses at {sum}, until you resume it with a higher --max-cost", sum=least)
+    return say("it pauses at {sum}, until you resume it with a higher --max-cost", sum=_describe_most(offer, own))
 
 
 def _describe_purchase(offer: Offer) -> str:
@@ -200,6 +199,13 @@ def _describe_purchase(offer: Offer) -> str:
     steps, total = sorted({buys["p90"]["steps"], buys["p50"]["steps"]}), offer.quote["estimate"]["steps"]
     bought = str(steps[0]) if len(steps) == 1 else say("{low} to {high}", low=steps[0], high=steps[1])
     return say("{sum} buys {steps} of {total} steps", sum=describe_money(buys["max_cost"]), steps=bought, total=total)
+
+
+def _describe_most(offer: Offer, own: PlanPrice) -> str:
+    """Describe what the job may cost at most: its quote, where no `--max-cost` says otherwise, or a cap holds."""
+    if offer.max_cost is None or offer.contract is None or offer.contract["quote_guarantee"] == "cap":
+        return _describe_least(own, offer.max_cost)
+    return describe_money(Money(amount=offer.max_cost, currency=own["total_p90"]["currency"]))
 
 
 def _describe_least(own: PlanPrice, max_cost: str | None) -> str:
@@ -216,7 +222,7 @@ def make_question(offer: Offer) -> str:
     need = say("up to {hours} GPU-hours and {tokens}", hours=estimate["gpu_hours"]["p90"], tokens=tokens)
     if own is None or contract is None:
         return say("Reserve {need}, and submit?", need=need)
-    most, payer = _describe_least(own, offer.max_cost), f"{contract['id']} ({contract['plan']})"
+    most, payer = _describe_most(offer, own), f"{contract['id']} ({contract['plan']})"
     promise = _describe_promise(offer)
     told = "Reserve {need}, at most {sum}, from {payer}? {promise}. Submit?"
     return say(told, need=need, sum=most, payer=payer, promise=promise[0].upper() + promise[1:])

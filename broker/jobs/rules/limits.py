@@ -48,7 +48,8 @@ def plan_limits(
 
     A contract's cap holds for every job. A job pauses at its quote only where the customer named one: nobody was told
     the price of an estimate that was made on submission. The quoted price is what the quote shows, or the exact one
-    where that is some part of a fen higher: all that was quoted can be used.
+    where that is some part of a fen higher: all that was quoted can be used. Who says more than that has said what the
+    job may cost: it goes on beyond its quote, up to there, and its hold is extended as it does.
     """
     most = None if max_cost is None else max_cost.micros
     if guarantee == QuoteGuarantee.CAP:
@@ -56,14 +57,16 @@ def plan_limits(
     if not was_named:
         return Limits(None, most, None, None)
     quoted_micros = max(prices.price_up(quoted.usage.by_meter), quoted.total.micros)
-    limit = quoted_micros if most is None else min(quoted_micros, most)
-    return Limits(QuoteGuarantee.PAUSE, limit, quoted.usage.gpu_seconds, None)
+    if most is not None and most > quoted_micros:
+        return Limits(QuoteGuarantee.PAUSE, most, None, None)
+    return Limits(QuoteGuarantee.PAUSE, quoted_micros if most is None else most, quoted.usage.gpu_seconds, None)
 
 
 def widen_limits(limits: Sequence[Limits]) -> Limits:
     """Find the limits of a job that may run on any of several GPU types: of each promise the widest that one gives.
 
-    What it was promised is said of the whole job, whichever of them it runs on, and after how many runs.
+    What it was promised is said of the whole job, whichever of them it runs on, and after how many runs; the widest is
+    no limit at all.
     """
     first, *others = limits
     if not others:
@@ -71,10 +74,15 @@ def widen_limits(limits: Sequence[Limits]) -> Limits:
     return Limits(
         first.guarantee,
         *(
-            max((value for value in (getattr(each, name) for each in limits) if value is not None), default=None)
+            _find_widest([getattr(each, name) for each in limits])
             for name in ("limit_micros", "limit_gpu_seconds", "cap_micros")
         ),
     )
+
+
+def _find_widest(values: Sequence[int | None]) -> int | None:
+    bounds = [value for value in values if value is not None]
+    return max(bounds) if len(bounds) == len(values) else None
 
 
 def has_reached_limit(limits: Limits, spent: Spent) -> bool:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from broker.datasets.archive import open_packed
 from broker.datasets.pictures import parse_pictures
+from broker.datasets.stored_tar import Opener
 from broker.quotes.counts.pictures import CountedPictures, count_pictures
 from broker.quotes.counts.row_lengths import RowLengths
 from broker.quotes.counts.text import count_row_lengths
@@ -20,7 +20,7 @@ BATCH_ROWS, BATCH_CHARACTERS = 4096, 1 << 19
 
 
 def count_in_batches(
-    packed: Path, profile: BaseModelProfile, tokenizer: Tokenizer | None, *, skip: int = 0
+    packed: Opener, profile: BaseModelProfile, tokenizer: Tokenizer | None, *, skip: int = 0
 ) -> Iterator[Counted]:
     """Count a packed data set but for its first `skip` rows: text some thousands of rows at a time, pictures at once.
 
@@ -36,7 +36,7 @@ def count_in_batches(
             yield count_pictures(parse_pictures(files), profile)
 
 
-def count_whole(packed: Path, profile: BaseModelProfile, tokenizer: Tokenizer | None) -> Counted:
+def count_whole(packed: Opener, profile: BaseModelProfile, tokenizer: Tokenizer | None) -> Counted:
     """Count all of a packed data set."""
     lengths = RowLengths()
     for batch in count_in_batches(packed, profile, tokenizer):

@@ -88,7 +88,7 @@ async def _meet(look: Look, dataset_id: str, name: str) -> None:
     if need is None or KNOWN[dataset_id, name] in COUNTS:
         return
     if need.is_small:
-        async with storage.borrow(dataset.storage_key) as packed:
+        async with dataset.tar.borrow(storage) as packed:
             counted = await asyncio.to_thread(count_whole, packed, need.profile, need.tokenizer)
         remember(dataset, need.key.tokenizer, counted)
     else:

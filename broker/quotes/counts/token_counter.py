@@ -10,12 +10,12 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from broker.base_models import service as base_models
 from broker.base_models.tokenizers import load_tokenizer
 from broker.datasets import token_counts
 from broker.datasets.service import Dataset
+from broker.datasets.stored_tar import Opener
 from broker.datasets.token_counts import ClaimedCount, CountKey
 from broker.quotes.counts.count_aside import Counted, count_in_batches
 from broker.quotes.counts.counting import fits, name_tokenizer
@@ -61,10 +61,10 @@ class TokenCounter:
         return True
 
     async def _count(self, claim: ClaimedCount) -> None:
-        async with self.system.services.storage.borrow(claim.storage_key) as packed:
+        async with claim.tar.borrow(self.system.services.storage) as packed:
             await self._count_packed(claim, packed)
 
-    async def _count_packed(self, claim: ClaimedCount, packed: Path) -> None:
+    async def _count_packed(self, claim: ClaimedCount, packed: Opener) -> None:
         async with self.system.work() as work:
             batches = await _prepare(work, claim, packed)
             if batches is None:
@@ -105,7 +105,7 @@ def list_tokenizers(offered: list[BaseModelProfile], dataset: Dataset) -> list[t
     return list(reversed(distinct.items()))[:TOKENIZERS_AHEAD]
 
 
-async def _prepare(work: Work, claim: ClaimedCount, packed: Path) -> Iterator[Counted] | None:
+async def _prepare(work: Work, claim: ClaimedCount, packed: Opener) -> Iterator[Counted] | None:
     """Prepare the batches that are left to count; None where the model is no longer the one that was meant."""
     profile = (await base_models.read_offer(work)).find(claim.base_model)
     if profile is None or name_tokenizer(profile) != claim.key.tokenizer:

@@ -89,7 +89,7 @@ async def test_an_upload_of_pictures_is_told_as_such(api: Api, system: System) -
     assert await api.get(f"/datasets/{dataset['id']}") == dataset
     async with system.work() as work:
         stored = await get_dataset(work, dataset["id"])
-    async with system.services.storage.borrow(stored.storage_key) as packed:
+    async with stored.tar.borrow(system.services.storage) as packed:
         with open_packed(packed) as files:
             parsed = parse_pictures(files)
     assert [picture.size for picture in parsed.pictures[:3]] == [(96, 96), (128, 72), (72, 128)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.addresses import read_networks
 from broker.environments.looking import look_at_all
+from broker.environments.model import NO_NAME, ServesAs, name_served
 from broker.environments.pushing import LEASE, Pusher, claim_due
 from broker.system import System
 from broker.webhooks.sender import HttpSender
@@ -32,6 +33,32 @@ async def push_to(system: System, server: Any) -> None:
 async def get_push(api: Api, environment: Any) -> Any:
     (push,) = (await api.get(f"/environments/{environment['id']}/pushes"))["data"]
     return push
+
+
+def test_other_names_are_served_under_other_names() -> None:
+    """A past fault: `a/b` and `a_b` were both served as `a_b`, the one in the place of the other."""
+    names = ["a_b", "a/b", "a\\b", "a//b", "a/_b", " a_b", ".a_b", "/", "\\", "..", "cyberpunk", "风格 一"]
+    served = [name_served(ServesAs.NAME, name=name, version=1, adapter_id="ada_1", owner=None) for name in names]
+    assert len(set(served)) == len(names)
+    assert not [each for each in served if NO_NAME.search(each) or each.startswith(".")]
+    assert (served[0], served[-2], served[-1]) == ("a_b", "cyberpunk", "风格 一"), "a plain name stays as it is"
+    versions = [name_served(ServesAs.VERSION, name=name, version=2, adapter_id="x", owner="cus_1") for name in names]
+    assert versions[0] == "cus_1/a_b_v2"
+    assert len(set(versions)) == len(names)
+
+
+async def test_two_styles_whose_names_a_server_could_not_tell_apart_are_both_served(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    await make_environment(api, customer.id)
+    made = [await make_adapter(api, system, customer, style) for style in ("a/b", "a_b")]
+    server = ServeLike()
+    for adapter in made:
+        await promote(api, adapter)
+    await push_to(system, server)
+    assert sorted(server.served.values()) == sorted(safetensors_file(each["job_id"]) for each in made)
+    await api.post(f"/adapters/{made[0]['id']}/withdraw", {"stage": "test", "reason": "over"})
+    await push_to(system, server)
+    assert server.served == {"a_b": safetensors_file(made[1]["job_id"])}
 
 
 async def test_a_promotion_is_live_once_the_server_has_it_and_the_next_swaps_it(api: Api, system: System) -> None:

@@ -4,11 +4,18 @@ import base64
 import hashlib
 import io
 import json
+import re
 import zipfile
 from typing import Any
 
+from sqlalchemy import ARRAY, JSON, String, Text, cast, select
+from sqlalchemy.dialects.postgresql import JSONB
+
 from broker.exits.proof import is_signed_by, write_manifest
+from broker.http.idempotency import IdempotencyKey
+from broker.persistence.database import Base
 from broker.retention.service import sweep
+from broker.sealing import find_sealed
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import CONFIG, Api, customer_api, dispatch, make_ready_customer, submit_job
@@ -65,6 +72,71 @@ async def test_who_of_staff_takes_an_export_is_on_record(api: Api) -> None:
     assert entry["customer_id"] == customer.id
     for nobody in ("cus_nobody", "客户"):  # a past fault: this one went into a header before it was looked up
         await api.call("GET", f"/customers/{nobody}/export", expect=404)
+
+
+SEALED = {
+    "secrets": {"name": "wandb", "kind": "wandb", "key": "a-key-of-a-tracker"},
+    "environments": {"name": "box", "stage": "test", "kind": "webhook", "url": "https://box.example.com/hook"},
+    "webhook-endpoints": {"name": "CI", "url": "https://ci.example.com/hook", "event_types": ["job.ended"]},
+}
+CHAT = {"name": "team", "url": "dingtalk://0123456789abcdef0123456789abcdef@SECabcdef"}
+
+
+async def find_sealed_values(system: System) -> set[str]:
+    """Find where in the whole database something is that the installation's secret opens, by table and column."""
+    found = set[str]()
+    async with system.work() as work:
+        for table in Base.metadata.sorted_tables:
+            texts = [column for column in table.columns if isinstance(column.type, (String, JSON, JSONB, ARRAY))]
+            for column in texts:
+                written = cast(column, Text)
+                values = await work.session.scalars(select(written).where(written.contains("gAAAA")))
+                told = [seal for value in values for seal in re.findall(r"gAAAA[\w=-]+", value)]
+                if any(find_sealed(system.services.secret, each) is not None for each in told):
+                    found.add(f"{table.name}.{column.name}")
+    return found
+
+
+async def test_nothing_that_was_sealed_outlives_an_exit_and_the_export_names_what_it_was_for(
+    api: Api, system: System
+) -> None:
+    """A past fault: tokens of environments, secrets of webhook endpoints and keys of trackers stayed."""
+    customer = await make_ready_customer(api)
+    async with customer_api(api, customer.id) as own:
+        made = {kind: await own.post(f"/{kind}", body, expect=201, key=kind) for kind, body in SEALED.items()}
+        await own.post(f"/webhook-endpoints/{made['webhook-endpoints']['id']}/rotate-secret", {"overlap_hours": 24})
+        chat = await own.post(f"/customers/{customer.id}/contacts", CHAT, expect=201)
+        answer = await own.call("GET", f"/customers/{customer.id}/export", expect=200)
+        assert await find_sealed_values(system) == {
+            "customer_secrets.sealed_key",
+            "environments.token",
+            "notice_contacts.url",
+            "webhook_endpoints.former_secret",
+            "webhook_endpoints.secret",
+        }
+        async with system.work() as work:
+            answers = (await work.session.scalars(select(IdempotencyKey.body))).all()
+        told = [json.loads(each) for each in answers if each]
+        assert [each["secret"] for each in told if "secret" in each] == [None, None], "shown once, and never kept"
+        path, name = f"/customers/{customer.id}/deletions", (await own.get(f"/customers/{customer.id}"))["name"]
+        gone = await own.post(path, {"confirm": name}, expect=201)
+        assert await find_sealed_values(system) == set()
+        proven = {each["id"]: (each["kind"], each["is_gone"]) for each in gone["manifest"]["entries"]}
+        assert proven == {
+            customer.dataset["id"]: ("dataset", False),
+            made["secrets"]["id"]: ("secret", True),
+            made["environments"]["id"]: ("environment", True),
+            made["webhook-endpoints"]["id"]: ("webhook_endpoint", True),
+            chat["id"]: ("contact", True),
+        }
+        for kind in SEALED:
+            assert (await own.get(f"/{kind}"))["data"] == []
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert [each["name"] for each in read_lines(archive, "secrets")] == ["wandb"]
+    (environment,), (endpoint,) = read_lines(archive, "environments"), read_lines(archive, "webhook_endpoints")
+    assert (environment["url"], endpoint["url"]) == ("https://box.example.com/hook", "https://ci.example.com/hook")
+    for secret in ("a-key-of-a-tracker", made["environments"]["secret"], made["webhook-endpoints"]["secret"], "gAAAA"):
+        assert secret.encode() not in answer.content
 
 
 async def test_deletion_is_proven_once_the_files_are_gone(api: Api, system: System, clock: ManualClock) -> None:

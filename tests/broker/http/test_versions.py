@@ -38,6 +38,7 @@ async def test_each_thing_that_is_changed_in_place_has_its_version(api: Api, sys
     changes = {
         "/queues/standard": ({"weight": 120}, {"weight": 130}),
         "/pools/test": ({"discipline": "first-come"}, {"discipline": "fair"}),
+        "/retention": ({"kept_checkpoints": 4}, {"kept_checkpoints": 5}),
         f"/contracts/{customer.contract['id']}/quota": ({"weight": 90, "reason": "x"}, {"weight": 80, "reason": "x"}),
         f"/jobs/{job.id}": ({"name": "one"}, {"name": "two"}),
     }

@@ -149,6 +149,7 @@ WHO_MAY = {
     "DELETE /v1/api-keys/{key_id}/sessions": {"admin", "customer", "finance", "ops"},
     "POST /v1/projects": {"admin", "customer"},
     "GET /v1/customers/{customer_id}/export": {"admin", "customer"},
+    "GET /v1/customers/{customer_id}/storage": {"admin", "customer", "finance", "ops"},
     "POST /v1/customers/{customer_id}/deletions": {"admin", "customer"},
     "GET /v1/customers/{customer_id}/deletions/{deletion_id}": {"admin", "customer"},
     "GET /v1/projects/{project_id}/members": {"admin", "customer"},

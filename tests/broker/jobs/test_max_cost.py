@@ -4,16 +4,19 @@ A job with `max_cost` 0.50 was refused though its quote said that this buys 14 s
 was refused for want of what it could never use.
 """
 
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 
+from broker.ledger.tables import Transfer
 from broker.system import System
 from tests.broker.factories import CONFIG, Api, Customer, make_ready_customer, submit_job
 from tests.broker.running_jobs import HOUR, broken_rules, read_balance, start_job
-from tests.broker.worker_calls import dispatched_worker
+from tests.broker.worker_calls import dispatched_worker, stop_at_a_checkpoint
 
 LONG = {**CONFIG, "epochs": 500}
 SUMS = ("0.000001", "0.004", "0.006", "0.01", "0.02", "0.05", "0.123456", "0.50", "1", "2.005", "7.77", "5000")
@@ -89,6 +92,39 @@ async def test_job_runs_as_far_as_its_sum_was_said_to_reach_and_pauses_there(
         assert bought <= step <= bought + 2
         await worker.finish("stopped")
     assert (await api.get(f"/jobs/{job['id']}"))["pause_reason"] == "limit"
+    assert await broken_rules(system) == {}
+
+
+async def test_job_goes_on_beyond_its_quote_up_to_a_higher_sum_and_its_hold_with_it(
+    api: Api, app: FastAPI, system: System
+) -> None:
+    """A past fault: with a sum of twice its quote a job paused at the quote's p90 all the same."""
+    customer = await make_ready_customer(api)
+    made = await quote(api, customer, "5000")
+    alone = await submit_job(api, customer.dataset["id"], customer_id=customer.id, config=LONG, quote_id=made["id"])
+    quoted = Decimal(alone["limit"]["amount"])
+    await api.post(f"/jobs/{alone['id']}/cancel")
+    job = await submit(api, customer, str(2 * quoted), quote_id=made["id"])
+    assert (Decimal(job["limit"]["amount"]), job["limit_gpu_seconds"]) == (2 * quoted, None)
+    seconds, tokens = made["estimate"]["gpu_seconds"]["p90"] // 4, made["estimate"]["tokens"] // 4
+    async with dispatched_worker(api, app, system, job["id"]) as worker:
+        await worker.claim()
+        for _ in range(6):
+            told = await worker.post("heartbeats", usage=[worker.interval(seconds, tokens)])
+            assert told["command"] == "continue"
+        beyond = await api.get(f"/jobs/{job['id']}")
+        assert Decimal(beyond["cost"]["amount"]) > Decimal("1.4") * quoted
+        async with system.work() as work:
+            kinds = (await work.session.scalars(select(Transfer.kind))).all()
+        assert "hold_extended" in kinds
+        assert await broken_rules(system) == {}
+        for _ in range(3):
+            told = await worker.post("heartbeats", usage=[worker.interval(seconds, tokens)])
+        assert (told["command"], told["reason"]) == ("stop", "limit")
+        await stop_at_a_checkpoint(worker)
+    after = await api.get(f"/jobs/{job['id']}")
+    assert (after["status"], after["pause_reason"]) == ("paused", "limit")
+    assert 2 * quoted - Decimal("0.01") < Decimal(after["cost"]["amount"]) <= 2 * quoted
     assert await broken_rules(system) == {}
 
 

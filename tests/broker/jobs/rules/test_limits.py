@@ -18,6 +18,7 @@ from broker.jobs.rules.limits import (
     find_promise,
     has_reached_limit,
     plan_limits,
+    widen_limits,
 )
 from broker.ledger.rating.charge_limit import NOTHING_PROMISED, Promise
 from pricing.money import Money
@@ -42,7 +43,8 @@ def limits(**fields: Any) -> Limits:
     [
         (PAUSES, True, None, Limits(QuoteGuarantee.PAUSE, EXACT, 1801, None)),
         (PAUSES, True, "1.00", Limits(QuoteGuarantee.PAUSE, 1_000_000, 1801, None)),
-        (PAUSES, True, "9.00", Limits(QuoteGuarantee.PAUSE, EXACT, 1801, None)),
+        (PAUSES, True, "3.521889", Limits(QuoteGuarantee.PAUSE, EXACT, 1801, None)),
+        (PAUSES, True, "9.00", Limits(QuoteGuarantee.PAUSE, 9_000_000, None, None)),
         (PAUSES, False, None, Limits(None, None, None, None)),
         (PAUSES, False, "9.00", Limits(None, 9_000_000, None, None)),
         (CAPS, True, None, Limits(QuoteGuarantee.CAP, None, None, 3_520_000)),
@@ -55,6 +57,14 @@ def test_contract_quote_and_max_cost_give_the_limits(
 ) -> None:
     most = None if max_cost is None else Money.from_decimal(max_cost)
     assert plan_limits(terms.quote_guarantee, PRICES, QUOTED, was_named=was_named, max_cost=most) == expected
+
+
+def test_widest_promise_of_several_types_is_the_jobs_and_none_is_wider_than_any() -> None:
+    dear, cheap = limits(limit_micros=9, limit_gpu_seconds=20), limits(limit_micros=9)
+    assert widen_limits([dear, cheap]) == widen_limits([cheap, dear]) == limits(limit_micros=9)
+    assert widen_limits([dear, limits(limit_micros=5, limit_gpu_seconds=30)]) == limits(
+        limit_micros=9, limit_gpu_seconds=30
+    )
 
 
 @pytest.mark.parametrize(
