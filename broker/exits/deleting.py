@@ -16,8 +16,8 @@ from broker.exits.tables import CustomerDeletion
 from broker.identity.service import lock_customer
 from broker.jobs.reading.withdrawal import delete_dataset
 from broker.jobs.running import checkpoints
-from broker.persistence.database import narrow
 from broker.notices import contacts
+from broker.persistence.database import narrow
 from broker.persistence.storage import Storage
 from broker.webhooks import endpoints
 from broker.work import Work

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0134"
-down_revision = "0133"
+revision = "0135"
+down_revision = "0134"
 branch_labels = None
 depends_on = None
 
