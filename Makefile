@@ -47,8 +47,8 @@ migrate: $(BROKER_READY) ## Bring the database to the newest schema
 test: $(TRAINER_READY) ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: $(TRAINER_READY) ## Run the tests without real training, crash, soak and old databases; properties on fewer examples
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+test-fast: $(TRAINER_READY) ## Run what needs no PostgreSQL and is not slow, and a few stories through the whole (ARGS="tests/broker/ledger" for more)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --fast $(ARGS)
 
 test-engines: $(TRAINER_READY) ## Run the engines against a real Slurm and Ray, installed where we may (ARGS="-k slurm")
 	tests/engines/install $(VENV)-ray $(VENV)-localstripe

@@ -1,15 +1,17 @@
-"""What all tests share."""
+"""What all tests share: which of them a fast run leaves out, in which order workers take them, where servers live."""
 
 import gc
 import os
 import signal
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.fast_run import is_fast
+from tests.lengths import Lengths
 from tests.properties import choose_profile
 
 # A shell's background job ignores Ctrl-C, and what the tests start would do so after it.
@@ -17,22 +19,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fast", action="store_true", help="run what needs no PostgreSQL and is not slow, and the stories"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until all test files are imported: it would look through what stays a thousand times
-    choose_profile(fast=config.getoption("markexpr") == "not slow")
+    choose_profile(fast=config.getoption("fast"))
+    cache = getattr(config, "cache", None)  # none with `-p no:cacheprovider`
+    config.pluginmanager.register(Lengths(cache, is_worker="PYTEST_XDIST_WORKER" in os.environ))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files with slow tests first, and of the others those with many tests.
-
-    Workers take whole files, in this order (`--no-loadscope-reorder`); a long one at the end would keep one of them
-    busy while the others have nothing left. Without workers the order is the one that was asked for.
-    """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-    tests = Counter(item.path for item in items)
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a fast run leaves out."""
+    if config.getoption("fast"):
+        left_out = [item for item in items if not is_fast(item)]
+        items[:] = [item for item in items if is_fast(item)]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_collection_finish() -> None:
@@ -42,11 +47,26 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.fixture
-def server_folder() -> Iterator[Path]:
-    """Make a folder for a PostgreSQL server, which runs as a user of its own.
+FolderMaker = Callable[[], AbstractContextManager[Path]]
 
-    Not `tmp_path`: every pytest session that starts shuts the folder above it to other users.
+
+@pytest.fixture(scope="session")
+def server_folders() -> FolderMaker:
+    """Make a folder for a PostgreSQL server, for as long as a block lasts; whoever starts a server asks for this.
+
+    Not `tmp_path`: a server runs as a user of its own, and every pytest session that starts shuts the folder above to
+    other users.
     """
+    return make_server_folder
+
+
+@contextmanager
+def make_server_folder() -> Iterator[Path]:
     with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def server_folder(server_folders: FolderMaker) -> Iterator[Path]:
+    with server_folders() as folder:
+        yield folder

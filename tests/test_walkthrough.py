@@ -18,7 +18,9 @@ WALKTHROUGH = ROOT / "docs" / "rest-walkthrough.md"
 def test_walkthrough_works_as_written(server_folder: Path) -> None:
     blocks = re.findall(r"^```bash\n(.*?)^```$", WALKTHROUGH.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     script = "set -euo pipefail\n" + "\n".join(blocks)
-    broker = ServedBroker(server_folder / "var", {"trainer_command": fake_trainer(), "log_level": "debug"})
+    broker = ServedBroker(
+        server_folder / "var", {"trainer_command": fake_trainer(), "log_level": "debug"}, from_nothing=True
+    )
     broker.start()
     try:
         done = subprocess.run(

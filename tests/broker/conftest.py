@@ -5,7 +5,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -16,11 +15,13 @@ from broker.app import create_app, hand_over
 from broker.config import Settings
 from broker.persistence.embedded import EmbeddedServer, start_embedded_server
 from broker.private_file import write_private_file
-from broker.processes.boot import DatabaseUrls, migrate_database, prepare
+from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
+from tests.broker.database_folder import copy_database_folder
 from tests.broker.databases import Contents, Lender, LentDatabase, cloned_database, open_lender, read_contents
 from tests.broker.factories import Api
 from tests.broker.rate_cards import HALF_PRICE_FROM, publish_half_price
+from tests.conftest import FolderMaker
 
 START = datetime(2026, 11, 10, 4, 0, tzinfo=UTC)
 
@@ -39,19 +40,18 @@ class ManualClock:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedServer]:
-    """Not below pytest's own folder: every pytest session shuts that one to other users, PostgreSQL's among them."""
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
-        yield from run_server(Path(folder))
+def server(server_folders: FolderMaker) -> Iterator[EmbeddedServer]:
+    with server_folders() as folder:
+        yield from run_server(folder)
 
 
 def run_server(folder: Path) -> Iterator[EmbeddedServer]:
+    copy_database_folder(folder)
     server = start_embedded_server(folder)
     with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off"):
+        for setting in ("synchronous_commit = off", "autovacuum = off"):
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())
         connection.execute("SELECT pg_reload_conf()")
-    migrate_database(DatabaseUrls(server.app_url(), server.owner_url()))
     yield server
     server.stop()
 

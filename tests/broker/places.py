@@ -3,7 +3,6 @@
 Fixtures for a module that says its `LEASE_SECONDS`; and what such tests wait for.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from broker.client.rest import Client
 from broker.persistence.embedded import EmbeddedServer
 from broker.processes.boot import DatabaseUrls
 from tests.broker.databases import cloned_database
-from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer, start_process
+from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 
 DEADLINE_SECONDS = 300
 ENDLESS = {"beats": 100_000, "pause": 0.05, "save": 4}
@@ -32,9 +31,7 @@ class WorkerProcess(ServedBroker):
     """`broker worker`."""
 
     def start(self, *, wait: bool = True) -> None:  # noqa: ARG002 (nothing answers; its pool tells when it is there)
-        command = [sys.executable, "-m", "broker.cli.main", "worker", "--data-dir", str(self.data_dir)]
-        with self.log_path.open("ab") as log:
-            self.process = start_process(command, self.environment, log)
+        self.run("worker", "--data-dir", str(self.data_dir))
 
 
 class Place:

@@ -5,6 +5,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ import httpx2 as httpx
 import psutil
 
 from broker.client.rest import Client
+from tests.broker.database_folder import copy_database_folder
 from tests.broker.factories import CONFIG, jsonl
+from tests.broker.forked import ForkedProcess, run_broker
 
 START_SECONDS = 120
 COMMAND_SECONDS = 300  # one that imports torch, on a machine that does much else
@@ -36,12 +39,16 @@ def fake_trainer(**options: float | Path) -> str:
 
 @dataclass
 class ServedBroker:
-    """`broker serve` on one data directory and port. Settings are the environment's, without `BROKER_`."""
+    """`broker serve` on one data directory and port. Settings are the environment's, without `BROKER_`.
+
+    It is forked, and its database a copy of one that is migrated, unless it is to begin `from_nothing`.
+    """
 
     data_dir: Path
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: "subprocess.Popen[bytes] | ForkedProcess | None" = None
+    from_nothing: bool = False
 
     @property
     def url(self) -> str:
@@ -58,12 +65,24 @@ class ServedBroker:
 
     def start(self, *, wait: bool = True) -> None:
         """Start the process; with `wait`, until it answers."""
-        command = [sys.executable, "-m", "broker.cli.main", "serve"]
-        command += ["--port", str(self.port), "--data-dir", str(self.data_dir)]
-        with self.log_path.open("ab") as log:
-            self.process = start_process(command, self.environment, log)
+        if self.begins_with_copy():
+            copy_database_folder(self.data_dir)
+        self.run("serve", "--port", str(self.port), "--data-dir", str(self.data_dir))
         if wait:
             self.wait_until_ready()
+
+    def run(self, *arguments: str) -> None:
+        """Start the process of a command that goes on until it is ended."""
+        if self.from_nothing:
+            command = [sys.executable, "-m", "broker.cli.main", *arguments]
+            with self.log_path.open("ab") as log:
+                self.process = start_process(command, self.environment, log)
+        else:
+            self.process = ForkedProcess(run_broker, *arguments, environment=self.environment, output=self.log_path)
+
+    def begins_with_copy(self) -> bool:
+        own = "database_url" not in self.settings
+        return own and not self.from_nothing and not (self.data_dir / "postgres").exists()
 
     def wait_until_ready(self) -> None:
         """Wait until it answers, for as long as its process gets on: a busy machine lets it wait for a processor.
@@ -155,10 +174,11 @@ class ServedBroker:
             "BROKER_URL": self.url,
             "COLUMNS": "200",
         }
-        command = [sys.executable, "-m", "broker.cli.main", *arguments]
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            output, errors = Path(folder) / "output", Path(folder) / "errors"
+            process = ForkedProcess(run_broker, *arguments, environment=environment, output=output, errors=errors)
+            code = process.wait(COMMAND_SECONDS)
+            return subprocess.CompletedProcess(arguments, code, output.read_text(), errors.read_text())
 
     def admin_key(self) -> str:
         return (self.data_dir / "admin.key").read_text().strip()

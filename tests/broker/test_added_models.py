@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from broker.client.errors import ApiError
 from broker.client.rest import Client
 from tests.broker.served import Buyer, ServedBroker, follow_job, make_buyer
 from tests.broker.tiny_models import add_tiny
+from tests.conftest import FolderMaker
 
 pytestmark = pytest.mark.slow
 
@@ -20,10 +20,9 @@ CONFIG = {"epochs": 2, "batch_size": 4, "max_length": 96}
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """Not in `tmp_path`: the database runs as a user of its own, and must reach it."""
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+def folder(server_folders: FolderMaker) -> Iterator[Path]:
+    with server_folders() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

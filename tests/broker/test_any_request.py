@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import schemathesis
@@ -21,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from broker.http.openapi import make_workers_openapi
 from tests.broker.served import ServedBroker
+from tests.conftest import FolderMaker
 
 # A piece of a file is what it is.
 schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
@@ -39,9 +38,9 @@ NOT_ASKED = {("GET", "/readyz"), ("GET", "/metrics"), ("POST", "/v1/webhooks/str
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[ServedBroker]:
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
-        served = ServedBroker(Path(folder) / "var", {"local_slots": "0"})
+def broker(server_folders: FolderMaker) -> Iterator[ServedBroker]:
+    with server_folders() as folder:
+        served = ServedBroker(folder / "var", {"local_slots": "0"})
         served.start()
         yield served
         served.close()

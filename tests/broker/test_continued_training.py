@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -25,12 +24,11 @@ CONFIG = {
 
 
 @pytest.fixture
-def broker() -> Iterator[ServedBroker]:
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
-        served = ServedBroker(Path(name) / "var", {"heartbeat_seconds": "0.5"})
-        served.start()
-        yield served
-        served.close()
+def broker(server_folder: Path) -> Iterator[ServedBroker]:
+    served = ServedBroker(server_folder / "var", {"heartbeat_seconds": "0.5"})
+    served.start()
+    yield served
+    served.close()
 
 
 def read_first_loss(client: Client, job_id: str) -> float:

@@ -56,6 +56,7 @@ async def running_daemon(system: System, engine: PaperEngine) -> AsyncIterator[D
         await daemon.stop()
 
 
+@pytest.mark.story
 async def test_submission_wakes_the_dispatcher(api: Api, system: System, customer: Customer) -> None:
     engine = PaperEngine()
     async with running_daemon(system, engine):

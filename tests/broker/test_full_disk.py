@@ -4,7 +4,6 @@ import logging
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from fastapi import FastAPI
@@ -25,17 +24,16 @@ TOO_MUCH = b"x" * (2 * DISK_BYTES)
 
 
 @pytest.fixture
-def disk() -> Iterator[Path]:
-    """Mount a small disk, which only root may; not below `tmp_path`, which PostgreSQL's user cannot enter."""
-    with TemporaryDirectory(prefix="lora-broker-tests-") as folder:
-        Path(folder).chmod(0o755)
-        mounting = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=755", "tmpfs", folder]
-        if subprocess.run(mounting, capture_output=True, check=False).returncode:
-            pytest.skip("a small disk can be mounted by root only")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", "-l", folder], check=True)
+def disk(server_folder: Path) -> Iterator[Path]:
+    """Mount a small disk, which only root may."""
+    server_folder.chmod(0o755)
+    mounting = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=755", "tmpfs", server_folder]
+    if subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    try:
+        yield server_folder
+    finally:
+        subprocess.run(["umount", "-l", server_folder], check=True)
 
 
 @pytest.fixture

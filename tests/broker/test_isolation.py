@@ -555,19 +555,25 @@ def make_options(ask: Ask, own: Tenant, other: Tenant) -> dict[str, Any]:
     return options
 
 
-def test_every_route_has_its_answer_here(app: FastAPI) -> None:
+@pytest.fixture(scope="module")
+def operations(routed_app: FastAPI) -> list[tuple[str, str]]:
+    """List the method and path of every route: making the two documents takes seconds."""
+    return [*list_operations(routed_app)]
+
+
+def test_every_route_has_its_answer_here(operations: list[tuple[str, str]]) -> None:
     """A new route must say what a foreign key gets; this is how it is not forgotten."""
-    assert {f"{method} {path}" for method, path in list_operations(app)} == ANSWERS.keys()
+    assert {f"{method} {path}" for method, path in operations} == ANSWERS.keys()
 
 
 async def test_no_route_gives_or_changes_what_another_tenant_has(
-    guarded_app: FastAPI, tenants: tuple[Tenant, Tenant], urls: DatabaseUrls
+    guarded_app: FastAPI, tenants: tuple[Tenant, Tenant], urls: DatabaseUrls, operations: list[tuple[str, str]]
 ) -> None:
     own, other = tenants
     before = read_everything(urls)
     faults = []
     async with Api.connect(guarded_app, own.key) as stranger:
-        for method, path in list_operations(guarded_app):
+        for method, path in operations:
             ask = ANSWERS[f"{method} {path}"]
             address = fill(path, own, other)
             response = await stranger.http.request(method, address, **make_options(ask, own, other))

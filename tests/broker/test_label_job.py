@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -26,10 +25,8 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """Not `tmp_path`: the database runs as a user of its own, and must reach it."""
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+def folder(server_folder: Path) -> Path:
+    return server_folder
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,14 +18,12 @@ FEW_ROWS = jsonl(ROWS[:4])
 
 
 @pytest.fixture
-def broker() -> Iterator[ServedBroker]:
-    """Not in `tmp_path`: the database runs as a user of its own, and must reach it."""
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
-        settings = {"heartbeat_seconds": "0.5", "preemption_least_run_seconds": "0"}
-        served = ServedBroker(Path(name) / "var", settings)
-        served.start()
-        yield served
-        served.close()
+def broker(server_folder: Path) -> Iterator[ServedBroker]:
+    settings = {"heartbeat_seconds": "0.5", "preemption_least_run_seconds": "0"}
+    served = ServedBroker(server_folder / "var", settings)
+    served.start()
+    yield served
+    served.close()
 
 
 def make_owner(client: Client, folder: Path) -> Buyer:

@@ -4,7 +4,6 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -31,13 +30,11 @@ CONFIG = {
 
 
 @pytest.fixture
-def broker() -> Iterator[ServedBroker]:
-    """Not in `tmp_path`: the database runs as a user of its own, and must reach it."""
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
-        served = ServedBroker(Path(name) / "var", {"heartbeat_seconds": "0.5"})
-        served.start()
-        yield served
-        served.close()
+def broker(server_folder: Path) -> Iterator[ServedBroker]:
+    served = ServedBroker(server_folder / "var", {"heartbeat_seconds": "0.5"})
+    served.start()
+    yield served
+    served.close()
 
 
 def list_rows() -> list[dict[str, str]]:

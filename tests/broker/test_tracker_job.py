@@ -1,7 +1,6 @@
 """A customer's tracker all the way: secret, job, a real training under a real broker, and what the tracker was told."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,15 +14,13 @@ pytestmark = pytest.mark.slow  # a real broker, and workers that import torch
 KEY = "a-key-that-nobody-sees"
 
 
-def test_a_training_tells_the_customers_tracker_and_one_that_fails_harms_nothing() -> None:
-    # Not `tmp_path`: the database runs as a user of its own, and must reach it.
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name, receiving() as told:
-        folder = Path(name)
-        broker = ServedBroker(folder / "var", {"heartbeat_seconds": "0.5", "webhook_networks": "127.0.0.1/32"})
+def test_a_training_tells_the_customers_tracker_and_one_that_fails_harms_nothing(server_folder: Path) -> None:
+    with receiving() as told:
+        broker = ServedBroker(server_folder / "var", {"heartbeat_seconds": "0.5", "webhook_networks": "127.0.0.1/32"})
         broker.start()
         try:
             with Client(broker.url, broker.admin_key()) as client:
-                buyer = make_buyer(client, folder)
+                buyer = make_buyer(client, server_folder)
                 secret = {"customer_id": buyer.customer_id, "name": "mlflow", "kind": "mlflow", "key": KEY}
                 client.post("/secrets", {**secret, "url": told.url})
                 order = {"config": CONFIG, "dataset_id": buyer.dataset_id, "customer_id": buyer.customer_id}
@@ -42,6 +39,6 @@ def test_a_training_tells_the_customers_tracker_and_one_that_fails_harms_nothing
             broker.close()
         assert job["status"] == "succeeded", job["error"]
         assert "mlflow is told nothing more" in lines
-        files = [each for each in folder.rglob("*") if each.is_file() and not each.is_symlink()]
+        files = [each for each in server_folder.rglob("*") if each.is_file() and not each.is_symlink()]
         assert files
         assert [each for each in files if KEY.encode() in each.read_bytes()] == []

@@ -83,6 +83,7 @@ def sum_amounts(invoice: Any, kind: str) -> str:
     return f"{fen / 100:,.2f}"
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(
     ("plan", "usage", "advance", "total"),
     [

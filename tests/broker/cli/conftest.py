@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import Result
@@ -14,17 +13,18 @@ from broker.cli.remote.jobs import logs, watch
 from broker.client.typed import BrokerClient
 from tests.broker.factories import CONFIG, jsonl
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
+from tests.conftest import FolderMaker
 
 Run = Callable[..., Result]
 FAPIAO = {"fapiao_item": "*服务*算力", "fapiao_tax_code": "3" * 19, "fapiao_tax_rate": "0.06"}
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[ServedBroker]:
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
+def broker(server_folders: FolderMaker) -> Iterator[ServedBroker]:
+    with server_folders() as folder:
         settings = {"trainer_command": fake_trainer(beats=3, pause=0.01), "heartbeat_seconds": "0.2"}
         served = ServedBroker(
-            Path(folder) / "var", settings | FAPIAO | {"approval_credit": "5000", "captioners": "blip-base"}
+            folder / "var", settings | FAPIAO | {"approval_credit": "5000", "captioners": "blip-base"}
         )
         served.start()
         yield served

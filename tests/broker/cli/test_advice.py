@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,43 @@ def flags() -> dict[tuple[str, ...], set[str]]:
     return found | dict(list_commands(typer.main.get_command(trainer_app), ("trainer",)))
 
 
-def list_strings(path: Path) -> Iterator[str]:
-    """List the texts of a module; what an f-string puts in is `X`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@dataclass(frozen=True)
+class Module:
+    """The texts of a module, and the fields that its errors name by a constant."""
+
+    path: Path
+    texts: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    """Read every module once for all tests: that takes seconds."""
+    return [read_module(path) for path in SOURCES]
+
+
+def read_module(path: Path) -> Module:
+    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    return Module(path, tuple(_list_texts(nodes)), tuple(_list_named_fields(nodes)))
+
+
+def _list_texts(nodes: list[ast.AST]) -> Iterator[str]:
+    """List the texts; what an f-string puts in is `X`."""
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
+
+
+def _list_named_fields(nodes: list[ast.AST]) -> Iterator[str]:
+    """List the fields that errors name by a constant; headers begin with a capital."""
+    for node in nodes:
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        called, first = node.func, node.args[0]
+        if isinstance(first, ast.Constant) and ast.unparse(called).endswith(("FieldError", "invalid_field")):
+            yield str(first.value)
 
 
 def find_command(known: dict[tuple[str, ...], set[str]], program: str, words: str) -> tuple[str, ...]:
@@ -81,19 +112,24 @@ def test_commands_in_a_document_are_there_with_their_flags(path: Path, flags: di
     assert list_wrong(flags, path.read_text(encoding="utf-8")) == []
 
 
-def test_commands_in_messages_are_there_with_their_flags(flags: dict[tuple[str, ...], set[str]]) -> None:
+def test_commands_in_messages_are_there_with_their_flags(
+    flags: dict[tuple[str, ...], set[str]], modules: list[Module]
+) -> None:
     """`resume it with a higher --max-cost` was said where no command had it."""
-    wrong = {path.name: found for path in SOURCES for text in list_strings(path) if (found := list_wrong(flags, text))}
+    texts = [(module.path.name, text) for module in modules for text in module.texts]
+    wrong = {name: found for name, text in texts if (found := list_wrong(flags, text))}
     assert wrong == {}
 
 
-def test_flags_in_messages_are_those_of_some_command(flags: dict[tuple[str, ...], set[str]]) -> None:
+def test_flags_in_messages_are_those_of_some_command(
+    flags: dict[tuple[str, ...], set[str]], modules: list[Module]
+) -> None:
     known = set().union(*flags.values())
     said = {
-        (path.name, flag)
-        for path in SOURCES
-        if path.parent not in CLUSTERS
-        for text in list_strings(path)
+        (module.path.name, flag)
+        for module in modules
+        if module.path.parent not in CLUSTERS
+        for text in module.texts
         for flag in FLAG.findall(STRANGERS.sub("", text))
     }
     assert len(said) > 20
@@ -113,9 +149,9 @@ def test_what_is_wrong_is_found(flags: dict[tuple[str, ...], set[str]], text: st
     assert list_wrong(flags, text) == wrong
 
 
-def test_fields_that_messages_name_are_fields_of_requests(app: FastAPI) -> None:
+def test_fields_that_messages_name_are_fields_of_requests(routed_app: FastAPI, modules: list[Module]) -> None:
     """Look up the fields by their last part; `body` is the whole of a request, and its type a header."""
-    documents = [app.openapi(), make_workers_openapi(app)]
+    documents = [routed_app.openapi(), make_workers_openapi(routed_app)]
     known = {
         name
         for document in documents
@@ -130,18 +166,8 @@ def test_fields_that_messages_name_are_fields_of_requests(app: FastAPI) -> None:
         for parameter in operation.get("parameters", [])
     }
     known |= TrainingConfig.model_fields.keys()
-    named = {(path.name, field) for path in SOURCES for field in _list_named_fields(path)}
+    named = {(module.path.name, field) for module in modules for field in module.fields}
     assert len(named) > 10
     known |= {"body", "content-type", "livemode"}  # the last is a field of Stripe's events
     known |= {"of", "parts", "hours"}  # of a page's stream and of a form, which no document lists
     assert {(name, field) for name, field in named if field.split(".")[-1] not in known} == set()
-
-
-def _list_named_fields(path: Path) -> Iterator[str]:
-    """List the fields that a module's errors name by a constant; headers begin with a capital."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call) or not node.args:
-            continue
-        called, first = ast.unparse(node.func), node.args[0]
-        if called.endswith(("FieldError", "invalid_field")) and isinstance(first, ast.Constant):
-            yield str(first.value)

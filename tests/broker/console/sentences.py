@@ -89,40 +89,56 @@ def write_template(node: ast.expr) -> str | None:
     return "".join(str(part) for part in parts)
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, ast.AST]]:
-    for path in sorted(root.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            yield path.relative_to(root), node
+def _read_modules() -> Iterator[tuple[Path, list[ast.AST]]]:
+    """Read every module with the nodes of its code."""
+    for root in ROOTS:
+        for path in sorted(root.rglob("*.py")):
+            yield path.relative_to(root), [*ast.walk(ast.parse(path.read_text()))]
 
 
 @cache
+def collect() -> tuple[frozenset[str], frozenset[str]]:
+    """Collect every string of the code that may be a sentence, and the sentences of refusals, in one pass."""
+    said: set[str] = set()
+    told: set[str] = set()
+    for path, nodes in _read_modules():
+        said |= {template for node in nodes if isinstance(node, ast.expr) and (template := write_template(node))}
+        told |= {template for template in _list_told_by(path, nodes) if " " in template.strip("{}0123456789: ")}
+    said = {template for template in said if " " in template}
+    return frozenset(said | OF_OTHERS | KINDS), frozenset(told | OF_OTHERS | KINDS)
+
+
 def collect_all() -> frozenset[str]:
     """Collect every string of the code that may be a sentence: what the catalogue has must be among them."""
-    nodes = (node for root in ROOTS for _path, node in _walk(root) if isinstance(node, ast.expr))
-    found = {template for node in nodes if (template := write_template(node)) and " " in template}
-    return frozenset(found | OF_OTHERS | KINDS)
+    return collect()[0]
 
 
-@cache
 def collect_told() -> frozenset[str]:
     """Collect the sentences of refusals: what pages show, and what the API answers who asks for another language."""
-    found: set[str] = set()
-    for root in ROOTS:
-        for path, node in _walk(root):
-            told = list(_list_told(path, node)) if path.parts[0] not in TOLD_TO_PROGRAMS else []
-            told += _list_refused(node) if any(map(path.match, TOLD_IN_CHINESE)) else []
-            found |= {each for each in told if " " in each.strip("{}0123456789: ")}
-    return frozenset(found | OF_OTHERS | KINDS)
+    return collect()[1]
 
 
-def _list_told(path: Path, node: ast.AST) -> Iterator[str]:
+def _list_told_by(path: Path, nodes: list[ast.AST]) -> Iterator[str]:
+    """List the sentences that a module tells whoever has sent something, as templates."""
+    is_told_to_people = path.parts[0] not in TOLD_TO_PROGRAMS
+    is_told_in_chinese = any(map(path.match, TOLD_IN_CHINESE))
+    is_validator = any(map(path.match, VALIDATORS))
+    is_describer = any(map(path.match, DESCRIBERS))
+    for node in nodes:
+        if is_told_to_people:
+            yield from _list_told(node, is_validator=is_validator, is_describer=is_describer)
+        if is_told_in_chinese:
+            yield from _list_refused(node)
+
+
+def _list_told(node: ast.AST, *, is_validator: bool, is_describer: bool) -> Iterator[str]:
     """List the sentences that a node tells whoever has sent something, as templates."""
     told: list[ast.expr] = []
     if isinstance(node, ast.Call) and _makes_refusal(node.func):
         told = node.args
-    elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and any(map(path.match, VALIDATORS)):
+    elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and is_validator:
         told = node.exc.args
-    elif isinstance(node, ast.Return) and node.value is not None and any(map(path.match, DESCRIBERS)):
+    elif isinstance(node, ast.Return) and node.value is not None and is_describer:
         told = [each for each in ast.walk(node.value) if isinstance(each, ast.JoinedStr | ast.Constant)]
         told = [
             each for each in told if not any(each in other.values for other in told if isinstance(other, ast.JoinedStr))

@@ -1,9 +1,10 @@
 """Requests of a key in a minute: how many pass, what one costs, and what its answers tell."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,27 +20,11 @@ from broker.system import System, open_system
 from broker.work import Actor, Role
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_customer
+from tests.broker.forked import FORKING, ForkedProcess
 from tests.broker.messages import listing_messages
 from tests.broker.rows import owner_connection
 
 KEY = Actor(Role.CUSTOMER, "key_1", "cus_1")
-PROCESS = """
-import asyncio, sys
-from broker.config import Settings
-from broker.system import open_system
-from tests.broker.http.test_rate_limits import count_admitted, make_limits
-from tests.broker.conftest import ManualClock
-
-async def main(url, limit, asks):
-    system = open_system(Settings(data_dir="/nowhere", secret_key="0123456789abcdef"), url, clock=ManualClock())
-    limits = make_limits(system, limit)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(await count_admitted(limits, asks), flush=True)
-    await system.database.close()
-
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
-"""
 
 
 def make_limits(system: System, limit: int | None) -> RateLimits:
@@ -68,6 +53,22 @@ async def test_one_process_admits_exactly_its_limit_and_again_in_the_next_window
     for _ in range(2):
         assert await count_admitted(limits, 2 * limit + 40) == limit
         clock.advance(seconds=60)
+
+
+def ask_limits(url: str, limit: int, asks: int, starter: Connection) -> None:
+    """Ask as many requests at once with two others, and tell how many were admitted."""
+
+    async def ask() -> int:
+        settings = Settings(data_dir=Path("/nowhere"), secret_key="0123456789abcdef")
+        system = open_system(settings, url, clock=ManualClock())
+        limits = make_limits(system, limit)
+        starter.send("ready")
+        starter.recv()
+        admitted = await count_admitted(limits, asks)
+        await system.database.close()
+        return admitted
+
+    starter.send(asyncio.run(ask()))
 
 
 @asynccontextmanager
@@ -106,19 +107,14 @@ async def test_what_others_have_leased_and_left_is_all_that_is_refused_too_early
 @pytest.mark.slow  # three processes of their own: each imports the broker
 async def test_real_processes_are_within_the_bound(urls: DatabaseUrls) -> None:
     limit, asks = 200, 200
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PROCESS, urls.app, str(limit), str(asks),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )
-        for _ in range(3)
-    ]  # fmt: skip
-    for each in processes:
-        assert each.stdout is not None
-        assert await each.stdout.readline() == b"ready\n"
-    told = await asyncio.gather(*(each.communicate(b"go\n") for each in processes))
-    admitted = sum(int(out) for out, _err in told)
+    pipes = [FORKING.Pipe() for _ in range(3)]
+    processes = [ForkedProcess(ask_limits, urls.app, limit, asks, theirs) for _ours, theirs in pipes]
+    assert [ours.recv() for ours, _theirs in pipes] == ["ready"] * 3
+    for ours, _theirs in pipes:
+        ours.send("go")
+    admitted = sum([ours.recv() for ours, _theirs in pipes])
     assert limit <= admitted <= limit + 2 * 10
+    assert [process.wait() for process in processes] == [0] * 3
 
 
 async def test_a_request_costs_no_message_to_the_database(system: System, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -426,6 +426,7 @@ def test_every_route_says_who_may(routed_app: FastAPI) -> None:
     assert read_roles(routed_app) == WHO_MAY
 
 
+@pytest.mark.story
 async def test_each_role_may_what_it_is_for_and_no_more(api: Api) -> None:
     customer = await make_customer(api)
     made = await api.post(f"/customers/{customer['id']}/api-keys", {"name": "x"}, expect=201)

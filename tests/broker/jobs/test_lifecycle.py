@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 
 from broker.persistence.database import Scope
@@ -24,6 +25,7 @@ async def upload(worker: Api, run_id: str, content: bytes, path: str = "adapter"
     return await worker.call("PUT", f"/runs/{run_id}/{path}", expect=201, content=content, headers=headers)
 
 
+@pytest.mark.story
 async def test_job_goes_from_submission_to_invoice(api: Api, app: FastAPI, system: System) -> None:
     customer = await make_ready_customer(api, plan="prepaid")
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)

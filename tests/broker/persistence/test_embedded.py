@@ -6,20 +6,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psutil
 import psycopg
 import pytest
 
 from broker.persistence.embedded import ServerEnding, _forget_dead_processes, _forget_dead_server, start_embedded_server
+from tests.conftest import FolderMaker
 
 
 @pytest.fixture(scope="module")
-def data_dir() -> Iterator[Path]:
-    """One data directory for the module: making one takes seconds. Not `tmp_path`, which other users cannot enter."""
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+def data_dir(server_folders: FolderMaker) -> Iterator[Path]:
+    """Make one data directory for the module: making one takes seconds."""
+    with server_folders() as folder:
+        yield folder
 
 
 def pid_of_server(data_dir: Path) -> int | None:

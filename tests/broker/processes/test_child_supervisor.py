@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx2 as httpx
 import psutil
@@ -23,15 +22,11 @@ DEADLINE_SECONDS = 60
 
 
 @pytest.fixture
-def broker() -> Iterator[ServedBroker]:
-    """Not below `tmp_path`: the database runs as a user of its own, and must reach it."""
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
-        served = ServedBroker(Path(folder) / "var", {"local_slots": "0", "workers": "2"})
-        served.start()
-        try:
-            yield served
-        finally:
-            served.close()
+def broker(server_folder: Path) -> Iterator[ServedBroker]:
+    served = ServedBroker(server_folder / "var", {"local_slots": "0", "workers": "2"})
+    served.start()
+    yield served
+    served.close()
 
 
 def eventually(is_so: Callable[[], bool], what: str) -> None:

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2 as httpx
@@ -17,6 +16,7 @@ import pytest
 from broker.client.rest import Client
 from broker.reports.verify import verify_database
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
+from tests.conftest import FolderMaker
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +26,9 @@ ENDLESS = {"beats": 100_000, "pause": 0.05, "save": 4}
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """Not `tmp_path`: the database runs as a user of its own, and must reach it."""
-    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+def folder(server_folders: FolderMaker) -> Iterator[Path]:
+    with server_folders() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +285,7 @@ def test_worker_without_slots_is_one_line(broker: ServedBroker) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_while_it_starts_leaves_no_database_behind(number: signal.Signals, server_folder: Path) -> None:
-    starting = ServedBroker(server_folder / "var")
+    starting = ServedBroker(server_folder / "var", from_nothing=True)
     starting.start(wait=False)
     try:
         eventually(starting.postmaster, "its database runs")

@@ -58,6 +58,7 @@ async def run_a_job(api: Api, system: System, customer: Customer, **fields: Any)
     return str(job["id"])
 
 
+@pytest.mark.story
 async def test_a_job_is_told_to_a_receiver_that_verifies(api: Api, system: System) -> None:
     system.services.clock.now = datetime.now(UTC)  # type: ignore[attr-defined]  # its verifier knows one clock only
     customer = await make_ready_customer(api, starts_at="2026-01-01T00:00:00Z")

@@ -1,8 +1,8 @@
-"""A process that closes November on a database, as the daemon does, until it is killed: `python -m … URL DATA_DIR`."""
+"""A process that closes November on a database, as the daemon does, until it is killed."""
 
 import asyncio
-import sys
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from broker.billing.closing.driving import run_closings
@@ -12,11 +12,12 @@ from broker.system import open_system
 THIRD_OF_DECEMBER = datetime(2026, 12, 3, 1, tzinfo=UTC)
 
 
-async def close(url: str, data_dir: Path) -> None:
+def close_month(url: str, data_dir: Path, starter: Connection) -> None:
+    """Close the month, having told who started it that it begins."""
+    asyncio.run(close(url, data_dir, starter))
+
+
+async def close(url: str, data_dir: Path, starter: Connection) -> None:
     system = open_system(Settings(data_dir=data_dir, local_slots=0), url, clock=lambda: THIRD_OF_DECEMBER)
-    print("begins", flush=True)  # noqa: T201 (who started it waits for this line)
+    starter.send("begins")
     await run_closings(system, (), size=1)
-
-
-if __name__ == "__main__":
-    asyncio.run(close(sys.argv[1], Path(sys.argv[2])))

@@ -2,18 +2,17 @@
 
 import asyncio
 import random
-import signal
-import sys
-from asyncio.subprocess import PIPE
 
 import pytest
 
 from broker.config import Settings
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
+from tests.broker.billing.closing.closer import close_month
 from tests.broker.billing.closing.months import NOVEMBER, list_numbers, make_november
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api
+from tests.broker.forked import FORKING, ForkedProcess
 from tests.broker.running_jobs import broken_rules
 
 CUSTOMERS, KILLS, SEED = 6, 4, 16
@@ -26,18 +25,20 @@ async def test_closers_that_are_killed_and_started_again_make_each_invoice_once(
     await make_november(api, system, clock, customers=CUSTOMERS)
     await api.post("/closings", {"month": NOVEMBER}, expect=202)
     chance = random.Random(SEED)
-    module = ("-m", "tests.broker.billing.closing.closer", str(urls.app), str(settings.data_dir))
+    begun, beginning = FORKING.Pipe(duplex=False)
+
+    def start() -> ForkedProcess:
+        return ForkedProcess(close_month, urls.app, settings.data_dir, beginning)
+
     for _ in range(KILLS):
-        closers = [await asyncio.create_subprocess_exec(sys.executable, *module, stdout=PIPE) for _ in range(2)]
-        for closer in closers:
-            assert closer.stdout is not None
-            await closer.stdout.readline()
+        closers = [start() for _ in range(2)]
+        for _closer in closers:
+            assert begun.recv() == "begins"
         await asyncio.sleep(chance.uniform(0, 0.6))
         for closer in closers:
-            if closer.returncode is None:
-                closer.send_signal(signal.SIGKILL)
-            await closer.wait()
-    await (await asyncio.create_subprocess_exec(sys.executable, *module)).wait()
+            closer.kill()
+            closer.wait()
+    assert start().wait() == 0
     closing = await api.get(f"/closings/{NOVEMBER}/progress")
     assert (closing["status"], closing["invoices_finalized"]) == ("closed", CUSTOMERS)
     numbers = sorted(number or "" for number in (await list_numbers(system)).values())

@@ -23,6 +23,7 @@ def test_dry_run_shows_the_price_and_submits_nothing(customer_run: Run, files: l
     assert list_job_ids(customer_run) == before
 
 
+@pytest.mark.story
 def test_job_is_followed_and_its_adapter_is_pulled_once(customer_run: Run, files: list[str], tmp_path: Path) -> None:
     followed = customer_run("submit", *files, "--yes", "--follow", "--json")
     assert followed.exit_code == 0, followed.output

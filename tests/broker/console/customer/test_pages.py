@@ -94,6 +94,7 @@ def list_pages(customer: Customer, ids: dict[str, str]) -> list[str]:
     ]
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_every_page_shows_what_there_is_and_nobody_elses(api: Api, system: System, language: str) -> None:
     customer, ids = await make_world(api, system)
