@@ -321,13 +321,20 @@ def serve(
         bool,
         typer.Option("--take-adapters", help="Take adapters that are sent, with the token in LORA_SERVE_TOKEN if any."),
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="A further name to answer to, such as a proxy's; repeat it."),
+    ] = None,
 ) -> None:
     """Serve one base model with many adapters, in the OpenAI form; `model` in a request names the adapter."""
     with reporting_errors(adapters):
         source = resolve_base_model(base)
         from trainer.serving import command  # noqa: PLC0415 - brings torch
 
-        command.serve(source, adapters, host=host, port=port, kept=keep, takes_adapters=take_adapters)
+        names = allow_host or ()
+        command.serve(
+            source, adapters, host=host, port=port, kept=keep, takes_adapters=take_adapters, allowed_hosts=names
+        )
 
 
 @contextmanager

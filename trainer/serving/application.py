@@ -25,6 +25,7 @@ from trainer.serving.answers import (
     stream_completion,
 )
 from trainer.serving.host import ModelHost
+from trainer.serving.names import NameGuard
 from trainer.serving.refusals import EXPLAINED, explain
 from trainer.serving.requests import ChatRequest, CompletionRequest, ImageRequest, TextRequest, parse_request
 from trainer.serving.taking import AdapterTaker
@@ -38,9 +39,12 @@ SILENCE_SECONDS = 60  # a client that sends nothing, or takes nothing, for so lo
 
 
 def build_application(
-    host: ModelHost, model: "TextServer | ImageServer", taker: AdapterTaker | None = None
+    host: ModelHost,
+    model: "TextServer | ImageServer",
+    taker: AdapterTaker | None = None,
+    names: frozenset[str] | None = None,
 ) -> Starlette:
-    """Put the paths together. Whatever goes wrong is answered in the OpenAI form."""
+    """Put the paths together, for requests to `names` alone. Whatever goes wrong is answered in the OpenAI form."""
     answers = Answers(host, model)
     application = Starlette(
         routes=[
@@ -51,7 +55,7 @@ def build_application(
             Route("/v1/images/generations", answers.draw, methods=["POST"]),
             *([] if taker is None else taker.routes()),
         ],
-        middleware=[Middleware(SendLimit)],
+        middleware=[*([] if names is None else [Middleware(NameGuard, names=names)]), Middleware(SendLimit)],
         exception_handlers=dict.fromkeys(EXPLAINED, answers.refuse),
     )
     application.router.redirect_slashes = False

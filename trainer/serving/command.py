@@ -3,7 +3,7 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from trainer.errors import BadInput
 from trainer.families.registry import get_family
 from trainer.log import write_line
 from trainer.serving.host import ModelHost
+from trainer.serving.names import LOOPBACK, choose_names
 from trainer.serving.server import AdapterServer
 from trainer.serving.shelf import AdapterShelf
 from trainer.serving.taking import AdapterTaker
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from trainer.serving.images import ImageServer
 
 TOKEN_VARIABLE = "LORA_SERVE_TOKEN"  # noqa: S105 (the name of a variable)
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 LONGEST_FINISH_SECONDS = 20.0  # less than the half minute that supervisors wait before they kill
 
 
@@ -36,8 +36,12 @@ def open_server(
     kept: int,
     takes_adapters: bool = False,
     token: str | None = None,
+    allowed_hosts: Sequence[str] = (),
 ) -> AdapterServer:
-    """Load the base model and the newest adapters, and listen. Raises: BadInput."""
+    """Load the base model and the newest adapters, and listen; `allowed_hosts` are further names to answer to.
+
+    Raises: BadInput.
+    """
     if not adapters.is_dir():
         raise BadInput("--adapters", f"{adapters} is not a folder; make it, adapters may come later")
     if takes_adapters and token is None and host not in LOOPBACK:
@@ -48,7 +52,8 @@ def open_server(
     models = ModelHost(source.name, model, AdapterShelf(adapters), kept=kept)
     models.preload()
     try:
-        return AdapterServer((host, port), models, model, AdapterTaker(models, token) if takes_adapters else None)
+        taker = AdapterTaker(models, token) if takes_adapters else None
+        return AdapterServer((host, port), models, model, taker, choose_names(host, allowed_hosts))
     except OSError as error:
         raise BadInput("--port", f"{host}:{port} cannot be listened on ({error.strerror}); take another") from error
 
@@ -63,11 +68,19 @@ def _make_server(source: BaseModelSource) -> "TextServer | ImageServer":
 
 
 def serve(
-    source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int, takes_adapters: bool = False
+    source: BaseModelSource,
+    adapters: Path,
+    *,
+    host: str,
+    port: int,
+    kept: int,
+    takes_adapters: bool = False,
+    allowed_hosts: Sequence[str] = (),
 ) -> None:
     """Answer until Ctrl-C or SIGTERM, then finish the answers in hand. Raises: BadInput."""
     _show_requests()
     own: dict[str, Any] = {"host": host, "port": port, "kept": kept, "takes_adapters": takes_adapters}
+    own["allowed_hosts"] = allowed_hosts
     try:
         with (
             _interrupted_by_sigterm(),

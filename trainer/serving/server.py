@@ -26,13 +26,14 @@ class AdapterServer:
         host: ModelHost,
         model: "TextServer | ImageServer",
         taker: AdapterTaker | None = None,
+        names: frozenset[str] | None = None,
     ) -> None:
         """Listen. Raises: OSError, if the address cannot be had."""
         self.host, self.model = host, model
         self._listening = socket.create_server(address)
         self.port = int(self._listening.getsockname()[1])
         config = uvicorn.Config(
-            build_application(host, model, taker),
+            build_application(host, model, taker, names),
             loop="asyncio",
             http="h11",
             ws="none",

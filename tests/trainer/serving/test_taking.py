@@ -47,6 +47,8 @@ def test_what_is_sent_is_kept_listed_and_taken_away(tiny_source, content: bytes,
         listed = json.loads(ask("GET", "/v1/adapters")[1])["data"]
         assert [(each["id"], each["sha256"]) for each in listed] == [("acme/calm v1", digest)]
         assert ask("PUT", "/v1/adapters/calm", content, token="another")[0] == 401
+        assert ask("PUT", "/v1/adapters/calm", content, Host="evil.example")[0] == 421
+        assert ask("PUT", "/v1/adapters/calm", content, Origin="http://evil.example")[0] == 403
         status, told = ask("PUT", "/v1/adapters/calm", content[:-8])
         assert (status, b".writing" in told) == (400, False), told
         assert ask("PUT", "/v1/adapters/calm", content, X_Content_SHA256="0" * 64)[0] == 400
