@@ -14,6 +14,7 @@ from broker.sealing import find_sealed, reseal, seal
 from broker.work import Work
 
 MOST_SECRETS = 100
+MOST_FORMER_KEYS = 5
 
 
 async def create_secret(work: Work, new: NewSecret) -> CustomerSecret:
@@ -93,6 +94,7 @@ async def change_secret(work: Work, secret_id: str, changes: SecretChanges) -> C
     _check_place(work, SecretKind(row.kind), url, username)
     row.url, row.username = url, username
     if changes.key is not None:
+        row.sealed_former_keys = [row.sealed_key, *row.sealed_former_keys][:MOST_FORMER_KEYS]
         row.sealed_key, row.rotated_at = seal(work.services.secret, changes.key), work.now
     await work.session.flush()
     return row
@@ -146,6 +148,16 @@ async def open_tracker(
     return TrackerAccess(name, SecretKind(row.kind), key, row.url, row.username, tracker.get("project"), networks)
 
 
+async def list_given_keys(work: Work, customer_id: str, tracker: Mapping[str, str | None] | None) -> list[str]:
+    """List the keys that a run of a job with this tracker may have been given: that of now, and those before it.
+
+    None of a secret that was removed: its keys are forgotten.
+    """
+    row = None if tracker is None else await _find_named(work, customer_id, str(tracker["secret"]))
+    sealed = [] if row is None else [row.sealed_key, *row.sealed_former_keys]
+    return [key for each in sealed if (key := find_sealed(work.services.secret, each)) is not None]
+
+
 async def _find_named(work: Work, customer_id: str, name: str) -> CustomerSecret | None:
     named: CustomerSecret | None = await work.session.scalar(select_secrets(customer_id=customer_id, name=name))
     return named
@@ -157,6 +169,8 @@ async def reseal_customer_secrets(work: Work, former: bytes) -> list[str]:
     for row in await work.session.scalars(select_secrets().order_by(CustomerSecret.id).with_for_update()):
         sealed = reseal(former, work.services.secret, row.sealed_key)
         row.sealed_key = row.sealed_key if sealed is None else sealed
+        again = [reseal(former, work.services.secret, each) for each in row.sealed_former_keys]
+        row.sealed_former_keys = [each for each in again if each is not None]
         lost += [row.id] if sealed is None else []
     await work.session.flush()
     return lost

@@ -12,7 +12,7 @@ import httpx2
 
 from trainer.errors import BadInput
 from trainer.protocol.client import TrackerAccess
-from trainer.training.trackers import PROJECT, Entry
+from trainer.training.trackers import PROJECT, Entry, HowEnded
 
 TIMEOUT = httpx2.Timeout(10.0)
 NOT_FOUND = 404
@@ -62,8 +62,10 @@ class MlflowRest:
         for first in range(0, len(numbers), MOST_METRICS):
             self.log(metrics=numbers[first : first + MOST_METRICS])
 
-    def end(self) -> None:
-        ask(self._http, "runs/update", {"run_id": self._run_id, "status": "FINISHED", "end_time": _now()})
+    def end(self, how: HowEnded, why: str) -> None:
+        if why:
+            ask(self._http, "runs/set-tag", {"run_id": self._run_id, "key": "error", "value": why})
+        ask(self._http, "runs/update", {"run_id": self._run_id, "status": how.value, "end_time": _now()})
         self._http.close()
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from trainer.log import write_line
-from trainer.training.trackers import Entry, Tracker
+from trainer.errors import FencedOff, TrainerError
+from trainer.log import strike, write_line
+from trainer.training.trackers import Entry, HowEnded, Tracker
 
 if TYPE_CHECKING:
     from trainer.training.recipe import Observer, StepReport
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 MOST_WAITING = 10_000
 MOST_AT_ONCE = 200  # MLflow takes a thousand numbers in one request
 LONGEST_END_SECONDS = 60.0
+LONGEST_WHY = 200
+STOPS = (KeyboardInterrupt, SystemExit, FencedOff)
 
 
 class TrackerLog:
@@ -41,6 +44,8 @@ class TrackerLog:
         self._waiting = deque[Entry](maxlen=MOST_WAITING)
         self._wake, self._is_closing = threading.Event(), False
         self._left_out = 0
+        self._is_done = False
+        self._how, self._why = HowEnded.KILLED, ""
         # A daemon: a tracker that answers nothing must not keep the process of a training that is over.
         self._thread = threading.Thread(target=self._tell_all, name=name, daemon=True)
 
@@ -48,8 +53,15 @@ class TrackerLog:
         self._thread.start()
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        """End the run at the tracker; one that takes longer than a moment is left alone."""
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """End the run at the tracker; one that takes longer than a moment is left alone.
+
+        Without an error it is finished where its last step was done, and else was stopped on the way.
+        """
+        if error is None:
+            self._how = HowEnded.FINISHED if self._is_done else HowEnded.KILLED
+        elif not isinstance(error, STOPS):
+            self._how, self._why = HowEnded.FAILED, _describe(error)
         self._is_closing = True
         self._wake.set()
         self._thread.join(self._longest_end_seconds)
@@ -59,10 +71,12 @@ class TrackerLog:
             )
 
     def training_started(self, *, step: int, total_steps: int) -> None:
+        self._is_done = step >= total_steps
         self._observer.training_started(step=step, total_steps=total_steps)
 
     def step_done(self, report: "StepReport") -> None:
         self._observer.step_done(report)
+        self._is_done = report.step >= report.total_steps
         told = {
             "train/loss": report.loss,
             "train/learning_rate": report.learning_rate,
@@ -91,7 +105,7 @@ class TrackerLog:
         try:
             tracker = self._opens()
             self._tell_until_closed(tracker)
-            tracker.end()
+            tracker.end(self._how, self._why)
         except BaseException as error:  # noqa: BLE001 (a tracker that fails, or leaves, must not harm a training)
             told = " ".join(str(error).split())[:200]
             write_line(f"{self._name} is told nothing more ({type(error).__name__}: {told}); the training goes on")
@@ -108,3 +122,10 @@ class TrackerLog:
                 return
             self._wake.wait()
             self._wake.clear()
+
+
+def _describe(error: BaseException) -> str:
+    """Describe an error for a tracker: a fault of ours by its kind alone, since it may tell of this machine."""
+    return (
+        strike(" ".join(str(error).split())[:LONGEST_WHY]) if isinstance(error, TrainerError) else type(error).__name__
+    )

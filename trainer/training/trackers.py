@@ -9,8 +9,9 @@ import importlib.util
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from trainer.errors import BadInput
 
@@ -21,14 +22,22 @@ MLFLOW_EXPERIMENT, WANDB_PROJECT, SWANLAB_PROJECT = "MLFLOW_EXPERIMENT_NAME", "W
 Entry = tuple[Mapping[str, float], int]
 
 
+class HowEnded(StrEnum):
+    """How a run ended: with its last step, by an error, or because somebody stopped it. MLflow's words."""
+
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
 class Tracker(Protocol):
     """One run at a service."""
 
     def tell(self, entries: Sequence[Entry]) -> None:
         """Tell numbers of some steps, in their order."""
 
-    def end(self) -> None:
-        """Send what is left, and end the run."""
+    def end(self, how: HowEnded, why: str) -> None:
+        """Send what is left, and end the run; `why` is said of one that failed."""
 
 
 class MlflowTracker:
@@ -49,12 +58,17 @@ class MlflowTracker:
         metrics = [kind(name, value, now, step) for values, step in entries for name, value in values.items()]
         self._client.log_batch(self._run_id, metrics=metrics)
 
-    def end(self) -> None:
-        self._client.set_terminated(self._run_id)
+    def end(self, how: HowEnded, why: str) -> None:
+        if why:
+            self._client.set_tag(self._run_id, "error", why)
+        self._client.set_terminated(self._run_id, how.value)
 
 
 class WandbTracker:
     """A run at Weights & Biases, or in a folder where `WANDB_MODE=offline` says so."""
+
+    # The package's own code for Ctrl-C, by which a run that somebody stopped is told from one that failed.
+    EXIT_CODES: ClassVar = {HowEnded.FINISHED: 0, HowEnded.FAILED: 1, HowEnded.KILLED: 255}
 
     def __init__(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
         wandb = importlib.import_module("wandb")
@@ -69,12 +83,16 @@ class WandbTracker:
         for values, step in entries:
             self._run.log(dict(values), step=step)
 
-    def end(self) -> None:
-        self._run.finish()
+    def end(self, how: HowEnded, why: str) -> None:
+        if why:
+            self._run.summary["error"] = why
+        self._run.finish(exit_code=self.EXIT_CODES[how])
 
 
 class SwanlabTracker:
     """A run at SwanLab, or in a folder where `SWANLAB_MODE=offline` or `local` says so."""
+
+    STATES: ClassVar = {HowEnded.FINISHED: "success", HowEnded.FAILED: "crashed", HowEnded.KILLED: "aborted"}
 
     def __init__(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
         self._swanlab = importlib.import_module("swanlab")
@@ -92,8 +110,8 @@ class SwanlabTracker:
         for values, step in entries:
             self._swanlab.log(dict(values), step=step)
 
-    def end(self) -> None:
-        self._swanlab.finish()
+    def end(self, how: HowEnded, why: str) -> None:
+        self._swanlab.finish(state=self.STATES[how], error=why or None)
 
 
 OpenTracker = Callable[[str, Mapping[str, Any], Path], Tracker]

@@ -1,6 +1,8 @@
 """Secrets in what a program wrote: replaced before anything of it is kept. Pure."""
 
 import re
+from collections.abc import Collection
+from urllib.parse import quote
 
 REDACTED = "[redacted]"
 # Keys by how they look: the broker's own, Stripe's, Hugging Face's, GitHub's, AWS's, of OpenAI's kind, and JWT.
@@ -25,8 +27,11 @@ ALONE = re.compile("|".join(LOOKS))
 AFTER = [re.compile(pattern) for pattern in (SCHEME, NAMED, ADDRESS)]
 
 
-def redact_secrets(text: str) -> str:
-    """Replace what looks like a key, a token or a password by a mark."""
+def redact_secrets(text: str, known: Collection[str] = ()) -> str:
+    """Replace by a mark what looks like a key, a token or a password, and those that are known, however they look."""
+    for secret in sorted(known, key=len, reverse=True):
+        for written in {secret, quote(secret, safe="")}:
+            text = text.replace(written, REDACTED)
     text = ALONE.sub(REDACTED, text)
     for pattern in AFTER:
         text = pattern.sub(rf"\g<1>{REDACTED}", text)

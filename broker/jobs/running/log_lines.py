@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 
+from broker.customer_secrets.service import list_given_keys
 from broker.jobs.rules.log_lines import KeptLog, LogLine, choose_lines
 from broker.jobs.rules.redaction import redact_secrets
 from broker.jobs.running.locked_run import check_current, get_run
-from broker.jobs.tables import LoggedLine, Run, RunLog
+from broker.jobs.tables import Job, LoggedLine, Run, RunLog
 from broker.work import Work
 
 
@@ -24,7 +25,8 @@ async def keep_lines(work: Work, run_id: str, fence_token: int, told: Sequence[L
     row = await _lock_log(work, run)
     log = KeptLog(row.next_number, row.kept, row.characters)
     alive = (work.now - (run.claimed_at or run.created_at)).total_seconds()
-    redacted = [replace(line, text=redact_secrets(line.text)) for line in told]
+    known = await _list_known(work, run)
+    redacted = [replace(line, text=redact_secrets(line.text, known)) for line in told]
     chosen = choose_lines(redacted, log, alive_seconds=alive)
     log = log.add(chosen, max([log.next_number, *(line.number + 1 for line in told)]))
     row.next_number, row.kept, row.characters, row.told_at = log.next_number, log.kept, log.characters, work.now
@@ -32,6 +34,12 @@ async def keep_lines(work: Work, run_id: str, fence_token: int, told: Sequence[L
         own = {"job_id": run.job_id, "run_id": run_id, "customer_id": run.customer_id}
         await work.session.execute(insert(LoggedLine), [{**own, **vars(line)} for line in chosen])
     return log
+
+
+async def _list_known(work: Work, run: Run) -> list[str]:
+    """List the secrets that the run was given: the keys of the tracker that its job names."""
+    tracker = await work.session.scalar(select(Job.tracker).where(Job.id == run.job_id))
+    return await list_given_keys(work, run.customer_id, tracker)
 
 
 async def _lock_log(work: Work, run: Run) -> RunLog:

@@ -10,6 +10,7 @@ from broker.customer_secrets.service import reseal_customer_secrets
 from broker.exits.deleting import delete_all
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
+from tests.broker.conftest import ManualClock
 from tests.broker.factories import (
     Api,
     customer_api,
@@ -130,6 +131,25 @@ async def test_a_run_is_given_the_key_of_now_and_none_of_a_secret_that_is_gone(
         await own.call("DELETE", f"/secrets/{secret}", expect=200)
         gone = await claim(app, system, third, own)
         assert (gone["secret"], gone["kind"], gone["key"]) == ("wandb-team", None, None)
+
+
+async def test_no_line_of_a_run_keeps_a_key_that_it_may_have_been_given(
+    api: Api, app: FastAPI, system: System, clock: ManualClock
+) -> None:
+    """The trainer strikes its key out itself; a program that it starts may not, and the key may be another by now."""
+    customer = await make_ready_customer(api)
+    async with customer_api(api, customer.id) as own:
+        secret = (await own.post("/secrets", WANDB, expect=201))["id"]
+        job = (await submit_job(own, customer.dataset["id"], tracker={"secret": "wandb-team"}))["id"]
+        await claim(app, system, job, own)
+        await own.call("PATCH", f"/secrets/{secret}", json={"key": "another+key/8"}, expect=200)
+        run = (await own.get(f"/jobs/{job}/runs"))["data"][0]["id"]
+        told = [f"using {KEY}", "GET /login?k=another%2Bkey%2F8", "loss 2.5"]
+        lines = [{"number": at, "at": clock.now.isoformat(), "text": text} for at, text in enumerate(told)]
+        async with worker_api(app, system, run) as worker:
+            await worker.post(f"/runs/{run}/logs", {"fence_token": 1, "lines": lines})
+        kept = [each["text"] for each in (await own.get(f"/jobs/{job}/logs"))["data"]]
+    assert kept == ["using [redacted]", "GET /login?k=[redacted]", "loss 2.5"]
 
 
 async def test_nothing_tells_a_key(api: Api, app: FastAPI, system: System, urls: DatabaseUrls, caplog: Any) -> None:

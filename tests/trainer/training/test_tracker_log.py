@@ -1,15 +1,16 @@
 """Trackers are told what the console shows, and harm no training; `tests/clients` tells the real ones."""
 
+import contextlib
 import threading
 from pathlib import Path
 
 import pytest
 
-from trainer.errors import BadInput
+from trainer.errors import BadInput, FencedOff
 from trainer.training import tracker_log
 from trainer.training.recipe import StepReport
 from trainer.training.tracker_log import TrackerLog
-from trainer.training.trackers import require_package
+from trainer.training.trackers import HowEnded, require_package
 
 
 class Silent:
@@ -34,13 +35,13 @@ class Paper:
     """A tracker that writes down what it is told."""
 
     def __init__(self) -> None:
-        self.told, self.ended = [], False
+        self.told, self.ended = [], None
 
     def tell(self, entries) -> None:
         self.told += entries
 
-    def end(self) -> None:
-        self.ended = True
+    def end(self, how, why) -> None:
+        self.ended = how, why
 
 
 def report(step: int, loss: float = 2.5) -> StepReport:
@@ -57,7 +58,27 @@ def test_a_tracker_is_told_each_step_in_order_and_its_run_is_ended() -> None:
     values = {"train/loss": 2.5, "train/learning_rate": 1e-4, "train/tokens": 40.0, "memory/peak_gib": 1.0}
     assert paper.told[:2] == [(values, 1), ({"validation/loss": 2.25}, 1)]
     assert "train/loss" not in paper.told[2][0]
-    assert paper.ended
+    assert paper.ended == (HowEnded.KILLED, ""), "it was stopped before its third step"
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [
+        (None, (HowEnded.FINISHED, "")),
+        (KeyboardInterrupt(), (HowEnded.KILLED, "")),
+        (FencedOff("another process has it"), (HowEnded.KILLED, "")),
+        (BadInput("data", "has no rows"), (HowEnded.FAILED, "data: has no rows")),
+        (OSError("/home/operator/models is gone"), (HowEnded.FAILED, "OSError")),
+    ],
+    ids=["done", "interrupted", "fenced-off", "failed", "a-fault"],
+)
+def test_a_run_ends_at_its_tracker_as_the_training_did(error, ended) -> None:
+    paper = Paper()
+    with contextlib.suppress(type(error or BadInput)), TrackerLog(Silent(), "paper", lambda: paper) as log:
+        log.step_done(report(3))
+        if error is not None:
+            raise error
+    assert paper.ended == ended
 
 
 @pytest.mark.parametrize("fails", ["open", "tell", "end"])
