@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from broker.cli.examples import HELP, name_command, show_examples
 from broker.cli.failures import ServiceMissing
-from broker.cli.words import speaks_chinese, translate
+from broker.cli.words import say, speaks_chinese, translate
 
 # A room that only the service has; and those of the command line that open an installation.
 SERVICE = "broker.app"
@@ -34,7 +35,8 @@ class Place:
     def load(self, name: str) -> TyperCommand | TyperGroup:
         """Import the command's module and make the command. Raises: ServiceMissing."""
         if not self.is_here():
-            raise ServiceMissing(f"`broker {name}` is the service's own; install it all with: pip install lora-broker")
+            told = "`broker {name}` is the service's own; install it all with: pip install lora-broker"
+            raise ServiceMissing(say(told, name=name))
         module, _, attribute = self.target.partition(":")
         with collecting_nothing():
             found = getattr(import_module(module), attribute)
@@ -56,7 +58,8 @@ class Place:
 def translate_help(command: TyperCommand | TyperGroup) -> None:
     """Have a command, its options and what is below it say what they are in the language of whoever reads."""
     command.help = translate(command.help or "")
-    for param in command.params:
+    helping = command.get_help_option(typer.Context(command))
+    for param in [*command.params, *([] if helping is None else [helping])]:
         if hasattr(param, "help"):
             param.help = translate(param.help or "")
     for below in getattr(command, "commands", {}).values():
@@ -87,6 +90,8 @@ class DeferredCommand(TyperCommand):
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Make the context of the command that this one stands for: what runs from here on is that command."""
         command = self.place.load(self.name or "")
+        if HELP in args:
+            show_examples(command, name_command(parent, self.name or ""))
         return command.make_context(info_name, args, parent, **extra)
 
 

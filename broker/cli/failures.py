@@ -5,19 +5,41 @@ was not reached, or could not answer: the same command may work later; 5 the job
 meet a requirement: nothing was promoted; 7 it was promoted, and a server does not serve it in time; 130 interrupted.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import typer
 
-from broker.cli.words import say
+from broker.cli.words import say, speaks_chinese
 from broker.client.errors import ApiError, DamagedDownload, NotReachable
 from broker.errors import FULL_ERRNOS, DiskFull, OperatorError
 
 # What every error of a command line is; Typer exports no name for it.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+# What Typer says of a command line that is wrong, in its words; what is within is said again by the same.
+OF_TYPER = (
+    "Invalid value for {what}: {why}",
+    "Invalid value: {why}",
+    "Missing argument {what}.",
+    "Missing option {what}.",
+    "Missing command.",
+    "No such option: {what} (Possible options: {names})",
+    "No such option: {what}",
+    "No such command {what}.",
+    "Got unexpected extra argument(s) ({what})",
+    "Option {what} requires an argument.",
+    "Option {what} does not take a value.",
+    "file {what} does not exist.",
+    "path {what} does not exist.",
+    "file {what} is a directory.",
+    "Value {what} is not a valid {kind}.",
+)
 
 
 class ExitCode(IntEnum):
@@ -91,3 +113,28 @@ def _describe(error: Exception) -> str:
     if isinstance(error, UsageError):
         return str(error.format_message())  # type: ignore[attr-defined]
     return str(error)
+
+
+@contextmanager
+def wording_usage() -> Iterator[None]:
+    """Within the block, have what Typer says of a wrong command line said in the language of whoever reads.
+
+    Help that is shown where nothing was typed is such an error, too; it is in that language already.
+    """
+    try:
+        yield
+    except UsageError as error:
+        if not speaks_chinese() or type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        told = translate_usage(str(error.format_message()))  # type: ignore[attr-defined]
+        raise UsageError(told, error.ctx) from error  # type: ignore[attr-defined]
+
+
+def translate_usage(message: str) -> str:
+    """Translate what Typer says of a command line; what it has in no words of `OF_TYPER` stays."""
+    for template in OF_TYPER:
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(template))
+        if (found := re.fullmatch(pattern, message, re.DOTALL)) is not None:
+            told = {name: text if name == "what" else translate_usage(text) for name, text in found.groupdict().items()}
+            return say(template, **told)
+    return message

@@ -11,8 +11,8 @@ import typer
 from typer.core import TyperCommand
 
 from broker.cli.deferred import DeferredGroup, Place
-from broker.cli.failures import ExitCode, explain_failure
-from broker.cli.words import LANGUAGES, speaking, speaks_chinese, take_language, translate
+from broker.cli.failures import ExitCode, explain_failure, wording_usage
+from broker.cli.words import LANGUAGES, say, speaking, speaks_chinese, take_language, translate
 
 COMMANDS = {
     "serve": Place(
@@ -170,6 +170,7 @@ SECTIONS = {
 }
 SECTION_OF = {name: section for section, names in SECTIONS.items() for name in names}
 JSON_FLAG = "--json"
+VERSION_HELP = "Show which release this is, and end."
 LANG_HELP = "The language to speak, anywhere in the line; default: locale's."
 HELP_MODULE = "typer.rich_utils"
 # What help and wrong command lines are framed with, by the names that Typer has for it.
@@ -201,6 +202,16 @@ class RootGroup(DeferredGroup):
         if command is not None and cmd_name in SECTION_OF:
             command.rich_help_panel = translate(SECTION_OF[cmd_name])
         return command
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Make the context, and read the options before the command."""
+        with wording_usage():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read what is typed behind the command, and run it."""
+        with wording_usage():
+            return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Format the help of the whole in the language of whoever reads; the group itself stays English."""
@@ -242,7 +253,8 @@ class RootGroup(DeferredGroup):
 def prepare_help(language: str | None) -> None:
     """Have the frame of help say its words in the language of whoever reads. Raises: typer.BadParameter."""
     if language is not None and language not in LANGUAGES:
-        raise typer.BadParameter(f"{language!r} is no language of ours; say en or zh", param_hint="--lang")
+        told = say("{typed} is no language of ours; say en or zh", typed=repr(language))
+        raise typer.BadParameter(told, param_hint="--lang")
     if not speaks_chinese() and HELP_MODULE not in sys.modules:
         return
     module = import_module(HELP_MODULE)
@@ -262,8 +274,18 @@ app = typer.Typer(
 )
 
 
+def show_version(asked: bool) -> None:
+    """Show which release this is, and end."""
+    if asked:
+        typer.echo(f"broker {import_module('broker').__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def broker(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help=VERSION_HELP)
+    ] = False,
     _language: Annotated[
         str | None,
         typer.Option("--lang", metavar="en|zh", help=LANG_HELP),

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from broker.cli.words import speaks_chinese
+from broker.cli.words import say, speaks_chinese
 
 # What a terminal obeys; texts come from customers, and are only to be read.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -82,5 +82,5 @@ def ask(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise typer.BadParameter("nobody is here to say yes; nothing was done. Add --yes", param_hint="--yes")
+        raise typer.BadParameter(say("nobody is here to say yes; nothing was done. Add --yes"), param_hint="--yes")
     typer.confirm(question, abort=True, err=True)

@@ -13,6 +13,7 @@ from broker.cli.local.trace_files import load_policy, load_trace
 from broker.cli.output import make_console, one_line, write_json, write_lines
 from broker.cli.remote.connection import Key, Url
 from broker.cli.remote.operations.simulations import simulate_window
+from broker.cli.words import say
 from broker.scheduling.simulation.csv_trace import CsvColumns, TimeColumn, TimeUnit, read_csv
 from broker.scheduling.simulation.measures import Measures, measure_run
 from broker.scheduling.simulation.simulate import BeyondCalendar, EstimateKind, Outcome, Setup, simulate
@@ -83,11 +84,11 @@ def simulate_queue(
         simulate_window(window, changes or [], as_json=as_json, url=url, key=key)
         return
     if changes:
-        raise typer.BadParameter("needs the window that it is for (--window FROM TO)", param_hint="--set")
+        raise typer.BadParameter(say("needs the window that it is for (--window FROM TO)"), param_hint="--set")
     if trace is None or format_ is None or slots is None:
         lacking = [name for name, value in (("trace", trace), ("format", format_), ("slots", slots)) if value is None]
         hint = f"--{lacking[0]}"
-        raise typer.BadParameter("is needed, or --window FROM TO for what the broker recorded", param_hint=hint)
+        raise typer.BadParameter(say("is needed, or --window FROM TO for what the broker recorded"), param_hint=hint)
     columns = CsvColumns(
         submit=TimeColumn(submit_column, submit_unit),
         duration=TimeColumn(duration_column, duration_unit),
@@ -111,7 +112,7 @@ def _replay(trace: Path, loaded: Trace, setup: Setup, *, as_json: bool) -> None:
         raise typer.BadParameter(f"{trace}: {error}", param_hint="--trace") from error
     tell_left_out(loaded, outcome, setup.total_gpus)
     if not outcome.ended:
-        raise typer.BadParameter("every job is larger than the cluster; raise it", param_hint="--slots")
+        raise typer.BadParameter(say("every job is larger than the cluster; raise it"), param_hint="--slots")
     write_measures(measure_run(outcome.ended, setup.total_gpus), as_json=as_json)
 
 
@@ -119,13 +120,16 @@ def _check_alone(*of_traces: object) -> None:
     """Check that nothing of a trace is said. Raises: typer.BadParameter."""
     if any(value is not None for value in of_traces):
         raise typer.BadParameter(
-            "the broker's own record needs no trace, format, slots or policy; leave those out", param_hint="--window"
+            say("the broker's own record needs no trace, format, slots or policy; leave those out"),
+            param_hint="--window",
         )
 
 
 def _name_column(option: str, name: str | None, unit: TimeUnit | None, usual: TimeUnit) -> TimeColumn | None:
     if name is None and unit is not None:
-        raise typer.BadParameter(f"needs the column that it is of (--{option}-column)", param_hint=f"--{option}-unit")
+        raise typer.BadParameter(
+            say("needs the column that it is of (--{option}-column)", option=option), param_hint=f"--{option}-unit"
+        )
     return None if name is None else TimeColumn(name, unit or usual)
 
 
@@ -133,7 +137,9 @@ def _choose_reader(format_: TraceFormat, columns: CsvColumns) -> Callable[[Itera
     if format_ is TraceFormat.CSV:
         return lambda lines: read_csv(lines, columns)
     if columns != CsvColumns():
-        raise typer.BadParameter("swf has columns and units of its own; leave those options out", param_hint="--format")
+        raise typer.BadParameter(
+            say("swf has columns and units of its own; leave those options out"), param_hint="--format"
+        )
     return read_swf
 
 
@@ -145,7 +151,7 @@ def choose_estimates(trace: Trace, asked: EstimateKind | None) -> EstimateKind:
     known = any(job.asked_seconds is not None for job in trace.jobs)
     if asked is EstimateKind.USER and not known:
         raise typer.BadParameter(
-            "the trace does not tell what users asked for: name its column (--asked-column), or say perfect",
+            say("the trace does not tell what users asked for: name its column (--asked-column), or say perfect"),
             param_hint="--estimates",
         )
     return asked or (EstimateKind.USER if known else EstimateKind.PERFECT)
@@ -153,13 +159,18 @@ def choose_estimates(trace: Trace, asked: EstimateKind | None) -> EstimateKind:
 
 def tell_left_out(trace: Trace, outcome: Outcome, slots: int) -> None:
     """Tell, on standard error, which lines and jobs were left out, and why."""
-    told = [f"line {line.number} is left out: {line.fault}" for line in trace.broken]
+    told = [say("line {number} is left out: {fault}", number=line.number, fault=line.fault) for line in trace.broken]
     told += [
-        f"job {job.job_id} is left out: it needs {job.gpus} GPUs, more than fit on an idle cluster of {slots} (--slots)"
+        say(
+            "job {job} is left out: it needs {gpus} GPUs, more than fit on an idle cluster of {slots} (--slots)",
+            job=job.job_id,
+            gpus=job.gpus,
+            slots=slots,
+        )
         for job in outcome.too_large
     ]
     more = len(told) - MOST_LEFT_OUT_TOLD
-    shown = told[:MOST_LEFT_OUT_TOLD] + ([f"and {more} more"] if more > 0 else [])
+    shown = told[:MOST_LEFT_OUT_TOLD] + ([say("and {count} more", count=more)] if more > 0 else [])
     write_lines(make_console(stderr=True), [Text(one_line(line)) for line in shown])
 
 
@@ -174,5 +185,5 @@ def write_measures(measures: Measures, *, as_json: bool) -> None:
 
 def _show(value: Any) -> str:
     if value is None:
-        return "no job has one"
+        return say("no job has one")
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"

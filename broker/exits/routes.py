@@ -46,7 +46,7 @@ async def export_customer(caller: CustomerCaller, customer_id: str) -> Streaming
 
 @router.post("/deletions", status_code=201)
 async def delete_customer_data(work: CustomerWork, customer_id: str, body: DeletionIn) -> DeletionOut:
-    """Delete all data sets, adapters and checkpoints of a customer. Jobs, invoices and the books stay, by law.
+    """Delete all data sets, uploads, adapters and checkpoints of a customer. Jobs, invoices and the books stay, by law.
 
     Keys of trackers, environments, webhook endpoints and chats go at once, the files with the next sweep; `GET` this
     deletion then for the signed proof. A key with scopes needs `training:write` besides.

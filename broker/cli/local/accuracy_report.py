@@ -11,6 +11,7 @@ from rich.console import Console
 
 from broker.cli.local.database import reading_database
 from broker.cli.local.options import DataDir, load_settings
+from broker.cli.words import translate
 from broker.config import Settings
 from broker.estimator.accuracy import MOST_JUDGED, judge_estimates
 from broker.estimator.report_html import render_html
@@ -43,7 +44,7 @@ def report(
     with reading_database(settings) as urls:
         judged, as_of = asyncio.run(_judge(settings, urls.app))
     if judged is None:
-        typer.echo(NOTHING_TO_JUDGE, err=True)
+        typer.echo(translate(NOTHING_TO_JUDGE), err=True)
         raise typer.Exit(1)
     written = write_report(judged, as_of, ReportFormat.JSON if as_json else as_format)
     if output is None:

@@ -8,6 +8,7 @@ import typer
 from broker.cli.local.database import working_on
 from broker.cli.local.options import AsJson, DataDir, load_settings
 from broker.cli.output import write_json
+from broker.cli.words import say
 from broker.processes.admin_key import has_working_key, make_key
 from broker.work import Work
 
@@ -34,10 +35,10 @@ def admin_key(
 
     clear, written = working_on(settings, make)
     if written is not None:
-        typer.echo(f"written: {written}", err=True)
+        typer.echo(say("written: {written}", written=written), err=True)
     if as_json:
         shown = {"key": None if output else clear, "path": None if written is None else str(written)}
         write_json(shown)
     elif output is None:
         typer.echo(clear)
-    typer.echo("It does not expire. Revoke a key that is lost: DELETE /v1/api-keys/{id}; GET lists them.", err=True)
+    typer.echo(say("It does not expire. Revoke a key that is lost: DELETE /v1/api-keys/ID; GET lists them."), err=True)

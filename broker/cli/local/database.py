@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from broker.cli.words import say
 from broker.config import Settings
 from broker.errors import DomainError, OperatorError
 from broker.failure_log import describe_failure
@@ -29,7 +30,9 @@ def reading_database(settings: Settings) -> Iterator[DatabaseUrls]:
             check_schema(urls.app_place, wait_seconds=EMBEDDED_SECONDS if is_embedded else 0)
             yield urls
     except (DatabaseUnusable, DBAPIError) as error:
-        message = f"the database cannot be read; has `broker migrate` been run? {describe_failure(error)}"
+        message = say(
+            "the database cannot be read; has `broker migrate` been run? {error}", error=describe_failure(error)
+        )
         raise OperatorError(message) from error
 
 

@@ -7,7 +7,9 @@ import typer
 
 from broker.cli.local.database import working_on
 from broker.cli.local.options import AsJson, DataDir, load_settings
-from broker.cli.output import write_json
+from broker.cli.output import make_console, write_json, write_lines
+from broker.cli.texts.columns import make_card
+from broker.cli.words import say
 from broker.persistence.installation import Installation
 from broker.processes.installation import accept_settings, describe_installation, reseal_all
 from broker.work import Work
@@ -64,7 +66,9 @@ def accept(
     else:
         _print(founded)
     for each in lost:
-        typer.echo(f"neither secret opens what {each} has: its customer names it, or rotates it, anew", err=True)
+        typer.echo(
+            say("neither secret opens what {each} has: its customer names it, or rotates it, anew", each=each), err=True
+        )
 
 
 def _describe(founded: Installation) -> dict[str, Any]:
@@ -78,7 +82,11 @@ def _describe(founded: Installation) -> dict[str, Any]:
 
 
 def _print(founded: Installation) -> None:
-    typer.echo(f"installation    {founded.id}, since {founded.created_at:%Y-%m-%d}")
-    typer.echo(f"storage         {founded.storage_id}")
-    typer.echo(f"public address  {founded.public_url or 'not named: each broker that serves uses its own'}")
-    typer.echo(f"changed         {founded.changed_at:%Y-%m-%d %H:%M:%S} UTC")
+    console = make_console()
+    rows = [
+        ("Installation", say("{id}, since {day}", id=founded.id, day=f"{founded.created_at:%Y-%m-%d}")),
+        ("Storage", founded.storage_id),
+        ("Public address", founded.public_url or say("not named: each broker that serves uses its own")),
+        ("Changed", f"{founded.changed_at:%Y-%m-%d %H:%M:%S} UTC"),
+    ]
+    write_lines(console, make_card(rows, console.width))

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from broker.cli.failures import ExitCode
 from broker.cli.local.database import reading_database, working_on
 from broker.cli.local.options import AsJson, DataDir, load_settings
 from broker.cli.output import write_json
+from broker.cli.words import say
 from broker.ledger.reading.export import export_ledger
 from broker.reports.reconciliation import Reconciled, reconcile_books
 from broker.reports.verify import CheckResult, verify_database
@@ -41,9 +43,9 @@ def verify(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 
 def _show_rules(results: list[CheckResult]) -> None:
-    table = Table("rule", "broken rows", title="Ledger")
+    table = Table(say("rule"), say("broken rows"), title=say("Ledger"))
     for result in results:
-        table.add_row(result.rule, "[green]none[/]" if not result.broken else "[red]" + "\n".join(result.broken))
+        table.add_row(result.rule, _color(result.broken))
     console = Console()
     console.print(table)
     for result in results:
@@ -60,7 +62,9 @@ def export(
 ) -> None:
     """Write the ledger in Beancount form: `bean-check FILE` derives every balance again, by a program not ours."""
     if as_json and output is None:
-        raise typer.BadParameter("the books are no JSON; with --json, name the file by --output", param_hint="--output")
+        raise typer.BadParameter(
+            say("the books are no JSON; with --json, name the file by --output"), param_hint="--output"
+        )
     pieces = working_on(load_settings(data_dir=data_dir), lambda work: export_ledger(work, contract))
     with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as file:
         file.writelines(pieces)
@@ -81,7 +85,8 @@ def reconcile(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 
 def _show_links(links: list[Reconciled]) -> None:
-    table = Table("link", "unit", "one side", "other side", "differs for", title="From usage to payments")
+    heads = (say("link"), say("unit"), say("one side"), say("other side"), say("differs for"))
+    table = Table(*heads, title=say("From usage to payments"))
     for link in links:
         for unit, (left, right) in link.totals.items():
             table.add_row(link.name, unit, f"{left:,}", f"{right:,}", _name_differing(link, unit))
@@ -89,5 +94,9 @@ def _show_links(links: list[Reconciled]) -> None:
 
 
 def _name_differing(link: Reconciled, unit: str) -> str:
-    differing = [found.contract_id or "no contract" for found in link.differences if found.unit == unit]
-    return "[red]" + "\n".join(differing) if differing else "[green]none[/]"
+    differing = [found.contract_id or say("no contract") for found in link.differences if found.unit == unit]
+    return _color(differing)
+
+
+def _color(faults: Sequence[str]) -> str:
+    return "[red]" + "\n".join(faults) if faults else f"[green]{say('none')}[/]"

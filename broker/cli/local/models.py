@@ -18,6 +18,7 @@ from broker.base_models.service import add_model, list_models_now, require_name
 from broker.cli.local.database import working_on
 from broker.cli.local.options import AsJson, DataDir, load_settings
 from broker.cli.output import write_answer
+from broker.cli.words import say
 from broker.errors import OperatorError
 from broker.http.decision import Decision
 from broker.jobs.reading.withdrawal import withdraw_model
@@ -48,15 +49,26 @@ def list_models(
         return
     Console().print(_make_table(shown))
     if not everything:
-        typer.echo(f"{len(listed) - len(shown)} more are known to the estimator: --all lists them with what they need.")
+        typer.echo(
+            say(
+                "{count} more are known to the estimator: --all lists them with what they need.",
+                count=len(listed) - len(shown),
+            )
+        )
 
 
 def _make_table(models: list[ListedModel]) -> Table:
-    table = Table("name", "family", "can be quoted", "files", title="Base models")
+    table = Table(say("name"), say("family"), say("can be quoted"), say("files"), title=say("Base models"))
     for model in models:
-        quoted = "yes" if model.reason is None else f"no: needs {' and '.join(model.list_needs())}"
+        quoted = (
+            say("yes")
+            if model.reason is None
+            else say("no: needs {needs}", needs=say(" and ").join(model.list_needs()))
+        )
         sha256 = model.profile.weights_sha256
-        files = "from the catalogue" if sha256 is None else f"added, SHA-256 {sha256[:SHOWN_HASH]}…"
+        files = (
+            say("from the catalogue") if sha256 is None else say("added, SHA-256 {sha256}…", sha256=sha256[:SHOWN_HASH])
+        )
         table.add_row(model.profile.name, model.profile.family, quoted, files)
     return table
 
@@ -74,7 +86,7 @@ def add(
     """Offer a base model: it is measured, its files are placed where runs find them, and it can be quoted at once."""
     settings = load_settings(data_dir=data_dir)
     if not folder.exists():
-        raise OperatorError(f"{folder} is not there; give the folder with the model's files")
+        raise OperatorError(say("{folder} is not there; give the folder with the model's files", folder=folder))
     own_name = folder.resolve().stem if folder.is_file() else folder.resolve().name
     name = choose_name(name or own_name)
     description = describe_model(settings.trainer_argv, folder.resolve(), name, trace=trace)
@@ -84,11 +96,30 @@ def add(
     if as_json:
         typer.echo(added.model_dump_json(indent=2))
         return
-    typer.echo(f"{added.name} is on offer: {added.family}, {added.parameters:,} parameters, SHA-256 {added.sha256}")
+    typer.echo(
+        say(
+            "{name} is on offer: {family}, {parameters} parameters, SHA-256 {sha256}",
+            name=added.name,
+            family=added.family,
+            parameters=f"{added.parameters:,}",
+            sha256=added.sha256,
+        )
+    )
     known = find_base_model(added.name)
     if known is not None and known.parameters != added.parameters:
-        typer.echo(f"Mind that the published {known.name} has {known.parameters:,}; jobs are quoted by your files.")
-    typer.echo(f"Its files lie in {settings.models_root}; a worker that has another folder needs them there, too.")
+        typer.echo(
+            say(
+                "Mind that the published {name} has {parameters}; jobs are quoted by your files.",
+                name=known.name,
+                parameters=f"{known.parameters:,}",
+            )
+        )
+    typer.echo(
+        say(
+            "Its files lie in {folder}; a worker that has another folder needs them there, too.",
+            folder=settings.models_root,
+        )
+    )
 
 
 async def _offer(work: Work, description: ModelDescription) -> BaseModelOut:
@@ -112,5 +143,9 @@ def remove(
         return removed.name
 
     removed = working_on(settings, withdraw)
-    told = f"{removed} is off the offer; its files are still in {settings.models_root}."
+    told = say(
+        "{name} is off the offer; its files are still in {folder}.",
+        name=removed,
+        folder=settings.models_root,
+    )
     write_answer({"name": removed, "models_root": str(settings.models_root)}, told, as_json=as_json)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ValidationError
 
+from broker.cli.words import say
 from broker.errors import describe_fault
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import UnknownBaseModel, UnknownGpu
@@ -22,13 +23,19 @@ REFUSALS = (UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefuse
 def list_fields(model: type[BaseModel]) -> Iterator[str]:
     """List what each field of a request or an answer means, a line each."""
     for name, field in model.model_fields.items():
-        default = "" if field.is_required() else f" Default: {json.dumps(field.default)}."
+        default = "" if field.is_required() else say(" Default: {default}.", default=json.dumps(field.default))
         yield f"{name}: {field.description}{default}"
 
 
 def show_fields(asked: bool) -> None:
     if asked:
-        parts = ("A request has:", *list_fields(PredictionRequest), "", "An answer has:", *list_fields(Prediction))
+        parts = (
+            say("A request has:"),
+            *list_fields(PredictionRequest),
+            "",
+            say("An answer has:"),
+            *list_fields(Prediction),
+        )
         typer.echo("\n".join(parts))
         raise typer.Exit
 
@@ -42,7 +49,7 @@ def predict_lines(
 ) -> None:
     """Read one request a line from standard input, and write its prediction, or an error for that line alone."""
     if not as_json:
-        raise typer.BadParameter("add --json: requests are read from standard input, one JSON object a line")
+        raise typer.BadParameter(say("add --json: requests are read from standard input, one JSON object a line"))
     for answer in answer_lines(sys.stdin):
         print(json.dumps(answer, allow_nan=False), flush=True)  # noqa: T201 - standard output is the answer
 
@@ -83,4 +90,4 @@ def _suggest(problem: Mapping[str, Any]) -> str:
 
 def _ask(name: str, known: Collection[str]) -> str:
     near = find_near(name, known)
-    return "" if near is None else f"- did you mean {near}?"
+    return "" if near is None else say("- did you mean {near}?", near=near)

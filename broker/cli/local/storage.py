@@ -10,6 +10,7 @@ import typer
 from broker.cli.local.database import reading_database
 from broker.cli.local.options import AsJson, DataDir, load_settings
 from broker.cli.output import write_answer
+from broker.cli.words import say
 from broker.config import Settings
 from broker.errors import OperatorError
 from broker.retention.moving import CopyReport, copy_storage
@@ -42,7 +43,7 @@ def copy(
         report = asyncio.run(_copy(settings, urls.app, to))
     write_answer(asdict(report), _describe(report), as_json=as_json)
     for key in report.faults:
-        typer.echo(f"not copied, for its bytes are not those that its row tells: {key}", err=True)
+        typer.echo(say("not copied, for its bytes are not those that its row tells: {key}", key=key), err=True)
     if report.faults:
         raise typer.Exit(1)
 
@@ -54,11 +55,21 @@ async def _copy(settings: Settings, database_url: str, to: str) -> CopyReport:
     try:
         return await copy_storage(system, target, lambda report: typer.echo(_describe(report), err=True))
     except OSError as error:
-        raise OperatorError(f"{to}: {error}; what was copied stays, and the same command goes on") from error
+        told = say("{to}: {error}; what was copied stays, and the same command goes on", to=to, error=error)
+        raise OperatorError(told) from error
     finally:
         await system.database.close()
 
 
 def _describe(report: CopyReport) -> str:
-    sent = f"{report.copied} files copied ({report.copied_bytes / MIB:.1f} MiB)"
-    return f"{sent}, {report.there_before} were there, {len(report.faults)} faults"
+    sent = say(
+        "{count} files copied ({size} MiB)",
+        count=report.copied,
+        size=f"{report.copied_bytes / MIB:.1f}",
+    )
+    return say(
+        "{sent}, {before} were there, {count} faults",
+        sent=sent,
+        before=report.there_before,
+        count=len(report.faults),
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 import yaml
 
+from broker.cli.words import say
 from broker.scheduling.simulation.policy import BadPolicy, PolicySettings, read_policy
 from broker.scheduling.simulation.trace import BadTrace, Trace
 from pricing.unique_yaml import load_yaml
@@ -24,18 +25,25 @@ def load_trace(path: Path, read: Callable[[Iterator[str]], Trace]) -> Trace:
     except BadTrace as error:
         raise typer.BadParameter(f"{path} {error}", param_hint="--trace") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise typer.BadParameter(f"{path} is damaged: {error}. Fetch it again", param_hint="--trace") from error
+        raise typer.BadParameter(
+            say("{path} is damaged: {error}. Fetch it again", path=path, error=error), param_hint="--trace"
+        ) from error
     except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}", param_hint="--trace") from error
+        raise typer.BadParameter(
+            say("{path} cannot be read: {why}", path=path, why=error.strerror), param_hint="--trace"
+        ) from error
     if not trace.jobs:
-        raise typer.BadParameter(f"{path} has no job that could be read. {_explain_none(trace)}", param_hint="--trace")
+        raise typer.BadParameter(
+            say("{path} has no job that could be read. {why}", path=path, why=_explain_none(trace)),
+            param_hint="--trace",
+        )
     return trace
 
 
 def _explain_none(trace: Trace) -> str:
     if trace.broken:
-        return f"Line {trace.broken[0].number}: {trace.broken[0].fault}"
-    return "Is --format what the file is?"
+        return say("Line {number}: {fault}", number=trace.broken[0].number, fault=trace.broken[0].fault)
+    return say("Is --format what the file is?")
 
 
 @contextmanager
@@ -58,8 +66,12 @@ def load_policy(path: Path | None) -> PolicySettings:
     try:
         return read_policy(load_yaml(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} cannot be read as YAML or JSON: {error}", param_hint="--policy") from error
+        raise typer.BadParameter(
+            say("{path} cannot be read as YAML or JSON: {error}", path=path, error=error), param_hint="--policy"
+        ) from error
     except BadPolicy as error:
         raise typer.BadParameter(f"{path}: {error}", param_hint="--policy") from error
     except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}", param_hint="--policy") from error
+        raise typer.BadParameter(
+            say("{path} cannot be read: {why}", path=path, why=error.strerror), param_hint="--policy"
+        ) from error

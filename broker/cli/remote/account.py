@@ -21,7 +21,7 @@ def login(
     """Keep an address and a key for further commands, once the broker has accepted them."""
     if key is None and not sys.stdin.isatty():
         key = sys.stdin.readline().strip()
-    connection = Connection(url, key or typer.prompt("API key", hide_input=True, err=True), "what was typed")
+    connection = Connection(url, key or typer.prompt(say("API key"), hide_input=True, err=True), "what was typed")
     with connection.open() as client:
         identity = client.whoami()
     path = write_client_file(user_folder(), url=connection.url, api_key=connection.api_key)
@@ -50,8 +50,16 @@ def whoami(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     console = make_console()
     rows = [
         ("You are", _describe(identity)),
-        ("Broker", f"{connection.url}, release {identity['version']}"),
-        ("Key", f"{kept['prefix']}…, {one_line(kept['name'])}, from {connection.source}"),
+        ("Broker", say("{url}, release {version}", url=connection.url, version=identity["version"])),
+        (
+            "Key",
+            say(
+                "{prefix}…, {name}, from {source}",
+                prefix=kept["prefix"],
+                name=one_line(kept["name"]),
+                source=connection.source,
+            ),
+        ),
         ("Until", kept["expires_at"] or ""),
     ]
     write_lines(console, make_card(rows, console.width))
@@ -59,4 +67,8 @@ def whoami(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
 
 def _describe(identity: Identity) -> str:
     customer = identity["customer"]
-    return f"{one_line(customer['name'])} ({customer['id']})" if customer else f"staff, role {identity['role']}"
+    return (
+        f"{one_line(customer['name'])} ({customer['id']})"
+        if customer
+        else say("staff, role {role}", role=identity["role"])
+    )

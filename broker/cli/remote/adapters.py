@@ -171,7 +171,7 @@ def _pull(client: BrokerClient, adapter: Adapter, output: Path, console: Console
                 client.download_adapter(adapter["id"], weights, progress=progress)
         _write_config(client, adapter, folder)
     except OSError as error:
-        raise CommandFailed(f"{folder} cannot be written: {error.strerror or error}") from error
+        raise CommandFailed(say("{path} cannot be written: {why}", path=folder, why=error.strerror or error)) from error
     size = describe_size(adapter["size_bytes"])
     told = "{folder}  {name}, {size}, was there" if is_there else "{folder}  {name}, {size}"
     console.print(say(told, folder=folder, name=name_version(adapter), size=size), soft_wrap=True)
@@ -204,7 +204,7 @@ def delete_adapter(
     """Delete an adapter and its file; its job, usage and invoices stay."""
     with connect(url, key) as client:
         adapter = client.get_adapter(resolve_id(client, "ada", adapter_id))
-        ask(f"Delete {adapter['id']}, {name_version(adapter)}, for good?", yes=yes)
+        ask(say("Delete {id}, {name}, for good?", id=adapter["id"], name=name_version(adapter)), yes=yes)
         client.delete_adapter(adapter["id"])
     write_answer(tell_gone(adapter["id"]), say("{id} is deleted.", id=adapter["id"]), as_json=as_json)
 
@@ -217,12 +217,14 @@ def fetch_adapter(client: BrokerClient, adapter_id: str, output: Path | None, *,
     adapter = client.get_adapter(adapter_id)
     target = choose_target(adapter, output)
     if target.exists() and not force:
-        raise typer.BadParameter(f"{target} is there; add --force to replace it", param_hint="--output")
+        raise typer.BadParameter(
+            say("{target} is there; add --force to replace it", target=target), param_hint="--output"
+        )
     try:
         with showing_bytes(make_console(stderr=as_json), name_version(adapter)) as progress:
             client.download_adapter(adapter["id"], target, progress=progress)
     except OSError as error:
-        raise CommandFailed(f"{target} cannot be written: {error.strerror or error}") from error
+        raise CommandFailed(say("{path} cannot be written: {why}", path=target, why=error.strerror or error)) from error
     told = f"{target}  {name_version(adapter)}, {describe_size(adapter['size_bytes'])}"
     write_answer({"path": str(target), **adapter}, told, as_json=as_json)
 

@@ -13,6 +13,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table_with_notes
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="What needs two people: list, show, propose, approve, reject."
@@ -66,7 +67,7 @@ def _tell(row: dict[str, Any]) -> list[tuple[str, str]]:
     decided = "" if row["decider"] is None else f"{row['decider']}, {row['decided_at'][:16]}"
     return [
         ("Status", row["status"]),
-        ("Act", f"{row['act']} about {row['subject_id']}"),
+        ("Act", say("{act} about {subject}", act=row["act"], subject=row["subject_id"])),
         ("Amount", describe_money(row["amount"])),
         ("Reason", row["reason"]),
         ("Body", json.dumps(row["body"], ensure_ascii=False)),
@@ -97,7 +98,12 @@ def propose_act(
     read = _read_body(body)
     with connect(url, key) as client:
         row = client.post("/approvals", {"act": act, "body": read})
-    told = f"{row['id']} waits for another person until {row['expires_at'][:10]}: {describe_money(row['amount'])}."
+    told = say(
+        "{id} waits for another person until {expires_at}: {sum}.",
+        id=row["id"],
+        expires_at=row["expires_at"][:10],
+        sum=describe_money(row["amount"]),
+    )
     write_answer(row, told, as_json=as_json)
 
 
@@ -108,7 +114,9 @@ def _read_body(given: str) -> Any:
             return json.load(sys.stdin)
         return json.loads(given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"is no JSON, and no file of it: {error}", param_hint="--body") from error
+        raise typer.BadParameter(
+            say("is no JSON, and no file of it: {error}", error=error), param_hint="--body"
+        ) from error
 
 
 @app.command("approve")
@@ -118,9 +126,20 @@ def approve_act(
     """Approve what another person proposed: it is done at once (finance)."""
     with connect(url, key) as client:
         row = client.get(f"/approvals/{approval_id}")
-        ask(f"{row['act']} of {describe_money(row['amount'])} about {row['subject_id']}: {row['reason']}?", yes=yes)
+        ask(
+            say(
+                "{act} of {sum} about {subject}: {reason}?",
+                act=row["act"],
+                sum=describe_money(row["amount"]),
+                subject=row["subject_id"],
+                reason=row["reason"],
+            ),
+            yes=yes,
+        )
         row = client.post(f"/approvals/{row['id']}/approve")
-    write_answer(row, f"{row['id']} is approved, and made {row['result_id']}.", as_json=as_json)
+    write_answer(
+        row, say("{id} is approved, and made {result}.", id=row["id"], result=row["result_id"]), as_json=as_json
+    )
 
 
 @app.command("reject")
@@ -134,4 +153,4 @@ def reject_act(
     """Reject what was proposed; who proposed it takes it back so (finance)."""
     with connect(url, key) as client:
         row = client.post(f"/approvals/{approval_id}/reject", {"reason": reason})
-    write_answer(row, f"{row['id']} is rejected.", as_json=as_json)
+    write_answer(row, say("{id} is rejected.", id=row["id"]), as_json=as_json)

@@ -9,6 +9,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column, make_card
+from broker.cli.words import say, translate
 from broker.client.objects.arrears import Arrears, ArrearsWithHistory, CustomerArrears
 from broker.client.typed import BrokerClient
 
@@ -45,7 +46,7 @@ def list_arrears(
 
 
 def _make_row(arrears: Arrears) -> list[str]:
-    invoices = ", ".join(debt["number"] or "money below zero" for debt in arrears["debts"])
+    invoices = ", ".join(debt["number"] or say("money below zero") for debt in arrears["debts"])
     days = [arrears["since"] or "", arrears["until"] or ""]
     names = [arrears["contract_id"], arrears["customer_id"], arrears["state"]]
     return [*names, *days, arrears["owed"]["amount"], invoices]
@@ -76,7 +77,7 @@ def show_arrears(
 def _find_own(client: BrokerClient) -> str:
     customer = client.whoami()["customer"]
     if customer is None:
-        raise typer.BadParameter("this is a key of staff: name a customer", param_hint="CUSTOMER")
+        raise typer.BadParameter(say("this is a key of staff: name a customer"), param_hint="CUSTOMER")
     return customer["id"]
 
 
@@ -93,19 +94,39 @@ def _describe(stands: CustomerArrears) -> list[tuple[str, str]]:
 
 def _describe_contract(arrears: ArrearsWithHistory) -> list[tuple[str, str]]:
     allowed = arrears["allowed"]
-    until = "" if arrears["until"] is None else f" until {arrears['until']}"
-    debts = [f"{debt['number'] or 'money below zero'} {debt['amount']['amount']}" for debt in arrears["debts"]]
-    given = [f"until {each['until']} ({one_line(each['reason'])})" for each in arrears["extensions"]]
-    announced = " for" if allowed["data"] == "deletion_announced" else ", announced for"
-    deletion = "" if arrears["deletion_on"] is None else f"{announced} {arrears['deletion_on']}"
+    until = "" if arrears["until"] is None else say(" until {until}", until=arrears["until"])
+    debts = [f"{debt['number'] or say('money below zero')} {debt['amount']['amount']}" for debt in arrears["debts"]]
+    given = [
+        say("until {until} ({reason})", until=each["until"], reason=one_line(each["reason"]))
+        for each in arrears["extensions"]
+    ]
+    deletion = _describe_deletion(allowed["data"], arrears["deletion_on"])
     return [
         ("Contract", arrears["contract_id"]),
         ("State", f"{arrears['state']}{until}"),
         ("Overdue", ", ".join(debts)),
-        ("Jobs", f"taken: {allowed['submit']}; running: {allowed['running']}".replace("_", " ")),
-        ("Data", f"{allowed['data']}{deletion}".replace("_", " ")),
+        (
+            "Jobs",
+            say(
+                "taken: {taken}; running: {running}",
+                taken=_spell(allowed["submit"]),
+                running=_spell(allowed["running"]),
+            ),
+        ),
+        ("Data", f"{_spell(allowed['data'])}{deletion}"),
         ("Time given", ", ".join(given)),
     ]
+
+
+def _spell(word: str) -> str:
+    return translate(word.replace("_", " "))
+
+
+def _describe_deletion(data: str, day: str | None) -> str:
+    """Describe when data will be deleted: said already, or to be."""
+    if day is None:
+        return ""
+    return say(" for {day}", day=day) if data == "deletion_announced" else say(", announced for {day}", day=day)
 
 
 @app.command("extend")

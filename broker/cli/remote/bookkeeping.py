@@ -11,6 +11,7 @@ from broker.cli.remote.closing import Month
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say
 
 chart = typer.Typer(no_args_is_help=True, add_completion=False, help="The chart of accounts (科目表): show, set.")
 
@@ -49,7 +50,7 @@ def set_chart(
     try:
         accounts = json.loads(file.read_text(encoding="utf-8"))["accounts"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise typer.BadParameter(f'is no JSON with "accounts": {error}', param_hint="FILE") from error
+        raise typer.BadParameter(say('is no JSON with "accounts": {error}', error=error), param_hint="FILE") from error
     with connect(url, key) as client:
         found = client.put("/chart-of-accounts", {"accounts": accounts})
     _tell_chart(found, as_json=as_json)
@@ -61,8 +62,8 @@ def _tell_chart(found: dict[str, Any], *, as_json: bool) -> None:
         return
     rows = [[each["account"], each["code"], one_line(each["name"]), each["auxiliary"]] for each in found["accounts"]]
     write_lines(make_console(), make_table(ACCOUNTS, rows))
-    told = f"Version {found['version']}."
-    unmapped = f" Without a code: {', '.join(found['unmapped'])}." if found["unmapped"] else ""
+    told = say("Version {version}.", version=found["version"])
+    unmapped = say(" Without a code: {names}.", names=", ".join(found["unmapped"])) if found["unmapped"] else ""
     make_console().print(told + unmapped, soft_wrap=True)
 
 
@@ -81,15 +82,27 @@ def export_vouchers(
         if output is not None:
             kind = "xlsx" if output.suffix.lower() == ".xlsx" else "csv"
             written = client.download(f"{place}?format={kind}", output)
-            make_console().print(f"{written} is written.")
+            make_console().print(say("{path} is written.", path=written))
             return
         vouchers = client.get(place)
     if as_json:
         write_json(vouchers)
         return
     write_lines(make_console(), make_table(ENTRIES, [_make_entry(line) for line in vouchers["data"]]))
-    sums = f"{describe_money(vouchers['debit'])} debit, {describe_money(vouchers['credit'])} credit"
-    make_console().print(f"{month}: {sums}, by version {vouchers['chart_version']} of the chart.", soft_wrap=True)
+    sums = say(
+        "{debit} debit, {credit} credit",
+        debit=describe_money(vouchers["debit"]),
+        credit=describe_money(vouchers["credit"]),
+    )
+    make_console().print(
+        say(
+            "{month}: {sums}, by version {version} of the chart.",
+            month=month,
+            sums=sums,
+            version=vouchers["chart_version"],
+        ),
+        soft_wrap=True,
+    )
 
 
 def _make_entry(line: dict[str, Any]) -> list[str]:

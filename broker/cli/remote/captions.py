@@ -18,6 +18,7 @@ from broker.cli.remote.lists import write_table_with_notes
 from broker.cli.texts.columns import Column, fold
 from broker.cli.texts.price import make_offer, make_question
 from broker.cli.texts.values import describe_count
+from broker.cli.words import say
 from broker.client.objects.quotes import CaptionEdit, Picture
 from broker.client.typed import BrokerClient
 from pricing.datasets.caption_words import CaptionConflict, CaptionForm, CaptionScope
@@ -49,7 +50,7 @@ def list_pictures(
 
 
 def _make_row(picture: Picture) -> list[str]:
-    return [str(picture["number"]), one_line(picture["name"]), one_line(picture["caption_file"] or "no caption")]
+    return [str(picture["number"]), one_line(picture["name"]), one_line(picture["caption_file"] or say("no caption"))]
 
 
 def edit_captions(
@@ -98,15 +99,18 @@ def _tell(edited: CaptionEdit, *, as_json: bool) -> None:
         return
     console, dataset = make_console(), edited["dataset"]
     for each in edited["first"]:
-        before = one_line(each["before"]) or "no caption"
+        before = one_line(each["before"]) or say("no caption")
         console.print(
-            f"{one_line(each['name'])}: {before} -> {one_line(each['after']) or 'no caption'}", soft_wrap=True
+            f"{one_line(each['name'])}: {before} -> {one_line(each['after']) or say('no caption')}", soft_wrap=True
         )
     told = describe_count(edited["changed"], "caption")
     if dataset is None:
-        console.print(f"{told} would change; nothing was done.", soft_wrap=True)
+        console.print(say("{told} would change; nothing was done.", told=told), soft_wrap=True)
     else:
-        console.print(f"{told} changed: {dataset['id']} is version {dataset['version']}.", soft_wrap=True)
+        console.print(
+            say("{told} changed: {id} is version {version}.", told=told, id=dataset["id"], version=dataset["version"]),
+            soft_wrap=True,
+        )
 
 
 def read_captions(typed: Sequence[str]) -> dict[str, str]:
@@ -115,7 +119,9 @@ def read_captions(typed: Sequence[str]) -> dict[str, str]:
     for each in typed:
         name, equals, caption = each.partition("=")
         if not equals or not name:
-            raise typer.BadParameter(f"{each!r} is none; write it like 'kettle.png=a red kettle'", param_hint="--set")
+            raise typer.BadParameter(
+                say("{each} is none; write it like 'kettle.png=a red kettle'", each=repr(each)), param_hint="--set"
+            )
         captions[name] = caption
     return captions
 
@@ -217,7 +223,7 @@ def _submit(client: BrokerClient, order: Order, *, yes: bool, watching: bool, as
     offer = orders.make_offer_for(client, quote, pays, order.max_cost)
     write_lines(console, make_offer(offer, datetime.now(UTC), console.width))
     if pays is None:
-        raise CommandFailed("no contract is in force that could pay for it", quote_id=quote["id"])
+        raise CommandFailed(say("no contract is in force that could pay for it"), quote_id=quote["id"])
     ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
     job = client.submit_job(
         quote["config"],
@@ -228,7 +234,7 @@ def _submit(client: BrokerClient, order: Order, *, yes: bool, watching: bool, as
         max_cost=order.max_cost,
         customer_id=order.customer,
     )
-    console.print(f"Submitted {job['id']}. Follow it: broker jobs watch {job['id']}", soft_wrap=True)
+    console.print(say("Submitted {id}. Follow it: broker jobs watch {id}", id=job["id"]), soft_wrap=True)
     if watching:
         watch(client, job["id"], as_json=as_json)
     elif as_json:

@@ -9,6 +9,7 @@ from broker.cli.failures import CommandFailed
 from broker.cli.output import make_console, one_line, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.texts.columns import Column, make_card, make_table
+from broker.cli.words import say
 from broker.client.typed import BrokerClient
 
 POLL_SECONDS = 0.5
@@ -41,7 +42,7 @@ def close_month(
     else:
         _show(closing)
     if not dry_run and closing["status"] != "closed":
-        raise CommandFailed(f"{month} is not closed: see to what is named, and run this again")
+        raise CommandFailed(say("{month} is not closed: see to what is named, and run this again", month=month))
 
 
 def _wait(client: BrokerClient, month: str, *, tells: bool) -> dict[str, Any]:
@@ -50,7 +51,14 @@ def _wait(client: BrokerClient, month: str, *, tells: bool) -> dict[str, Any]:
         closing: dict[str, Any] = client.get(f"/closings/{month}/progress")
         if tells and closing["contracts_done"] != told:
             told = closing["contracts_done"]
-            console.print(f"{told:,} of {closing['contracts_total']:,} contracts", highlight=False)
+            console.print(
+                say(
+                    "{done} of {all} contracts",
+                    done=f"{told:,}",
+                    all=f"{closing['contracts_total']:,}",
+                ),
+                highlight=False,
+            )
         if closing["status"] != "running":
             return dict(client.get(f"/closings/{month}"))
         time.sleep(POLL_SECONDS)
@@ -61,8 +69,15 @@ def _show(closing: dict[str, Any]) -> None:
     told = [
         ("Month", closing["month"]),
         ("Status", closing["status"]),
-        ("Contracts", f"{closing['contracts_done']:,} of {closing['contracts_total']:,}"),
-        ("Made final", f"{closing['invoices_finalized']:,} invoices"),
+        (
+            "Contracts",
+            say(
+                "{done} of {all}",
+                done=f"{closing['contracts_done']:,}",
+                all=f"{closing['contracts_total']:,}",
+            ),
+        ),
+        ("Made final", say("{count} invoices", count=f"{closing['invoices_finalized']:,}")),
     ]
     write_lines(console, make_card(told, console.width))
     if closing["checklist"]:
@@ -72,9 +87,9 @@ def _show(closing: dict[str, Any]) -> None:
 
 
 def _make_row(point: dict[str, Any]) -> list[str]:
-    stands = "blocks" if point["blocks"] and point["open"] and not point["accepted"] else ""
-    return [point["name"], str(point["open"]), stands, one_line(point["told"]) if point["open"] else "nothing"]
+    stands = say("blocks") if point["blocks"] and point["open"] and not point["accepted"] else ""
+    return [point["name"], str(point["open"]), stands, one_line(point["told"]) if point["open"] else say("nothing")]
 
 
 def _make_refusal(refusal: dict[str, Any]) -> list[str]:
-    return [refusal["contract_id"] or "all", refusal["month"] or "", one_line(refusal["reason"])]
+    return [refusal["contract_id"] or say("all"), refusal["month"] or "", one_line(refusal["reason"])]

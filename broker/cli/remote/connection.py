@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.words import speaks_chinese
+from broker.cli.words import say, speaks_chinese, translate
 from broker.client.typed import BrokerClient
 from broker.client_file import FILE_NAME, ClientFile, read_client_file, user_folder
 
@@ -53,9 +53,15 @@ def find_connection(url: str | None, key: str | None, environment: Mapping[str, 
     if told_key:
         return Connection(address, told_key, "--api-key" if key else "BROKER_API_KEY")
     if known.api_key is None:
-        raise typer.BadParameter(f"there is no API key: {NO_KEY}", param_hint="--api-key")
+        raise typer.BadParameter(say("there is no API key: {no_key}", no_key=translate(NO_KEY)), param_hint="--api-key")
     if "BROKER_DATA_DIR" not in environment and not _is_same(address, known.url or DEFAULT_URL):
-        told = f"the key in {folder} is for {known.url or DEFAULT_URL}, not for {address}: {NO_KEY}"
+        told = say(
+            "the key in {folder} is for {url}, not for {address}: {no_key}",
+            folder=folder,
+            url=known.url or DEFAULT_URL,
+            address=address,
+            no_key=translate(NO_KEY),
+        )
         raise typer.BadParameter(told, param_hint="--api-key")
     return Connection(address, known.api_key, str(folder))
 

@@ -12,6 +12,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column, make_table
+from broker.cli.words import say
 from broker.client.typed import BrokerClient
 
 ContractId = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id, or the beginning of it.")]
@@ -89,9 +90,13 @@ def amend(
         path = f"/contracts/{_resolve(client, contract_id)}/amendments"
         shown = client.post(f"{path}/preview", changes)
         write_lines(make_console(stderr=True), _tell_preview(shown))
-        ask("Amend the contract so?", yes=yes)
+        ask(say("Amend the contract so?"), yes=yes)
         amended = client.post(path, {**changes, "preview": shown["preview"]})
-    write_answer(amended, f"{amended['id']} takes effect at {amended['effective_at']}.", as_json=as_json)
+    write_answer(
+        amended,
+        say("{id} takes effect at {effective_at}.", id=amended["id"], effective_at=amended["effective_at"]),
+        as_json=as_json,
+    )
 
 
 def _read_guarantees(told: list[str]) -> list[dict[str, Any]]:
@@ -102,7 +107,9 @@ def _read_guarantees(told: list[str]) -> list[dict[str, Any]]:
 def _read_guarantee(told: str) -> dict[str, Any]:
     found = re.fullmatch(r"([^=]+)=([0-9]+)@([0-9.]+)", told)
     if found is None:
-        raise typer.BadParameter(f"{told} is no TYPE=GPUS@PRICE, such as rtx-4090=4@900", param_hint="--guarantee")
+        raise typer.BadParameter(
+            say("{told} is no TYPE=GPUS@PRICE, such as rtx-4090=4@900", told=told), param_hint="--guarantee"
+        )
     return {"gpu_type": found[1], "gpus": int(found[2]), "monthly_price": found[3]}
 
 
@@ -112,7 +119,9 @@ def _read_terms(told: list[str]) -> dict[str, Any]:
     for each in told:
         name, equals, value = each.partition("=")
         if not equals:
-            raise typer.BadParameter(f"{each} is no TERM=VALUE, such as payment_days=60", param_hint="--set")
+            raise typer.BadParameter(
+                say("{each} is no TERM=VALUE, such as payment_days=60", each=each), param_hint="--set"
+            )
         whole, _dot, part = name.partition(".")
         read = None if value == "none" else value
         if part:
@@ -147,31 +156,49 @@ def withdraw(
 ) -> None:
     """Withdraw an amendment before it takes effect: hours that it added go with it, paid ones are refunded."""
     withdrawn = _post(url, key, contract_id, f"amendments/{amendment_id}/withdraw", {"reason": reason})
-    write_answer(withdrawn, f"{withdrawn['id']} is withdrawn.", as_json=as_json)
+    write_answer(withdrawn, say("{id} is withdrawn.", id=withdrawn["id"]), as_json=as_json)
 
 
 def _tell_preview(shown: dict[str, Any]) -> list[Text]:
     changes = [[each["field"], _tell_value(each["before"]), _tell_value(each["after"])] for each in shown["changes"]]
     lines = make_table(CHANGE_COLUMNS, changes)
     if shown["added_gpu_hours"] != "0.0000":
-        when = "invoiced now, to be paid before they can be used" if shown["due_now"] else "invoiced as they are used"
-        told = f"Adds {shown['added_gpu_hours']} GPU-hours for {shown['amount']['amount']} yuan, {when}."
+        when = (
+            say("invoiced now, to be paid before they can be used")
+            if shown["due_now"]
+            else say("invoiced as they are used")
+        )
+        told = say(
+            "Adds {hours} GPU-hours for {amount} yuan, {when}.",
+            hours=shown["added_gpu_hours"],
+            amount=shown["amount"]["amount"],
+            when=when,
+        )
         lines.append(Text(told))
     if any(each["field"] == "committed_gpu_hours" for each in shown["changes"]):
-        lines.append(Text(f"The whole term commits to {shown['commitment_gpu_hours']} GPU-hours then."))
+        lines.append(
+            Text(
+                say(
+                    "The whole term commits to {hours} GPU-hours then.",
+                    hours=shown["commitment_gpu_hours"],
+                )
+            )
+        )
     if shown["unused_grants"] and shown["unused_grants_will"] == "expire":
-        lines.append(Text(f"What is unused of {len(shown['unused_grants'])} bought grants expires."))
+        lines.append(Text(say("What is unused of {count} bought grants expires.", count=len(shown["unused_grants"]))))
     if shown["unused_grants_will"] == "refund":
-        lines.append(Text(f"What is unused of bought grants is refunded: {shown['refund']['amount']} yuan."))
+        lines.append(
+            Text(say("What is unused of bought grants is refunded: {amount} yuan.", amount=shown["refund"]["amount"]))
+        )
     return lines
 
 
 def _tell_value(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_tell_value, value)) or "none"
+        return ", ".join(map(_tell_value, value)) or say("none")
     if isinstance(value, dict):
         return " ".join(f"{name} {part}" for name, part in value.items())
-    return "none" if value is None else str(value)
+    return say("none") if value is None else str(value)
 
 
 def renew(
@@ -188,16 +215,18 @@ def renew(
     others = {"plan": plan, "committed_gpu_hours": hours, "ends_at": ends_at, "true_up": true_up}
     body = {"renew": True, **{name: value for name, value in others.items() if value is not None}}
     following = _post(url, key, contract_id, "renewal", body)
-    told = f"{following['id']} follows from {following['starts_at']} on."
+    told = say("{id} follows from {starts_at} on.", id=following["id"], starts_at=following["starts_at"])
     if following["advance_invoice_id"]:
-        told += f" Its hours can be used once {following['advance_invoice_id']} is paid."
+        told += say(" Its hours can be used once {invoice} is paid.", invoice=following["advance_invoice_id"])
     write_answer(following, told, as_json=as_json)
 
 
 def decline(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """Let a contract end without one that follows it."""
     contract = _post(url, key, contract_id, "renewal", {"renew": False})
-    write_answer(contract, f"{contract['id']} ends at {contract['ends_at']}.", as_json=as_json)
+    write_answer(
+        contract, say("{id} ends at {ends_at}.", id=contract["id"], ends_at=contract["ends_at"]), as_json=as_json
+    )
 
 
 def end(
@@ -209,13 +238,15 @@ def end(
 ) -> None:
     """End a contract at a moment to come; live jobs pause there."""
     contract = _post(url, key, contract_id, "end", {"ends_at": at})
-    write_answer(contract, f"{contract['id']} ends at {contract['ends_at']}.", as_json=as_json)
+    write_answer(
+        contract, say("{id} ends at {ends_at}.", id=contract["id"], ends_at=contract["ends_at"]), as_json=as_json
+    )
 
 
 def cancel(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """Cancel a contract that was made by mistake, before any use; its unpaid orders go with it."""
     contract = _post(url, key, contract_id, "cancel", {})
-    write_answer(contract, f"{contract['id']} is cancelled.", as_json=as_json)
+    write_answer(contract, say("{id} is cancelled.", id=contract["id"]), as_json=as_json)
 
 
 def _post(url: str | None, key: str | None, contract_id: str, action: str, body: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.operations.changes import read_numbers, write_changed
 from broker.cli.texts.operations import describe_quota
+from broker.cli.words import say
 from broker.client.objects.contracts import ContractQuota
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ def set_quota(
     changes: dict[str, Any] = {} if weight is None else {"weight": weight}
     changes |= read_numbers({"max_jobs": max_jobs, "max_gpus": max_gpus})
     if not changes:
-        raise typer.BadParameter("say what to set, such as --max-gpus 8", param_hint="CONTRACT")
+        raise typer.BadParameter(say("say what to set, such as --max-gpus 8"), param_hint="CONTRACT")
     with connect(url, key) as client:
         quota = client.change_quota(resolve_id(client, "con", contract_id), {**changes, "reason": reason})
     write_changed(quota, _tell(quota), as_json=as_json)
@@ -55,4 +56,10 @@ def set_quota(
 
 def _tell(quota: ContractQuota) -> str:
     why = f" ({one_line(quota['reason'])})" if quota["reason"] else ""
-    return f"{quota['contract_id']}: weight {quota['weight']}, at one time: {describe_quota(quota)}{why}."
+    return say(
+        "{contract}: weight {weight}, at one time: {quota}{why}.",
+        contract=quota["contract_id"],
+        weight=quota["weight"],
+        quota=describe_quota(quota),
+        why=why,
+    )

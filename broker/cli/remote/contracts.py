@@ -17,7 +17,7 @@ from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.orders import choose_contract
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_count, describe_local, describe_money
-from broker.cli.words import say
+from broker.cli.words import say, translate
 from broker.client.objects.contracts import Balance, Contract, GuaranteedGpus
 from broker.client.objects.values import Money
 
@@ -39,6 +39,7 @@ COLUMNS = (
     Column("until", right=True),
 )
 
+AT_QUOTE = {"cap": "a job goes on, and you are charged no more", "pause": "a job pauses"}
 TRUE_UPS = {"at_end": "charged at the end of the term", "yearly": "charged at the end of each year"}
 BEYOND_HOURS = {"block": "none", "contract": "at these prices", "on_demand": "at on-demand prices"}
 
@@ -52,9 +53,9 @@ def list_contracts(as_json: AsJson = False, url: Url = None, key: Key = None) ->
 
 
 def _make_row(contract: Contract) -> list[str]:
-    until = "open" if contract["ends_at"] is None else contract["ends_at"][:10]
+    until = say("no end") if contract["ends_at"] is None else contract["ends_at"][:10]
     if contract["status"] == "cancelled":
-        until = "cancelled"
+        until = translate("cancelled")
     return [contract["id"], contract["plan"], contract["gpu_hour_price"], contract["token_price"], until]
 
 
@@ -87,10 +88,10 @@ def show_balance(
         own = client.whoami()["customer"] if customer is None and contract_id is None else None
         whose = customer or (own["id"] if own else None)
         if contract_id is None and whose is None:
-            raise typer.BadParameter("name the contract, or the customer by --customer", param_hint="CONTRACT")
+            raise typer.BadParameter(say("name the contract, or the customer by --customer"), param_hint="CONTRACT")
         contract = choose_contract(client, whose or "", contract_id)
         if contract is None:
-            raise typer.BadParameter("no contract is in force; name one that is over", param_hint="CONTRACT")
+            raise typer.BadParameter(say("no contract is in force; name one that is over"), param_hint="CONTRACT")
         balance = client.get_balance(contract["id"])
     if as_json:
         write_json(balance)
@@ -112,27 +113,39 @@ def _tell_budget(left: Money | None, budget: Money | None) -> str:
 def _tell_terms(contract: Contract) -> list[tuple[str, str]]:
     now = datetime.now(UTC)
     start = describe_local(contract["starts_at"], now)
-    end = describe_local(contract["ends_at"], now) if contract["ends_at"] else "open"
-    card = f"of rate card {contract['rate_card_version']}" + (
-        ", then of newer ones" if contract["rate_card"] == "newest" else ""
+    end = describe_local(contract["ends_at"], now) if contract["ends_at"] else say("no end")
+    card = say("of rate card {version}", version=contract["rate_card_version"]) + (
+        say(", then of newer ones") if contract["rate_card"] == "newest" else ""
     )
-    at_quote = {"cap": "goes on, and you are charged no more", "pause": "pauses"}[contract["quote_guarantee"]]
     return [
         ("Number", contract["contract_number"]),
         ("Status", contract["status"]),
         ("Plan", contract["plan"]),
-        ("Prices", f"{contract['gpu_hour_price']} yuan a GPU-hour, {contract['token_price']} yuan a token, {card}"),
-        ("In force", f"{start} to {end}"),
+        (
+            "Prices",
+            say(
+                "{hour} yuan a GPU-hour, {token} yuan a token, {card}",
+                hour=contract["gpu_hour_price"],
+                token=contract["token_price"],
+                card=card,
+            ),
+        ),
+        ("In force", say("{begin} to {end}", begin=start, end=end)),
         ("Queue", contract["queue"]),
-        ("At its quote", f"a job {at_quote}"),
+        ("At its quote", translate(AT_QUOTE[contract["quote_guarantee"]])),
         ("Guaranteed", "; ".join(map(_tell_guaranteed, contract.get("guaranteed_gpus", [])))),
-        ("Unused hours", TRUE_UPS[contract["true_up"]] if contract["plan"] == "long_term" else ""),
-        ("Beyond hours", BEYOND_HOURS.get(contract["overage"], contract["overage"])),
+        ("Unused hours", translate(TRUE_UPS[contract["true_up"]]) if contract["plan"] == "long_term" else ""),
+        ("Beyond hours", translate(BEYOND_HOURS.get(contract["overage"], contract["overage"]))),
     ]
 
 
 def _tell_guaranteed(each: GuaranteedGpus) -> str:
-    return f"{each['gpus']} {each['gpu_type']} at {describe_money(each['monthly_price'])} a month each"
+    return say(
+        "{gpus} {type} at {price} a month each",
+        gpus=each["gpus"],
+        type=each["gpu_type"],
+        price=describe_money(each["monthly_price"]),
+    )
 
 
 def _tell_balance(contract: Contract, balance: Balance) -> list[tuple[str, str]]:

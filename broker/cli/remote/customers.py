@@ -14,6 +14,7 @@ from broker.cli.output import DeleteAtOnce, ask, one_line, tell_gone, write_answ
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
+from broker.cli.words import say
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Customers: list, people, verification, export, deletion."
@@ -43,7 +44,7 @@ def list_people(customer: CustomerId, as_json: AsJson = False, url: Url = None, 
     """List who signs in to the console for a customer by OpenID Connect."""
     with connect(url, key) as client:
         page = collect_page(client.list_all("/people", customer_id=customer))
-    told = lambda each: [each["id"], each["email"], each["api_key_id"], (each["signed_in_at"] or "not yet")[:16]]  # noqa: E731
+    told = lambda each: [each["id"], each["email"], each["api_key_id"], (each["signed_in_at"] or say("not yet"))[:16]]  # noqa: E731
     write_table(page, PEOPLE, told, as_json=as_json)
 
 
@@ -58,7 +59,7 @@ def invite_person(
     """Invite a person, who signs in to the console by OpenID Connect and acts for the customer."""
     with connect(url, key) as client:
         person = client.post("/people", {"email": email, "customer_id": customer})
-    write_answer(person, f"{person['email']} may sign in; {person['id']}.", as_json=as_json)
+    write_answer(person, say("{email} may sign in; {id}.", email=person["email"], id=person["id"]), as_json=as_json)
 
 
 @app.command("remove-person")
@@ -70,10 +71,10 @@ def remove_person(
     key: Key = None,
 ) -> None:
     """Remove a person; its sessions end at once."""
-    ask(f"Remove {person}?", yes=yes)
+    ask(say("Remove {person}?", person=person), yes=yes)
     with connect(url, key) as client:
         client.delete(f"/people/{person}")
-    write_answer(tell_gone(person), f"{person} is removed.", as_json=as_json)
+    write_answer(tell_gone(person), say("{name} is removed.", name=person), as_json=as_json)
 
 
 @app.command("verify")
@@ -88,7 +89,11 @@ def submit_verification(
     """Submit who a customer is by law (实名), for finance to decide."""
     with connect(url, key) as client:
         told = client.post(f"/customers/{customer}/verification", {"name": name, "document_number": number})
-    write_answer(told, f"{customer} is {told['verification']}.", as_json=as_json)
+    write_answer(
+        told,
+        say("{id} is {status}.", id=customer, status=told["verification"]),
+        as_json=as_json,
+    )
 
 
 @app.command("verification")
@@ -96,7 +101,13 @@ def show_verification(customer: CustomerId, as_json: AsJson = False, url: Url = 
     """Show what a customer has submitted; that somebody looked is in the audit (finance)."""
     with connect(url, key) as client:
         told = client.get(f"/customers/{customer}/verification")
-    shown = f"{customer} is {told['verification']}: {one_line(told['name'] or '')} {told['document_number'] or ''}"
+    shown = say(
+        "{customer} is {verification}: {name} {document_number}",
+        customer=customer,
+        verification=told["verification"],
+        name=one_line(told["name"] or ""),
+        document_number=told["document_number"] or "",
+    )
     write_answer(told, shown, as_json=as_json)
 
 
@@ -112,7 +123,11 @@ def decide_verification(
     """Decide whether a customer is who it says by law (finance)."""
     with connect(url, key) as client:
         told = client.post(f"/customers/{customer}/verification/decide", {"verdict": verdict, "note": note})
-    write_answer(told, f"{customer} is {told['verification']}.", as_json=as_json)
+    write_answer(
+        told,
+        say("{id} is {status}.", id=customer, status=told["verification"]),
+        as_json=as_json,
+    )
 
 
 @app.command("export")
@@ -142,14 +157,23 @@ def check_archive(
         written, signature = opened.read("manifest.json"), opened.read("manifest.sig")
         manifest = json.loads(written)
         signer = public_key or manifest["public_key"]
-        faults = [] if _is_signed(signer, written, signature) else ["manifest.json: another key has signed it"]
+        faults = [] if _is_signed(signer, written, signature) else [say("manifest.json: another key has signed it")]
         named = {entry["path"] for entry in manifest["entries"]} | {"manifest.json", "manifest.sig"}
-        faults += [f"{path}: is not in the manifest" for path in opened.namelist() if path not in named]
+        faults += [say("{path}: is not in the manifest", path=path) for path in opened.namelist() if path not in named]
         faults += [path for entry in manifest["entries"] if (path := _find_fault(opened, entry))]
     if faults:
         raise CommandFailed("\n".join(faults), path=str(archive), faults=faults)
     checked = {"path": str(archive), "files": len(manifest["entries"]), "signed_by": signer}
-    write_answer(checked, f"{archive}: {checked['files']} files, all as signed by {signer}.", as_json=as_json)
+    write_answer(
+        checked,
+        say(
+            "{archive}: {files} files, all as signed by {signer}.",
+            archive=archive,
+            files=checked["files"],
+            signer=signer,
+        ),
+        as_json=as_json,
+    )
 
 
 def _is_signed(public_key: str, written: bytes, signature: bytes) -> bool:
@@ -158,7 +182,9 @@ def _is_signed(public_key: str, written: bytes, signature: bytes) -> bool:
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 (of this command alone)
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
     except ImportError as error:
-        raise CommandFailed("signatures are checked by a package that is not here: pip install cryptography") from error
+        raise CommandFailed(
+            say("signatures are checked by a package that is not here: pip install cryptography")
+        ) from error
     try:
         Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key)).verify(base64.b64decode(signature), written)
     except (InvalidSignature, ValueError):
@@ -174,7 +200,7 @@ def _find_fault(opened: zipfile.ZipFile, entry: dict[str, Any]) -> str | None:
                 digest.update(piece)
     except (KeyError, zipfile.BadZipFile) as error:
         return f"{entry['path']}: {error}"
-    return None if digest.hexdigest() == entry["sha256"] else f"{entry['path']}: has another hash"
+    return None if digest.hexdigest() == entry["sha256"] else say("{path}: has another hash", path=entry["path"])
 
 
 @app.command("delete-data")
@@ -186,13 +212,15 @@ def delete_data(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Delete all data sets, adapters and checkpoints of a customer, for good. Export first."""
-    ask(f"Delete everything that {confirm} has made? This cannot be undone.", yes=yes)
+    """Delete all data sets, uploads, adapters and checkpoints of a customer, for good. Export first."""
+    ask(say("Delete everything that {confirm} has made? This cannot be undone.", confirm=confirm), yes=yes)
     with connect(url, key) as client:
         made = client.post(f"/customers/{customer}/deletions", {"confirm": confirm})
     files = len(made["manifest"]["entries"])
     write_answer(
-        made, f"{made['id']}: {files} files go with the next sweep; `broker customers deletion`.", as_json=as_json
+        made,
+        say("{id}: {files} files go with the next sweep; `broker customers deletion`.", id=made["id"], files=files),
+        as_json=as_json,
     )
 
 
@@ -209,5 +237,7 @@ def show_deletion(
         told = client.get(f"/customers/{customer}/deletions/{deletion}")
     left = sum(not entry["is_gone"] for entry in told["manifest"]["entries"])
     write_answer(
-        told, "All files are gone." if told["is_complete"] else f"{left} files are still there.", as_json=as_json
+        told,
+        say("All files are gone.") if told["is_complete"] else say("{left} files are still there.", left=left),
+        as_json=as_json,
     )

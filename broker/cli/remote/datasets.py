@@ -112,7 +112,7 @@ def delete_dataset(
     """Delete a data set and its bytes; what was trained on it, and billed, stays."""
     with connect(url, key) as client:
         dataset = client.get_dataset(resolve_id(client, "dat", dataset_id))
-        ask(f"Delete {dataset['id']}, {one_line(dataset['name'])}, for good?", yes=yes)
+        ask(say("Delete {id}, {name}, for good?", id=dataset["id"], name=one_line(dataset["name"])), yes=yes)
         client.delete_dataset(dataset["id"])
     write_answer(tell_gone(dataset["id"]), say("{id} is deleted.", id=dataset["id"]), as_json=as_json)
 

@@ -10,6 +10,7 @@ from broker.cli.remote.ids import find_invoice
 from broker.cli.remote.lists import collect_page, write_table_with_notes
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say
 from broker.client.objects.payments import Dispute
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Disputes: list, open, answer, win, lose, withdraw.")
@@ -46,7 +47,7 @@ def _make_row(dispute: Dispute) -> list[str]:
 
 
 def _tell_why(dispute: Dispute) -> str:
-    place = f"line {dispute['position']}: " if dispute["position"] else ""
+    place = say("line {position}: ", position=dispute["position"]) if dispute["position"] else ""
     answer = f" — {one_line(dispute['answer'])}" if dispute["answer"] else ""
     return place + one_line(dispute["reason"]) + answer
 
@@ -104,7 +105,7 @@ def lose_dispute(
     """End a dispute against the house: the books follow (finance; asks)."""
     with connect(url, key) as client:
         found: Dispute = client.get(f"/disputes/{dispute_id}")
-        ask(f"Lose {found['id']} about {describe_money(found['gross'])}?", yes=yes)
+        ask(say("Lose {id} about {gross}?", id=found["id"], gross=describe_money(found["gross"])), yes=yes)
         body = {} if remedy is None else {"remedy": remedy}
         dispute: Dispute = client.post(f"/disputes/{dispute_id}/lose", body)
     _tell(dispute, as_json=as_json)
@@ -120,5 +121,11 @@ def withdraw_dispute(dispute_id: DisputeId, as_json: AsJson = False, url: Url = 
 
 def _tell(dispute: Dispute, *, as_json: bool) -> None:
     followed = f": {dispute['remedy']} {dispute['remedy_id'] or ''}".rstrip() if dispute["remedy"] else ""
-    told = f"{dispute['id']} about {describe_money(dispute['gross'])} is {dispute['status']}{followed}."
+    told = say(
+        "{id} about {gross} is {status}{followed}.",
+        id=dispute["id"],
+        gross=describe_money(dispute["gross"]),
+        status=dispute["status"],
+        followed=followed,
+    )
     write_answer(dispute, told, as_json=as_json)

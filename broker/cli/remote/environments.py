@@ -10,6 +10,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table_with_notes
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import DASH
+from broker.cli.words import say
 from broker.client.objects.promotions import Environment, EnvironmentPush, NewEnvironment
 from broker.client.typed import BrokerClient
 
@@ -34,7 +35,11 @@ def find_environment(client: BrokerClient, typed: str) -> Environment:
     named = [each for each in everyone if each["name"] == typed]
     found = named or [each for each in everyone if typed and each["id"].startswith(typed)]
     if len(found) != 1:
-        told = f"no environment is {typed!r}" if not found else f"{typed!r} is several: name one by its id"
+        told = (
+            say("no environment is {typed}", typed=repr(typed))
+            if not found
+            else say("{typed} is several: name one by its id", typed=repr(typed))
+        )
         raise typer.BadParameter(told, param_hint="ENVIRONMENT")
     return found[0]
 
@@ -87,7 +92,7 @@ def _read_json(typed: str) -> Any:
     try:
         return json.loads(typed)
     except ValueError as error:
-        raise typer.BadParameter(f"is no JSON: {error}", param_hint="--options") from error
+        raise typer.BadParameter(say("is no JSON: {error}", error=error), param_hint="--options") from error
 
 
 @app.command("show")
@@ -104,7 +109,7 @@ def show_environment(environment: Which, as_json: AsJson = False, url: Url = Non
 
 
 def _make_push_row(row: EnvironmentPush) -> list[str]:
-    wanted = row["adapter_id"] or "nothing"
+    wanted = row["adapter_id"] or say("nothing")
     return [one_line(row["name"]), one_line(row["served_as"] or DASH), wanted, row["state"], str(row["attempts"])]
 
 
@@ -135,7 +140,11 @@ def push_environment(environment: Which, as_json: AsJson = False, url: Url = Non
     with connect(url, key) as client:
         found = find_environment(client, environment)
         pushed = client.post(f"/environments/{found['id']}/push")
-    write_answer(pushed, f"{pushed['pushes']} adapters are pushed to {one_line(found['name'])} again.", as_json=as_json)
+    write_answer(
+        pushed,
+        say("{pushes} adapters are pushed to {name} again.", pushes=pushed["pushes"], name=one_line(found["name"])),
+        as_json=as_json,
+    )
 
 
 @app.command("remove")
@@ -143,7 +152,7 @@ def remove_environment(environment: Which, as_json: AsJson = False, url: Url = N
     """Push to a server nothing more, and forget its token; what it serves it keeps."""
     with connect(url, key) as client:
         removed = client.delete(f"/environments/{find_environment(client, environment)['id']}")
-    write_answer(removed, f"{removed['id']} is removed.", as_json=as_json)
+    write_answer(removed, say("{name} is removed.", name=removed["id"]), as_json=as_json)
 
 
 def _show(row: Environment | NewEnvironment, *, as_json: bool) -> None:
@@ -154,10 +163,10 @@ def _show(row: Environment | NewEnvironment, *, as_json: bool) -> None:
     rows = [
         ("Environment", row["id"]),
         ("Name", one_line(row["name"])),
-        ("Serves", f"what {row['stage']} has, as {row['serves_as']}"),
+        ("Serves", say("what {stage} has, as {serves_as}", stage=row["stage"], serves_as=row["serves_as"])),
         ("Kind", row["kind"]),
         ("URL", row["url"] or ""),
-        ("Secret", f"{secret} (shown this once)" if secret else ""),
+        ("Secret", say("{secret} (shown this once)", secret=secret) if secret else ""),
         ("Status", row["status"]),
         ("Answered", row["answered_at"] or ""),
         ("Error", one_line(row["error"] or "")),

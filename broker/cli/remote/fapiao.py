@@ -12,6 +12,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say
 from broker.client.typed import BrokerClient
 
 app = typer.Typer(
@@ -82,11 +83,26 @@ def _tell(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Status", f"{row['status']}, {row['kind']}"),
         ("Title", ", ".join(each for each in row["title"].values() if each)),
-        ("Amount", f"{describe_money(row['amount'])}, tax in it {describe_money(row['tax'])}"),
+        ("Amount", say("{sum}, tax in it {tax}", sum=describe_money(row["amount"]), tax=describe_money(row["tax"]))),
         ("大写", row["capitals"]),
-        ("Line", f"{line['item']}, {line['quantity']} {line['unit']} at {line['unit_price']}, {line['tax_rate']} tax"),
+        (
+            "Line",
+            say(
+                "{item}, {quantity} {unit} at {unit_price}, {tax_rate} tax",
+                item=line["item"],
+                quantity=line["quantity"],
+                unit=line["unit"],
+                unit_price=line["unit_price"],
+                tax_rate=line["tax_rate"],
+            ),
+        ),
         ("Issued on", row["issued_on"] or ""),
-        ("Takes back", f"of {row['red_of_id']}, reason {row['red_reason']}" if row["red_of_id"] else ""),
+        (
+            "Takes back",
+            say("of {red_of}, reason {red_reason}", red_of=row["red_of_id"], red_reason=row["red_reason"])
+            if row["red_of_id"]
+            else "",
+        ),
     ]
 
 
@@ -95,10 +111,14 @@ def show_invoiceable(customer: OfCustomer = None, as_json: AsJson = False, url: 
     """Show how much can be asked for (可开票金额), and what needs its red fapiao (欠票)."""
     with connect(url, key) as client:
         there = client.get("/fapiao/invoiceable", customer_id=customer)
-    told = f"{describe_money(there['invoiceable'])} can be asked for: of {describe_money(there['consumed'])} consumed"
-    told += f" fapiao are of {describe_money(there['invoiced'])}."
+    told = say(
+        "{invoiceable} can be asked for: of {consumed} consumed",
+        invoiceable=describe_money(there["invoiceable"]),
+        consumed=describe_money(there["consumed"]),
+    )
+    told += say(" fapiao are of {sum}.", sum=describe_money(there["invoiced"]))
     if there["debt"]["amount"] != "0.00":
-        told += f" {describe_money(there['debt'])} more than was consumed need red fapiao first."
+        told += say(" {sum} more than was consumed need red fapiao first.", sum=describe_money(there["debt"]))
     write_answer(there, told, as_json=as_json)
 
 
@@ -140,7 +160,14 @@ def request_fapiao(
     with connect(url, key) as client:
         row = client.post("/fapiao", body)
     write_answer(
-        row, f"{row['id']} is requested, of {describe_money(row['amount'])} ({row['capitals']}).", as_json=as_json
+        row,
+        say(
+            "{id} is requested, of {sum} ({words}).",
+            id=row["id"],
+            sum=describe_money(row["amount"]),
+            words=row["capitals"],
+        ),
+        as_json=as_json,
     )
 
 
@@ -159,7 +186,7 @@ def issue_fapiao(
         row = client.post(f"/fapiao/{fapiao_id}/issue", {"number": number, "issued_on": _read_day(issued_on)})
         if file is not None:
             _upload(client, row["id"], file)
-    write_answer(row, f"{row['id']} is issued as {row['number']}.", as_json=as_json)
+    write_answer(row, say("{id} is issued as {number}.", id=row["id"], number=row["number"]), as_json=as_json)
 
 
 @app.command("red")
@@ -180,12 +207,24 @@ def take_back(
     with connect(url, key) as client:
         row = client.get(f"/fapiao/{_resolve(client, fapiao_id)}")
         ask(
-            f"Take back {amount or 'all that is left'} of fapiao {row['number']}, {describe_money(row['amount'])}?",
+            say(
+                "Take back {amount} of fapiao {number}, {sum}?",
+                amount=amount or say("all that is left"),
+                number=row["number"],
+                sum=describe_money(row["amount"]),
+            ),
             yes=yes,
         )
         red = client.post(f"/fapiao/{row['id']}/red", body)
     write_answer(
-        red, f"{red['number']} takes back {describe_money(red['amount'])} of {row['number']}.", as_json=as_json
+        red,
+        say(
+            "{red} takes back {sum} of {number}.",
+            red=red["number"],
+            sum=describe_money(red["amount"]),
+            number=row["number"],
+        ),
+        as_json=as_json,
     )
 
 
@@ -194,7 +233,7 @@ def cancel_fapiao(fapiao_id: FapiaoId, as_json: AsJson = False, url: Url = None,
     """Cancel a request that was not issued."""
     with connect(url, key) as client:
         row = client.post(f"/fapiao/{fapiao_id}/cancel")
-    write_answer(row, f"{row['id']} is cancelled.", as_json=as_json)
+    write_answer(row, say("{id} is cancelled.", id=row["id"]), as_json=as_json)
 
 
 @app.command("upload")
@@ -208,7 +247,7 @@ def upload_file(
     """Upload the file of an issued fapiao (finance)."""
     with connect(url, key) as client:
         row = _upload(client, _resolve(client, fapiao_id), file)
-    write_answer(row, f"{file.name} is kept with {row['number']}.", as_json=as_json)
+    write_answer(row, say("{name} is kept with {number}.", name=file.name, number=row["number"]), as_json=as_json)
 
 
 def _upload(client: BrokerClient, fapiao_id: str, file: Path) -> Any:

@@ -11,6 +11,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.report_files import fetch_report
 from broker.cli.texts.columns import Column
+from broker.cli.words import say
 
 Month = Annotated[str, typer.Argument(help="The month, as 2026-11.")]
 Customer = Annotated[str | None, typer.Option("--customer", help="Only this customer's.")]
@@ -102,15 +103,21 @@ def show_pool_margin(
 def tell_guarantee(use: dict[str, Any]) -> str:
     """Tell what became of the guaranteed GPUs of a type."""
     hours = {name: use[f"{name}_gpu_hours"] for name in ("guaranteed", "used", "lent", "left")}
-    kept = f"{hours['used']} used by whom they are guaranteed to, {hours['left']} left by them"
-    return (
-        f"{use['gpu_type']}: {hours['guaranteed']} GPU-hours guaranteed, {kept}, at least {hours['lent']} of these lent"
+    kept = say(
+        "{used} used by whom they are guaranteed to, {left} left by them", used=hours["used"], left=hours["left"]
+    )
+    return say(
+        "{gpu_type}: {guaranteed} GPU-hours guaranteed, {kept}, at least {lent} of these lent",
+        gpu_type=use["gpu_type"],
+        guaranteed=hours["guaranteed"],
+        kept=kept,
+        lent=hours["lent"],
     )
 
 
 def make_pool_row(row: dict[str, Any]) -> list[str]:
     """Make the line of a pool; what has no cost rate has no cost."""
-    names = [one_line(row["pool"] or "from outside"), row["gpu_type"] or "-"]
+    names = [one_line(row["pool"] or say("from outside")), row["gpu_type"] or "-"]
     amounts = [row[name]["amount"] if row[name] else "-" for name in SUMS]
     return [*names, row["used_gpu_hours"], row["idle_gpu_hours"], *amounts]
 
@@ -143,5 +150,10 @@ def set_cost_rate(
         body = {"per_gpu_hour": per_gpu_hour, "begins_on": begins_on}
         rate = client.post(f"/pools/{pool}/cost-rates", body)
     cost = rate["per_gpu_hour"]["amount"]
-    told = f"{rate['pool']} costs {cost} yuan a GPU-hour from {rate['begins_on']} on."
+    told = say(
+        "{pool} costs {cost} yuan a GPU-hour from {begins_on} on.",
+        pool=rate["pool"],
+        cost=cost,
+        begins_on=rate["begins_on"],
+    )
     write_answer(rate, told, as_json=as_json)

@@ -22,6 +22,7 @@ from broker.cli.remote.volumes import (
 )
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import DASH, describe_money
+from broker.cli.words import say
 from broker.client.objects.contracts import Grant
 from broker.client.typed import BrokerClient
 
@@ -57,7 +58,7 @@ def list_grants(
 
 
 def _make_row(grant: Grant) -> list[str]:
-    until = "open" if grant["expires_at"] is None else grant["expires_at"][:10]
+    until = say("no end") if grant["expires_at"] is None else grant["expires_at"][:10]
     return [grant["id"], grant["kind"], grant["status"], describe_volume(grant), _describe_left(grant), until]
 
 
@@ -78,15 +79,19 @@ def show_grant(grant_id: GrantId, as_json: AsJson = False, url: Url = None, key:
 
 
 def _tell(grant: Grant) -> list[tuple[str, str]]:
-    pace = "" if grant["days_left"] is None else f", {grant['days_left']} days at the present pace"
-    until = "open" if grant["expires_at"] is None else grant["expires_at"][:10]
+    pace = (
+        ""
+        if grant["days_left"] is None
+        else say(", {days_left} days at the present pace", days_left=grant["days_left"])
+    )
+    until = say("no end") if grant["expires_at"] is None else grant["expires_at"][:10]
     return [
         ("Contract", grant["contract_id"]),
         ("Kind", f"{grant['kind']}, {grant['status']}"),
-        ("Whole", f"{describe_volume(grant)} at {grant['unit_price']} yuan"),
+        ("Whole", say("{volume} at {unit_price} yuan", volume=describe_volume(grant), unit_price=grant["unit_price"])),
         ("Left", f"{_describe_left(grant)} ({grant['left_percent'] or DASH} %){pace}"),
         ("Pays for", describe_scope(grant["scope"])),
-        ("In force", f"{grant['effective_at'][:10]} to {until}"),
+        ("In force", say("{begin} to {end}", begin=grant["effective_at"][:10], end=until)),
         ("Invoice", grant["invoice_id"] or ""),
         ("Reason", grant["reason"] or ""),
     ]
@@ -113,7 +118,7 @@ def give_grant(
         body: dict[str, Any] = {"contract_id": resolve_id(client, "con", contract), "kind": kind, "reason": reason}
         body |= volume | read_scope(project_id, gpu_type)
         grant = client.post("/grants", body | ({} if expires_at is None else {"expires_at": expires_at}))
-    write_answer(grant, f"{grant['id']} gives {describe_volume(grant)}.", as_json=as_json)
+    write_answer(grant, say("{id} gives {volume}.", id=grant["id"], volume=describe_volume(grant)), as_json=as_json)
 
 
 @app.command("void")
@@ -128,9 +133,17 @@ def void_grant(
     """Take back what is unused of a grant; nothing is paid back, and it is for good (finance)."""
     with connect(url, key) as client:
         grant: Grant = client.get(f"/grants/{_resolve(client, grant_id)}")
-        ask(f"Take back what is unused of {grant['id']}, {_describe_left(grant)} of {describe_volume(grant)}?", yes=yes)
+        ask(
+            say(
+                "Take back what is unused of {id}, {left} of {volume}?",
+                id=grant["id"],
+                left=_describe_left(grant),
+                volume=describe_volume(grant),
+            ),
+            yes=yes,
+        )
         grant = client.post(f"/grants/{grant['id']}/void", {"reason": reason})
-    write_answer(grant, f"{grant['id']} is void.", as_json=as_json)
+    write_answer(grant, say("{id} is void.", id=grant["id"]), as_json=as_json)
 
 
 @app.command("refund")
@@ -140,9 +153,21 @@ def refund_grant(
     """Refund what is unused of a grant that was bought and paid; gifts are never refunded (finance)."""
     with connect(url, key) as client:
         grant: Grant = client.get(f"/grants/{_resolve(client, grant_id)}")
-        ask(f"Refund what is unused of {grant['id']}, {_describe_left(grant)} of {describe_volume(grant)}?", yes=yes)
+        ask(
+            say(
+                "Refund what is unused of {id}, {left} of {volume}?",
+                id=grant["id"],
+                left=_describe_left(grant),
+                volume=describe_volume(grant),
+            ),
+            yes=yes,
+        )
         refund = client.post(f"/grants/{grant['id']}/refund")
-    write_answer(refund, f"{refund['grant_id']}: {describe_money(refund['total'])} are owed back.", as_json=as_json)
+    write_answer(
+        refund,
+        say("{grant}: {total} are owed back.", grant=refund["grant_id"], total=describe_money(refund["total"])),
+        as_json=as_json,
+    )
 
 
 @app.command("draws")

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from broker.cli.words import say, translate
 from broker.client.typed import BrokerClient
 
 WHOLE_LENGTH = 30  # a prefix of four characters and a ULID
@@ -31,14 +32,22 @@ def resolve_id(client: BrokerClient, kind: str, typed: str) -> str:
     begins = typed.strip().lower()
     begins = begins if begins.startswith(f"{kind}_") else f"{kind}_{begins}"
     if not re.fullmatch("[a-z]{3}_[0-9a-z]{1,40}", begins):
-        raise typer.BadParameter(f"{typed!r} is no id of a {NAMES[kind]}")
+        told = say("{typed} is no id of this kind: {kind}", typed=repr(typed), kind=translate(NAMES[kind]))
+        raise typer.BadParameter(told)
     if len(begins) >= WHOLE_LENGTH:
         return begins
     listed = list_by_kind(client)[kind](id_prefix=begins, limit=MOST_CANDIDATES)
     found = [str(item["id"]) for item in listed["data"]]
     if len(found) > 1:
-        more = " and more" if listed["next_cursor"] else ""
-        raise typer.BadParameter(f"{begins} is the beginning of several: {', '.join(found)}{more}; type more of it")
+        more = say(" and more") if listed["next_cursor"] else ""
+        raise typer.BadParameter(
+            say(
+                "{begins} is the beginning of several: {found}{more}; type more of it",
+                begins=begins,
+                found=", ".join(found),
+                more=more,
+            )
+        )
     return found[0] if found else begins
 
 
@@ -65,5 +74,5 @@ def find_invoice(client: BrokerClient, typed: str) -> str:
         return resolve_id(client, "inv", typed)
     found = client.list_invoices(number=typed.strip().upper())["data"]
     if not found:
-        raise typer.BadParameter(f"no invoice has the number {typed}")
+        raise typer.BadParameter(say("no invoice has the number {typed}", typed=typed))
     return str(found[0]["id"])

@@ -12,7 +12,8 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import find_invoice, resolve_id
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column, make_card, make_table
-from broker.cli.texts.values import describe_money
+from broker.cli.texts.values import describe_count, describe_money
+from broker.cli.words import say
 from broker.client.typed import BrokerClient
 from pricing.evidence.verify import Verdict, verify_evidence
 from pricing.rate_card import RateCard, RateCardInvalid, load_rate_cards, parse_rate_card
@@ -42,6 +43,10 @@ LINE_COLUMNS = (
     Column("what for"),
 )
 MOST_FAULTS = 20
+PROVEN = (
+    "{number}: {total} is proven by {lines} lines, {charges} charges and {intervals} intervals.\n"
+    "Seal {seal}: compare it with the one on the invoice, or give it as --seal."
+)
 
 
 @app.command("list")
@@ -65,7 +70,7 @@ def list_invoices(
 def _make_row(invoice: dict[str, Any]) -> list[str]:
     amounts = [invoice["total"]["amount"], invoice["due"]["amount"]]
     number, until = invoice["number"] or "", invoice["due_on"] or ""
-    return [invoice["id"], number, invoice["month"] or "in advance", invoice["status"], *amounts, until]
+    return [invoice["id"], number, invoice["month"] or say("in advance"), invoice["status"], *amounts, until]
 
 
 @app.command("show")
@@ -83,18 +88,39 @@ def show_invoice(invoice_id: InvoiceId, as_json: AsJson = False, url: Url = None
 
 def _tell_fapiao_debt(invoice: dict[str, Any]) -> str:
     debt = invoice["fapiao_debt"]
-    return "" if debt is None else f"{describe_money(debt)} more than was consumed: a red one is needed (欠票)"
+    return (
+        ""
+        if debt is None
+        else say("{sum} more than was consumed: a red one is needed (欠票)", sum=describe_money(debt))
+    )
 
 
 def _tell(invoice: dict[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("Contract", f"{invoice['contract_id']}, number {one_line(invoice['contract_number'])}"),
+        (
+            "Contract",
+            say(
+                "{contract}, number {number}",
+                contract=invoice["contract_id"],
+                number=one_line(invoice["contract_number"]),
+            ),
+        ),
         ("Purchase order", one_line(invoice["purchase_order"] or "")),
-        ("Month", invoice["month"] or "hours in advance"),
+        ("Month", invoice["month"] or say("hours in advance")),
         ("Status", invoice["status"]),
-        ("Total", f"{describe_money(invoice['total'])}, tax in it {describe_money(invoice['tax'])}"),
+        (
+            "Total",
+            say("{sum}, tax in it {tax}", sum=describe_money(invoice["total"]), tax=describe_money(invoice["tax"])),
+        ),
         ("Fapiao", _tell_fapiao_debt(invoice)),
-        ("Due", f"{describe_money(invoice['due'])} until {invoice['due_on'] or 'it is finalized'}"),
+        (
+            "Due",
+            say(
+                "{due} until {due_on}",
+                due=describe_money(invoice["due"]),
+                due_on=invoice["due_on"] or say("it is finalized"),
+            ),
+        ),
         ("Pay at", invoice["payment_url"] or ""),
     ]
 
@@ -118,19 +144,23 @@ def download_invoice(
 ) -> None:
     """Download a final invoice as a document, or its evidence for `broker invoices verify`."""
     if language not in {"zh", "en"}:
-        raise typer.BadParameter("write zh or en", param_hint="--language")
+        raise typer.BadParameter(say("write zh or en"), param_hint="--language")
     if as_format not in FILES:
-        raise typer.BadParameter(f"write one of {', '.join(FILES)}", param_hint="--format")
+        raise typer.BadParameter(say("write one of {names}", names=", ".join(FILES)), param_hint="--format")
     path, ending = FILES[as_format]
     with connect(url, key) as client:
         invoice = client.get(f"/invoices/{_resolve(client, invoice_id)}")
         target = output or Path(f"{invoice['number'] or invoice['id']}{ending}")
         if target.exists() and not force:
-            raise typer.BadParameter(f"{target} is there; add --force to replace it", param_hint="--output")
+            raise typer.BadParameter(
+                say("{target} is there; add --force to replace it", target=target), param_hint="--output"
+            )
         try:
             client.download(path.format(id=invoice["id"], language=language), target)
         except OSError as error:
-            raise CommandFailed(f"{target} cannot be written: {error.strerror or error}") from error
+            raise CommandFailed(
+                say("{path} cannot be written: {why}", path=target, why=error.strerror or error)
+            ) from error
     write_answer({"path": str(target), "invoice_id": invoice["id"]}, str(target), as_json=as_json)
 
 
@@ -156,13 +186,26 @@ def pay_invoice(
     """Mark an invoice as paid; others of its contract that are overdue are paid first (finance)."""
     with connect(url, key) as client:
         invoice = client.get(f"/invoices/{_resolve(client, invoice_id)}")
-        ask(f"Mark {invoice['number'] or invoice['id']} as paid: {describe_money(invoice['due'])}?", yes=yes)
+        ask(
+            say(
+                "Mark {number} as paid: {due}?",
+                number=invoice["number"] or invoice["id"],
+                due=describe_money(invoice["due"]),
+            ),
+            yes=yes,
+        )
         wanted = {"from_credit": from_credit, "overdue_first": not this_first}
         paid = client.post(f"/invoices/{invoice['id']}/pay", wanted)
     settled = [
-        f"{describe_money(each['amount'])} of {each['number'] or each['invoice_id']}" for each in paid["settled"]
+        say("{sum} of {number}", sum=describe_money(each["amount"]), number=each["number"] or each["invoice_id"])
+        for each in paid["settled"]
     ]
-    told = f"Paid: {', '.join(settled) or 'nothing'}. {paid['number'] or paid['id']} is {paid['status']}."
+    told = say(
+        "Paid: {settled}. {number} is {status}.",
+        settled=", ".join(settled) or say("nothing"),
+        number=paid["number"] or paid["id"],
+        status=paid["status"],
+    )
     write_answer(paid, told, as_json=as_json)
 
 
@@ -178,10 +221,19 @@ def void_invoice(
     """Make a final invoice void, of which nothing was paid or credited; it is for good (finance)."""
     with connect(url, key) as client:
         invoice = client.get(f"/invoices/{_resolve(client, invoice_id)}")
-        ask(f"Make {invoice['number'] or invoice['id']} of {describe_money(invoice['total'])} void?", yes=yes)
+        ask(
+            say(
+                "Make {number} of {total} void?",
+                number=invoice["number"] or invoice["id"],
+                total=describe_money(invoice["total"]),
+            ),
+            yes=yes,
+        )
         invoice = client.post(f"/invoices/{invoice['id']}/void", {"reason": reason})
     debt = _tell_fapiao_debt(invoice)
-    told = f"{invoice['number']} is void; nothing is to be paid for it." + (f" Fapiao: {debt}." if debt else "")
+    told = say("{number} is void; nothing is to be paid for it.", number=invoice["number"]) + (
+        say(" Fapiao: {debt}.", debt=debt) if debt else ""
+    )
     write_answer(invoice, told, as_json=as_json)
 
 
@@ -190,9 +242,17 @@ def remind_of_invoice(invoice_id: InvoiceId, as_json: AsJson = False, url: Url =
     """Remind the customer of an overdue invoice: each of its contacts is told, at most once a day (finance)."""
     with connect(url, key) as client:
         reminder = client.post(f"/invoices/{_resolve(client, invoice_id)}/reminders")
-    told = f"{reminder['contacts']} contact" + ("" if reminder["contacts"] == 1 else "s")
-    overdue = f"{describe_money(reminder['owed'])}, {reminder['days_overdue']} days overdue"
-    write_answer(reminder, f"{reminder['number']}: {overdue}; {told} will be told.", as_json=as_json)
+    told = describe_count(reminder["contacts"], "contact")
+    overdue = say(
+        "{owed}, {days_overdue} days overdue",
+        owed=describe_money(reminder["owed"]),
+        days_overdue=reminder["days_overdue"],
+    )
+    write_answer(
+        reminder,
+        say("{number}: {overdue}; {told} will be told.", number=reminder["number"], overdue=overdue, told=told),
+        as_json=as_json,
+    )
 
 
 @app.command("verify")
@@ -211,15 +271,19 @@ def verify_invoice(
     try:
         verdict = verify_evidence(file.read_bytes(), known_cards=_know_cards(rate_card), seal=seal)
     except OSError as error:
-        raise CommandFailed(f"{file} cannot be read: {error.strerror or error}") from error
+        raise CommandFailed(say("{path} cannot be read: {why}", path=file, why=error.strerror or error)) from error
     if not verdict.holds:
         raise CommandFailed(_tell_faults(verdict), faults=[f"{where}: {told}" for where, told in verdict.faults])
     assert verdict.total is not None, "what holds was read"
     answer = {"number": verdict.number, "total": verdict.total.format_amount(), "seal": verdict.seal}
-    told = (
-        f"{verdict.number}: {verdict.total} is proven by {verdict.lines} lines, {verdict.charges} charges and "
-        f"{verdict.intervals} intervals.\n"
-        f"Seal {verdict.seal}: compare it with the one on the invoice, or give it as --seal."
+    told = say(
+        PROVEN,
+        number=verdict.number,
+        total=verdict.total,
+        lines=verdict.lines,
+        charges=verdict.charges,
+        intervals=verdict.intervals,
+        seal=verdict.seal,
     )
     write_answer(answer, told, as_json=as_json)
 
@@ -237,7 +301,9 @@ def _know_cards(path: Path | None) -> dict[str, RateCard]:
 def _tell_faults(verdict: Verdict) -> str:
     shown = [f"{where}: {message}" for where, message in verdict.faults[:MOST_FAULTS]]
     more = len(verdict.faults) - len(shown)
-    return "\n  ".join(["the evidence does not hold", *shown, *([f"and {more} more"] if more else [])])
+    return "\n  ".join(
+        [say("the evidence does not hold"), *shown, *([say("and {count} more", count=more)] if more else [])]
+    )
 
 
 def _resolve(client: BrokerClient, invoice_id: str) -> str:

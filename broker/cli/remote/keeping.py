@@ -10,6 +10,7 @@ from broker.cli.remote.lists import write_table
 from broker.cli.remote.registry import app
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH, describe_size
+from broker.cli.words import say
 
 __all__ = ["app"]
 
@@ -48,8 +49,12 @@ def keep_versions(
             write_answer(would, _tell_superseded(would), as_json=as_json)
         else:
             made = client.post("/adapter-retention", body)
-            of = "all other names" if name is None else one_line(name)
-            write_answer(made, f"Of {of} {_tell_kept(made['kept_versions'])}.", as_json=as_json)
+            of = say("all other names") if name is None else one_line(name)
+            write_answer(
+                made,
+                say("Of {of} {kept}.", of=of, kept=_tell_kept(made["kept_versions"])),
+                as_json=as_json,
+            )
 
 
 def _read_number(kept: str) -> int | None:
@@ -57,27 +62,29 @@ def _read_number(kept: str) -> int | None:
     if kept in {"all", "default"}:
         return 0 if kept == "all" else None
     if not kept.isascii() or not kept.isdigit() or int(kept) == 0:
-        raise typer.BadParameter(f"{kept!r} is no number from 1 on, nor all, nor default")
+        raise typer.BadParameter(say("{kept} is no number from 1 on, nor all, nor default", kept=repr(kept)))
     return int(kept)
 
 
 def _tell_kept(kept: int | None) -> str:
     if kept is None:
-        return "what the broker's own rule says stays"
-    return "all versions stay" if kept == 0 else f"the newest {kept} stay"
+        return say("what the broker's own rule says stays")
+    return say("all versions stay") if kept == 0 else say("the newest {kept} stay", kept=kept)
 
 
 def _tell_superseded(would: dict[str, Any]) -> str:
     """Tell what would be deleted, version by version as far as it is told."""
     told = [f"{one_line(each['name'])}_v{each['version']}  {each['id']}" for each in would["adapters"]]
     size = describe_size(would["size_bytes"])
-    return "\n".join([f"{would['count']} would be deleted, {size}; nothing was changed.", *told])
+    return "\n".join(
+        [say("{count} would be deleted, {size}; nothing was changed.", count=would["count"], size=size), *told]
+    )
 
 
 def _make_row(rule: dict[str, Any]) -> list[str]:
     kept = rule["kept_versions"]
     return [
         DASH if rule["name"] is None else one_line(rule["name"]),
-        "all" if kept == 0 else str(kept),
+        say("all") if kept == 0 else str(kept),
         rule["customer_id"],
     ]

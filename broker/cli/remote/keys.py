@@ -8,6 +8,7 @@ from broker.cli.output import ConfirmAtOnce, ask, make_console, one_line, write_
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
+from broker.cli.words import say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="API keys: list, create, rotate, limit, revoke.")
 
@@ -35,7 +36,7 @@ def list_keys(customer: Customer = None, as_json: AsJson = False, url: Url = Non
 def _make_row(each: dict[str, Any]) -> list[str]:
     may = each["role"] if each["scopes"] is None else f"{each['role']}: {' '.join(each['scopes'])}"
     state = "revoked" if each["revoked_at"] else "made"
-    used, until = (each["last_used_at"] or "never")[:16], (each["expires_at"] or "")[:16]
+    used, until = (each["last_used_at"] or say("never"))[:16], (each["expires_at"] or "")[:16]
     return [each["id"], one_line(each["name"]), f"{each['prefix']}…", may, state, used, until]
 
 
@@ -71,7 +72,7 @@ def create_key(
 
 def _find_own(identity: Any) -> str:
     if identity["customer"] is None:
-        raise typer.BadParameter("whose key is it? Say --customer, or --role for one of staff")
+        raise typer.BadParameter(say("whose key is it? Say --customer, or --role for one of staff"))
     return str(identity["customer"]["id"])
 
 
@@ -90,14 +91,19 @@ def rotate_key(
         made = client.post(f"/api-keys/{key_id}/rotate", body)
     _tell_new(made, as_json=as_json)
     if not as_json:
-        make_console().print(f"{key_id} is good for {overlap} hours more, or until it ends by itself.", soft_wrap=True)
+        make_console().print(
+            say("{key} is good for {overlap} hours more, or until it ends by itself.", key=key_id, overlap=overlap),
+            soft_wrap=True,
+        )
 
 
 def _tell_new(made: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         write_json(made)
         return
-    make_console().print(f"{made['id']} is {one_line(made['name'])}; this key is not shown again:", soft_wrap=True)
+    make_console().print(
+        say("{id} is {name}; this key is not shown again:", id=made["id"], name=one_line(made["name"])), soft_wrap=True
+    )
     typer.echo(made["key"])
 
 
@@ -115,8 +121,8 @@ def limit_key(
     path = f"/customers/{subject}" if subject.startswith("cus_") else f"/api-keys/{subject}"
     with connect(url, key) as client:
         changed = client.patch(path, {"requests_per_minute": requests})
-    told = {None: "has no limit of its own", 0: "may send any number of requests"}
-    words = told.get(requests, f"may send {requests} requests a minute")
+    told = {None: say("has no limit of its own"), 0: say("may send any number of requests")}
+    words = told.get(requests, say("may send {requests} requests a minute", requests=requests))
     write_answer(changed, f"{subject} {words}.", as_json=as_json)
 
 
@@ -125,7 +131,7 @@ def revoke_key(
     key_id: KeyId, yes: ConfirmAtOnce = False, as_json: AsJson = False, url: Url = None, key: Key = None
 ) -> None:
     """Revoke a key at once; its sessions of the console end with it."""
-    ask(f"Revoke {key_id}? What uses it is refused from now on.", yes=yes)
+    ask(say("Revoke {key}? What uses it is refused from now on.", key=key_id), yes=yes)
     with connect(url, key) as client:
         revoked = client.delete(f"/api-keys/{key_id}")
-    write_answer(revoked, f"{key_id} is revoked.", as_json=as_json)
+    write_answer(revoked, say("{key} is revoked.", key=key_id), as_json=as_json)

@@ -64,9 +64,11 @@ def read_config(path: Path, *, skip_bad_rows: bool) -> dict[str, Any]:
     try:
         raw = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} cannot be read as YAML: {error}", param_hint="--config") from error
+        raise typer.BadParameter(
+            say("{path} cannot be read as YAML: {error}", path=path, error=error), param_hint="--config"
+        ) from error
     if not isinstance(raw, dict):
-        raise typer.BadParameter(f"{path} must hold keys with values", param_hint="--config")
+        raise typer.BadParameter(say("{path} must hold keys with values", path=path), param_hint="--config")
     config = {name: value for name, value in raw.items() if name not in JOB_PATH_KEYS}
     return {**config, "skip_bad_rows": True} if skip_bad_rows and not is_label_config(config) else config
 
@@ -80,7 +82,9 @@ def check_max_cost(typed: str | None) -> str | None:
     except InvalidOperation:
         is_sum = False
     if not is_sum:
-        raise typer.BadParameter(f"{typed!r} is no sum in yuan; write it like 12.50", param_hint="--max-cost")
+        raise typer.BadParameter(
+            say("{typed} is no sum in yuan; write it like 12.50", typed=repr(typed)), param_hint="--max-cost"
+        )
     return typed
 
 
@@ -89,7 +93,9 @@ def take_dataset(
 ) -> Dataset:
     """Upload the data, or look up what is uploaded. Raises: typer.BadParameter, ApiError, NotReachable."""
     if bool(data) == bool(dataset_id):
-        raise typer.BadParameter("say what to train on: --data FILE or FOLDER, or --dataset ID", param_hint="--data")
+        raise typer.BadParameter(
+            say("say what to train on: --data FILE or FOLDER, or --dataset ID"), param_hint="--data"
+        )
     if dataset_id:
         return client.get_dataset(resolve_id(client, "dat", dataset_id))
     return upload(client, data or [], None, customer, console)
@@ -177,7 +183,9 @@ def choose_contract(client: BrokerClient, customer_id: str, typed: str | None) -
     found = find_in_force(list(client.list_all("/contracts", customer_id=customer_id)), datetime.now(UTC))
     if len(found) > 1:
         names = ", ".join(f"{contract['id']} ({contract['plan']})" for contract in found)
-        raise typer.BadParameter(f"several contracts are in force; name one: {names}", param_hint="--contract")
+        raise typer.BadParameter(
+            say("several contracts are in force; name one: {names}", names=names), param_hint="--contract"
+        )
     return found[0] if found else None
 
 

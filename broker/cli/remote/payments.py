@@ -13,6 +13,7 @@ from broker.cli.remote.ids import find_invoice, resolve_id
 from broker.cli.remote.lists import collect_page, write_table, write_table_with_notes
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say
 from broker.client.objects.payments import Allocation, ImportedLine, Payment, PaymentDetail, PaymentImport
 from broker.client.typed import BrokerClient
 
@@ -51,12 +52,12 @@ def import_statement(
     The same file can be imported again: what is known already is a duplicate.
     """
     if not file.is_file():
-        raise typer.BadParameter(f"{file} is no file", param_hint="FILE")
+        raise typer.BadParameter(say("{file} is no file", file=file), param_hint="FILE")
     with connect(url, key) as client:
         try:
             imported = client.import_statement(file, layout=layout, account=account)
         except OSError as error:
-            raise CommandFailed(f"{file} cannot be read: {error.strerror or error}") from error
+            raise CommandFailed(say("{path} cannot be read: {why}", path=file, why=error.strerror or error)) from error
     if as_json:
         write_json(imported)
         return
@@ -71,7 +72,12 @@ def _make_line(line: ImportedLine) -> list[str]:
 
 def _sum_up(imported: PaymentImport) -> str:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in imported["counts"].items())
-    return f"{describe_money(imported['received'])} received; layout {imported['layout']}: {counts}."
+    return say(
+        "{received} received; layout {layout}: {counts}.",
+        received=describe_money(imported["received"]),
+        layout=imported["layout"],
+        counts=counts,
+    )
 
 
 @app.command("list")
@@ -120,8 +126,18 @@ def show_payment(payment_id: PaymentId, as_json: AsJson = False, url: Url = None
     payer = " ".join(one_line(payment[name]) for name in ("payer_name", "payer_account", "payer_bank"))
     rows = [
         ("Status", payment["status"]),
-        ("Amount", f"{describe_money(payment['amount'])}, unmatched {describe_money(payment['unmatched'])}"),
-        ("Came", f"{payment['value_on']}, serial number {one_line(payment['serial'])}"),
+        (
+            "Amount",
+            say(
+                "{sum}, unmatched {unmatched}",
+                sum=describe_money(payment["amount"]),
+                unmatched=describe_money(payment["unmatched"]),
+            ),
+        ),
+        (
+            "Came",
+            say("{value_on}, serial number {serial}", value_on=payment["value_on"], serial=one_line(payment["serial"])),
+        ),
         ("Payer", payer.strip()),
         ("Remark", one_line(payment["remark"])),
         ("Outcome", payment["outcome"] + (f": {one_line(payment['reason'])}" if payment["reason"] else "")),
@@ -131,8 +147,10 @@ def show_payment(payment_id: PaymentId, as_json: AsJson = False, url: Url = None
 
 
 def _tell_allocation(each: Allocation) -> str:
-    what = each["invoice_id"] if each["kind"] == "invoice" else f"credit of {each['contract_id']}"
-    undone = f", undone: {one_line(each['undone_reason'] or '')}" if each["undone_at"] else ""
+    what = (
+        each["invoice_id"] if each["kind"] == "invoice" else say("credit of {contract}", contract=each["contract_id"])
+    )
+    undone = say(", undone: {why}", why=one_line(each["undone_reason"] or "")) if each["undone_at"] else ""
     return f"{describe_money(each['amount'])} {what}{undone}"
 
 
@@ -166,7 +184,12 @@ def _read_claim(client: BrokerClient, name: str, typed: str) -> dict[str, str]:
 
 
 def _tell_left(payment: Payment) -> str:
-    return f"{payment['id']} is {payment['status']}; {describe_money(payment['unmatched'])} of it unmatched."
+    return say(
+        "{id} is {status}; {unmatched} of it unmatched.",
+        id=payment["id"],
+        status=payment["status"],
+        unmatched=describe_money(payment["unmatched"]),
+    )
 
 
 @app.command("unclaim")
@@ -181,7 +204,10 @@ def unclaim_payment(
     """Take back what a payment was allocated to: its invoices are owed again (asks)."""
     with connect(url, key) as client:
         payment: PaymentDetail = client.get(f"/payments/{_resolve(client, payment_id)}")
-        ask(f"Take back {describe_money(payment['allocated'])} of {payment['id']}?", yes=yes)
+        ask(
+            say("Take back {allocated} of {id}?", allocated=describe_money(payment["allocated"]), id=payment["id"]),
+            yes=yes,
+        )
         payment = client.post(f"/payments/{payment['id']}/unclaim", {"reason": reason})
     write_answer(payment, _tell_left(payment), as_json=as_json)
 
@@ -198,9 +224,21 @@ def return_payment(
     """Ask for what is unmatched of a payment to go back to its payer (asks); `broker refunds` follows it."""
     with connect(url, key) as client:
         payment: PaymentDetail = client.get(f"/payments/{_resolve(client, payment_id)}")
-        ask(f"Return {describe_money(payment['unmatched'])} to {one_line(payment['payer_name'])}?", yes=yes)
+        ask(
+            say(
+                "Return {unmatched} to {payer_name}?",
+                unmatched=describe_money(payment["unmatched"]),
+                payer_name=one_line(payment["payer_name"]),
+            ),
+            yes=yes,
+        )
         refund = client.post(f"/payments/{payment['id']}/return", {"reason": reason})
-    told = f"{refund['id']}: {describe_money(refund['amount'])} to account {one_line(refund['payee_account'])}."
+    told = say(
+        "{id}: {sum} to account {payee_account}.",
+        id=refund["id"],
+        sum=describe_money(refund["amount"]),
+        payee_account=one_line(refund["payee_account"]),
+    )
     write_answer(refund, told, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from broker.cli.output import make_console, one_line, tell_gone, write_answer, w
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
+from broker.cli.words import say
 from broker.client.objects.values import Page
 from broker.client.typed import BrokerClient
 
@@ -39,7 +40,7 @@ def create_project(
     if as_json:
         write_json(project)
     else:
-        make_console().print(f"{project['id']} is {one_line(project['name'])}.")
+        make_console().print(say("{id} is {name}.", id=project["id"], name=one_line(project["name"])))
 
 
 @app.command("members")
@@ -71,7 +72,9 @@ def set_member(
     if as_json:
         write_json(made)
     else:
-        make_console().print(f"{one_line(made['name'])} is {role} of {project}.")
+        make_console().print(
+            say("{name} is {role} of {project}.", name=one_line(made["name"]), role=role, project=project)
+        )
 
 
 @app.command("remove-member")
@@ -85,7 +88,11 @@ def remove_member(
     """End a key's membership of a project."""
     with connect(url, key) as client:
         client.delete(f"/projects/{find_project(client, project)}/members/{member}")
-    write_answer(tell_gone(member), f"{member} is no member of {project} any more.", as_json=as_json)
+    write_answer(
+        tell_gone(member),
+        say("{member} is no member of {project} any more.", member=member, project=project),
+        as_json=as_json,
+    )
 
 
 def find_project(client: BrokerClient, typed: str, customer_id: str | None = None) -> str:
@@ -96,6 +103,10 @@ def find_project(client: BrokerClient, typed: str, customer_id: str | None = Non
     found = [project["id"] for project in projects if project["name"] == typed]
     if len(found) == 1:
         return str(found[0])
-    names = ", ".join(sorted({one_line(project["name"]) for project in projects})) or "none"
-    told = "several projects have this name; give the id" if found else f"there is no such project; there are: {names}"
+    names = ", ".join(sorted({one_line(project["name"]) for project in projects})) or say("none")
+    told = (
+        say("several projects have this name; give the id")
+        if found
+        else say("there is no such project; there are: {names}", names=names)
+    )
     raise typer.BadParameter(told, param_hint="--project")

@@ -22,6 +22,7 @@ from broker.cli.remote.volumes import (
 )
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say
 from broker.client.objects.contracts import Purchase
 from broker.client.typed import BrokerClient
 
@@ -70,8 +71,8 @@ def show_purchase(purchase_id: PurchaseId, as_json: AsJson = False, url: Url = N
     console = make_console()
     rows = [
         ("Contract", order["contract_id"]),
-        ("Status", order["status"] + (", by automatic top-up" if order["automatic"] else "")),
-        ("Volume", f"{describe_volume(order)} at {order['unit_price']} yuan"),
+        ("Status", order["status"] + (say(", by automatic top-up") if order["automatic"] else "")),
+        ("Volume", say("{volume} at {unit_price} yuan", volume=describe_volume(order), unit_price=order["unit_price"])),
         ("Pays for", describe_scope(order["scope"])),
         ("Total", describe_money(order["total"])),
         ("Invoice", order["invoice_id"]),
@@ -99,12 +100,18 @@ def create_purchase(
     with connect(url, key) as client:
         contract_id = resolve_id(client, "con", contract)
         project_id = None if project is None else find_project(client, project)
-        told = f"{hours} GPU-hours" if tokens is None else f"{tokens:,} tokens"
-        ask(f"Order {told} under {contract_id}?", yes=yes)
+        told = say("{hours} GPU-hours", hours=hours) if tokens is None else say("{tokens} tokens", tokens=f"{tokens:,}")
+        ask(say("Order {told} under {contract}?", told=told, contract=contract_id), yes=yes)
         body = {"contract_id": contract_id, "term_months": term_months, **volume, **read_scope(project_id, gpu_type)}
         order = client.post("/purchases", body)
     until = order["expires_at"][:16]
-    told = f"{order['id']}: {describe_money(order['total'])}, invoice {order['invoice_id']}, to be paid until {until}."
+    told = say(
+        "{id}: {total}, invoice {invoice}, to be paid until {until}.",
+        id=order["id"],
+        total=describe_money(order["total"]),
+        invoice=order["invoice_id"],
+        until=until,
+    )
     write_answer(order, told, as_json=as_json)
 
 
@@ -113,7 +120,7 @@ def cancel_purchase(purchase_id: PurchaseId, as_json: AsJson = False, url: Url =
     """Cancel an order that is not paid, and its invoice with it."""
     with connect(url, key) as client:
         order = client.post(f"/purchases/{_resolve(client, purchase_id)}/cancel")
-    write_answer(order, f"{order['id']} is {order['status']}.", as_json=as_json)
+    write_answer(order, say("{id} is {status}.", id=order["id"], status=order["status"]), as_json=as_json)
 
 
 @app.command("pay")
@@ -128,12 +135,14 @@ def pay_purchase(
     """Note that the money of an order has come, or take it from the customer's credit (finance)."""
     with connect(url, key) as client:
         order: Purchase = client.get(f"/purchases/{_resolve(client, purchase_id)}")
-        how = "by the customer's credit" if from_credit else "by money that has come"
-        ask(f"Pay {describe_money(order['total'])} for {order['id']} {how}?", yes=yes)
+        how = say("by the customer's credit") if from_credit else say("by money that has come")
+        ask(say("Pay {total} for {id} {how}?", total=describe_money(order["total"]), id=order["id"], how=how), yes=yes)
         client.post(f"/invoices/{order['invoice_id']}/pay", {"from_credit": from_credit})
         order = client.get(f"/purchases/{order['id']}")
-    kept = "" if order["status"] == "paid" else ": the money is kept as the customer's credit"
-    write_answer(order, f"{order['id']} is {order['status']}{kept}.", as_json=as_json)
+    kept = "" if order["status"] == "paid" else say(": the money is kept as the customer's credit")
+    write_answer(
+        order, say("{id} is {status}{kept}.", id=order["id"], status=order["status"], kept=kept), as_json=as_json
+    )
 
 
 def _resolve(client: BrokerClient, purchase_id: str) -> str:

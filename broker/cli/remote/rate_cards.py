@@ -10,6 +10,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
 from broker.cli.texts.rate_card import make_rate_card
+from broker.cli.words import say
 from pricing.rate_card import RateCard, RateCardInvalid, parse_rate_card
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Rate cards: list, show, publish.")
@@ -62,7 +63,13 @@ def publish_rate_card(
     if as_json:
         write_json(published)
     else:
-        make_console().print(f"{published['version']} is published, and in force from {published['effective_from']}.")
+        make_console().print(
+            say(
+                "{version} is published, and in force from {effective_from}.",
+                version=published["version"],
+                effective_from=published["effective_from"],
+            )
+        )
 
 
 def _read_card(file: Path) -> RateCard:

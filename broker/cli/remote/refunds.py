@@ -10,6 +10,7 @@ from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say
 from broker.client.objects.payments import Refund
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Refunds: list, request, send, confirm, fail.")
@@ -113,5 +114,11 @@ def fail_refund(
 
 
 def _tell(refund: Refund, *, as_json: bool) -> None:
-    told = f"{refund['id']}: {describe_money(refund['amount'])} by {refund['method']} is {refund['status']}."
+    told = say(
+        "{id}: {sum} by {method} is {status}.",
+        id=refund["id"],
+        sum=describe_money(refund["amount"]),
+        method=refund["method"],
+        status=refund["status"],
+    )
     write_answer(refund, told, as_json=as_json)

@@ -11,6 +11,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import write_table, write_table_with_notes
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH, describe_ago
+from broker.cli.words import say
 from broker.client.objects.promotions import Promotion
 from broker.client.objects.values import Page
 
@@ -37,12 +38,14 @@ def promote_adapter(
         found = find_version(client, adapter)
         body = {"stage": stage, "reason": reason}
         made = cast("Promotion", client.post(f"/adapters/{found['id']}/promote", body))
-    write_answer(made, f"{name_version(found)} is what {stage} has now{_tell_pushes(made)}.", as_json=as_json)
+    pushes = _tell_pushes(made)
+    told = say("{name} is what {stage} has now{pushes}.", name=name_version(found), stage=stage, pushes=pushes)
+    write_answer(made, told, as_json=as_json)
 
 
 def _tell_pushes(promotion: Promotion) -> str:
     told = [f"{one_line(push['environment_name'])} {push['state']}" for push in promotion["pushes"]]
-    return f"; {', '.join(told)}" if told else "; no server serves that stage"
+    return f"; {', '.join(told)}" if told else say("; no server serves that stage")
 
 
 @app.command("withdraw")
@@ -53,7 +56,9 @@ def withdraw_adapter(
     with connect(url, key) as client:
         found = find_version(client, adapter)
         made = client.post(f"/adapters/{found['id']}/withdraw", {"stage": stage, "reason": reason})
-    write_answer(made, f"{stage} has no {one_line(found['name'])} any more.", as_json=as_json)
+    write_answer(
+        made, say("{stage} has no {name} any more.", stage=stage, name=one_line(found["name"])), as_json=as_json
+    )
 
 
 @app.command("undo")
@@ -67,7 +72,11 @@ def undo_promotion(
     """Go back to what a stage had before its last promotion of a name."""
     with connect(url, key) as client:
         made = cast("Promotion", client.post(f"/promotions/{promotion}/undo", {"reason": reason}))
-    back = f"has {made['adapter_id']} again" if made["adapter_id"] else "has nothing of it, as before"
+    back = (
+        say("has {adapter} again", adapter=made["adapter_id"])
+        if made["adapter_id"]
+        else say("has nothing of it, as before")
+    )
     write_answer(made, f"{made['stage']} {back}: {one_line(made['name'])}{_tell_pushes(made)}.", as_json=as_json)
 
 
@@ -115,9 +124,9 @@ def list_promotions(
 
 def _make_row(row: Promotion) -> list[str]:
     live = sum(push["state"] == "live" for push in row["pushes"])
-    where = f"{live} of {len(row['pushes'])}" if row["is_current"] else DASH
+    where = say("{done} of {all}", done=live, all=len(row["pushes"])) if row["is_current"] else DASH
     made = describe_ago(row["created_at"], datetime.now(UTC))
-    return [row["id"], one_line(row["name"]), row["stage"], row["adapter_id"] or "none", made, where]
+    return [row["id"], one_line(row["name"]), row["stage"], row["adapter_id"] or say("none"), made, where]
 
 
 @app.command("tag")
@@ -132,5 +141,5 @@ def tag_adapter(
     with connect(url, key) as client:
         found = find_version(client, adapter)
         made = client.patch(f"/adapters/{found['id']}", {"tags": tags or []})
-    told = ", ".join(one_line(tag) for tag in made["tags"]) or "no tags"
+    told = ", ".join(one_line(tag) for tag in made["tags"]) or say("no tags")
     write_answer(made, f"{name_version(found)}: {told}.", as_json=as_json)

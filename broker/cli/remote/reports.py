@@ -18,6 +18,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.report_files import fetch_report
 from broker.cli.texts.columns import Column
+from broker.cli.words import say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -171,7 +172,7 @@ def show_plan_advice(
         return
     write_table(advice, OPTIONS, _make_option_row, as_json=as_json)
     if not (advice["data"] or as_json):
-        make_console().print("No whole month under a contract is over yet.")
+        make_console().print(say("No whole month under a contract is over yet."))
 
 
 def _make_option_row(option: dict[str, Any]) -> list[str]:
@@ -200,7 +201,7 @@ def show_start_accuracy(
         return
     write_table(collect_page(report["weeks"]), STARTS, make_week_row, as_json=False)
     if not report["weeks"]:
-        make_console().print("No job that waited was told a start in these weeks.")
+        make_console().print(say("No job that waited was told a start in these weeks."))
 
 
 def make_week_row(week: dict[str, Any]) -> list[str]:

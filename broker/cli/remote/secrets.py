@@ -106,6 +106,10 @@ def find_secret(client: BrokerClient, typed: str) -> dict[str, Any]:
     """Find a secret by its name or id. Raises: typer.BadParameter."""
     found: list[dict[str, Any]] = [each for each in client.list_all("/secrets") if typed in {each["name"], each["id"]}]
     if len(found) != 1:
-        told = f"no secret is {typed!r}" if not found else f"{typed!r} is several: name one by its id"
+        told = (
+            say("no secret is {typed}", typed=repr(typed))
+            if not found
+            else say("{typed} is several: name one by its id", typed=repr(typed))
+        )
         raise typer.BadParameter(told, param_hint="SECRET")
     return found[0]

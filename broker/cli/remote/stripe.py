@@ -10,6 +10,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.values import describe_money
+from broker.cli.words import say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +43,11 @@ def collect_by_stripe(
     """Have Stripe collect a customer's open and coming invoices."""
     with connect(url, key) as client:
         said = client.put(f"/stripe/customers/{customer}", {"collects": not off, "email": email})
-    told = f"{customer}: Stripe {'collects its invoices' if said['collects'] else 'collects no more of its invoices'}."
+    told = say(
+        "{customer}: Stripe {what}.",
+        customer=customer,
+        what=say("collects its invoices") if said["collects"] else say("collects no more of its invoices"),
+    )
     write_answer(said, told, as_json=as_json)
 
 
@@ -76,8 +81,15 @@ def show_at_stripe(invoice_id: InvoiceId, as_json: AsJson = False, url: Url = No
         return
     console = make_console()
     card = [
-        ("At Stripe", f"{invoice['stripe_id'] or 'not yet'}, {invoice['status']}"),
-        ("Asked", f"{describe_money(invoice['asked'])}, of which {describe_money(invoice['remaining'])} remain"),
+        ("At Stripe", f"{invoice['stripe_id'] or say('not yet')}, {invoice['status']}"),
+        (
+            "Asked",
+            say(
+                "{asked}, of which {remaining} remain",
+                asked=describe_money(invoice["asked"]),
+                remaining=describe_money(invoice["remaining"]),
+            ),
+        ),
         ("Pay at", invoice["hosted_url"] or ""),
         ("Stands still", one_line(invoice["problem"] or "")),
     ]
@@ -95,7 +107,7 @@ def retry_at_stripe(invoice_id: InvoiceId, as_json: AsJson = False, url: Url = N
     """Try again what Stripe, or our own comparison of totals, has refused; mend first what `show` says."""
     with connect(url, key) as client:
         invoice = client.post(f"/stripe/invoices/{invoice_id}/retry")
-    write_answer(invoice, f"{invoice_id} is tried again.", as_json=as_json)
+    write_answer(invoice, say("{invoice} is tried again.", invoice=invoice_id), as_json=as_json)
 
 
 @app.command("reconcile")
@@ -108,7 +120,7 @@ def reconcile_with_stripe(as_json: AsJson = False, url: Url = None, key: Key = N
         return
     console = make_console()
     if not found["data"]:
-        write_lines(console, [Text("Our books and Stripe say the same.")])
+        write_lines(console, [Text(say("Our books and Stripe say the same."))])
         return
     write_lines(console, make_table(DIFFERENCE_COLUMNS, [_make_difference(each) for each in found["data"]]))
     cures = dict.fromkeys((each["kind"], each["cure"]) for each in found["data"])

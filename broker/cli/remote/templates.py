@@ -193,11 +193,11 @@ def read_settings(
 ) -> dict[str, Any]:
     """Read what to train: a file, or what is changed of a template. Raises: typer.BadParameter."""
     if (config is None) == (template is None):
-        told = "say what to train: --config FILE or --template NAME"
+        told = say("say what to train: --config FILE or --template NAME")
         raise typer.BadParameter(told, param_hint="--config")
     if config is not None:
         if changes:
-            raise typer.BadParameter("goes with --template; of a file, change the file", param_hint="--set")
+            raise typer.BadParameter(say("goes with --template; of a file, change the file"), param_hint="--set")
         return read_config(config, skip_bad_rows=skip_bad_rows)
     return {**read_changes(changes), "skip_bad_rows": True} if skip_bad_rows else read_changes(changes)
 
@@ -208,7 +208,11 @@ def read_changes(typed: Sequence[str]) -> dict[str, Any]:
     for each in typed:
         key, equals, value = each.partition("=")
         if not equals or key in changes:
-            told = f"{key} is given twice" if equals else f"{each!r} changes nothing; write it like lora_rank=16"
+            told = (
+                say("{name} is given twice", name=key)
+                if equals
+                else say("{each} changes nothing; write it like lora_rank=16", each=repr(each))
+            )
             raise typer.BadParameter(told, param_hint="--set")
         changes[key] = read_value(value)
     return changes

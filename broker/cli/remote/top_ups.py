@@ -10,6 +10,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column, make_card
+from broker.cli.words import say
 from broker.client.objects.contracts import TopUp
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Automatic top-ups: list, show, set, remove.")
@@ -42,7 +43,7 @@ def list_top_ups(
 
 def _make_row(rule: TopUp) -> list[str]:
     sizes = [f"{rule['threshold_gpu_hours']} h", f"{rule['purchase_gpu_hours']} h", f"{rule['free_gpu_hours']} h"]
-    return [rule["contract_id"], *sizes, "yes" if rule["is_due"] else "no", rule["open_purchase_id"] or ""]
+    return [rule["contract_id"], *sizes, say("yes") if rule["is_due"] else say("no"), rule["open_purchase_id"] or ""]
 
 
 @app.command("show")
@@ -57,9 +58,19 @@ def show_top_up(contract_id: ContractId, as_json: AsJson = False, url: Url = Non
         return
     console = make_console()
     rows = [
-        ("Orders", f"{rule['purchase_gpu_hours']} GPU-hours, below {rule['threshold_gpu_hours']} free"),
-        ("Free", f"{rule['free_gpu_hours']} GPU-hours" + (": more is due" if rule["is_due"] else "")),
-        ("Open order", rule["open_purchase_id"] or "none"),
+        (
+            "Orders",
+            say(
+                "{hours} GPU-hours, below {below} free",
+                hours=rule["purchase_gpu_hours"],
+                below=rule["threshold_gpu_hours"],
+            ),
+        ),
+        (
+            "Free",
+            say("{hours} GPU-hours", hours=rule["free_gpu_hours"]) + (say(": more is due") if rule["is_due"] else ""),
+        ),
+        ("Open order", rule["open_purchase_id"] or say("none")),
         ("Customer", rule["customer_id"]),
     ]
     write_lines(console, [Text(rule["contract_id"], "bold"), *make_card(rows, console.width)])
@@ -78,9 +89,22 @@ def set_top_up(
     """Let a contract order more by itself: one order at a time, paid as any other. It replaces an earlier rule."""
     with connect(url, key) as client:
         whole = resolve_id(client, "con", contract_id)
-        ask(f"Let {whole} order {hours} GPU-hours whenever fewer than {below} are free?", yes=yes)
+        ask(
+            say(
+                "Let {id} order {hours} GPU-hours whenever fewer than {below} are free?",
+                id=whole,
+                hours=hours,
+                below=below,
+            ),
+            yes=yes,
+        )
         rule = client.post(f"/contracts/{whole}/top-up", {"threshold_gpu_hours": below, "purchase_gpu_hours": hours})
-    told = f"{whole} orders {rule['purchase_gpu_hours']} GPU-hours below {rule['threshold_gpu_hours']} free ones."
+    told = say(
+        "{id} orders {hours} GPU-hours below {below} free ones.",
+        id=whole,
+        hours=rule["purchase_gpu_hours"],
+        below=rule["threshold_gpu_hours"],
+    )
     write_answer(rule, told, as_json=as_json)
 
 
@@ -90,4 +114,4 @@ def remove_top_up(contract_id: ContractId, as_json: AsJson = False, url: Url = N
     with connect(url, key) as client:
         whole = resolve_id(client, "con", contract_id)
         rule = client.delete(f"/contracts/{whole}/top-up")
-    write_answer(rule, f"{whole} orders nothing more by itself.", as_json=as_json)
+    write_answer(rule, say("{id} orders nothing more by itself.", id=whole), as_json=as_json)

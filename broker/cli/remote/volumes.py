@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from broker.cli.words import say
 from broker.client.objects.contracts import Grant, GrantScope, Purchase
 
 HOURS, TOKENS = "--hours", "--tokens"
@@ -16,7 +17,7 @@ TypeScope = Annotated[str | None, typer.Option("--gpu-type", help="Only for usag
 def read_volume(hours: str | None, tokens: int | None) -> dict[str, Any]:
     """Read a volume as the API takes it. Raises: typer.BadParameter, where it is none or two."""
     if (hours is None) == (tokens is None):
-        raise typer.BadParameter("say either --hours or --tokens", param_hint=HOURS)
+        raise typer.BadParameter(say("say either --hours or --tokens"), param_hint=HOURS)
     return {"tokens": tokens} if hours is None else {"gpu_hours": hours}
 
 
@@ -28,9 +29,13 @@ def read_scope(project_id: str | None, gpu_type: str | None) -> dict[str, Any]:
 
 def describe_volume(of: Grant | Purchase) -> str:
     """Describe the whole volume of a grant or of an order."""
-    return f"{of['quantity']:,} tokens" if of["gpu_hours"] is None else f"{of['gpu_hours']} GPU-hours"
+    return (
+        say("{tokens} tokens", tokens=f"{of['quantity']:,}")
+        if of["gpu_hours"] is None
+        else say("{hours} GPU-hours", hours=of["gpu_hours"])
+    )
 
 
 def describe_scope(scope: GrantScope) -> str:
     """Describe what usage is paid for, but for its meter."""
-    return ", ".join(str(part) for part in (scope["project_id"], scope["gpu_type"]) if part) or "all"
+    return ", ".join(str(part) for part in (scope["project_id"], scope["gpu_type"]) if part) or say("all")

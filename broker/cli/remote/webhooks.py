@@ -9,6 +9,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table, write_table_with_notes
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import DASH
+from broker.cli.words import say
 from broker.client.objects.webhooks import Event, NewWebhookEndpoint, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from broker.client.typed import BrokerClient
 
@@ -48,7 +49,9 @@ def find_endpoint(client: BrokerClient, typed: str) -> WebhookEndpoint:
     found = named or [each for each in everyone if begins and each["id"].startswith(f"whe_{begins}")]
     if len(found) != 1:
         raise typer.BadParameter(
-            f"no endpoint is {typed!r}" if not found else f"{typed!r} is several: name one by its id",
+            say("no endpoint is {typed}", typed=repr(typed))
+            if not found
+            else say("{typed} is several: name one by its id", typed=repr(typed)),
             param_hint="ENDPOINT",
         )
     return found[0]
@@ -63,7 +66,11 @@ def list_endpoints(as_json: AsJson = False, url: Url = None, key: Key = None) ->
 
 
 def _make_row(endpoint: WebhookEndpoint) -> list[str]:
-    status = endpoint["status"] if endpoint["disabled_for"] is None else f"disabled ({endpoint['disabled_for']})"
+    status = (
+        endpoint["status"]
+        if endpoint["disabled_for"] is None
+        else say("disabled ({why})", why=endpoint["disabled_for"])
+    )
     taken = DASH if endpoint["last_taken_at"] is None else endpoint["last_taken_at"][:16]
     return [endpoint["id"], one_line(endpoint["name"]), status.replace("_", " "), taken, endpoint["url"]]
 
@@ -136,7 +143,7 @@ def remove_endpoint(endpoint: Endpoint, as_json: AsJson = False, url: Url = None
     """Send a program nothing more, and forget its secret."""
     with connect(url, key) as client:
         removed = client.remove_webhook_endpoint(find_endpoint(client, endpoint)["id"])
-    write_answer(removed, f"{removed['id']} is removed.", as_json=as_json)
+    write_answer(removed, say("{name} is removed.", name=removed["id"]), as_json=as_json)
 
 
 @app.command("test")
@@ -145,7 +152,9 @@ def send_test(endpoint: Endpoint, as_json: AsJson = False, url: Url = None, key:
     with connect(url, key) as client:
         found = find_endpoint(client, endpoint)
         delivery = client.test_webhook_endpoint(found["id"])
-    told = f"{delivery['event_id']} is on its way; see `broker webhooks attempts {found['id']}`."
+    told = say(
+        "{event} is on its way; see `broker webhooks attempts {id}`.", event=delivery["event_id"], id=found["id"]
+    )
     write_answer(delivery, told, as_json=as_json)
 
 
@@ -163,7 +172,7 @@ def replay_events(
     with connect(url, key) as client:
         found = find_endpoint(client, endpoint)
         replay = client.replay_webhook_events(found["id"], event_id=event, since=since, until=until)
-    write_answer(replay, f"{replay['events']} events are sent again.", as_json=as_json)
+    write_answer(replay, say("{events} events are sent again.", events=replay["events"]), as_json=as_json)
 
 
 @app.command("events")
@@ -237,12 +246,16 @@ def _show(endpoint: WebhookEndpoint | NewWebhookEndpoint, *, as_json: bool) -> N
         return
     console = make_console()
     secret = endpoint.get("secret")
-    of = "all of the customer" if endpoint["project_id"] is None else f"project {endpoint['project_id']}"
+    of = (
+        say("all of the customer")
+        if endpoint["project_id"] is None
+        else say("project {project}", project=endpoint["project_id"])
+    )
     rows = [
         ("Endpoint", endpoint["id"]),
         ("Name", one_line(endpoint["name"])),
         ("URL", endpoint["url"]),
-        ("Secret", f"{secret} (shown this once)" if secret else ""),
+        ("Secret", say("{secret} (shown this once)", secret=secret) if secret else ""),
         ("Status", _make_row(endpoint)[2]),
         ("Failing since", endpoint["failing_since"] or ""),
         ("Former secret until", endpoint["former_until"] or ""),

@@ -15,6 +15,7 @@ from broker.cli.texts.values import (
     describe_local,
     parse_moment,
 )
+from broker.cli.words import say
 from broker.client.objects.contracts import ContractQuota
 from broker.client.objects.operations import (
     ContractStanding,
@@ -89,12 +90,18 @@ def describe_limits(queue: QueueSettings) -> str:
     told = [
         None if queue["max_jobs"] is None else describe_count(queue["max_jobs"], "job"),
         None if queue["max_gpus"] is None else describe_count(queue["max_gpus"], "GPU"),
-        None if hours is None else f"{describe_count(hours, 'GPU-hour')} within {_describe_window(queue)}",
-        None if queue["allowed_pools"] is None else f"only {', '.join(map(one_line, queue['allowed_pools']))}",
-        None if queue["max_wait_seconds"] is None else f"first after {describe_duration(queue['max_wait_seconds'])}",
-        None if lends is None else f"lends {describe_count(lends, 'GPU')} of a type",
+        None
+        if hours is None
+        else say("{hours} within {window}", hours=describe_count(hours, "GPU-hour"), window=_describe_window(queue)),
+        None
+        if queue["allowed_pools"] is None
+        else say("only {pools}", pools=", ".join(map(one_line, queue["allowed_pools"]))),
+        None
+        if queue["max_wait_seconds"] is None
+        else say("first after {wait}", wait=describe_duration(queue["max_wait_seconds"])),
+        None if lends is None else say("lends {gpus} of a type", gpus=describe_count(lends, "GPU")),
     ]
-    return "; ".join(part for part in told if part) or "none"
+    return "; ".join(part for part in told if part) or say("none")
 
 
 def _describe_window(queue: QueueSettings) -> str:
@@ -107,7 +114,7 @@ def describe_quota(quota: ContractQuota) -> str:
         None if quota["max_jobs"] is None else describe_count(quota["max_jobs"], "job"),
         None if quota["max_gpus"] is None else describe_count(quota["max_gpus"], "GPU"),
     ]
-    return ", ".join(part for part in told if part) or "no limit"
+    return ", ".join(part for part in told if part) or say("no limit")
 
 
 def make_pool_table(pools: Sequence[PoolView], now: datetime) -> list[Text]:
@@ -124,8 +131,8 @@ def _make_pool_row(pool: PoolView, now: datetime) -> list[str]:
         pool["state"],
         str(pool["held_gpus"]),
         str(pool["total_gpus"]),
-        nodes or "one machine",
-        DASH if begins is None else ("now" if parse_moment(begins) <= now else describe_local(begins, now)),
+        nodes or say("one machine"),
+        DASH if begins is None else (say("now") if parse_moment(begins) <= now else describe_local(begins, now)),
     ]
 
 
@@ -154,7 +161,13 @@ def make_contract_table(contracts: Sequence[ContractStanding]) -> list[Text]:
 def describe_pair(pair: Pair) -> str:
     """Describe who starves beside whom."""
     starved, borrowing = one_line(pair["starved"]), one_line(pair["borrowing"])
-    return f"{starved} lacks what it is due of {pair['sku']}, {borrowing} holds more: {pair['gpus']} GPUs"
+    return say(
+        "{starved} lacks what it is due of {sku}, {borrowing} holds more: {gpus} GPUs",
+        starved=starved,
+        sku=pair["sku"],
+        borrowing=borrowing,
+        gpus=pair["gpus"],
+    )
 
 
 def describe_reclaim(standing: TypeStanding, *, chinese: bool) -> str:
@@ -164,31 +177,46 @@ def describe_reclaim(standing: TypeStanding, *, chinese: bool) -> str:
         return ""
     if chinese:
         return f"{standing['sku']}：借用 {borrowed} 张，出借方随时可收回；其中 {wanted} 张出借方正在等待。"
-    waits = f"their owners wait for {wanted} of them now" if wanted else "their owners do not wait for them now"
-    return f"{standing['sku']}: {borrowed} of its GPUs are borrowed and may be taken back; {waits}."
+    waits = (
+        say("their owners wait for {wanted} of them now", wanted=wanted)
+        if wanted
+        else say("their owners do not wait for them now")
+    )
+    return say(
+        "{sku}: {borrowed} of its GPUs are borrowed and may be taken back; {waits}.",
+        sku=standing["sku"],
+        borrowed=borrowed,
+        waits=waits,
+    )
 
 
 def describe_reasons(waiting: Mapping[str, int]) -> str:
     """Describe why jobs wait, the most common reason first."""
     ranked = sorted(waiting.items(), key=lambda told: (-told[1], told[0]))
     told = [f"{code} {count:,}" for code, count in ranked[:MOST_REASONS]]
-    return ", ".join(told) or "nobody waits"
+    return ", ".join(told) or say("nobody waits")
 
 
 def make_page(seen: Overview, now: datetime, height: int | None) -> list[Text]:
     """Make the page of all that ops sees, of at most so many lines; None: of as many as it takes."""
     age = describe_ago(seen["as_of"], now)
     jobs = sum(queue["running_jobs"] for queue in seen["queues"])
-    title = f"{sum(seen['waiting_by_reason'].values()):,} waiting, {jobs:,} running, {seen['as_of'][:19]}Z ({age})"
+    title = say(
+        "{waiting} waiting, {jobs} running, {as_of}Z ({age})",
+        waiting=f"{sum(seen['waiting_by_reason'].values()):,}",
+        jobs=f"{jobs:,}",
+        as_of=seen["as_of"][:19],
+        age=age,
+    )
     parts = [
         [Text(title, "bold")],
-        [Text(f"Waiting: {describe_reasons(seen['waiting_by_reason'])}")],
+        [Text(say("Waiting: {reasons}", reasons=describe_reasons(seen["waiting_by_reason"])))],
         make_queue_table(seen["queues"]),
         make_pool_table(seen["pools"], now),
         make_contract_table(seen["contracts"]) if seen["contracts"] else [],
         [Text(describe_pair(pair), "yellow") for pair in seen["starved_and_borrowing"]],
         [
-            Text(f"{gpus} guaranteed GPUs of {sku} are idle")
+            Text(say("{gpus} guaranteed GPUs of {sku} are idle", gpus=gpus, sku=sku))
             for sku, gpus in seen["idle_guaranteed_gpus"].items()
             if gpus
         ],

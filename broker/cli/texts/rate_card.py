@@ -3,6 +3,7 @@
 from rich.text import Text
 
 from broker.cli.texts.columns import Column, make_card, make_table
+from broker.cli.words import say
 from broker.client.objects.contracts import RateCard, Tiers
 
 COLUMNS = (
@@ -38,6 +39,12 @@ def _tell_tiers(card: RateCard) -> list[tuple[str, str]]:
 def describe_tiers(tiers: Tiers) -> str:
     """Describe tiers: what a month's usage above each bound costs."""
     if tiers["mode"] == "flat":
-        return "one price"
-    steps = ", ".join(f"{step['price']} above {step['above']:,} a month" for step in tiers["steps"])
-    return f"{steps}; {'all of it' if tiers['mode'] == 'volume' else 'what is above'}, settled at the month's close"
+        return say("one price")
+    steps = ", ".join(
+        say("{price} above {above} a month", price=step["price"], above=f"{step['above']:,}") for step in tiers["steps"]
+    )
+    return say(
+        "{steps}; {what}, settled at the month's close",
+        steps=steps,
+        what=say("all of it") if tiers["mode"] == "volume" else say("what is above"),
+    )

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from broker.cli.output import speak
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.values import DASH, describe_duration, describe_money
+from broker.cli.words import say
 from broker.client.objects.simulations import GroupComparison, PoolComparison, QueueSimulation
 
 ARROW = " → "
@@ -36,9 +36,8 @@ def make_comparison(simulation: QueueSimulation) -> list[Text]:
     lines = make_table(GROUP_COLUMNS, [_make_group_row(group) for group in result["groups"]])
     lines += [Text(), *make_table(POOL_COLUMNS, [_make_pool_row(pool) for pool in result["pools"]]), Text()]
     count = result["later_count"]
-    later = f"{count} jobs would have started over a minute later" if count else "No job would have started later."
-    later_zh = f"{count} 个作业会晚开始一分钟以上" if count else "没有作业会更晚开始。"
-    lines.append(Text(speak(later, later_zh)))
+    later = "{count} jobs would have started over a minute later" if count else "No job would have started later."
+    lines.append(Text(say(later, count=count)))
     lines += make_table(
         (Column("job"), Column("queue"), Column("today"), Column("proposed")),
         [[job["job_id"], job["queue"], job["today"], job["proposed"] or DASH] for job in result["later"][:MOST_LATER]],
@@ -48,11 +47,9 @@ def make_comparison(simulation: QueueSimulation) -> list[Text]:
 
 def _tell_truth(reproduced: float | None) -> str:
     if reproduced is None:
-        return speak("Nothing started in this window.", "此时段内没有作业开始。")
-    return speak(
-        f"The replay of today's settings has {reproduced:.1%} of the starts in the very cycle in which they were.",
-        f"按现有设置重放，{reproduced:.1%} 的作业在原来的调度周期开始。",
-    )
+        return say("Nothing started in this window.")
+    told = "The replay of today's settings has {share} of the starts in the very cycle in which they were."
+    return say(told, share=f"{reproduced:.1%}")
 
 
 def _make_group_row(group: GroupComparison) -> list[str]:

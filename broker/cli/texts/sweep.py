@@ -10,6 +10,7 @@ from rich.text import Text
 from broker.cli.output import one_line
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.values import describe_hours
+from broker.cli.words import say
 from broker.client.objects.contracts import Contract
 from broker.client.objects.quotes import PlanPrice, Quote
 from broker.client.objects.values import Money
@@ -42,14 +43,29 @@ def make_sweep(offer: SweepOffer) -> list[Text]:
         for change, quote, price in zip(offer.changes, offer.quotes, offer.prices, strict=True)
     ]
     least, most = _add([price["total"] for price in offer.prices]), _add([price["total_p90"] for price in offer.prices])
-    return make_table(COLUMNS, [*rows, [f"{len(rows)} jobs on {offer.plan}", "", f"{least} to {most}"]])
+    return make_table(
+        COLUMNS,
+        [
+            *rows,
+            [
+                say("{count} jobs on {plan}", count=len(rows), plan=offer.plan),
+                "",
+                say("{low} to {high}", low=least, high=most),
+            ],
+        ],
+    )
 
 
 def make_sweep_question(offer: SweepOffer) -> str:
     """Make the question before a sweep is submitted."""
     most = _add([price["total_p90"] for price in offer.prices])
-    payer = f"{offer.contract['id']} ({offer.plan})" if offer.contract else "nobody"
-    return f"Reserve at most {most} yuan for {len(offer.quotes)} jobs, from {payer}? Submit?"
+    payer = f"{offer.contract['id']} ({offer.plan})" if offer.contract else say("nobody")
+    return say(
+        "Reserve at most {most} yuan for {count} jobs, from {payer}? Submit?",
+        most=most,
+        count=len(offer.quotes),
+        payer=payer,
+    )
 
 
 def _add(amounts: Sequence[Money]) -> Decimal:
@@ -61,4 +77,4 @@ def _describe_change(change: Mapping[str, Any]) -> str:
 
 
 def _describe_price(price: PlanPrice) -> str:
-    return f"{price['total']['amount']} to {price['total_p90']['amount']}"
+    return say("{low} to {high}", low=price["total"]["amount"], high=price["total_p90"]["amount"])

@@ -21,6 +21,27 @@ def list_commands() -> dict[str, tuple[Command, str]]:
     return {name: found for name, found in _walk("", main.COMMANDS) if SECOND_NAMES.isdisjoint(name.split())}
 
 
+@cache
+def list_groups() -> tuple[TyperGroup, ...]:
+    """List the groups of commands, each with its own help, those within others among them."""
+    return tuple(_walk_groups(main.COMMANDS))
+
+
+def _walk_groups(places: Mapping[str, Place]) -> Iterator[TyperGroup]:
+    for name, place in places.items():
+        yield from _walk_groups_below(place.load(name))
+
+
+def _walk_groups_below(command: object) -> Iterator[TyperGroup]:
+    if isinstance(command, DeferredGroup):
+        yield command
+        yield from _walk_groups(command.places)
+    elif isinstance(command, TyperGroup):
+        yield command
+        for below in command.commands.values():
+            yield from _walk_groups_below(below)
+
+
 def _walk(above: str, places: Mapping[str, Place]) -> Iterator[tuple[str, tuple[Command, str]]]:
     for name, place in places.items():
         command = place.load(name)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,10 +15,11 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from broker.cli import main
+from broker.cli.examples import list_examples
 from broker.cli.failures import ExitCode
 from broker.cli.words import load_catalogue
 from tests.broker.cli.commands import list_commands, list_needed
-from tests.broker.cli.sayings import list_missing
+from tests.broker.cli.sayings import list_missing, list_unfilled, list_unsaid
 from tests.broker.factories import CONFIG
 
 # They go on until they are ended: what they say on the way is a log.
@@ -135,12 +137,43 @@ def test_every_command_that_asks_the_api_writes_one_json_document(
     environment = {"BROKER_URL": url, "BROKER_API_KEY": "lbk_x", "XDG_CONFIG_HOME": str(tmp_path)}
     done = CliRunner().invoke(main.app, line, env=environment)
     assert done.exit_code in {ExitCode.OK, ExitCode.FAILED}, (line, done.output, done.exception)
-    json.loads(done.stdout)
+    document = json.loads(done.stdout)
+    assert done.stdout == json.dumps(document, ensure_ascii=False, indent=2) + "\n", "one form, whichever command"
+
+
+def test_the_help_of_every_command_ends_with_a_line_that_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "style_train").mkdir(parents=True)
+    shown = set()
+    for line in list_examples():
+        words = shlex.split(line)[1:]
+        for word in words:
+            if re.fullmatch(r"[\w-]+\.(csv|json|jsonl|yaml|pdf|ofd|zip|key|secret|gz|swf\.gz)", word):
+                (tmp_path / word).touch()
+        (name,) = [name for name in list_commands() if words[: len(name.split())] == name.split()]
+        command, _target = list_commands()[name]
+        with command.make_context(name, words[len(name.split()) :]):  # which closes the files that it opened
+            shown.add(name)
+    assert list_commands().keys() - shown == set()
+    told = CliRunner().invoke(main.app, ["contracts", "quota", "set", "--help"], env={"LC_ALL": "C"}).stdout
+    assert "Example: broker contracts quota set con_01k" in told
+    assert "示例：broker jobs watch" in CliRunner().invoke(main.app, ["jobs", "watch", "--help", "--lang", "zh"]).stdout
 
 
 def test_all_that_is_said_has_its_chinese() -> None:
     """`python -m tests.broker.cli.sayings` lists what `broker/cli/locales/zh.json` lacks."""
     assert list_missing() == []
+
+
+def test_no_command_writes_a_sentence_in_one_language_alone() -> None:
+    """Say it by `broker.cli.words.say`, of the rooms of finance, ops and the machine, too."""
+    assert list_unsaid() == []
+
+
+def test_every_place_of_a_sentence_is_filled() -> None:
+    assert list_unfilled() == []
 
 
 def test_chinese_has_the_places_of_its_english() -> None:
@@ -156,4 +189,7 @@ def test_help_is_told_in_chinese_and_in_english_again() -> None:
     assert "作业最高费用" in chinese
     assert "报价、排队、计量" in CliRunner().invoke(main.app, ["--help", "--lang", "zh"]).stdout
     assert "quotes, queues, meters" in CliRunner().invoke(main.app, ["--help"], env={"LC_ALL": "C"}).stdout
+    amending = CliRunner().invoke(main.app, ["contracts", "amend", "--help"], env={"BROKER_LANG": "zh"}).stdout
+    assert "变更合同" in amending
+    assert "新的月预算" in amending
     assert "Most the job may cost" in CliRunner().invoke(main.app, ["submit", "--help"], env={"LC_ALL": "C"}).stdout

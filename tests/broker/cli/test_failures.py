@@ -31,6 +31,22 @@ def test_what_can_be_mended_has_an_exit_code(error: Exception, code: ExitCode) -
     assert failure.code == code
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["queues", "sett"], "没有命令 'sett'。"),
+        (["jobs", "list", "--limi", "3"], "没有选项 --limi（相近的有：--limit）"),
+        (["invoices", "show"], "缺少参数 'INVOICE'。"),
+        (["grants", "give", "--contract", "con_1", "--reason", "why"], "请写 --hours 或 --tokens 之一"),
+        (["estimator", "predict"], "请加 --json"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_chinese(line: list[str], told: str) -> None:
+    done = CliRunner().invoke(main.app, line, env={"BROKER_LANG": "zh", "BROKER_API_KEY": "lbk_x", "COLUMNS": "120"})
+    assert done.exit_code == ExitCode.USAGE
+    assert told in done.stderr
+
+
 def test_full_disk_is_one_line_with_its_cure() -> None:
     failure = explain_failure(OSError(errno.ENOSPC, "No space left on device", "/data/secret.key"))
     assert failure is not None

@@ -75,7 +75,7 @@ def set_job(
         changes |= {"priority": _read_priority(priority), "reason": _need_reason(reason)}
     if not changes:
         raise typer.BadParameter(
-            "say what to change: --name, --notes, --pin, --gpu-type, or --priority with --reason", param_hint="JOB"
+            say("say what to change: --name, --notes, --pin, --gpu-type, or --priority with --reason"), param_hint="JOB"
         )
     with connect(url, key) as client:
         job = client.change_job(resolve_id(client, "job", job_id), changes)
@@ -86,24 +86,33 @@ def _read_priority(typed: str) -> int | None:
     if typed == "queue":
         return None
     if not typed.lstrip("-").isdigit():
-        raise typer.BadParameter(f"{typed!r} is no whole number; say one, or queue", param_hint="--priority")
+        raise typer.BadParameter(
+            say("{typed} is no whole number; say one, or queue", typed=repr(typed)), param_hint="--priority"
+        )
     return int(typed)
 
 
 def _need_reason(reason: str | None) -> str:
     if reason is None:
-        raise typer.BadParameter("is needed with --priority: its customer reads it", param_hint="--reason")
+        raise typer.BadParameter(say("is needed with --priority: its customer reads it"), param_hint="--reason")
     return reason
 
 
 def _tell_set(job: Job, changes: Mapping[str, Any]) -> str:
     types = ", ".join(f"{each['sku']} ({describe_money(each['price'])})" for each in job["gpu_types"] or ())
-    priority = "the priority of its queue" if job["priority"] is None else f"priority {job['priority']}"
-    told = [f"may run on {types}" if "gpu_types" in changes else "", f"has {priority}" if "priority" in changes else ""]
-    told += [f"is called {one_line(job['name'] or job['id'])}" if "name" in changes else ""]
-    told += ["has other notes" if "notes" in changes else ""]
-    told += [("is pinned" if changes["pinned"] else "is pinned no more") if "pinned" in changes else ""]
-    return f"{job['id']} {' and '.join(part for part in told if part)}."
+    priority = (
+        say("the priority of its queue")
+        if job["priority"] is None
+        else say("priority {priority}", priority=job["priority"])
+    )
+    told = [
+        say("may run on {types}", types=types) if "gpu_types" in changes else "",
+        say("has {priority}", priority=priority) if "priority" in changes else "",
+    ]
+    told += [say("is called {name}", name=one_line(job["name"] or job["id"])) if "name" in changes else ""]
+    told += [say("has other notes") if "notes" in changes else ""]
+    told += [(say("is pinned") if changes["pinned"] else say("is pinned no more")) if "pinned" in changes else ""]
+    return f"{job['id']} {say(' and ').join(part for part in told if part)}."
 
 
 def _tell(job: Job, *, as_json: bool) -> None:

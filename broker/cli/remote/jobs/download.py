@@ -13,6 +13,7 @@ from broker.cli.remote.adapters import Force, Output, fetch_adapter
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
+from broker.cli.words import say
 
 
 def download_adapter_of_job(
@@ -27,7 +28,9 @@ def download_adapter_of_job(
     with connect(url, key) as client:
         job = client.get_job(resolve_id(client, "job", job_id))
         if job["adapter_id"] is None:
-            told = f"{job['id']} is {job['status']}; a job has an adapter once it has succeeded"
+            told = say(
+                "{id} is {status}; a job has an adapter once it has succeeded", id=job["id"], status=job["status"]
+            )
             raise CommandFailed(told, job_id=job["id"], status=job["status"])
         fetch_adapter(client, job["adapter_id"], output, force=force, as_json=as_json)
 
@@ -49,8 +52,10 @@ def fetch_event_files(
             names = files.namelist()
             files.extractall(folder)
     if not names:
-        raise CommandFailed(f"the training of {whole} has told nothing yet; try again once it has begun", job_id=whole)
+        raise CommandFailed(
+            say("the training of {id} has told nothing yet; try again once it has begun", id=whole), job_id=whole
+        )
     if as_json:
         write_json({"job_id": whole, "folder": str(folder), "files": names})
     else:
-        make_console().print(f"See it with: tensorboard --logdir {folder / whole}", soft_wrap=True)
+        make_console().print(say("See it with: tensorboard --logdir {folder}", folder=folder / whole), soft_wrap=True)

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from broker.cli.failures import ExitCode
 from broker.cli.output import one_line
+from broker.cli.words import say
 from broker.client.errors import ApiError, NotReachable
 from broker.client.objects.jobs import Adapter
 from broker.client.objects.promotions import Promotion
@@ -70,26 +71,36 @@ class Condition:
         """Read a requirement as it is typed. Raises: typer.BadParameter."""
         match = CONDITION.fullmatch(typed)
         if match is None:
-            raise typer.BadParameter(f"{typed!r} is no condition; write it like final_loss<1.2", param_hint="--require")
+            raise typer.BadParameter(
+                say("{typed} is no condition; write it like final_loss<1.2", typed=repr(typed)), param_hint="--require"
+            )
         name, sign, bound = match.groups()
         if name not in KNOWN:
-            raise typer.BadParameter(f"{name} is none of {', '.join(KNOWN)}", param_hint="--require")
+            raise typer.BadParameter(
+                say("{name} is none of {known}", name=name, known=", ".join(KNOWN)), param_hint="--require"
+            )
         try:
             value = Decimal(bound)
         except InvalidOperation:
             value = Decimal("NaN")
         if not value.is_finite():
-            raise typer.BadParameter(f"{bound!r} is no number", param_hint="--require")
+            raise typer.BadParameter(say("{bound} is no number", bound=repr(bound)), param_hint="--require")
         return cls(name, sign, value)
 
     def find_fault(self, adapter: Mapping[str, Any]) -> str | None:
         """Find what is wrong with an adapter by this requirement; None where it is met. What is unknown meets none."""
         value = find_value(self.name, adapter)
         if value is None:
-            return f"{self.name} is not known"
+            return say("{name} is not known", name=self.name)
         if OPERATORS[self.sign](value, self.bound):
             return None
-        return f"{self.name} is {value.normalize():f}, not {self.sign} {self.bound.normalize():f}"
+        return say(
+            "{name} is {value}, not {sign} {bound}",
+            name=self.name,
+            value=f"{value.normalize():f}",
+            sign=self.sign,
+            bound=f"{self.bound.normalize():f}",
+        )
 
 
 def find_value(name: str, adapter: Mapping[str, Any]) -> Decimal | None:
@@ -114,7 +125,9 @@ class Gate:
     def read(cls, require: Sequence[str] | None, stage: str | None, reason: str | None, live_within: int) -> "Gate":
         """Read what was typed, before anything is submitted. Raises: typer.BadParameter."""
         if stage not in {None, "test", "production"}:
-            raise typer.BadParameter(f"{stage!r} is none of test, production", param_hint="--promote")
+            raise typer.BadParameter(
+                say("{stage} is none of test, production", stage=repr(stage)), param_hint="--promote"
+            )
         return cls([Condition.read(each) for each in require or ()], stage, reason, live_within)
 
     @property
@@ -130,13 +143,18 @@ class Gate:
         adapter = client.get_adapter(str(client.get_job(job_id)["adapter_id"]))
         faults = [fault for each in self.conditions if (fault := each.find_fault(adapter)) is not None]
         for fault in faults:
-            console.print(f"required, and not so: {fault}", soft_wrap=True)
+            console.print(say("required, and not so: {fault}", fault=fault), soft_wrap=True)
         if faults:
             raise typer.Exit(ExitCode.NOT_MET)
         if self.stage is None:
             return None
         promotion = self._promote(client, adapter)
-        console.print(f"{_name(adapter)} is what {self.stage} has now ({promotion['id']})", soft_wrap=True)
+        console.print(
+            say(
+                "{adapter} is what {stage} has now ({id})", adapter=_name(adapter), stage=self.stage, id=promotion["id"]
+            ),
+            soft_wrap=True,
+        )
         return self._wait(client, promotion, console)
 
     def _promote(self, client: BrokerClient, adapter: Adapter) -> Promotion:
@@ -156,11 +174,11 @@ class Gate:
                     console.print(state, soft_wrap=True)
             promotion = seen
         if not promotion["is_current"]:
-            console.print("it was replaced meanwhile by another promotion", soft_wrap=True)
+            console.print(say("it was replaced meanwhile by another promotion"), soft_wrap=True)
         if not promotion["is_current"] or any(push["state"] != "live" for push in promotion["pushes"]):
             raise typer.Exit(ExitCode.NOT_LIVE)
         if not promotion["pushes"]:
-            console.print(f"no server serves {self.stage}: broker environments create", soft_wrap=True)
+            console.print(say("no server serves {stage}: broker environments create", stage=self.stage), soft_wrap=True)
         return promotion
 
     def _look_again(self, client: BrokerClient, promotion: Promotion) -> Iterator[Promotion]:

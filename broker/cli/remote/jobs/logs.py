@@ -99,7 +99,8 @@ def read_since(typed: str, now: datetime) -> str:
         moment = datetime.fromisoformat(typed)
     except ValueError:
         raise typer.BadParameter(
-            f"{typed!r} is no time; say 30s, 10m, 2h or 1d, or 2026-11-24T10:05", param_hint="--since"
+            say("{typed} is no time; say 30s, 10m, 2h or 1d, or 2026-11-24T10:05", typed=repr(typed)),
+            param_hint="--since",
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 

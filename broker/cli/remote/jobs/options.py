@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from broker.cli.remote.completing import complete_ids
+from broker.cli.words import say
 from pricing.estimate.type_choice import Preference
 
 
@@ -15,7 +16,11 @@ def read_labels(typed: Sequence[str]) -> dict[str, str]:
     for each in typed:
         name, equals, value = each.partition("=")
         if not equals or name in labels:
-            told = f"{name} is given twice" if equals else f"{each!r} is no label; write it like team=search"
+            told = (
+                say("{name} is given twice", name=name)
+                if equals
+                else say("{each} is no label; write it like team=search", each=repr(each))
+            )
             raise typer.BadParameter(told, param_hint="--label")
         labels[name] = value
     return labels

@@ -16,6 +16,7 @@ from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, Queue, Su
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import fold
 from broker.cli.texts.sweep import SweepOffer, make_sweep, make_sweep_question
+from broker.cli.words import say
 from broker.client.objects.contracts import Contract
 from broker.client.objects.jobs import JobBatch
 from broker.client.objects.quotes import Dataset, Quote
@@ -93,13 +94,17 @@ def read_values(typed: Sequence[str]) -> dict[str, list[Any]]:
     for each in typed:
         key, equals, listed = each.partition("=")
         if not equals or not key or key in values:
-            told = f"{key} is given twice" if key in values else f"{each!r} is no setting; write it like lora_rank=4,8"
+            told = (
+                say("{name} is given twice", name=key)
+                if key in values
+                else say("{each} is no setting; write it like lora_rank=4,8", each=repr(each))
+            )
             raise typer.BadParameter(told, param_hint="--set")
         try:
             values[key] = [load_yaml(value) for value in listed.split(",")]
         except yaml.YAMLError as error:
             raise typer.BadParameter(
-                f"{each!r} has a value that cannot be read: {error}", param_hint="--set"
+                say("{each} has a value that cannot be read: {error}", each=repr(each), error=error), param_hint="--set"
             ) from error
     return values
 
@@ -109,7 +114,12 @@ def combine(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     changes = [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
     if len(changes) > MOST_JOBS:
         raise typer.BadParameter(
-            f"{len(changes)} combinations are more than {MOST_JOBS}: name fewer values", param_hint="--set"
+            say(
+                "{count} combinations are more than {most}: name fewer values",
+                count=len(changes),
+                most=MOST_JOBS,
+            ),
+            param_hint="--set",
         )
     return changes
 
@@ -134,7 +144,7 @@ def _show_prices(
     offer = SweepOffer(quotes, changes, pays)
     write_lines(console, make_sweep(offer))
     if pays is None:
-        raise CommandFailed("no contract is in force that could pay for them; ask for one, then submit")
+        raise CommandFailed(say("no contract is in force that could pay for them; ask for one, then submit"))
     ask("\n".join(fold(make_sweep_question(offer), console.width - 8)), yes=yes)
 
 
@@ -142,5 +152,9 @@ def _tell(batch: JobBatch, console: Console, *, as_json: bool) -> None:
     if as_json:
         write_json(batch)
         return
-    told = f"Submitted {len(batch['data'])} jobs as {batch['id']}. List them: broker jobs list --batch {batch['id']}"
+    told = say(
+        "Submitted {count} jobs as {id}. List them: broker jobs list --batch {id}",
+        count=len(batch["data"]),
+        id=batch["id"],
+    )
     console.print(told, soft_wrap=True)

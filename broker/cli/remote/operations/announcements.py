@@ -9,6 +9,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table_with_notes
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH
+from broker.cli.words import say
 from broker.client.objects.jobs import Notice
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Announcements to customers: list, create, end.")
@@ -63,8 +64,8 @@ def end_announcement(
     """End an announcement: it is listed no longer."""
     with connect(url, key) as client:
         notice = client.end_announcement(announcement)
-    _tell(notice, "ended", as_json=as_json)
+    _tell(notice, say("ended"), as_json=as_json)
 
 
 def _tell(notice: Notice, what: str, *, as_json: bool) -> None:
-    write_answer(notice, f"{notice['id']} is {what}.", as_json=as_json)
+    write_answer(notice, say("{id} is {what}.", id=notice["id"], what=what), as_json=as_json)

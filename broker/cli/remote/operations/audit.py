@@ -9,6 +9,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import write_table_with_notes
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH
+from broker.cli.words import say
 from broker.client.objects.operations import AuditEntry
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Decisions of staff: list, undo.")
@@ -46,7 +47,7 @@ def _make_note(entry: AuditEntry) -> str:
         return ""
     before, after = changed["before"], changed["after"]
     told = one_line(", ".join(f"{name}: {before[name]} → {after[name]}" for name in after))
-    return f"{told} (undoes {entry['undoes']})" if entry["undoes"] else told
+    return say("{told} (undoes {undoes})", told=told, undoes=entry["undoes"]) if entry["undoes"] else told
 
 
 @app.command("undo")
@@ -62,5 +63,7 @@ def undo_decision(
     if as_json:
         write_json(undone)
         return
-    told = one_line(", ".join(f"{name} is {value} again" for name, value in undone["after"].items()))
+    told = one_line(
+        ", ".join(say("{name} is {value} again", name=name, value=value) for name, value in undone["after"].items())
+    )
     make_console().print(f"{undone['kind']} {undone['id']}: {told}.", soft_wrap=True)

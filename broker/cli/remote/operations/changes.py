@@ -7,6 +7,7 @@ import typer
 
 from broker.cli.output import make_console, write_json
 from broker.cli.texts.effects import describe_effects
+from broker.cli.words import say
 from broker.client.objects.values import Effects
 
 NONE = "none"
@@ -24,7 +25,9 @@ def _read_number(name: str, typed: str) -> int | None:
         return int(typed)
     except ValueError as error:
         option = "--" + name.removesuffix("_seconds").replace("_", "-")
-        raise typer.BadParameter(f"{typed!r} is no whole number; say one, or none", param_hint=option) from error
+        raise typer.BadParameter(
+            say("{typed} is no whole number; say one, or none", typed=repr(typed)), param_hint=option
+        ) from error
 
 
 def write_changed(changed: Any, told: str, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.operations.changes import write_changed
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH, describe_count
+from broker.cli.words import say
 from broker.client.objects.operations import Pool
 
 app = typer.Typer(
@@ -36,8 +37,12 @@ def list_pools(as_json: AsJson = False, url: Url = None, key: Key = None) -> Non
 def _make_rows(pool: Pool) -> list[list[str]]:
     """Make a row for the pool and one for each of its machines; a pool that is one machine has the first alone."""
     why = one_line(pool["state_reason"] or "")
-    windows = [f"{each['begins_at'][:16]} to {each['ends_at'][:16]}" for each in pool["maintenance"]]
-    told = " ".join(part for part in (why, f"Maintenance: {', '.join(windows)}." if windows else "") if part)
+    windows = [
+        say("{begin} to {end}", begin=each["begins_at"][:16], end=each["ends_at"][:16]) for each in pool["maintenance"]
+    ]
+    told = " ".join(
+        part for part in (why, say("Maintenance: {windows}.", windows=", ".join(windows)) if windows else "") if part
+    )
     own = [one_line(pool["name"]), DASH, pool["sku"], str(pool["total_gpus"]), pool["state"], told]
     nodes = pool["nodes"] or ()
     return [own, *([one_line(pool["name"]), one_line(n["name"]), "", str(n["gpus"]), n["state"], ""] for n in nodes)]
@@ -69,7 +74,14 @@ def declare_down(
     A pool that is one machine needs no --node.
     """
     named = node or [pool]
-    ask(f"Declare {', '.join(named)} of {pool} down? What runs there is lost to its last checkpoint.", yes=yes)
+    ask(
+        say(
+            "Declare {named} of {pool} down? What runs there is lost to its last checkpoint.",
+            named=", ".join(named),
+            pool=pool,
+        ),
+        yes=yes,
+    )
     _change(pool, _say(named, "down"), as_json=as_json, url=url, key=key)
 
 
@@ -88,7 +100,7 @@ def plan_maintenance(
 ) -> None:
     """Plan a time at which a pool is worked on, beside those planned: nothing starts that would run into it."""
     if clear == (begins_at is not None and ends_at is not None):
-        raise typer.BadParameter("say --from and --until, or --clear", param_hint="--from")
+        raise typer.BadParameter(say("say --from and --until, or --clear"), param_hint="--from")
     with connect(url, key) as client:
         planned = [] if clear else [_copy(each) for each in client.get_pool(pool)["maintenance"]]
         if not clear:
@@ -117,7 +129,7 @@ def bound_stops(
     said = {"least_run_seconds": least_run, "stops_per_hour": per_hour}
     told = {name: value for name, value in said.items() if value is not None}
     if as_everywhere == bool(told):
-        raise typer.BadParameter("say --least-run or --per-hour, or --as-everywhere", param_hint="--per-hour")
+        raise typer.BadParameter(say("say --least-run or --per-hour, or --as-everywhere"), param_hint="--per-hour")
     _change(pool, dict.fromkeys(said) if as_everywhere else told, as_json=as_json, url=url, key=key)
 
 
@@ -140,18 +152,29 @@ def _change(pool: str, changes: dict[str, Any], *, as_json: bool, url: str | Non
 
 
 def _tell(pool: Pool) -> str:
-    lines = [pool["state_reason"] or f"Pool {pool['name']} is {pool['state']}."]
-    lines += [f"  {each['name']} is {each['state']}" for each in pool["nodes"] or ()]
-    lines += [f"  maintenance from {window['begins_at']} to {window['ends_at']}" for window in pool["maintenance"]]
+    lines = [pool["state_reason"] or say("Pool {name} is {state}.", name=pool["name"], state=pool["state"])]
+    lines += [say("  {name} is {state}", name=each["name"], state=each["state"]) for each in pool["nodes"] or ()]
+    lines += [
+        say("  maintenance from {begins_at} to {ends_at}", begins_at=window["begins_at"], ends_at=window["ends_at"])
+        for window in pool["maintenance"]
+    ]
     lines += _tell_stops(pool)
     if pool["lost_runs"]:
         lost = describe_count(len(pool["lost_runs"]), "run")
-        lines.append(f"  lost: {lost}; what they did goes on elsewhere, first in line")
+        lines.append(say("  lost: {lost}; what they did goes on elsewhere, first in line", lost=lost))
     return "\n".join(lines)
 
 
 def _tell_stops(pool: Pool) -> list[str]:
     """Tell what bounds stops of its runs, as far as that was set for it alone."""
     least_run, per_hour = pool["least_run_seconds"], pool["stops_per_hour"]
-    told = [] if least_run is None else [f"  makes room for others after {least_run} s at the earliest"]
-    return told if per_hour is None else [*told, f"  makes room for others {describe_count(per_hour, 'time')} an hour"]
+    told = (
+        []
+        if least_run is None
+        else [say("  makes room for others after {seconds} s at the earliest", seconds=least_run)]
+    )
+    return (
+        told
+        if per_hour is None
+        else [*told, say("  makes room for others {times} an hour", times=describe_count(per_hour, "time"))]
+    )

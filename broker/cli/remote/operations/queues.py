@@ -23,7 +23,7 @@ from broker.cli.texts.operations import (
     make_queue_table,
     make_standing_row,
 )
-from broker.cli.words import speaks_chinese
+from broker.cli.words import say, speaks_chinese
 from broker.client.errors import ApiError
 from broker.client.objects.operations import Overview, Queue, Standing
 from broker.client.typed import BrokerClient
@@ -117,15 +117,20 @@ def set_queue(
     if pool:
         changes["allowed_pools"] = None if pool == [NONE] else pool
     if not changes:
-        raise typer.BadParameter("say what to change, such as --weight 200", param_hint="QUEUE")
+        raise typer.BadParameter(say("say what to change, such as --weight 200"), param_hint="QUEUE")
     with connect(url, key) as client:
         changed = client.change_queue(queue, changes)
     write_changed(changed, _tell(changed), as_json=as_json)
 
 
 def _tell(queue: Queue) -> str:
-    told = f"priority {queue['priority']}, weight {queue['weight']}, limits: {describe_limits(queue)}"
-    return f"{queue['name']} is {queue['state']}: {told}."
+    told = say(
+        "priority {priority}, weight {weight}, limits: {limits}",
+        priority=queue["priority"],
+        weight=queue["weight"],
+        limits=describe_limits(queue),
+    )
+    return say("{name} is {state}: {told}.", name=queue["name"], state=queue["state"], told=told)
 
 
 def show_standing(

@@ -9,6 +9,7 @@ from broker.cli.output import make_console, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.values import DASH
+from broker.cli.words import say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="How long what is kept: show, preview, set.")
 
@@ -54,7 +55,9 @@ def _read_changes(changes: list[str]) -> dict[str, float | None]:
         try:
             read[name] = None if value == "default" else float(value)
         except ValueError as error:
-            raise typer.BadParameter(f"{change!r} is no RULE=NUMBER, such as kept_checkpoints=2") from error
+            raise typer.BadParameter(
+                say("{change} is no RULE=NUMBER, such as kept_checkpoints=2", change=repr(change))
+            ) from error
     return read
 
 

@@ -13,6 +13,7 @@ from broker.cli.failures import ExitCode
 from broker.cli.output import make_console, one_line, speak, write_json, write_lines
 from broker.cli.remote.connection import connect
 from broker.cli.texts.simulations import make_comparison
+from broker.cli.words import say
 from broker.client.objects.simulations import QueueSimulation
 from broker.client.typed import BrokerClient
 
@@ -53,7 +54,7 @@ def read_changes(changes: Sequence[str], client: BrokerClient) -> dict[str, Any]
         name, dot, field = path.rpartition(".")
         part, _, rest = name.partition(".")
         if not (equals and dot and name and field):
-            raise typer.BadParameter(f"{change!r} is not NAME.FIELD=VALUE", param_hint="--set")
+            raise typer.BadParameter(say("{change} is not NAME.FIELD=VALUE", change=repr(change)), param_hint="--set")
         if part in PARTS and rest:
             name = rest
         elif name.startswith("con_"):
@@ -65,7 +66,7 @@ def read_changes(changes: Sequence[str], client: BrokerClient) -> dict[str, Any]
             part = "pools" if name in pools else "queues"
         proposal.setdefault(part, {}).setdefault(name, {})[field] = _read_value(value)
     if not proposal:
-        raise typer.BadParameter("say what to change, such as standard.priority=150", param_hint="--set")
+        raise typer.BadParameter(say("say what to change, such as standard.priority=150"), param_hint="--set")
     return proposal
 
 

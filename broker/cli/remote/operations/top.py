@@ -12,6 +12,7 @@ from rich.text import Text
 from broker.cli.output import cut, find_line_width, make_console, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.texts.operations import make_page
+from broker.cli.words import say
 from broker.client.errors import NotReachable
 from broker.client.typed import BrokerClient
 
@@ -48,6 +49,6 @@ def _redraw(client: BrokerClient, console: Console, interval: float) -> None:
                 try:
                     seen, away = client.get_overview(), ""
                 except NotReachable as error:
-                    away = f"{error}; the page is as it was"
+                    away = say("{error}; the page is as it was", error=error)
         except KeyboardInterrupt:
             return
