@@ -23,6 +23,8 @@ opens = require_package(name)
 with TrackerLog(Quiet(), name, lambda: opens("tea", {"lora_rank": 8, "epochs": 1}, folder)) as log:
     for step in range(1, 6):
         log.step_done(
-            SimpleNamespace(step=step, loss=3.0 - step / 10, learning_rate=1e-4, tokens=40, peak_memory_bytes=2**30)
+            SimpleNamespace(
+                step=step, total_steps=5, loss=3.0 - step / 10, learning_rate=1e-4, tokens=40, peak_memory_bytes=2**30
+            )
         )
     log.validated(step=5, loss=2.25, advice=None)

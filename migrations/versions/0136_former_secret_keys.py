@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision = "0134"
-down_revision = "0133"
+revision = "0136"
+down_revision = "0135"
 branch_labels = None
 depends_on = None
 
