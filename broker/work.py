@@ -143,7 +143,7 @@ class Work:
 
     @property
     def now(self) -> datetime:
-        return self.services.now
+        return self.services.clock()
 
     @property
     def settings(self) -> Settings:

@@ -167,7 +167,7 @@ def may_be_unstorable(written: bytes) -> bool:
 
 
 def _check_fields(fields: dict[str, Any]) -> list[errors.FieldError]:
-    if not any(UNSTORABLE.search(text) for field in fields.items() for text in field if isinstance(text, str)):
+    if UNSTORABLE.search("\n".join(map(str, [*fields, *fields.values()]))) is None:
         return []
     return list(find_unstorable({name: value for name, value in fields.items() if isinstance(value, str)}))
 

@@ -63,4 +63,4 @@ def read_run_token(secret: bytes, token: str) -> RunBearer | None:
 
 
 def _mac(secret: bytes, bearer: RunBearer) -> str:
-    return hmac.new(secret, f"{bearer.run_id}.{bearer.customer_id}".encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(secret, f"{bearer.run_id}.{bearer.customer_id}".encode(), "sha256").hex()

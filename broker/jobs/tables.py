@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -38,6 +39,13 @@ def _write_runs(runs: Sequence[TypedRun]) -> list[dict[str, Any]]:
 
 def _read_runs(written: Sequence[Mapping[str, Any]]) -> list[TypedRun]:
     return [TypedRun.from_json(run) for run in written]
+
+
+@lru_cache(maxsize=4096)  # every heartbeat asks for those of its job, several times
+def _read_limits(
+    guarantee: str | None, limit_micros: int | None, limit_gpu_seconds: int | None, cap_micros: int | None
+) -> Limits:
+    return Limits(None if guarantee is None else QuoteGuarantee(guarantee), limit_micros, limit_gpu_seconds, cap_micros)
 
 
 class Job(Base):
@@ -155,8 +163,7 @@ class Job(Base):
 
     @property
     def limits(self) -> Limits:
-        guarantee = None if self.quote_guarantee is None else QuoteGuarantee(self.quote_guarantee)
-        return Limits(guarantee, self.limit_micros, self.limit_gpu_seconds, self.cap_micros)
+        return _read_limits(self.quote_guarantee, self.limit_micros, self.limit_gpu_seconds, self.cap_micros)
 
     @property
     def promise(self) -> Promise:

@@ -137,7 +137,7 @@ async def lock_intake(works: Mapping[str, Work], told: Sequence[ToldUsage]) -> I
     """Do as `open_intake` does, also where none has usage. Raises: NotFound, where a job has no hold."""
     gpu_types = {locked.job.id: locked.run.gpu_type for locked, _events in told}
     seen_by = list_seen(works.values())
-    finding = find_kept(told, seen_by=seen_by)
+    finding = find_kept(told, seen_by=seen_by, now=next(iter(works.values())).now)
     found = await run_for_all(works.values(), [*ledger.lock_charged_holds(gpu_types, seen_by=seen_by), *finding])
     kept = await read_kept(works, told, found[-len(finding) :])
     return Intake(works, kept, await ledger.read_charged_holds(works, gpu_types, found[: -len(finding)]))

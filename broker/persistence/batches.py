@@ -22,6 +22,7 @@ Answer = TypeVar("Answer")
 MOST_AT_ONCE = 64
 # A batch of so many tells that more will come at once: their clients send again as soon as they are answered.
 SEVERAL = 3
+GATHERS_AT_MOST = 4
 
 
 def refuse_own(seconds: float) -> errors.DomainError:
@@ -52,7 +53,8 @@ class Batches(Generic[Key, Call, Answer]):
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
     After a batch of several the next one is taken once as many wait, or `gather_seconds` have passed: those who were
     just answered send again, and what a batch costs by itself is shared by all of them instead of half. Where nobody
-    is in a hurry, it waits for `gathers` calls instead.
+    is in a hurry, it waits for `gathers` calls instead, and up to `GATHERS_AT_MOST` times as long while they keep
+    coming: on a busy processor those that have arrived are not read yet.
     `refuse` says what a call gets whose turn has not come within `wait_seconds`.
     """
 
@@ -74,7 +76,7 @@ class Batches(Generic[Key, Call, Answer]):
         Raises: what the call's own decision raises, or its whole batch; what `refuse` says, if its turn did not come.
         """
         loop = asyncio.get_running_loop()
-        waiting = Waiting[Call, Answer](call, loop.create_future())
+        waiting: Waiting[Call, Answer] = Waiting(call, loop.create_future())
         waiting.patience = loop.call_later(self.wait_seconds, self._give_up, waiting)
         queue = self._queues.get(key)
         if queue is None:
@@ -115,15 +117,26 @@ class Batches(Generic[Key, Call, Answer]):
 
     async def _gather(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
         """Wait for as many calls as are wanted, if the last batch had several, for a short time at most."""
-        if self.gather_seconds and self._last_size >= SEVERAL and len(queue) < self._wanted:
-            loop = asyncio.get_running_loop()
-            gathered = self._gathering[key] = loop.create_future()
-            timer = loop.call_later(self.gather_seconds, _end_gathering, gathered)
-            try:
-                await gathered
-            finally:
-                timer.cancel()
-                del self._gathering[key]
+        if not self.gather_seconds or self._last_size < SEVERAL:
+            return
+        for _turn in range(1 if self.gathers is None else GATHERS_AT_MOST):
+            count = len(queue)
+            await self._wait_for_more(key, queue)
+            if len(queue) == count or len(queue) >= self._wanted:
+                return
+
+    async def _wait_for_more(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
+        """Wait until as many calls as are wanted are there, or the time for it has passed."""
+        if len(queue) >= self._wanted:
+            return
+        loop = asyncio.get_running_loop()
+        gathered = self._gathering[key] = loop.create_future()
+        timer = loop.call_later(self.gather_seconds, _end_gathering, gathered)
+        try:
+            await gathered
+        finally:
+            timer.cancel()
+            del self._gathering[key]
 
     def _take(self, queue: deque[Waiting[Call, Answer]]) -> list[Waiting[Call, Answer]]:
         """Take the next batch, without the calls that were given up."""

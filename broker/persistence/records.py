@@ -5,10 +5,9 @@ the columns, properties and methods of its mapped class, and belongs to no sessi
 the command that its `Records` makes, and by nothing else.
 """
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from cachetools import LRUCache
 from sqlalchemy import Table, TypeDecorator, inspect
 
 from broker.persistence.database import Base
@@ -31,7 +30,7 @@ class RecordFormat(Generic[Mapped]):
         self.names = [column.name for column in self.columns]
         self.unsaid = {column.name: None if column.default is None else column.default.arg for column in self.columns}
         self.key = self.names.index(table.primary_key.columns[0].name)
-        self.documents: MutableMapping[tuple[object, str], tuple[object, object]] = LRUCache(DOCUMENTS_KEPT)
+        self.documents: dict[tuple[object, str], tuple[object, object]] = {}
         self.kinds = [(each.name, each.type) for each in self.columns if isinstance(each.type, TypeDecorator)]
         self.twin = make_twin(mapped)
 
@@ -47,9 +46,13 @@ class RecordFormat(Generic[Mapped]):
 
     def _read_document(self, place: tuple[object, str], kind: TypeDecorator[Any], written: object) -> object:
         """Read a value that is kept as JSON; the same JSON in the same place is not read anew. Nobody changes it."""
+        if written is None:
+            return None
         source, value = self.documents.get(place, (None, None))
-        if source is None or source != written:
+        if source != written:
             value = kind.process_result_value(written, DIALECT)
+            if len(self.documents) >= DOCUMENTS_KEPT:
+                self.documents.clear()
             self.documents[place] = (written, value)
         return value
 

@@ -37,6 +37,21 @@ def command_updates(table: Table, columns: Columns, rows: Sequence[Values]) -> l
     return [Command(_compose_update(table, columns), {"rows": written, "keys": keys})]
 
 
+def command_additions(of: type[Base], column: str, rows: Sequence[Values]) -> list[Command]:
+    """Make the command that adds to one column of rows that are there; these have it and those of their primary key.
+
+    No two of the rows may have the same key.
+    """
+    if not rows:
+        return []
+    table = of.__table__
+    assert isinstance(table, Table)
+    told = (*_list_keys(table), column)
+    written = write_rows([{name: row[name] for name in told} for row in rows])
+    keys = sorted({row[told[0]] for row in rows})
+    return [Command(_compose_update(table, (column,), adding=True), {"rows": written, "keys": keys})]
+
+
 def command_inserts(
     of: type[Base],
     rows: Sequence[Values],
@@ -77,10 +92,11 @@ def _write_row(table: Table, row: Values) -> Values:
 
 
 @lru_cache(maxsize=256)
-def _compose_update(table: Table, columns: Columns) -> Statement:
+def _compose_update(table: Table, columns: Columns, *, adding: bool = False) -> Statement:
     """Compose what updates rows; their first keys are told once more, so that the index finds them in any plan."""
     keys = _list_keys(table)
-    changed = ", ".join(f"{name} = told.{name}" for name in columns)
+    before = "kept.{0} + " if adding else ""
+    changed = ", ".join(f"{name} = {before.format(name)}told.{name}" for name in columns)
     same = " AND ".join(f"kept.{name} = told.{name}" for name in keys)
     found = f"kept.{keys[0]} = ANY(CAST(:keys AS {table.c[keys[0]].type.compile(DIALECT)}[]))"
     told = _compose_rows(table, (*keys, *columns))

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from broker.contracts.terms.model import GrantStatus, RolloverRule
 from broker.http.shapes import Moment, MoneyOut, Reason, RequestBody, Whole, as_hours, created_at_field
@@ -15,6 +15,14 @@ from pricing.grants import GrantKind, GrantScope
 from pricing.usage import Unit
 
 MOST_HOURS = 100_000_000
+
+
+def _check_whole_seconds(hours: Decimal | None) -> Decimal | None:
+    if hours is not None and hours * 3600 % 1:
+        raise ValueError("must be whole GPU-seconds: a multiple of 0.0025")
+    return hours
+
+
 Hours = Annotated[
     Decimal | None,
     Field(
@@ -25,6 +33,7 @@ Hours = Annotated[
         description="GPU-hours, in whole GPU-seconds: multiples of 0.0025.",
         examples=["50"],
     ),
+    AfterValidator(_check_whole_seconds),
 ]
 Tokens = Annotated[Whole | None, Field(ge=1, description="Tokens, in place of GPU-hours.", examples=[1_000_000])]
 
@@ -44,8 +53,6 @@ class Volume(RequestBody):
     def _check_volume(self) -> Self:
         if (self.gpu_hours is None) == (self.tokens is None):
             raise ValueError("say either gpu_hours or tokens")
-        if self.gpu_hours is not None and self.gpu_hours * 3600 % 1:
-            raise ValueError("gpu_hours must be whole GPU-seconds: a multiple of 0.0025")
         return self
 
     @property

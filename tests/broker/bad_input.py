@@ -60,6 +60,31 @@ def sign(**fields: Any) -> Send:
     return send
 
 
+def of_contract(path: str, **fields: Any) -> Send:
+    """Post something of the customer's contract, which is named in the path where that has a place for it, or the body."""
+
+    async def send(world: World) -> httpx.Response:
+        contract_id = world.customer.contract["id"]
+        body = fields if "{" in path else {"contract_id": contract_id, **fields}
+        content = json.dumps(body)  # NaN, too, which the client would not write
+        headers = {"Content-Type": "application/json"}
+        return await world.api.call("POST", path.format(contract_id), content=content, headers=headers)
+
+    return send
+
+
+def give(**fields: Any) -> Send:
+    return of_contract("/grants", **{"kind": "promotional", "reason": "welcome", **fields})
+
+
+def amend(**fields: Any) -> Send:
+    return of_contract("/contracts/{}/amendments/preview", **fields)
+
+
+def credit(**fields: Any) -> Send:
+    return of_contract("/adjustments", kind="credit", **{"reason": "late", "amount": "5", **fields})
+
+
 def upload(filename: str, content: bytes, **form: str) -> Send:
     async def send(world: World) -> httpx.Response:
         return await world.own.call("POST", "/datasets", files={"files": (filename, content)}, data=form)
@@ -143,6 +168,65 @@ CONTRACTS = {
     "in the year 9999": (sign(plan="on_demand", starts_at="9999-12-31T23:59:59Z"), 422, "starts_at", []),
     "until past the year 9999": (sign(plan="on_demand", ends_at="9999-12-31T23:59:59-12:00"), 422, "ends_at", []),
     "unknown customer": (sign(plan="on_demand", customer_id="cus_nobody"), 404, None, []),
+}
+
+MONEY = {
+    "gift of parts of a GPU-second": (give(gpu_hours="0.0001"), 422, "gpu_hours", ["multiple of 0.0025"]),
+    "gift below zero": (give(gpu_hours="-1"), 422, "gpu_hours", ["greater than 0"]),
+    "gift of NaN": (give(gpu_hours=float("nan")), 422, "gpu_hours", ["finite"]),
+    "gift of more than there are hours": (give(gpu_hours=10**9), 422, "gpu_hours", []),
+    "gift of tokens below zero": (give(tokens=-1), 422, "tokens", ["greater than or equal to 1"]),
+    "gift of half a token": (give(tokens=0.5), 422, "tokens", ["integer"]),
+    "gift of dollars": (give(gpu_hours="1", currency="USD"), 422, "currency", []),
+    "gift for a NUL": (give(gpu_hours="1", reason="a\0b"), 422, "reason", ["remove it"]),
+    "gift that ends before it begins": (give(gpu_hours="1", expires_at="2020-01-01T00:00:00Z"), 422, "expires_at", []),
+    "order below zero": (of_contract("/purchases", gpu_hours="-1"), 422, "gpu_hours", ["greater than 0"]),
+    "order of Infinity": (of_contract("/purchases", tokens=float("inf")), 422, "tokens", ["finite"]),
+    "order of 121 months": (of_contract("/purchases", tokens=1, term_months=121), 422, "term_months", ["120"]),
+    "top-up of nothing": (
+        of_contract("/contracts/{}/top-up", threshold_gpu_hours=1, purchase_gpu_hours=0),
+        422,
+        "purchase_gpu_hours",
+        [],
+    ),
+    "amended budget of NaN": (amend(monthly_budget="NaN"), 422, "monthly_budget", ["digits"]),
+    "amended budget below zero": (amend(monthly_budget="-5"), 422, "monthly_budget", []),
+    "amended budget in dollars": (
+        amend(monthly_budget={"amount": "5", "currency": "USD"}),
+        422,
+        "monthly_budget",
+        ["number by itself"],
+    ),
+    "amended currency": (amend(currency="USD"), 422, "currency", ["CNY"]),
+    "amended before the contract": (
+        amend(payment_days=5, effective_at="2026-01-01T00:00:00Z"),
+        422,
+        "effective_at",
+        ["before the contract begins"],
+    ),
+    "amended in the year 9999": (amend(payment_days=5, effective_at="9999-12-31T23:59:59Z"), 422, "effective_at", []),
+    "credit of NaN": (credit(amount="NaN"), 422, "amount", ["digits"]),
+    "credit of parts of a fen": (credit(amount="0.001"), 422, "amount", ["2 decimal places"]),
+    "credit in dollars": (credit(currency="USD"), 422, "currency", ["CNY"]),
+    "credit for a NUL": (credit(reason="a\0b"), 422, "reason", ["remove it"]),
+    "credit note below zero": (
+        of_contract("/credit-notes", reason="late", lines=[{"position": 1, "amount": "-1"}]),
+        422,
+        "lines.0.amount",
+        ["greater than 0"],
+    ),
+    "draft of a month before the contract": (
+        of_contract("/invoices", month="2020-01"),
+        422,
+        "month",
+        ["before the contract begins"],
+    ),
+    "closing of a month to come": (
+        post("/closings", '{"month": "2099-01"}'),
+        409,
+        "month",
+        ["not over"],
+    ),
 }
 
 ROWS = jsonl()
@@ -290,4 +374,11 @@ ADDRESSES = {
     "unknown address": (get("/nothing"), 404, None, []),
 }
 
-CASES = {"config": CONFIGS, "contract": CONTRACTS, "upload": UPLOADS, "body": BODIES, "address": ADDRESSES}
+CASES = {
+    "config": CONFIGS,
+    "contract": CONTRACTS,
+    "money": MONEY,
+    "upload": UPLOADS,
+    "body": BODIES,
+    "address": ADDRESSES,
+}

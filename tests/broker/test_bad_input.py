@@ -182,6 +182,22 @@ async def test_what_is_no_key_is_refused(api: Api, header: str) -> None:
     assert "API key" in check_problem(response, 401, None)["detail"]
 
 
+async def test_nothing_is_amended_in_a_closed_month(api: Api, urls: DatabaseUrls) -> None:
+    customer = await make_ready_customer(api, starts_at="2026-09-01T00:00:00+08:00")
+    contract_id = customer.contract["id"]
+    for month in ("2026-09", "2026-10"):
+        drafted = await api.post("/invoices", {"contract_id": contract_id, "month": month}, expect=201)
+        await api.post(f"/invoices/{drafted['id']}/finalize")
+    before = read_everything(urls)
+    path = f"/contracts/{contract_id}/amendments/preview"
+    for change in ({"overage": "on_demand"}, {"monthly_budget": "100"}, {"payment_days": 10}, {"billing_day": 15}):
+        for moment in ("2026-09-15T00:00:00Z", "2026-10-31T15:59:59Z"):
+            response = await api.call("POST", path, json={**change, "effective_at": moment})
+            check_problem(response, 422, "effective_at")
+    check_problem(await api.call("POST", path, json={"ends_at": "2026-10-15T00:00:00Z"}), 422, "ends_at")
+    assert read_everything(urls) == before
+
+
 # ── what workers send ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

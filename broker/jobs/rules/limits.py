@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from broker import errors
 from broker.contracts.terms.model import QuoteGuarantee
@@ -92,6 +93,7 @@ def has_reached_limit(limits: Limits, spent: Spent) -> bool:
     return reached_cost or reached_time
 
 
+@lru_cache(maxsize=4096)
 def find_promise(limits: Limits) -> Promise:
     """Find what the customer is never charged beyond, whatever comes in: the ledger compares each capture with it."""
     limit, cap = (None if micros is None else Money(micros) for micros in (limits.limit_micros, limits.cap_micros))

@@ -14,8 +14,26 @@ from broker.persistence.records import RecordFormat, Records
 from broker.persistence.tenancy import SEEN_BY, is_seen
 from broker.work import Work
 
-# What a job trains, and where else it may run, is no matter of its heartbeats, and long to read.
-JOB_RECORDS, RUN_RECORDS = RecordFormat(Job, without=["config", "gpu_types"]), RecordFormat(Run)
+# What a job trains, how it was ordered and where it waited is no matter of its heartbeats and its end.
+OF_NO_RUN = (
+    "config",
+    "gpu_types",
+    "offered_types",
+    "prefer",
+    "finish_by",
+    "dataset_id",
+    "quote_id",
+    "template_id",
+    "template",
+    "tracker",
+    "name",
+    "batch_id",
+    "batch_at_once",
+    "max_cost_micros",
+    "changed_in",
+    "ended_cost_micros",
+)
+JOB_RECORDS, RUN_RECORDS = RecordFormat(Job, without=OF_NO_RUN), RecordFormat(Run)
 TOLD = any_(bindparam("run_ids", type_=ARRAY(Text)))
 LOCK_JOBS = Statement(
     select(*JOB_RECORDS.columns)

@@ -227,12 +227,12 @@ def plan_capture(
     grants at another price than `price`, where one is told: a card has changed, or the GPU type is not the quoted one.
     """
     draws: list[LegDraw] = []
-    alike = sorted(
+    alike = [
         (leg.grant_id is None, index)
         for index, leg in enumerate(legs)
         if leg.unit == unit and leg.month == month and leg.borne == borne
-    )
-    for _is_outside, index in alike:
+    ]
+    for _is_outside, index in sorted(alike):
         leg = legs[index]
         if quantity == 0 or leg.grant_id in closed or has_other_price(leg, price):
             continue

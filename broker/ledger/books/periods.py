@@ -99,7 +99,11 @@ def require_over(work: Work, month: str) -> None:
     """Require that a month of the house is over. Raises: PeriodStillOpen."""
     ends: datetime = month_end(month, work.settings.time_zone)
     if work.now < ends:
-        raise errors.PeriodStillOpen(f"{month} ends at {ends.isoformat()}; its books close from then on.", month=month)
+        raise errors.PeriodStillOpen(
+            f"{month} ends at {ends.isoformat()}; its books close from then on.",
+            errors=[errors.FieldError("month", "is not over")],
+            month=month,
+        )
 
 
 async def find_closed_period(work: Work, month: str) -> ClosedPeriod | None:

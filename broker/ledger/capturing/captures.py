@@ -3,7 +3,6 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from itertools import groupby
 
 from broker.ledger.books.closed_months import BilledMonth
@@ -50,13 +49,13 @@ async def charge_usage(
     """
     grants, now = await view.books.read_grants(), work.now
     months = await _find_months(view, intervals, now)
-
-    @cache
-    def describe_at(moment: datetime) -> Hashable:
-        return _describe_moment(view, grants, moment)
+    described: dict[datetime, Hashable] = {}
 
     def describe(interval: UsageInterval) -> Hashable:
-        return describe_at(_moment_of(interval, now)), months[interval.sequence]
+        moment = _moment_of(interval, now)
+        if moment not in described:
+            described[moment] = _describe_moment(view, grants, moment)
+        return described[moment], months[interval.sequence]
 
     def find_months(charge: Charge) -> BilledMonth:
         return months[charge.last.sequence]

@@ -221,12 +221,13 @@ class ChargeBooks:
                 await self.read_segments(segment.month)
                 self._watched.add(segment.month)
             lines = self._lines.setdefault(each.hold.job_id, {})
-            earlier = lines[segment].quantity if segment in lines else 0
-            lines[segment] = LineCount(earlier + count.quantity, count.leads)
+            earlier = lines.get(segment)
+            lines[segment] = count if earlier is None else LineCount(earlier.quantity + count.quantity, count.leads)
+            is_kept = earlier is not None
+            self._added.append(AddedLine(each.hold, segment, count, each.rate_card_version, is_kept=is_kept))
             if self._knows_all or segment.month in self._segments:
                 counted = self._segments[segment.month]
                 counted[segment] = counted.get(segment, 0) + count.quantity
-        self._added += added
 
     async def write(self) -> None:
         """Write what was charged, after the new legs; tell how far budgets are used."""

@@ -1,6 +1,6 @@
 """The legs of a hold: added, grown, released. The caller holds the locks of the hold and its contract."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,7 +31,7 @@ class HoldView:
     books: ChargeBooks
     run_gpu_type: str | None = None
 
-    def origins_at(self, moment: datetime) -> dict[Unit, UsageOrigin]:
+    def origins_at(self, moment: datetime) -> Mapping[Unit, UsageOrigin]:
         """Tell where the job's usage of each meter comes from: it decides the price, and which grants may pay."""
         return list_origins(self.terms, self.hold.project_id, self.run_gpu_type or self.hold.gpu_type, moment)
 

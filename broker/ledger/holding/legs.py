@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from broker import errors
 from broker.contracts import service as contracts
@@ -93,9 +94,13 @@ async def read_open_grants(work: Work, contract_id: str) -> OpenGrants:
 
 def list_origins(
     terms: ContractTerms, project_id: str | None, gpu_type: str | None, moment: datetime
-) -> dict[Unit, UsageOrigin]:
+) -> Mapping[Unit, UsageOrigin]:
     """List where a job's usage of each meter comes from: it decides the price, and which grants may pay."""
-    base_rate = terms.prices_at(moment, gpu_type).gpu_multiplier == 1
+    return _make_origins(project_id, gpu_type, terms.prices_at(moment, gpu_type).gpu_multiplier == 1)
+
+
+@lru_cache(maxsize=1024)  # each heartbeat asks for those of its run
+def _make_origins(project_id: str | None, gpu_type: str | None, base_rate: bool) -> Mapping[Unit, UsageOrigin]:
     return {meter: UsageOrigin(meter, project_id, gpu_type, base_rate) for meter in METERS}
 
 

@@ -10,8 +10,8 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
-from pricing.money import Money, round_to_fen
-from pricing.rating import price_usage
+from pricing.money import MICROS_PER_UNIT, Money, Quotient, add_quotients, divide_half_even, round_quotient_to_fen
+from pricing.rating import divide_price, price_usage
 from pricing.rounding import ExactLine
 from pricing.usage import Unit
 
@@ -33,6 +33,10 @@ class RateSegment:
     def price(self, quantity: int) -> Fraction:
         """Price so many units, exactly. Units: GPU-seconds or tokens; yuan."""
         return price_usage(self.unit, quantity, self.unit_price)
+
+    def divide(self, quantity: int) -> Quotient:
+        """Price them as `price` does, as a quotient that is not reduced: where it is rounded at once."""
+        return divide_price(self.unit, quantity, self.unit_price)
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,11 @@ def sum_exact(counts: Mapping[RateSegment, int]) -> Fraction:
 
 def sum_invoiced(segments: Mapping[RateSegment, int]) -> Money:
     """Add up what invoices ask for: the billable segments, each rounded once, half-even to the fen."""
-    amounts = (round_to_fen(segment.price(count)) for segment, count in segments.items() if segment.billable)
-    return sum(amounts, Money.zero())
+    billable = (segment.divide(count) for segment, count in segments.items() if segment.billable)
+    return Money(sum(round_quotient_to_fen(*price).micros for price in billable))
 
 
 def _price_billable(counts: Mapping[RateSegment, int]) -> int:
     """Price what is billed of a job's units in micro-yuan, rounded once, as its hold captures it."""
-    return Money.from_exact(sum_exact({each: count for each, count in counts.items() if each.billable})).micros
+    dividend, divisor = add_quotients(each.divide(count) for each, count in counts.items() if each.billable)
+    return divide_half_even(dividend * MICROS_PER_UNIT, divisor)

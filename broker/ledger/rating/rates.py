@@ -1,6 +1,6 @@
 """What customers pay for, summed up by price beside the captures: rate segments, and each job's lines in them."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -12,13 +12,16 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, select
 from broker.ledger.rating.charge_limit import LineCount, RateSegment
 from broker.ledger.tables import Hold, LineTotal, SegmentTotal
 from broker.persistence.driver import Command, Query
-from broker.persistence.set_writes import command_inserts
+from broker.persistence.set_writes import command_additions, command_inserts
 from broker.persistence.tenancy import owns
 from broker.work import Work
 from pricing.usage import Unit
 
 SEGMENT_COLUMNS = ("month", "used_month", "unit", "unit_price", "billable")
-
+SEGMENT_NAMES = tuple(column.name for column in SegmentTotal.__table__.c)
+Key = tuple[Any, ...]
+LINE_KEY: Callable[[dict[str, Any]], Key] = itemgetter("job_id", *SEGMENT_COLUMNS)
+SEGMENT_KEY: Callable[[dict[str, Any]], Key] = itemgetter("contract_id", *SEGMENT_COLUMNS)
 
 SEGMENTS = Query(
     select(*(getattr(SegmentTotal, name) for name in (*SEGMENT_COLUMNS, "quantity"))).where(
@@ -61,12 +64,16 @@ def _know_segment(unit: str, unit_price: Decimal, billable: bool, month: str, us
 
 @dataclass(frozen=True)
 class AddedLine:
-    """What was charged to a job in one rate segment. The version is that of the rate card by which it was priced."""
+    """What was charged to a job in one rate segment. The version is that of the rate card by which it was priced.
+
+    `is_kept`: the job is known to have this line already, so that its quantity alone changes.
+    """
 
     hold: Hold
     segment: RateSegment
     count: LineCount
     rate_card_version: str
+    is_kept: bool = False
 
     def to_row(self) -> dict[str, Any]:
         segment = self.segment
@@ -92,21 +99,27 @@ async def add_to_rates(work: Work, added: Iterable[AddedLine]) -> None:
 
 def command_added_lines(added: Iterable[AddedLine]) -> list[Command]:
     """Make the commands that add what was charged as `add_to_rates` does, to be run together with others."""
-    rows = [line.to_row() for line in added]
-    tables = (LineTotal, SegmentTotal)
-    return [each for table in tables for each in command_inserts(table, _add_up(rows, table), adding="quantity")]
+    told = list(added)
+    rows = [line.to_row() for line in told]
+    lines, segments = _add_up(rows, LINE_KEY), _add_up(rows, SEGMENT_KEY)
+    new = {LINE_KEY(row) for line, row in zip(told, rows, strict=True) if not line.is_kept}
+    return [
+        *command_additions(LineTotal, "quantity", [row for key, row in lines.items() if key not in new]),
+        *command_inserts(LineTotal, [row for key, row in lines.items() if key in new], adding="quantity"),
+        *command_inserts(SegmentTotal, [_pick_segment(row) for row in segments.values()], adding="quantity"),
+    ]
 
 
-def _add_up(rows: Sequence[dict[str, Any]], table: type[SegmentTotal | LineTotal]) -> list[dict[str, Any]]:
-    """Add up rows that are one of this table, with its columns; the first tells what is not its key."""
-    sums: dict[Hashable, dict[str, Any]] = {}
-    key_of = itemgetter(*(column.name for column in table.__table__.primary_key))
-    names = [column.name for column in table.__table__.c]
+def _add_up(rows: Iterable[dict[str, Any]], key_of: Callable[[dict[str, Any]], Key]) -> dict[Key, dict[str, Any]]:
+    """Add up rows that have one key, by that key and in its order; the first of them tells all else."""
+    sums: dict[Key, dict[str, Any]] = {}
     for row in rows:
         key = key_of(row)
         kept = sums.get(key)
-        if kept is None:
-            sums[key] = {name: row[name] for name in names}
-        else:
-            kept["quantity"] += row["quantity"]
-    return [sums[key] for key in sorted(sums, key=str)]
+        sums[key] = row if kept is None else {**kept, "quantity": kept["quantity"] + row["quantity"]}
+    return {key: sums[key] for key in sorted(sums)}
+
+
+def _pick_segment(row: dict[str, Any]) -> dict[str, Any]:
+    """Pick what a segment keeps of a line."""
+    return {name: row[name] for name in SEGMENT_NAMES}

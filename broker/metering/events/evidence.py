@@ -130,7 +130,7 @@ def doubt_quantity(data: UsageData, used: Usage, life: RunLife) -> Doubt | None:
     length = data.ended_at - data.started_at
     if data.gpu_seconds > life.gpus * (length + ROUNDING_SLACK).total_seconds():
         return Doubt.LONGER_THAN_ITS_TIME
-    total = used + data.usage
-    if total.gpu_seconds > life.most.gpu_seconds:
+    total, most = used + data.usage, life.most
+    if total.gpu_seconds > most.gpu_seconds:
         return Doubt.LONGER_THAN_THE_RUN
-    return Doubt.MORE_TOKENS_THAN_THE_JOB if total.tokens > life.most.tokens else None
+    return Doubt.MORE_TOKENS_THAN_THE_JOB if total.tokens > most.tokens else None

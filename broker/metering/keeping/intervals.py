@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import DateTime, bindparam, select
 
 from broker.jobs.running.locked_run import LockedRun
 from broker.metering.events.evidence import Doubt, Span, Timeline
@@ -17,10 +17,17 @@ from broker.persistence.driver import Command, Row, Statement
 from broker.persistence.tenancy import SEEN_BY, is_seen
 from broker.work import Work
 
+# No clock of a machine that is believed is further off.
+FURTHEST_OFF = timedelta(days=1)
 SPANS_FROM = Statement(
     select(UsageEvent.run_id, UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at)
     .join(RUNS_FROM, (UsageEvent.run_id == RUNS_FROM.c.run_id) & (UsageEvent.sequence >= RUNS_FROM.c.number))
-    .where(is_seen(UsageEvent.customer_id))
+    .where(
+        is_seen(UsageEvent.customer_id),
+        UsageEvent.ended_at.between(
+            bindparam("since", type_=DateTime(timezone=True)), bindparam("until", type_=DateTime(timezone=True))
+        ),
+    )
     .order_by(UsageEvent.run_id, UsageEvent.sequence)
 )
 
@@ -53,13 +60,23 @@ class KeptIntervals:
             self.acknowledged += 1
 
 
-def find_kept(told: Sequence[ToldUsage], *, seen_by: Collection[str] | None) -> list[Command]:
-    """Make the commands that find what is kept of runs, as far as it matters for what is told; see `read_kept`."""
+def find_kept(told: Sequence[ToldUsage], *, seen_by: Collection[str] | None, now: datetime) -> list[Command]:
+    """Make the commands that find what is kept of runs, as far as it matters for what is told; see `read_kept`.
+
+    All of it was used while the runs lived, so that most months are not looked into.
+    """
     runs = {locked.run.id: locked.run.acknowledged_sequence for locked, _events in told}
     lowest = {run_id: acknowledged + 1 for run_id, acknowledged in runs.items()}
     for locked, events in told:
         lowest[locked.run.id] = min([lowest[locked.run.id], *(event.data.sequence for event in events)])
-    asked = {"runs": list(runs), "numbers": list(runs.values()), SEEN_BY.key: seen_by}
+    began = min(locked.run.created_at for locked, _events in told)
+    asked = {
+        "runs": list(runs),
+        "numbers": list(runs.values()),
+        "since": began - FURTHEST_OFF,
+        "until": now + FURTHEST_OFF,
+        SEEN_BY.key: seen_by,
+    }
     return [Command(SPANS_FROM, asked), find_quarantined(lowest, seen_by=seen_by)]
 
 

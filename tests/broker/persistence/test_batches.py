@@ -199,3 +199,24 @@ async def test_where_nobody_is_in_a_hurry_the_next_batch_waits_for_a_full_one() 
     assert purse.batches == [[1, 2, 3]]
     await asyncio.gather(batches.ask("a", 7), *clients)
     assert purse.batches == [[1, 2, 3], [4, 5, 6, 7]]
+
+
+async def test_where_nobody_is_in_a_hurry_a_batch_waits_on_while_calls_keep_coming(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    purse = Purse(100)
+    purse.gate.set()
+    batches = Batches(purse.spend, 600, gather_seconds=600, gathers=64)
+    late = [[5], [6], [], [7]]
+    clients: list[asyncio.Task[int]] = []
+
+    async def wait_for_more(_key: str, _queue: object) -> None:
+        clients.extend(await ask_all(batches, late.pop(0)))
+
+    monkeypatch.setattr(batches, "_wait_for_more", wait_for_more)
+    await asyncio.gather(*(batches.ask("a", each) for each in (1, 2, 3)))
+    clients.append(asyncio.create_task(batches.ask("a", 4)))
+    await let_run()
+    await end(clients)
+    assert purse.batches == [[1, 2, 3], [4, 5, 6]]
+    assert late == [[7]], "it waits no more once nobody has come meanwhile"
