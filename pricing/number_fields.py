@@ -64,10 +64,12 @@ def _is_number(kind: Any) -> bool:
 
 def _list_kinds(annotation: Any) -> Iterator[Any]:
     """List the types that are alternatives of an annotation; those of what is in a list or an object are not."""
-    if get_origin(annotation) not in {Union, UnionType, Annotated}:
+    origin = get_origin(annotation)
+    if origin not in {Union, UnionType, Annotated}:
         yield annotation
         return
-    for each in get_args(annotation):
+    alternatives = get_args(annotation)
+    for each in alternatives[:1] if origin is Annotated else alternatives:  # what else it is annotated with is no type
         yield from _list_kinds(each)
 
 

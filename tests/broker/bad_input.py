@@ -61,7 +61,7 @@ def sign(**fields: Any) -> Send:
 
 
 def of_contract(path: str, **fields: Any) -> Send:
-    """Post something of the customer's contract, which is named in the path where that has a place for it, or the body."""
+    """Post something of the customer's contract: its id is in the path, where that has a place for it, or the body."""
 
     async def send(world: World) -> httpx.Response:
         contract_id = world.customer.contract["id"]

@@ -1,9 +1,10 @@
 """What is written for a number or a flag: `true` was read as 1, 1_000 as a thousand, "no" as false."""
 
 from decimal import Decimal
+from typing import Annotated
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pricing.number_fields import explain_flag, explain_number, find_odd_values
 from pricing.training.config_parsing import ConfigInvalid, parse_training_config
@@ -56,8 +57,9 @@ def test_a_flag_of_a_document_is_told_by_its_name():
 def test_an_amount_that_is_sent_back_as_answers_show_it_is_told_what_to_send():
     class Terms(BaseModel):
         budget: Decimal | None = None
+        limit: Annotated[Annotated[Decimal, Field(ge=0)], Field(gt=0)] | None = None
         scope: Decimal | dict[str, str] = Decimal(0)
 
     shown = {"amount": "5", "currency": "CNY"}
-    told = find_odd_values(Terms, {"budget": shown, "scope": shown})
-    assert told == {"budget": 'must be a number by itself, such as "12.50", not an object'}
+    told = find_odd_values(Terms, dict.fromkeys(["budget", "limit", "scope"], shown))
+    assert told == dict.fromkeys(["budget", "limit"], 'must be a number by itself, such as "12.50", not an object')
