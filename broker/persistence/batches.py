@@ -53,8 +53,8 @@ class Batches(Generic[Key, Call, Answer]):
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
     After a batch of several the next one is taken once as many wait, or `gather_seconds` have passed: those who were
     just answered send again, and what a batch costs by itself is shared by all of them instead of half. Where nobody
-    is in a hurry, it waits for `gathers` calls instead, and up to `GATHERS_AT_MOST` times as long while they keep
-    coming: on a busy processor those that have arrived are not read yet.
+    is in a hurry (`is_patient`), it waits for those, too, who wait already as the last one ends, and up to
+    `GATHERS_AT_MOST` times as long while they keep coming: on a busy processor those who have come are not read yet.
     `refuse` says what a call gets whose turn has not come within `wait_seconds`.
     """
 
@@ -62,11 +62,11 @@ class Batches(Generic[Key, Call, Answer]):
     wait_seconds: float
     most: int = MOST_AT_ONCE
     gather_seconds: float = 0.0
-    gathers: int | None = None
+    is_patient: bool = False
     refuse: Callable[[float], errors.DomainError] = refuse_own
     _queues: dict[Key, deque[Waiting[Call, Answer]]] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
-    _last_size: int = field(default=0, init=False)
+    _wanted: dict[Key, int] = field(default_factory=dict, init=False)
     _gathering: dict[Key, asyncio.Future[None]] = field(default_factory=dict, init=False)
 
     async def ask(self, key: Key, call: Call) -> Answer:
@@ -83,7 +83,7 @@ class Batches(Generic[Key, Call, Answer]):
             queue = self._queues[key] = deque()
             self._start(key, queue)
         queue.append(waiting)
-        if key in self._gathering and len(queue) >= self._wanted:
+        if key in self._gathering and len(queue) >= self._wanted[key]:
             _end_gathering(self._gathering[key])
         return await waiting.answer
 
@@ -103,31 +103,33 @@ class Batches(Generic[Key, Call, Answer]):
             while queue:
                 await self._gather(key, queue)
                 batch = self._take(queue)
-                self._last_size = len(batch)
                 await self._decide_batch(key, batch)
+                self._note_size(key, len(batch), len(queue))
         finally:
             del self._queues[key]
             for waiting in queue:
                 waiting.answer.cancel()
 
-    @property
-    def _wanted(self) -> int:
-        """Tell how many calls the next batch waits for."""
-        return self._last_size if self.gathers is None else self.gathers
+    def _note_size(self, key: Key, size: int, waiting: int) -> None:
+        """Note how many calls the next batch of a key waits for, if this one had several: few keys do."""
+        if self.gather_seconds and size >= SEVERAL:
+            self._wanted[key] = min(self.most, size + waiting) if self.is_patient else size
+        else:
+            self._wanted.pop(key, None)
 
     async def _gather(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
         """Wait for as many calls as are wanted, if the last batch had several, for a short time at most."""
-        if not self.gather_seconds or self._last_size < SEVERAL:
+        if key not in self._wanted:
             return
-        for _turn in range(1 if self.gathers is None else GATHERS_AT_MOST):
+        for _turn in range(GATHERS_AT_MOST if self.is_patient else 1):
             count = len(queue)
             await self._wait_for_more(key, queue)
-            if len(queue) == count or len(queue) >= self._wanted:
+            if len(queue) == count or len(queue) >= self._wanted[key]:
                 return
 
     async def _wait_for_more(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
         """Wait until as many calls as are wanted are there, or the time for it has passed."""
-        if len(queue) >= self._wanted:
+        if len(queue) >= self._wanted[key]:
             return
         loop = asyncio.get_running_loop()
         gathered = self._gathering[key] = loop.create_future()

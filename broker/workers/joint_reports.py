@@ -11,7 +11,6 @@ from typing import Generic, Protocol, TypeVar
 
 from broker.http.caller import Caller, open_together
 from broker.jobs.running.locked_run import lock_runs
-from broker.persistence.batches import MOST_AT_ONCE
 from broker.persistence.database import TimeLimits
 from broker.persistence.driver import Row
 from broker.persistence.faults import find_fault
@@ -53,7 +52,7 @@ class Call(Generic[Told]):
 class JointReports(Generic[Told, Answer]):
     """The collector of one process for one kind of reports. Units: seconds, for which a report waits for its turn.
 
-    `gather_seconds`: so long a batch that follows one of several waits for a full one. Nothing waits for a heartbeat.
+    `gather_seconds`: so long a batch that follows one of several waits for more. Nobody is in a hurry.
     """
 
     take: Take[Told, Answer]
@@ -68,7 +67,7 @@ class JointReports(Generic[Told, Answer]):
             self.wait_seconds,
             groups=GROUPS,
             gather_seconds=self.gather_seconds,
-            gathers=MOST_AT_ONCE,
+            is_patient=True,
         )
 
     async def send(self, caller: Caller, told: Told) -> Answer:
