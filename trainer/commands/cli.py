@@ -19,6 +19,7 @@ from trainer.base_models.config import describe_config_problems, read_config, re
 from trainer.data.text import SHOWN_FINDINGS
 from trainer.errors import BadInput, ExitCode, TrainerError
 from trainer.families.registry import read_dataset
+from trainer.machine.collecting import collecting_nothing
 from trainer.several_devices.launch import launch_processes
 
 app = typer.Typer(
@@ -53,7 +54,7 @@ def train(
         for finding in dataset.findings[:SHOWN_FINDINGS]:
             said = "row left out" if finding.level == Level.ERROR else "note"
             console.print(f"{said}: {finding.file} line {finding.line}: {finding.message}")
-        with console.status(f"loading {source.name}"):
+        with console.status(f"loading {source.name}"), collecting_nothing():
             from trainer.commands.train import train_standalone  # noqa: PLC0415
         raise typer.Exit(train_standalone(config, source, dataset, console))
 

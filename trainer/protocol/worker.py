@@ -12,6 +12,7 @@ from pricing.training.config_parsing import ConfigInvalid
 from pricing.training.label_config import is_label_config
 from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff, TrainerError
 from trainer.log import strike, striking, telling, write_line
+from trainer.machine.collecting import collecting_nothing
 from trainer.protocol.checkpoint_uploads import CheckpointUploads
 from trainer.protocol.client import (
     BrokerClient,
@@ -140,10 +141,9 @@ def train_and_judge(
             return label_and_judge(client, assignment, work_dir, reporting, stop)
         if is_check_config(assignment.config):
             return check_and_judge(client, assignment, work_dir, reporting)
-        # Both bring torch.
-        from trainer.protocol.assigned_training import WorkerObserver, train_assignment  # noqa: PLC0415
-        from trainer.training.console import showing_progress  # noqa: PLC0415
-
+        with collecting_nothing():  # both bring torch
+            from trainer.protocol.assigned_training import WorkerObserver, train_assignment  # noqa: PLC0415
+            from trainer.training.console import showing_progress  # noqa: PLC0415
         with showing_progress(lambda: reporting.heartbeat.cost_so_far) as shown:
             observer = WorkerObserver(
                 reporting.meter, reporting.heartbeat, reporting.uploads, shown, work_dir / "output" / "samples"
