@@ -5,7 +5,7 @@ The worker protocol is a document of its own: customers and staff never call it.
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -106,13 +106,13 @@ def install_openapi(app: FastAPI, describe_webhooks: Callable[[], dict[str, Any]
         return app.openapi_schema
 
     app.openapi = make_openapi  # type: ignore[method-assign]
-    make_once = cache(lambda: make_workers_openapi(app))
 
     @app.get(WORKERS_OPENAPI_URL, include_in_schema=False)
     def get_workers_openapi() -> dict[str, Any]:
-        return make_once()
+        return make_workers_openapi(app)
 
 
+@lru_cache(maxsize=1)  # a process has one application
 def make_workers_openapi(app: FastAPI) -> dict[str, Any]:
     """Make the document of the worker protocol."""
     document = _select(_make_document(app), _is_for_workers)

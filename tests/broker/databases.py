@@ -34,6 +34,7 @@ TABLES = """
     SELECT relname FROM pg_class
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' ORDER BY relname
 """
+USED_TABLES = TABLES.replace(" ORDER BY", " AND pg_relation_size(oid) > 0 ORDER BY")
 SEQUENCES = "SELECT sequencename, coalesce(last_value, 1), last_value IS NOT NULL FROM pg_sequences"
 BUSY = """
     SELECT count(*) FROM pg_stat_activity
@@ -68,17 +69,17 @@ class LentDatabase:
 
     urls: DatabaseUrls
     owner: psycopg.Connection
-    tables: list[str]
     database: Database
     lends: int = 0
     schema_changes: list[psycopg.Notify] = field(default_factory=list)
 
     def fill(self, contents: Contents) -> None:
-        """Make these the contents, whatever was there."""
-        emptied = "; ".join(f"DELETE FROM {table}" for table in self.tables)
+        """Make these the contents, whatever was there; most tables have never had a row."""
+        used = self.owner.execute(USED_TABLES.encode()).fetchall()
+        emptied = "; ".join(f"DELETE FROM {table}" for (table,) in used)
         counted = "; ".join(f"SELECT setval('{name}', {at}, {used})" for name, at, used in contents.sequences)
         with self.owner.transaction():
-            self.owner.execute(f"{emptied}; {counted}".encode())
+            self.owner.execute(f"{emptied}; {counted}".strip("; ").encode())
             for table, rows in contents.rows.items():
                 with self.owner.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
                     copy.write(rows)
@@ -122,7 +123,7 @@ class Lender:
         urls = clone_database(self.server)
         assert urls.owner is not None
         owner = psycopg.connect(urls.owner, autocommit=True)
-        lent = LentDatabase(urls, owner, [name for (name,) in owner.execute(TABLES.encode())], open_database(urls.app))
+        lent = LentDatabase(urls, owner, open_database(urls.app))
         owner.execute(TELL_SCHEMA_CHANGES.encode())
         owner.add_notify_handler(lent.schema_changes.append)
         return lent
