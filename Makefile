@@ -47,7 +47,7 @@ migrate: $(BROKER_READY) ## Bring the database to the newest schema
 test: $(TRAINER_READY) ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: $(TRAINER_READY) ## Run what needs no PostgreSQL and is not slow, and a few stories through the whole (ARGS="tests/broker/ledger" for more)
+test-fast: $(TRAINER_READY) ## Run what needs no PostgreSQL and is not slow, and a few stories through the whole
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --fast $(ARGS)
 
 test-engines: $(TRAINER_READY) ## Run the engines against a real Slurm and Ray, installed where we may (ARGS="-k slurm")
