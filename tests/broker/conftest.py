@@ -52,8 +52,10 @@ def run_server(folder: Path) -> Iterator[EmbeddedServer]:
         for setting in ("synchronous_commit = off", "autovacuum = off"):
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())
         connection.execute("SELECT pg_reload_conf()")
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -95,13 +95,17 @@ class ServedBroker:
             while time.monotonic() - since < START_SECONDS and used - began < START_SECONDS:
                 assert self.process is not None
                 assert self.process.poll() is None, self.read_log()
-                with suppress(httpx.TransportError):
-                    if client.get(f"{self.url}/readyz").is_success:
-                        return
+                if self.is_ready(client):
+                    return
                 if (now := self.count_cpu_seconds()) >= used + 0.5:
                     used, since = now, time.monotonic()
                 time.sleep(0.05)
         raise TimeoutError(self.read_log())
+
+    def is_ready(self, client: httpx.Client) -> bool:
+        with suppress(httpx.TransportError):
+            return client.get(f"{self.url}/readyz").is_success
+        return False
 
     def count_cpu_seconds(self) -> float:
         """Count for how long the process has had a processor; 0 where it is gone."""

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -22,11 +21,12 @@ import pytest
 
 from broker.app import create_app
 from broker.config import Settings
+from broker.persistence.embedded import EmbeddedServer
 from broker.processes.boot import prepare
 from broker.system import open_system
-from tests.broker.conftest import ManualClock, run_server
-from tests.broker.databases import cloned_database
+from tests.broker.conftest import ManualClock
 from tests.broker.running_jobs import broken_rules
+from tests.soak.ground import open_ground
 from tests.soak.mortal import Killed, Life, Mortals, make_mortal
 from tests.soak.story import Story, begin_story, open_outside
 
@@ -82,23 +82,12 @@ class Dying:
         return await self.mortals.begin()
 
 
-def prove_crash_points(seed: int, count: int | None = None) -> dict[str, Any]:
+def prove_crash_points(seed: int, count: int | None = None, server: EmbeddedServer | None = None) -> dict[str, Any]:
     """Die so many times; returns the figures. Raises: AssertionError."""
-    with (
-        TemporaryDirectory(prefix="lora-broker-soak-", ignore_cleanup_errors=True) as name,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        folder = Path(name)
-        folder.chmod(0o755)
+    with open_ground(server) as (folder, urls), pytest.MonkeyPatch.context() as patch:
         make_mortal(patch)
         patch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # what dead processes would still say
-        servers = run_server(folder)
-        server = next(servers)
-        try:
-            with cloned_database(server) as urls:
-                return asyncio.run(die(seed, count or DEATHS, folder / "data", urls))
-        finally:
-            next(servers, None)
+        return asyncio.run(die(seed, count or DEATHS, folder / "data", urls))
 
 
 async def die(seed: int, count: int, data_dir: Path, urls: Any) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2 as httpx
@@ -22,13 +21,13 @@ import httpx2 as httpx
 from broker.app import create_app
 from broker.config import Settings
 from broker.datasets.thumbnails import PictureUnusable, shrink_picture
+from broker.persistence.embedded import EmbeddedServer
 from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import open_system
 from pricing.training.config_parsing import ConfigInvalid
-from tests.broker.conftest import run_server
-from tests.broker.databases import cloned_database
 from tests.broker.factories import Api, jsonl
 from tests.broker.picture_files import zip_files
+from tests.soak.ground import open_ground
 from tests.soak.mutations import make_archive, make_config, make_picture, write_yaml
 from trainer.base_models.config import read_config
 from trainer.data.images import ImageUnusable, open_image
@@ -126,18 +125,10 @@ KINDS: tuple[tuple[str, Callable[[Fuzzed, random.Random], Awaitable[str]]], ...]
 )
 
 
-def prove_fuzz(seed: int, count: int | None = None) -> dict[str, Any]:
+def prove_fuzz(seed: int, count: int | None = None, server: EmbeddedServer | None = None) -> dict[str, Any]:
     """Send so many inputs, of each kind in turn; returns the figures. Raises: AssertionError, with all faults."""
-    with TemporaryDirectory(prefix="lora-broker-soak-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        servers = run_server(folder)
-        server = next(servers)
-        try:
-            with cloned_database(server) as urls:
-                return asyncio.run(fuzz(seed, count or INPUTS, folder, urls))
-        finally:
-            next(servers, None)
+    with open_ground(server) as (folder, urls):
+        return asyncio.run(fuzz(seed, count or INPUTS, folder, urls))
 
 
 async def fuzz(seed: int, count: int, folder: Path, urls: DatabaseUrls) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.soak.growth import Growth
 from tests.soak.inspection import Inspection, inspect, keeping_logs
 from tests.soak.leaders import SESSIONS, STOOD_STILL, change_leader
 from tests.soak.town import VICTIMS, Town, open_town
-from tests.soak.traffic import Traffic, open_traffic
+from tests.soak.traffic import READS, Traffic, open_traffic
 
 CALM_SHARE = 0.2
 LONGEST_BETWEEN_KILLS = 3.0
@@ -28,6 +28,8 @@ class SoakPlan:
     """How long, by which seed, and how many kills at most; None: as many as there is time for.
 
     `stands_still`: whether in the end a leader stands still for longer than its lead, as in `leaders`, too.
+    `pace_seconds`: how long brokers rest between two sweeps, and two cycles that nothing wakes; None: as a town's do.
+    `roles`: as whom pages are read, each by a thread of its own.
     """
 
     seconds: float
@@ -35,6 +37,14 @@ class SoakPlan:
     kills: int | None = None
     stands_still: bool = False
     most_open: int = MOST_OPEN
+    pace_seconds: float | None = None
+    roles: tuple[str, ...] = READS
+
+    @property
+    def settings(self) -> dict[str, str]:
+        if self.pace_seconds is None:
+            return {}
+        return {"sweep_seconds": str(self.pace_seconds), "cycle_seconds": str(self.pace_seconds)}
 
 
 @dataclass
@@ -62,6 +72,7 @@ class Soak:
             self.kills[victim] += 1
         if self.plan.stands_still:
             change_leader(self.town, STOOD_STILL)
+        self.town.wait_until_ready()  # on a busy machine that may be later than the whole calm
         self.growth.begin()
         self.pass_time(self.plan.seconds * CALM_SHARE)
         self.traffic.stop()
@@ -101,8 +112,8 @@ class Soak:
 def run_soak(plan: SoakPlan) -> dict[str, Any]:
     """Run a soak; returns its figures. Raises: AssertionError, with all that does not hold."""
     sys.stdout.write(f"soak of {plan.seconds:.0f} s, seed {plan.seed}\n")
-    with open_town(SESSIONS if plan.stands_still else "") as town, keeping_logs(town):
-        traffic = open_traffic(town, plan.seed, town.folder, plan.most_open)
+    with open_town(SESSIONS if plan.stands_still else "", **plan.settings) as town, keeping_logs(town):
+        traffic = open_traffic(town, plan.seed, town.folder, most_open=plan.most_open, roles=plan.roles)
         soak = Soak(plan, town, traffic, Growth(town))
         soak.run()
         found = asyncio.run(inspect(town, soak.traffic))

@@ -23,9 +23,8 @@ from typing import Any
 import httpx2 as httpx
 from stripe import WebhookSignature
 
-from tests.broker.payments.stripe.collecting import WEBHOOK_SECRET
 from tests.broker.payments.stripe.fake.account import Account
-from tests.broker.payments.stripe.fake.server import Connection, FakeStripe
+from tests.broker.payments.stripe.fake.server import WEBHOOK_SECRET, Connection, FakeStripe
 
 KEPT = ("customers", "invoices", "credit_notes", "payments", "refunds", "disputes", "events")
 LOOK_SECONDS = 0.2

@@ -15,21 +15,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
+import httpx2 as httpx
 import psutil
 import psycopg
 
 from broker.client.rest import Client
 from broker.persistence.embedded import EmbeddedServer, start_embedded_server
 from broker.processes.boot import DatabaseUrls, migrate_database
-from tests.broker.payments.stripe.collecting import WEBHOOK_SECRET
 from tests.broker.payments.stripe.fake.account import ACCOUNT_ID
-from tests.broker.payments.stripe.fake.server import API_KEY
+from tests.broker.payments.stripe.fake.server import API_KEY, WEBHOOK_SECRET
 from tests.broker.places import WorkerProcess
 from tests.broker.served import ServedBroker, fake_trainer, free_port, start_process
 
 POOL, SLOTS = "soak", 4
 # A broker that leads is killed by its name in the log; a lead that was given up is taken over within so long.
 LEADS = "plans from now on"
+SERVES = f"pool {POOL} is served from"
 SETTINGS = {
     "secret_key": "0123456789abcdef",
     "heartbeat_seconds": "0.2",
@@ -63,6 +64,20 @@ class TownBroker(ServedBroker):
 
 
 @dataclass
+class TownWorker(WorkerProcess):
+    """The agent, which is ready when its log says so."""
+
+    told: int = 0
+
+    def start(self, *, wait: bool = True) -> None:
+        self.told = self.log_path.stat().st_size if self.log_path.exists() else 0
+        super().start(wait=wait)
+
+    def is_ready(self, client: httpx.Client) -> bool:  # noqa: ARG002 (it answers nobody)
+        return SERVES in self.log_path.read_bytes()[self.told :].decode()
+
+
+@dataclass
 class Program(ServedBroker):
     """A program of the foreign side, on a port that it keeps."""
 
@@ -83,7 +98,7 @@ class Town:
     folder: Path
     server: EmbeddedServer
     brokers: list[ServedBroker]
-    worker: WorkerProcess
+    worker: TownWorker
     stripe: Program
     receiver: Program
     down: set[str] = field(default_factory=set)
@@ -111,6 +126,11 @@ class Town:
         self.worker.start()
         for broker in self.brokers[1:]:
             broker.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Wait until all that was started again answers, and the agent serves its pool."""
+        for process in (*self.brokers, self.worker):
+            process.wait_until_ready()
 
     def close(self) -> None:
         for process in self.processes:
@@ -221,7 +241,7 @@ def build_town(folder: Path, settings: dict[str, str], session_options: str) -> 
     ]
     own = {"pool": POOL, "local_slots": str(SLOTS), "public_url": brokers[0].url}
     trainer = {"trainer_command": fake_trainer(beats=12, pause=0.1, deaths=10)}
-    worker = WorkerProcess(folder / "worker", {**shared, **own, **trainer, **settings})
+    worker = TownWorker(folder / "worker", {**shared, **own, **trainer, **settings})
     program = partial(Program, settings={})
     urls_of_brokers = tuple(broker.url for broker in brokers)
     stripe = program(

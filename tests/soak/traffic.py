@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.broker.shopping import MOST_OPEN, Shopper
 from tests.pages.pages import list_pages
 from tests.soak.town import Town
 
+READS = ("finance", "ops")
 PLANS = ("on_demand", "prepaid", "on_demand")
 BROKEN = 500
 SOURCE = "/inference/soak"
@@ -241,10 +243,12 @@ class Traffic:
         self.raise_errors()
 
 
-def open_traffic(town: Town, seed: int, folder: Path, most_open: int = MOST_OPEN) -> Traffic:
+def open_traffic(
+    town: Town, seed: int, folder: Path, *, most_open: int = MOST_OPEN, roles: Sequence[str] = READS
+) -> Traffic:
     """Make customers with contracts, data, endpoints and a meter, and the threads, not yet started.
 
-    No customer has more than `most_open` jobs that have not ended.
+    No customer has more than `most_open` jobs that have not ended. Pages are read as each of the roles.
     """
     with town.connect() as client:
         buyers = [make_buyer(client, folder, plan=plan) for plan in PLANS]
@@ -253,17 +257,14 @@ def open_traffic(town: Town, seed: int, folder: Path, most_open: int = MOST_OPEN
             client.put(f"/stripe/customers/{buyer.customer_id}", {"collects": True})
         listen(town, client, buyers)
         client.post("/usage-sources", {"source": SOURCE, "name": "Inference"})
-        keys = {role: client.post("/api-keys", {"name": role, "role": role})["key"] for role in ("meter", *READS)}
+        keys = {role: client.post("/api-keys", {"name": role, "role": role})["key"] for role in ("meter", *roles)}
     shoppers = [
         SoakShopper(town.connect(number % 2), random.Random(f"{seed} {number}"), buyer, most_open=most_open)
         for number, buyer in enumerate(buyers)
     ]
     meter = Client(town.first.url, keys["meter"])
     finance = Finance(town, random.Random(f"{seed} finance"), buyers=prepaid, meter=meter)
-    return Traffic(shoppers, finance, [make_reader(town, role, keys[role], seed) for role in READS])
-
-
-READS = ("finance", "ops")
+    return Traffic(shoppers, finance, [make_reader(town, role, keys[role], seed) for role in roles])
 
 
 def make_reader(town: Town, role: str, key: str, seed: int) -> Reader:

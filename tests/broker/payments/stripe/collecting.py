@@ -13,10 +13,9 @@ from broker.system import System
 from tests.broker.billing.invoicing import bill, use
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_customer, sign_contract
-from tests.broker.payments.stripe.fake.server import FakeStripe
+from tests.broker.payments.stripe.fake.server import WEBHOOK_SECRET, FakeStripe
 from tests.broker.running_jobs import HOUR
 
-WEBHOOK_SECRET = "whsec_of_the_tests"
 DECEMBER = datetime(2026, 12, 2, tzinfo=UTC)
 
 

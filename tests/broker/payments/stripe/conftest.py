@@ -13,9 +13,8 @@ from broker.payments.stripe.refunds import StripeRefunds
 from broker.payments.stripe.relay import StripeRelay
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.payments.stripe.collecting import WEBHOOK_SECRET
 from tests.broker.payments.stripe.fake.account import ACCOUNT_ID
-from tests.broker.payments.stripe.fake.server import API_KEY, FakeStripe, run_fake_stripe
+from tests.broker.payments.stripe.fake.server import API_KEY, WEBHOOK_SECRET, FakeStripe, run_fake_stripe
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ import pytest
 from stripe import WebhookSignature
 
 from broker.client.rest import Client
-from tests.broker.payments.stripe.collecting import WEBHOOK_SECRET
 from tests.broker.payments.stripe.fake.account import ACCOUNT_ID
-from tests.broker.payments.stripe.fake.server import API_KEY, FakeStripe, run_fake_stripe
+from tests.broker.payments.stripe.fake.server import API_KEY, WEBHOOK_SECRET, FakeStripe, run_fake_stripe
 from tests.broker.served import ServedBroker
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,8 @@ from broker.payments.stripe.relay import StripeRelay
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer
-from tests.broker.payments.stripe.collecting import WEBHOOK_SECRET, collect_month, make_order, run_down, send_event
-from tests.broker.payments.stripe.fake.server import API_KEY, FakeStripe, Fault
+from tests.broker.payments.stripe.collecting import collect_month, make_order, run_down, send_event
+from tests.broker.payments.stripe.fake.server import API_KEY, WEBHOOK_SECRET, FakeStripe, Fault
 
 SECRETS = (API_KEY, WEBHOOK_SECRET)
 

@@ -12,9 +12,9 @@ from broker.payments.webhooks.tables import ReceivedEvent
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api
-from tests.broker.payments.stripe.collecting import WEBHOOK_SECRET, send_event, sign
+from tests.broker.payments.stripe.collecting import send_event, sign
 from tests.broker.payments.stripe.fake.account import ACCOUNT_ID
-from tests.broker.payments.stripe.fake.server import FakeStripe
+from tests.broker.payments.stripe.fake.server import WEBHOOK_SECRET, FakeStripe
 
 
 def make_event(stripe: FakeStripe, **fields: Any) -> Any:

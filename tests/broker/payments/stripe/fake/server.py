@@ -42,6 +42,7 @@ from tests.broker.payments.stripe.fake.forms import read_form
 from tests.broker.payments.stripe.fake.typed import BadParameter, check_params
 
 API_KEY = "sk_test_51FakeKeyOfTheTests"
+WEBHOOK_SECRET = "whsec_of_the_tests"
 KEYS_LAST = timedelta(hours=24)
 
 
