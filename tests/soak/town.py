@@ -21,7 +21,8 @@ import psycopg
 
 from broker.client.rest import Client
 from broker.persistence.embedded import EmbeddedServer, start_embedded_server
-from broker.processes.boot import DatabaseUrls, migrate_database
+from broker.processes.boot import DatabaseUrls
+from tests.broker.database_folder import copy_database_folder
 from tests.broker.payments.stripe.fake.account import ACCOUNT_ID
 from tests.broker.payments.stripe.fake.server import API_KEY, WEBHOOK_SECRET
 from tests.broker.places import WorkerProcess
@@ -228,10 +229,9 @@ def open_town(session_options: str = "", **settings: str) -> Iterator[Town]:
 
 
 def build_town(folder: Path, settings: dict[str, str], session_options: str) -> Town:
+    copy_database_folder(folder / "base")  # it syncs nothing: a killed process loses nothing that it wrote
     server = start_embedded_server(folder / "base")
-    relax_server(server)
     urls = DatabaseUrls(server.app_url(), server.owner_url())
-    migrate_database(urls)
     ports = {name: free_port() for name in ("stripe", "receiver")}
     url = f"{urls.app}&options={quote(session_options)}" if session_options else urls.app
     shared = SETTINGS | {"database_url": url, "migration_database_url": str(urls.owner)} | settings
@@ -249,10 +249,3 @@ def build_town(folder: Path, settings: dict[str, str], session_options: str) -> 
     )
     receiver = program(folder / "receiver", port=ports["receiver"], module="tests.soak.receiver")
     return Town(folder, server, brokers, worker, stripe, receiver)
-
-
-def relax_server(server: EmbeddedServer) -> None:
-    """Turn fsync off: a killed process loses nothing that it wrote, only a power cut would; and the disk is spared."""
-    with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
