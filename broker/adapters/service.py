@@ -40,7 +40,8 @@ MAKERS = Statement(
 # Longer than any request takes.
 IN_FLIGHT = timedelta(minutes=10)
 MAX_ADAPTER_BYTES = 8 * 1024**3
-MAX_HEADER_BYTES = 100 * 1024 * 1024
+# Objects many times as large are made of it; one of 5,000 layers with all that a training tells has a megabyte.
+MAX_HEADER_BYTES = 16 * 1024 * 1024
 PEFT_CONFIG = "adapter_config"  # of the header: how the trainer tells it
 
 
@@ -87,7 +88,7 @@ async def read_header(storage: Storage, key: str) -> dict[str, Any] | None:
         return None
     try:
         header = json.loads(await storage.read(key, 8, 8 + length))
-    except ValueError:
+    except (ValueError, RecursionError):  # nested without an end
         return None
     return header if isinstance(header, dict) else None
 
@@ -105,7 +106,7 @@ async def read_config_of(storage: Storage, key: str) -> dict[str, Any] | None:
     told = (await read_header(storage, key) or {}).get("__metadata__")
     try:
         config = json.loads(told[PEFT_CONFIG]) if isinstance(told, dict) else None
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     return config if isinstance(config, dict) else None
 

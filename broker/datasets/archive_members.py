@@ -38,8 +38,10 @@ from pricing.datasets.text_rows import TEXT_SUFFIXES
 MAX_MEMBERS = 80_000
 TAR_OVERHEAD_BYTES = 64 * 1024 * 1024
 PIECE_BYTES = 1 << 20
-# A header of a tar may say that its own text is of any length, and is read whole.
-MAX_HEADER_BYTES = 1 << 20
+# A header of a tar may say that its own text is of any length, and is read whole; what all of them tell is kept as long
+# as the archive is open. So is the directory of a zip, whose entries have names and words of any length.
+MAX_HEADER_BYTES, MAX_HEADERS_BYTES = 1 << 20, 256 << 20
+MAX_DIRECTORY_BYTES = 64 << 20
 MAX_WINDOW_BYTES = 1 << 27  # of Zstandard: what its own program unzips without being told to
 ZIP_ENTRY_MAGIC = b"PK\x01\x02"
 UNPACKED_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
@@ -108,7 +110,9 @@ def _iter_zip(upload: DataFile, unpacking: Unpacking) -> Members:
     name, file = upload.name, unpacking.open(upload)
     if _count_entries(file) > MAX_MEMBERS:
         raise _too_many(name)
-    archive = unpacking.opened.enter_context(zipfile.ZipFile(file))
+    readable = _ShortReads(name, file, MAX_DIRECTORY_BYTES, MAX_HEADERS_BYTES)
+    archive = unpacking.opened.enter_context(zipfile.ZipFile(cast("BinaryIO", readable)))
+    readable.walks = False
     members = archive.infolist()
     names, notes = read_zip_names(name, members)
     yield from notes
@@ -172,32 +176,52 @@ def _open_zipped(file: BinaryIO, found: ArchiveFormat) -> BinaryIO:
 
 
 class _ShortReads:
-    """An open tar, of which tarfile reads no header that is longer than a header is, as long as it `walks`."""
+    """An open archive, of which no more is read as what it tells of a member than that may be, as long as it `walks`.
 
-    def __init__(self, name: str, file: BinaryIO) -> None:
+    Units: bytes, of one member and of all of them.
+    """
+
+    def __init__(self, name: str, file: BinaryIO, most: int, most_in_all: int) -> None:
         self._name, self._file, self.walks = name, file, True
+        self._most, self._most_in_all, self._left, self._left_in_all = most, most_in_all, most, most_in_all
+
+    def begin_member(self) -> None:
+        """Begin another member, which may tell as much as the one before."""
+        self._left = self._most
 
     def read(self, size: int = -1) -> bytes:
-        if self.walks and not 0 <= size <= MAX_HEADER_BYTES:
-            raise ArchiveRefused(f"{self._name} has a header of {size} bytes; pack it again with plain names")
-        return self._file.read(size)
+        if not self.walks:
+            return self._file.read(size)
+        most = min(self._left, self._left_in_all)
+        content = b"" if size > most else self._file.read(size if size >= 0 else most + 1)
+        if max(size, len(content)) > most:
+            raise ArchiveRefused(f"{self._name} has headers that are too long; pack it again with plain names")
+        self._left -= len(content)
+        self._left_in_all -= len(content)
+        return content
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
         return self._file.seek(place, whence)
+
+    def seekable(self) -> bool:
+        return True
 
     def tell(self) -> int:
         return self._file.tell()
 
 
 def _iter_tar(name: str, file: BinaryIO, unpacking: Unpacking) -> Members:
-    readable = _ShortReads(name, file)
+    readable = _ShortReads(name, file, MAX_HEADER_BYTES, MAX_HEADERS_BYTES)
     archive = tarfile.open(fileobj=cast("BinaryIO", readable), mode="r:")  # noqa: SIM115 (the upload's end closes it)
     unpacking.opened.enter_context(archive)
     members = list[tarfile.TarInfo]()
     for member in archive:
+        if member.issparse():  # of which a list of all its holes is kept
+            raise ArchiveRefused(f"{name}: {member.name} is packed with holes; pack it again without --sparse")
         members.append(member)
         if len(members) > MAX_MEMBERS:
             raise _too_many(name)
+        readable.begin_member()
     readable.walks = False
     names, notes = read_tar_names(name, [member.name for member in members])
     yield from notes

@@ -18,7 +18,8 @@ from broker.datasets.data_files import DataFile, StoredFile, UploadedFile
 from broker.datasets.findings import DatasetFinding
 from broker.persistence.pieces import open_piece
 from pricing.datasets.finding_level import Level
-from pricing.datasets.parquet_rows import RowTooLarge, iter_parquet
+from pricing.datasets.parquet_pages import ParquetDamaged, ParquetTooLarge
+from pricing.datasets.parquet_rows import iter_parquet, open_parquet
 from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, PICTURE_KEYS, PICTURE_SUFFIXES
 
 SUFFIX = ".parquet"
@@ -33,9 +34,8 @@ def holds_pictures(file: DataFile) -> bool:
     if not file.name.lower().endswith(SUFFIX):
         return False
     try:
-        parquet = importlib.import_module("pyarrow.parquet")
         with file.open() as opened:
-            return _find_picture_column(parquet.read_schema(opened)) is not None
+            return _find_picture_column(open_parquet(opened).schema_arrow) is not None
     except Exception:  # noqa: BLE001 (what is wrong with it, or missing here, is told when its rows are read)
         return False
 
@@ -81,10 +81,10 @@ def take_pictures(file: DataFile, spool: BinaryIO, max_bytes: int) -> Iterator[D
 
 def _iter_rows(file: DataFile) -> Iterator[tuple[int, Mapping[str, Any] | None, Any]]:
     """Iterate over the rows: the number, from 1, the picture, and the caption. Raises: ArchiveRefused."""
-    pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    pyarrow = importlib.import_module("pyarrow")
     with file.open() as opened:
         try:
-            schema = parquet.read_schema(opened)
+            schema = open_parquet(opened).schema_arrow
             column, names = _find_picture_column(schema), schema.names
             assert column is not None, "`holds_pictures` has found it"
             _refuse_other_pictures(file.name, names)
@@ -92,7 +92,7 @@ def _iter_rows(file: DataFile) -> Iterator[tuple[int, Mapping[str, Any] | None, 
             wanted = [name for name in (column, caption) if name is not None]
             for number, row in enumerate(iter_parquet(opened, wanted), start=1):
                 yield number, row[column], None if caption is None else row[caption]
-        except (pyarrow.ArrowException, OSError, RowTooLarge) as error:
+        except (pyarrow.ArrowException, OSError, ParquetDamaged, ParquetTooLarge) as error:
             raise ArchiveRefused(f"{file.name} cannot be read as Parquet: {error}; write it again") from error
 
 

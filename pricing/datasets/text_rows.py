@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 from pricing.datasets.csv_file import BrokenRow, iter_csv
 from pricing.datasets.file_names import TEXT_SUFFIXES, is_left_aside, tell_left_aside
 from pricing.datasets.finding_level import Level
-from pricing.datasets.parquet_rows import RowTooLarge, iter_parquet
+from pricing.datasets.parquet_pages import ParquetDamaged, ParquetTooLarge
+from pricing.datasets.parquet_rows import iter_parquet, open_parquet
 from pricing.datasets.row_counts import RowCounts, RowTally
 from pricing.datasets.row_finding import RowFinding
 from pricing.datasets.telling_keys import take_pairs
@@ -296,20 +297,20 @@ def _skip_space(text: str, place: int) -> int:
 def _read_parquet(opened: BinaryIO) -> Iterator[tuple[int, Any]]:
     """Read Parquet with pyarrow, which is large and therefore no dependency of ours; rows come in small batches."""
     try:
-        pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+        pyarrow = importlib.import_module("pyarrow")
     except ImportError:
         yield 1, _Unreadable("Parquet is read with pyarrow; run `pip install pyarrow`, or save as .jsonl")
         return
     number = in_all = 0
     try:
-        in_all = parquet.ParquetFile(opened).metadata.num_rows
+        in_all = open_parquet(opened).metadata.num_rows
         for record in iter_parquet(opened):
             number += 1
             yield number, record
-    except RowTooLarge as error:
+    except ParquetTooLarge as error:
         lost = max(1, in_all - number)
         yield number + 1, _Unreadable(f"{error}; {lost} rows from here on are not read", "too large", lost)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, ParquetDamaged) as error:
         lost = max(1, in_all - number)
         message = f"not Parquet: {error}; {lost} rows from here on are not read"
         yield number + 1, _Unreadable(message, "not Parquet", lost)

@@ -33,6 +33,7 @@ def with_header(header: bytes, *, length: int | None = None) -> bytes:
         with_header(b"[]"),
         with_header(b"{'a': 1}"),
         with_header(b"\xff\xfe"),
+        with_header(b'{"a":' * 100_000),  # a past fault: it was answered by 500
     ],
 )
 async def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:

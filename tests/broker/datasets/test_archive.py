@@ -17,6 +17,7 @@ import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from broker.datasets import archive_members
 from broker.datasets.archive import ArchiveRefused, DataFile, UploadedFile, pack_files, read_file, unpack_uploads
 from broker.datasets.archive_format import find_format, name_foreign_format
 from broker.datasets.findings import DatasetFinding
@@ -320,8 +321,38 @@ def test_tar_whose_header_claims_to_be_endless_is_refused() -> None:
     """Such a header is read into memory whole, and a zipped one costs its sender nothing."""
     info = tarfile.TarInfo("././@PaxHeader")
     info.type, info.size = tarfile.XHDTYPE, 64 * MEGABYTE
-    with pytest.raises(ArchiveRefused, match="header of 67108864 bytes"):
+    with pytest.raises(ArchiveRefused, match="headers that are too long"):
         unpack("a.tgz", gzip.compress(info.tobuf() + b"\0" * 64 * MEGABYTE, 1), max_bytes=100 * MEGABYTE)
+
+
+def test_headers_that_are_too_long_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past faults: each header had a bound, all of them had none; nor had a zip's directory, which is read whole."""
+    monkeypatch.setattr(archive_members, "MAX_HEADERS_BYTES", 100_000)
+    monkeypatch.setattr(archive_members, "MAX_DIRECTORY_BYTES", 100_000)
+    packed, zipped = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for number in range(20):
+            info = tarfile.TarInfo(f"{number}.txt")
+            info.pax_headers = {"comment": "x" * 8000}
+            archive.addfile(info)
+    with zipfile.ZipFile(zipped, "w") as archive_of_zip:
+        for number in range(20):
+            entry = zipfile.ZipInfo(f"{number}.txt")
+            entry.comment = b"x" * 8000
+            archive_of_zip.writestr(entry, b"")
+    for name, content in (("a.tar", packed.getvalue()), ("a.zip", zipped.getvalue())):
+        with pytest.raises(ArchiveRefused, match=f"{name} has headers that are too long; pack it again"):
+            unpack(name, content)
+    monkeypatch.undo()
+    assert len(unpack("a.tar", packed.getvalue())) == len(unpack("a.zip", zipped.getvalue())) == 20
+
+
+def test_tar_with_holes_is_refused() -> None:
+    """A list of all holes is kept of it: a small file may have millions of these."""
+    info = tarfile.TarInfo("a.txt")
+    info.type = tarfile.GNUTYPE_SPARSE
+    with pytest.raises(ArchiveRefused, match=r"a\.txt is packed with holes; pack it again without --sparse"):
+        unpack("a.tar", info.tobuf(tarfile.GNU_FORMAT) + b"\0" * 1024)
 
 
 def test_zip_whose_members_share_their_bytes_is_refused_before_it_is_unpacked() -> None:

@@ -5,7 +5,8 @@ import decimal
 import pytest
 
 from pricing.datasets import parquet_rows
-from pricing.datasets.parquet_rows import RowTooLarge, iter_parquet
+from pricing.datasets.parquet_pages import ParquetTooLarge
+from pricing.datasets.parquet_rows import iter_parquet
 from pricing.datasets.text_rows import parse_text_files
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -61,7 +62,7 @@ def test_row_that_is_too_large_is_told_and_those_before_are_kept(tmp_path, monke
     rows = [{"prompt": "a", "completion": "b"}, *large, *large]
     file = tmp_path / "rows.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(rows), file)
-    with file.open("rb") as opened, pytest.raises(RowTooLarge, match="more than 1 MiB"):
+    with file.open("rb") as opened, pytest.raises(ParquetTooLarge, match="more than 1 MiB"):
         list(iter_parquet(opened))
     parsed = parse_text_files([("rows.parquet", file.read_bytes())])
     assert len(parsed.rows) == 1
