@@ -27,13 +27,15 @@ async def learn(system: System) -> Calibration | None:
         if finished == await calibrations.count_learnt_jobs(work, newest):
             return None
         jobs = await history.list_finished_jobs(work, latest=LATEST)
+        apart = await history.list_finished_apart(work, latest=LATEST)
     version = (newest or 0) + 1
-    calibration = await asyncio.to_thread(_learn_from, jobs, version)
+    calibration = await asyncio.to_thread(_learn_from, jobs, apart, version)
     async with system.work() as work:
         await calibrations.keep_calibration(work, calibration, version=version, finished_jobs=finished)
     log.info("calibration %s learnt from %s runs", calibration.version, calibration.runs)
     return calibration
 
 
-def _learn_from(jobs: Sequence[FinishedJob], version: int) -> Calibration:
-    return learn_calibration(read_finished_runs(jobs), load_gpus(), version=str(version))
+def _learn_from(jobs: Sequence[FinishedJob], apart: Sequence[FinishedJob], version: int) -> Calibration:
+    others = read_finished_runs(apart)
+    return learn_calibration(read_finished_runs(jobs), load_gpus(), version=str(version), apart=others)

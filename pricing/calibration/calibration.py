@@ -24,6 +24,9 @@ from pricing.resources.time import compute_micro_batch_seconds
 FEWEST_RESIDUALS = 9
 
 Key = tuple[str, ...]
+# Families of work other than training: what it takes says nothing of trainings, nor they of it.
+LABELLING, CHECKING = "captioner", "check"
+APART = frozenset({LABELLING, CHECKING})
 
 
 class RunKind(NamedTuple):
@@ -35,10 +38,15 @@ class RunKind(NamedTuple):
     checkpointing: bool
     trainer_version: str
 
+    @property
+    def is_apart(self) -> bool:
+        """Tell whether it is no training."""
+        return self.family in APART
+
     def list_keys(self) -> list[Key]:
-        """List the keys that runs of this kind are counted under, the widest first."""
+        """List the keys that runs of this kind are counted under, the widest first; apart, none that trainings have."""
         narrow = (self.sku, self.family, self.precision, f"checkpointing={self.checkpointing}", self.trainer_version)
-        return [narrow[:length] for length in range(len(narrow) + 1)]
+        return [narrow[:length] for length in range(2 if self.is_apart else 0, len(narrow) + 1)]
 
 
 class Interval(NamedTuple):
@@ -111,7 +119,8 @@ class Calibration:
         residuals = self._get_residuals(kind)
         width = get_published_width(kind.family)
         if residuals and has_learnt_width(len(residuals)):
-            place = (len(residuals) + 1) * self.levels.get(kind.sku, WANTED)
+            level = WANTED if kind.is_apart else self.levels.get(kind.sku, WANTED)
+            place = (len(residuals) + 1) * level
             width = choose_width(residuals, place, width)
         return make(Interval, (expected, expected * math.exp(width), len(residuals)))
 
@@ -123,12 +132,12 @@ class Calibration:
 
     def _get_residuals(self, kind: RunKind) -> tuple[float, ...]:
         """Get the residuals of the narrowest key that has enough of them; those of the GPU type, where none has."""
-        keys = kind.list_keys()
-        for key in reversed(keys[1:]):
+        keys = [key for key in kind.list_keys() if key]
+        for key in reversed(keys):
             found = self.residuals.get(key, ())
             if len(found) >= FEWEST_RESIDUALS:
                 return found
-        return self.residuals.get(keys[1], ())
+        return self.residuals.get(keys[0], ())
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -41,23 +41,46 @@ class FinishedRun:
     kept_p90: bool | None = None
 
 
-def learn_calibration(finished: Sequence[FinishedRun], gpus: Mapping[str, GpuProfile], *, version: str) -> Calibration:
+def learn_calibration(
+    finished: Sequence[FinishedRun],
+    gpus: Mapping[str, GpuProfile],
+    *,
+    version: str,
+    apart: Sequence[FinishedRun] = (),
+) -> Calibration:
     """Learn from finished runs, in the order in which they finished; of a GPU type the last 200 count.
 
+    Constants and the widths of trainings are learnt from trainings alone. Runs `apart`, labellings and checks, teach
+    how far those take longer than is computed with these constants.
     The residuals are out of fold: each run's error under constants and ratios that were learnt without it.
     Raises: ValueError for seconds that are not positive and finite.
     Source: cross-conformal prediction (Vovk 2015, "Cross-conformal predictors"), 5 folds, on the log error.
     """
-    runs = _keep_last(finished)
+    runs, others = _keep_last(finished), _keep_last(apart)
     constants, residuals = _fit_all(runs, gpus), _measure_out_of_fold(runs, gpus)
+    logs = _log_ratios(
+        others, gpus, {run.kind.sku: constants.get(run.kind.sku) or load_device_constants() for run in others}
+    )
+    grouped = _group(runs, residuals) | _group(others, _measure_apart(others, logs))
     return Calibration(
         version=version,
         runs=len(runs),
         constants=constants,
-        ratios=_shrink_ratios(runs, _log_ratios(runs, gpus, constants)),
-        residuals={key: tuple(sorted(found)) for key, found in _group(runs, residuals).items() if key},
+        ratios=_shrink_ratios(runs, _log_ratios(runs, gpus, constants)) | _shrink_ratios(others, logs),
+        residuals={key: tuple(sorted(found)) for key, found in grouped.items() if key},
         levels=_follow_levels(runs),
     )
+
+
+def _measure_apart(runs: Sequence[FinishedRun], logs: Sequence[float]) -> list[float]:
+    """Measure how far runs apart lie from the ratio that the others of their kind give, fold by fold."""
+    residuals = [0.0] * len(runs)
+    for fold in range(FOLDS):
+        seen = [place for place in range(len(runs)) if place % FOLDS != fold]
+        learnt = Calibration(ratios=_shrink_ratios([runs[place] for place in seen], [logs[place] for place in seen]))
+        for place in range(fold, len(runs), FOLDS):
+            residuals[place] = logs[place] - learnt.get_ratio(runs[place].kind).log
+    return residuals
 
 
 def _follow_levels(runs: Sequence[FinishedRun]) -> dict[str, float]:
@@ -151,7 +174,7 @@ def _shrink_ratios(runs: Sequence[FinishedRun], logs: Sequence[float]) -> dict[K
     ratios: dict[Key, Ratio] = {}
     for key in sorted(groups, key=len):
         found = groups[key]
-        wider = ratios[key[:-1]] if key else Ratio(0.0, 0)
+        wider = ratios.get(key[:-1], Ratio(0.0, 0))
         is_same = len(found) == wider.runs
         ratios[key] = Ratio(wider.log if is_same else shrink_mean(found, wider.log, max(widths[key])), len(found))
     return ratios

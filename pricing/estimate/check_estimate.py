@@ -3,13 +3,13 @@
 import math
 from typing import Any
 
-from pricing.calibration.calibration import Calibration, RunKind
+from pricing.calibration.calibration import CHECKING, Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.resources.run_work import RunWork
 from pricing.resources.step_work import StepWork
 
-FAMILY = "check"
+FAMILY = CHECKING
 MEMORY_GIB = 1.0
 # To open, scale, measure and hash a picture, and to read a row, takes a core about as long as so many launches.
 # Source: `trainer check` on 2 cores, 100 ms for 2 million pixels, 0.1 ms for a row.

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from pricing.calibration.calibration import Calibration, RunKind
+from pricing.calibration.calibration import LABELLING, Calibration, RunKind
 from pricing.catalog.captioners import BYTES_PER_PARAMETER, Captioner
 from pricing.catalog.gpu import GpuProfile
 from pricing.estimate.run_estimate import GpuSeconds
@@ -12,7 +12,7 @@ from pricing.resources.run_work import RunWork
 from pricing.resources.step_work import StepWork
 from pricing.training.label_config import LabelConfig
 
-FAMILY = "captioner"
+FAMILY = LABELLING
 # Kernels of a transformer layer in eager mode, forward only; a decoder's has attention to the picture beside its own.
 # Source: counted with torch's profiler in transformers' BLIP (vision layer 14, text layer 26).
 ENCODER_LAUNCHES, DECODER_LAUNCHES = 14, 26

@@ -4,14 +4,14 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, select
 
 from broker.jobs.rules.model import JobStatus, StopReason
 from broker.jobs.tables import Job, JobEvent, Run
 from broker.persistence.documents import explain_unreadable, json_integer
 from broker.quotes.estimating.estimate import JobEstimate
 from broker.work import Work
-from pricing.estimate import check_estimate, label_estimate
+from pricing.calibration.calibration import APART
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,10 @@ RAN_ON_ITS_TYPE = ~exists().where(
 )
 # Found by their runs: thousands of jobs that only wait would be looked through with every sweep, as wide as they are.
 HAS_RUN = and_(Job.used_gpu_seconds > 0, Job.id.in_(select(Run.job_id)))
-# Labelling and checking are other work than training: what they take teaches nothing of trainings. An estimate that
-# cannot be read has no kind: it stays, to be told.
-FAMILY = func.coalesce(Job.estimate["kind"]["family"].as_string(), "")
-IS_TRAINING = FAMILY.not_in((check_estimate.FAMILY, label_estimate.FAMILY))
+# Labelling and checking are other work than training: they teach apart. An estimate that cannot be read has no kind: it
+# stays, to be told.
+IS_APART = func.coalesce(Job.estimate["kind"]["family"].as_string(), "").in_(sorted(APART))
+IS_TRAINING = not_(IS_APART)
 OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
 
 
@@ -77,7 +77,12 @@ async def list_finished_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
     A job that was stopped at its quote counts by what it has used, which is the least that it takes: without those the
     estimator would never learn from slow jobs, and every p90 would be narrower than the one before.
     """
-    return await _list_latest(work, _teaches(), latest)
+    return await _list_latest(work, and_(_teaches(), IS_TRAINING), latest)
+
+
+async def list_finished_apart(work: Work, *, latest: int) -> list[FinishedJob]:
+    """List the labellings and checks to learn from, as `list_finished_jobs` does trainings."""
+    return await _list_latest(work, and_(_teaches(), IS_APART), latest)
 
 
 async def list_judged_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
@@ -101,6 +106,7 @@ def _is_readable(job: FinishedJob) -> bool:
 
 
 async def count_finished_jobs(work: Work) -> int:
+    """Count the jobs to learn from, of whatever kind."""
     return await work.session.scalar(select(func.count()).select_from(Job).where(_teaches())) or 0
 
 
@@ -130,7 +136,7 @@ def _is_judged() -> ColumnElement[bool]:
 def _teaches() -> ColumnElement[bool]:
     """Select jobs whose time compares with their estimate: not those where a lost attempt's steps were done twice."""
     ran_through = and_(Job.status == JobStatus.SUCCEEDED.value, Job.attempts == 1)
-    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()), RAN_ON_ITS_TYPE, IS_TRAINING)
+    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()), RAN_ON_ITS_TYPE)
 
 
 def _was_stopped_at_its_quote() -> ColumnElement[bool]:

@@ -1,5 +1,6 @@
 """Quotes over the API: tokens to the last one, prices of every plan, calibrated by one's own jobs only."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import yaml
 
 from broker.estimator.service import learn
+from broker.jobs.tables import Job
 from broker.processes.boot import DatabaseUrls
 from broker.quotes.counts.text import count_row_lengths
 from broker.system import System
@@ -114,6 +116,26 @@ async def test_estimates_learn_from_jobs_that_finished(api: Api, system: System)
     assert (before["calibration"], after["calibration"]) == ("published", "1")
     assert after["gpu_seconds"]["p50"] > before["gpu_seconds"]["p50"]
     assert after["tokens"] == before["tokens"]
+
+
+async def test_checks_learn_from_checks_and_trainings_from_trainings(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    check = {"config": {"kind": "check"}, "dataset_id": customer.dataset["id"]}
+    training = (await quote(api, customer.dataset["id"]))["estimate"]
+    before = (await api.post("/quotes", check, expect=201))["estimate"]
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    await dispatch(system)
+    await finish_job(api, system, job["id"], gpu_seconds=training["gpu_seconds"]["p50"] * 4)
+    async with system.work() as work:
+        row = await work.session.get_one(Job, job["id"])
+        row.estimate = replace(row.estimate, kind=row.estimate.kind._replace(family="check"))
+    assert await learn(system) is not None
+    after = (await quote(api, customer.dataset["id"]))["estimate"]
+    assert after["gpu_seconds"] == training["gpu_seconds"]
+    checked = (await api.post("/quotes", check, expect=201))["estimate"]
+    assert (before["calibration_runs"], after["calibration_runs"], checked["calibration_runs"]) == (0, 0, 1)
+    assert checked["gpu_seconds"]["p50"] > before["gpu_seconds"]["p50"]
+    assert checked["uncertain"][0].startswith("card without enough runs: 1 finished runs")
 
 
 async def test_nothing_is_learnt_twice(api: Api, system: System) -> None:

@@ -183,3 +183,36 @@ def test_stragglers_that_keep_coming_widen_the_interval_step_by_step():
 def test_a_kind_that_alone_has_run_is_not_counted_once_for_each_of_its_keys():
     learnt = learn(various(2, 0.01, ratio=1.2))
     assert len({ratio.log for ratio in learnt.ratios.values()}) == 1
+
+
+LABELS = KIND._replace(family="captioner", precision="fp32")
+CHECKS = LABELS._replace(family="check")
+
+
+def test_labellings_and_checks_learn_their_own_times_and_teach_trainings_nothing():
+    """A past fault: what trainings taught of their card was applied to labellings, which taught nobody."""
+    trainings = various(20, 0.02, ratio=1.5)
+    alone = learn(trainings)
+    work = work_of(1000)
+    assert alone.estimate(LABELS, work, GPU).runs == 0
+    labellings, checks = various(12, 0.05, ratio=3.0, kind=LABELS), various(2, 0.05, ratio=0.5, kind=CHECKS)
+    both = learn_calibration(trainings, load_gpus(), version="1", apart=[*labellings, *checks])
+    assert both.estimate(KIND, work, GPU) == alone.estimate(KIND, work, GPU)
+    assert (both.constants, both.levels, both.runs) == (alone.constants, alone.levels, 20)
+    known, few = both.estimate(LABELS, work, GPU), both.estimate(CHECKS, work, GPU)
+    expected = compute_run_seconds(work, GPU, load_device_constants())
+    assert known.p50 == pytest.approx(3 * expected, rel=0.15)
+    assert (known.runs, known.has_learnt_width) == (12, True)
+    assert known.p90 / known.p50 < alone.estimate(LABELS, work, GPU).p90 / alone.estimate(LABELS, work, GPU).p50
+    assert (few.runs, few.has_learnt_width) == (2, False), "a quote says how few they were"
+    assert Calibration.from_json(json.loads(json.dumps(both.to_json()))).estimate(LABELS, work, GPU) == known
+    other_card = both.estimate(LABELS._replace(sku="rtx-4090"), work, get_gpu("rtx-4090"))
+    assert other_card.runs == 0
+
+
+def test_labellings_alone_are_learnt_by_the_shipped_constants():
+    learnt = learn_calibration([], load_gpus(), version="1", apart=various(9, 0.02, ratio=2.0, kind=LABELS))
+    seen = run_of(2.0, 2000, kind=LABELS)
+    assert learnt.estimate(LABELS, seen.work, GPU).p50 == pytest.approx(seen.seconds, rel=0.2)
+    assert learnt.estimate(KIND, seen.work, GPU).runs == 0
+    assert learnt.constants == {}
