@@ -11,12 +11,8 @@ from broker.persistence.embedded import start_embedded_server
 from tests.fast_run import POSTGRES, belongs_to_fast_run, is_fast
 from tests.lengths import Lengths, rank_files
 
-STARTING = {
-    "start_embedded_server",
-    "ServedBroker",
-    "run_server",
-}  # each starts a PostgreSQL, now or when it is told to
-ASKING = {"server_folders", "server_folder"}
+# Each starts a PostgreSQL, or makes what does.
+STARTING = {"start_embedded_server", "ServedBroker", "run_server"}
 
 
 @pytest.mark.parametrize(
