@@ -61,8 +61,6 @@ async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
     terms = await contracts.lock_contract(work, contract_id)
     if month > terms.billing_month(work.now):
         raise errors.invalid_field("month", "has not begun")
-    if month < (first := terms.billing_month(terms.starts_at)):
-        raise errors.invalid_field("month", f"lies before the contract begins; its first month is {first}")
     found = await find_usage_invoices(work, [contract_id], month)
     if contract_id in found:
         _require_status(found[contract_id], InvoiceStatus.DRAFT)

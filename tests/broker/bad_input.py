@@ -215,12 +215,6 @@ MONEY = {
         "lines.0.amount",
         ["greater than 0"],
     ),
-    "draft of a month before the contract": (
-        of_contract("/invoices", month="2020-01"),
-        422,
-        "month",
-        ["before the contract begins"],
-    ),
     "closing of a month to come": (
         post("/closings", '{"month": "2099-01"}'),
         409,

@@ -97,13 +97,6 @@ async def test_month_that_has_not_begun_has_no_invoice(api: Api) -> None:
     assert problem["errors"][0]["field"] == "month"
 
 
-async def test_month_before_the_contract_has_no_invoice(api: Api) -> None:
-    customer = await make_ready_customer(api, starts_at="2026-11-05T00:00:00Z")
-    problem = await draft(api, customer, "2026-10", expect=422)
-    told = "lies before the contract begins; its first month is 2026-11"
-    assert problem["errors"] == [{"field": "month", "message": told}]
-
-
 async def test_draft_is_written_anew_and_a_final_invoice_is_not_touched(
     api: Api, system: System, clock: ManualClock
 ) -> None:
