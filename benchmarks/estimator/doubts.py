@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.estimator.fit import INDEPENDENT_ROWS
@@ -18,6 +18,8 @@ MEAN_OF_LOG_SIZE, SPREAD_OF_LOG_SIZE = -0.635, 1.11
 LEAST_ERROR = 0.02
 # A quantile of nine tenths of fewer programs than this is that of one of them.
 FEWEST_PROGRAMS = 9
+# Among so many strangers one lies beyond nine tenths and another near to it.
+FEWEST_STRANGERS = 12
 KINDS: tuple[Kind, ...] = ("text", "pictures")
 
 OF_KIND = "errors of the kind, where nothing is doubtful"
@@ -55,19 +57,19 @@ class DoubtfulError:
 
 
 def fit_doubts(
-    errors: Sequence[DoubtfulError], measured: Measured, sets: Collection[int] | None = None
+    errors: Sequence[DoubtfulError], measured: Measured, strangers: Mapping[str, int] | None = None
 ) -> dict[str, float]:
     """Fit the spread of each kind and the factor of each doubt; nine tenths of what judged lies within p90.
 
-    A factor is at least one: that rows which are doubtful lay closer by chance makes no run more certain. `sets` are
-    those that judge; without them, those that `find_judging_sets` finds among the errors.
+    A factor is at least one: that rows which are doubtful lay closer by chance makes no run more certain. `strangers`
+    judge; without them, those that `find_strangers` finds among the errors.
     Raises: ValueError without errors.
     """
     if not errors:
         raise ValueError("without errors there is no width")
     fitted = _fit_factors(errors, PRIORS[measured])
     factors = {name: value if name in KINDS else max(1.0, value) for name, value in fitted.items()}
-    judges = _list_judges(errors, find_judging_sets(errors) if sets is None else sets)
+    judges = _list_judges(errors, find_strangers(errors) if strangers is None else strangers)
     programs = {kind: len({error.program for error in errors if error.kind == kind}) for kind in KINDS}
     scales = {
         kind: factors[kind] * _find_scale(judges, factors, kind) * widen_for_few(max(1, programs[kind])) / Z_90
@@ -76,31 +78,38 @@ def fit_doubts(
     return factors | scales
 
 
-def find_judging_sets(errors: Sequence[DoubtfulError]) -> set[int]:
-    """Find the newest sets that make up enough programs; none, where too few have judged.
+def find_strangers(errors: Sequence[DoubtfulError]) -> dict[str, int]:
+    """Find the programs that were strangers when they judged, each with its set; none, where too few were.
 
-    Older ones judged what has been mended since.
+    A program is one where nothing of it had taught before. The newest sets that make up enough programs count: older
+    ones judged what has been mended since.
     """
-    programs: set[str] = set()
-    found: set[int] = set()
-    judged = [error for error in errors if error.first_log_ratio is not None]
-    for number in sorted({error.judged_set for error in judged if error.judged_set is not None}, reverse=True):
-        found.add(number)
-        programs |= {error.program for error in judged if error.judged_set == number}
-        if len(programs) >= FEWEST_PROGRAMS:
+    first = {
+        program: min(error.judged_set or 0 for error in errors if error.program == program)
+        for program in {error.program for error in errors}
+    }
+    found: dict[str, int] = {}
+    for newest in sorted(set(first.values()) - {0}, reverse=True):
+        found |= {program: number for program, number in first.items() if number == newest}
+        if len(found) >= FEWEST_STRANGERS:
             return found
-    return set()
+    return {}
 
 
-def _list_judges(errors: Sequence[DoubtfulError], sets: Collection[int]) -> Sequence[DoubtfulError]:
-    """List the errors that say how far off a stranger is: the first ones of the sets, or all where there are none.
+def is_first(program: str, judged_set: int | None, strangers: Mapping[str, int]) -> bool:
+    """Tell whether a row judged when its program was a stranger."""
+    return judged_set is not None and strangers.get(program) == judged_set
+
+
+def _list_judges(errors: Sequence[DoubtfulError], strangers: Mapping[str, int]) -> Sequence[DoubtfulError]:
+    """List the errors that say how far off a stranger is: the first ones of strangers, or all where there are none.
 
     Formulas were chosen while the others' errors were looked at, so that those are smaller than a stranger's.
     """
     judges = [
         replace(error, log_ratio=error.first_log_ratio)
         for error in errors
-        if error.judged_set in sets and error.first_log_ratio is not None
+        if error.first_log_ratio is not None and is_first(error.program, error.judged_set, strangers)
     ]
     return judges or errors
 

@@ -2,11 +2,11 @@
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from benchmarks.estimator.doubts import DoubtfulError, find_judging_sets, fit_doubts
+from benchmarks.estimator.doubts import DoubtfulError, find_strangers, fit_doubts, is_first
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
 from pricing.calibration.learning import LOOSENESS
@@ -113,18 +113,21 @@ def _compare(row: PreparedRow, estimated: Middle, published: float, judged: floa
 
 def _cover(errors: Sequence[Error], measured: Measured, *, beside: Sequence[Error] = ()) -> list[Error]:
     """Judge each program's rows by intervals as wide as the errors of other programs ask for: those beside, if any."""
-    sets = find_judging_sets(list_doubtful(beside or errors, measured))
+    strangers = find_strangers(list_doubtful(beside or errors, measured))
     found = []
     for program in sorted({error.row.row.program for error in errors}):
         others = [error for error in beside or errors if error.row.row.program != program]
-        factors = fit_doubts(list_doubtful(others, measured), measured, sets)
-        found += [_judge(error, measured, factors, sets) for error in errors if error.row.row.program == program]
+        factors = fit_doubts(list_doubtful(others, measured), measured, strangers)
+        found += [_judge(error, measured, factors, strangers) for error in errors if error.row.row.program == program]
     return found
 
 
-def _judge(error: Error, measured: Measured, factors: Mapping[str, float], sets: Collection[int] = ()) -> Error:
-    own = widen(factors, error.row.row.interval_kind, error.row.list_doubts(measured))
-    is_judge = error.first_ratio is not None and error.row.row.judged_set in sets
+def _judge(
+    error: Error, measured: Measured, factors: Mapping[str, float], strangers: Mapping[str, int] | None = None
+) -> Error:
+    row = error.row.row
+    own = widen(factors, row.interval_kind, error.row.list_doubts(measured))
+    is_judge = error.first_ratio is not None and is_first(row.program, row.judged_set, strangers or {})
     ratio = error.first_ratio if is_judge and error.first_ratio is not None else error.ratio
     p90 = ratio * math.exp(Z_90 * combine_spreads(own, error.log_spread))
     return replace(error, is_judge=is_judge, is_covered=p90 >= 1)

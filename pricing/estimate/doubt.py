@@ -33,7 +33,7 @@ def list_time_doubts(run: RequestedRun) -> dict[str, float]:
     return _drop_none(
         dense=run.gpu.power_class != "full",
         long=_count_octaves(run, run.mean_length),
-        bound=step.launching / seconds,
+        bound=step.compute_launching(run.gpu) / seconds,
         unseen=run.gpu.estimate_only,
         varies=run.batch.varies and run.batch.samples > 1,
         several=run.request.gpus > 1,

@@ -119,8 +119,8 @@ class PredictionRequest(BaseModel):
     )
     adapter_bits: Literal[16, 32] | None = Field(
         default=None,
-        description="Bits in which adapters multiply: 32 where peft keeps them so and no autocast narrows them; "
-        "null: as the precision.",
+        description="Bits in which adapters multiply: 32 where peft keeps them so and no autocast narrows them, and "
+        "then head and attention of a packed base, too, unless unpacked_bits is 16; null: as the precision.",
     )
     autocast: bool | None = Field(
         default=None,

@@ -80,6 +80,14 @@ class Method(NamedTuple):
         return self.quantization == "none" and self.precision != "fp32" and not self.has_wide_weights
 
     @property
+    def is_wide_between_products(self) -> bool:
+        """Whether no autocast narrows what is in 32 bit: head and attention multiply in it, and adapters do.
+
+        Source: bitsandbytes, `Linear4bit.forward`, which answers in the bits of its input.
+        """
+        return self.upcasts and self.has_wide_adapters
+
+    @property
     def bytes_passed_on(self) -> int:
         """The bytes of a number that passes from module to module."""
         return 4 if self.upcasts else self.bytes_per_number

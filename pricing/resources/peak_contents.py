@@ -11,9 +11,11 @@ from pricing.resources.step_work import count_scores
 POSITIONS_OF_A_PIECE = 1024
 # What a logit weighs beside one of 16 bit whose loss copies it to 32 bit (14 bytes: itself, its copy, the logarithms of
 # the shares, the gradient): in 16 bit throughout it is 6, in 32 bit from the head on 12. A model that caps its logits
-# keeps what the cap made of them. Source: traced; transformers, `ForCausalLMLoss`, `Gemma2ForCausalLM.forward`.
+# keeps what the cap made of them. A loop without autocast is one of its own: it holds the model's answer, with the
+# logits in it, while it goes back, where `Trainer.compute_loss` lets it go. Source: traced; transformers,
+# `ForCausalLMLoss`, `Gemma2ForCausalLM.forward`.
 BYTES_OF_A_COPIED_LOGIT = 14
-LOGITS_KEPT, LOGITS_CAPPED = 3, 1
+LOGITS_KEPT, LOGITS_CAPPED, LOGITS_ANSWERED = 3, 1, 1
 # Fused kernels compute again what lies between their input and their output. Source: Hsu et al. 2024, "Liger Kernel",
 # section 3: norms, rotations and gated activations.
 SHARE_KEPT_BY_FUSED_KERNELS = 0.75
@@ -130,8 +132,9 @@ def _count_logits(profile: BaseModelProfile, method: Method, batch: MicroBatch) 
 def _weigh_logit(profile: BaseModelProfile, method: Method) -> float:
     """Weigh what is kept of a logit by what is kept of one in 16 bit that the loss copies to 32."""
     width, capped = method.bytes_passed_on, LOGITS_CAPPED if profile.caps_logits else 0
+    answered = LOGITS_ANSWERED if method.is_wide_between_products else 0
     copied = 0 if method.loss == "half" or width == 4 else BYTES_OF_A_COPIED_LOGIT - LOGITS_KEPT * width
-    return ((LOGITS_KEPT + capped) * width + copied) / BYTES_OF_A_COPIED_LOGIT
+    return ((LOGITS_KEPT + capped + answered) * width + copied) / BYTES_OF_A_COPIED_LOGIT
 
 
 def _count_picture_positions(profile: BaseModelProfile, batch: MicroBatch) -> float:

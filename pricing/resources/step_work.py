@@ -19,6 +19,8 @@ LAUNCHES_PER_ADAPTED_MODULE = 13
 # twice and written in 8 bit. A weight is written in 16 bit, read, scaled, written and read by the product.
 # Source: bitsandbytes, `MatMul8bitLt`, `double_quant`, `mm_dequant`.
 BYTES_TO_QUANTIZE, BYTES_TO_SCALE_BACK, BYTES_OF_A_GRADIENT, BYTES_OF_SCALING = 8, 8, 6, 8
+# An unpacked weight is written in 16 bit, and read by the product.
+BYTES_OF_A_WRITTEN_WEIGHT = 2 + 2
 # How often what goes into or comes out of an adapted module passes through memory for the adapter's sake: dropout, two
 # narrow products, a scaling and an addition, forward, and about twice that backward. Source: peft, `Linear.forward`.
 PASSES_OF_AN_ADAPTER = 12
@@ -36,8 +38,8 @@ class StepWork(NamedTuple):
     (`unpacked_bytes`), and that arrive from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through
     VAE and text encoders in the step. `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows`
     are those of a matrix product, and `product_widths` the columns that products have; a network of convolutions has
-    none. `wide_flops` are those of a head and of adapters that multiply in 32 bit, which `matmul_flops` leave out.
-    `seeks_outliers`: the host waits within each product for the outliers that LLM.int8 finds.
+    none. `wide_flops` are those of a head, of adapters and of attention that multiply in 32 bit, which the others leave
+    out. `seeks_outliers`: the host waits within each product for the outliers that LLM.int8 finds.
     """
 
     launches: float
@@ -58,6 +60,13 @@ class StepWork(NamedTuple):
     logit_bytes: float = 0.0
     wide_flops: float = 0.0
     seeks_outliers: bool = False
+
+    @property
+    def decoded_weights(self) -> float:
+        """The weights that a kernel finds by a tree of comparisons, as it does NF4, in all passes together."""
+        if self.quantization != "4bit":
+            return 0.0
+        return self.unpacked_bytes / (BITS_PER_WEIGHT["4bit"] / 8 + BYTES_OF_A_WRITTEN_WEIGHT)
 
     def to_json(self) -> dict[str, Any]:
         """Write its fields."""
@@ -97,12 +106,13 @@ def count_step_work(
     is_convolutional = profile.family == "stable_diffusion"
     logit_bytes, seen = _count_logit_bytes(profile, positions), _count_seen_positions(profile, positions)
     narrow, wide = _count_wide_flops(profile, method, positions)
+    attention = _count_attention_flops(profile, method, positions)
     return StepWork(
         launches=costs.launches.at(positions),
         recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
         adapter_launches=LAUNCHES_PER_ADAPTED_MODULE * _count_further_modules(profile, method),
         matmul_flops=samples * (_count_matmul_flops(profile, method, positions, encodes=encodes) - narrow),
-        attention_flops=samples * _count_attention_flops(profile, method, positions),
+        attention_flops=0.0 if method.is_wide_between_products else samples * attention,
         traffic_bytes=samples * (_count_traffic_bytes(profile, method, positions) + logit_bytes),
         is_convolutional=is_convolutional,
         quantization=method.quantization,
@@ -117,7 +127,7 @@ def count_step_work(
         product_rows=samples * seen,
         product_widths=() if is_convolutional else profile.product_widths,
         logit_bytes=samples * logit_bytes,
-        wide_flops=samples * wide,
+        wide_flops=samples * (wide + (attention if method.is_wide_between_products else 0.0)),
         seeks_outliers=method.quantizes_inputs,
     )
 
@@ -144,7 +154,8 @@ def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: fl
 
 def _count_wide_flops(profile: BaseModelProfile, method: Method, positions: float) -> tuple[float, float]:
     """Count what products in 32 bit take from the narrow ones of one sample, and what they do themselves."""
-    head = _count_head_flops(profile, method, positions) if method.has_wide_head else (0.0, 0.0)
+    is_wide = method.has_wide_head or method.is_wide_between_products
+    head = _count_head_flops(profile, method, positions) if is_wide else (0.0, 0.0)
     adapters = _count_adapter_flops(method, positions) if method.has_wide_adapters else 0.0
     return head[0] + adapters, head[1] + adapters
 
@@ -189,7 +200,7 @@ def _count_unpacked_bytes(profile: BaseModelProfile, method: Method, passes: int
     packed = BITS_PER_WEIGHT[method.quantization] / 8
     if method.quantizes_inputs:
         return profile.linear_weights * ((passes - 1) * packed + packed + BYTES_OF_SCALING)
-    return passes * profile.linear_weights * (packed + 2 + 2)
+    return passes * profile.linear_weights * (packed + BYTES_OF_A_WRITTEN_WEIGHT)
 
 
 def _count_quantized_bytes(profile: BaseModelProfile, method: Method, seen: float) -> float:

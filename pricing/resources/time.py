@@ -14,6 +14,8 @@ from pricing.resources.tiles import Products
 TENSORS_OF_A_PASS, CACHE_GAIN = 4, 3.0
 SAVED_SHARE = 1 - 1 / CACHE_GAIN
 BYTES_OF_AN_ACTIVATION = 2
+# A peak in 32 bit counts an instruction of each lane as a multiplication and an addition.
+FLOPS_OF_AN_INSTRUCTION = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class TimeConstants:
     convolution_efficiency: float
     attention_efficiency: float
     low_power_share: float
+    low_power_launches: float
     dense_share: float
     traffic: float
     compiled_share: float
@@ -38,6 +41,7 @@ class TimeConstants:
     unpacking_4bit: float
     unpacking_8bit: float
     unpacking_gptq: float
+    decoding_instructions: float
     link_efficiency: float
 
 
@@ -62,7 +66,11 @@ TIME_PRIORS: dict[str, Prior] = {
     "unpacking_4bit": Prior(0.6, 0.2, "share of the bandwidth that an unpacking kernel reaches"),
     "unpacking_8bit": Prior(0.6, 0.2, "share of the bandwidth that an unpacking kernel reaches"),
     "unpacking_gptq": Prior(0.18, 0.25, "auto-gptq without kernels shifts, masks and scales in passes of their own"),
+    "decoding_instructions": Prior(
+        60.0, 0.5, "bitsandbytes, dDequantizeNF4: fifteen comparisons that a warp takes all"
+    ),
     "low_power_share": Prior(0.5, 0.1, "T4 and L4 hold little more than their base clock in long products"),
+    "low_power_launches": Prior(1.3, 0.2, "clouds put T4 and L4 beside shared processors of 2.0 to 2.5 GHz"),
     "dense_share": Prior(0.85, 0.1, "H100, L40S, A10G draw their limit before their peak"),
     "link_efficiency": Prior(0.6, 0.2, "share of the link that gathering weights reaches"),
 }
@@ -86,6 +94,7 @@ class WeighedStep(NamedTuple):
     written_bytes: float
     moved_bytes: float
     unpacked_bytes: float
+    decoding_flops: float
 
     def compute_seconds(self, gpu: GpuProfile, precision: Precision) -> float:
         """Compute seconds on one GPU: √(launching² + computing²) + unpacking + gathering.
@@ -93,17 +102,21 @@ class WeighedStep(NamedTuple):
         A GPU computes while the next kernels are launched: the longer of the two counts, smoothly. A CPU does one after
         the other, as does a host that waits for what each product finds: there they are added.
         """
-        work, launching = self.work, self.launching
+        work, launching = self.work, self.compute_launching(gpu)
         bandwidth = gpu.bandwidth_gb_per_second * 1e9
         waited_bytes = self.traffic_bytes * find_share_of_memory(self.written_bytes, gpu) + self.moved_bytes
         computing = _compute_arithmetic(self, gpu, precision) + waited_bytes / bandwidth
         follow = gpu.is_cpu or work.seeks_outliers
         together = launching + computing if follow else math.hypot(launching, computing)
         if self.unpacked_bytes:
-            together += self.unpacked_bytes / bandwidth
+            together += math.hypot(self.unpacked_bytes / bandwidth, self.decoding_flops / gpu.peak_flops("fp32"))
         if work.gathered_bytes:
             together += work.gathered_bytes / (self.constants.link_efficiency * gpu.link_gb_per_second * 1e9)
         return together
+
+    def compute_launching(self, gpu: GpuProfile) -> float:
+        """Compute the seconds in which the host launches a micro-batch's kernels: the hosts of small cards are slow."""
+        return self.launching * (self.constants.low_power_launches if gpu.power_class == "low_power" else 1.0)
 
 
 def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
@@ -120,6 +133,7 @@ def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
         written_bytes=count_written_bytes(work),
         moved_bytes=(work.logit_bytes * fused + work.moved_bytes) / constants.moving_efficiency,
         unpacked_bytes=_count_unpacked_bytes(work, constants),
+        decoding_flops=work.decoded_weights * constants.decoding_instructions * FLOPS_OF_AN_INSTRUCTION,
     )
 
 

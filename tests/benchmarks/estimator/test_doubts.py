@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.estimator.doubts import PRIORS, DoubtfulError, find_judging_sets, fit_doubts
+from benchmarks.estimator.doubts import PRIORS, DoubtfulError, find_strangers, fit_doubts
 from pricing.calibration.width import Z_90
 from pricing.estimate.doubt import widen
 from pricing.resources.shipped_constants import load_shipped
@@ -93,14 +93,21 @@ def judged(programs, ratio, number):
 
 def test_nine_tenths_are_of_what_was_estimated_before_anybody_had_seen_the_rows():
     known = [error for number in range(12) for error in errors_of(f"known {number}", 0.1)]
-    strangers = judged("abcdefghi", 0.5, 1)
+    strangers = judged("abcdefghijkl", 0.5, 1)
     assert p90_of(fit_doubts([*known, *strangers], "time")) >= math.log(2)
-    assert p90_of(fit_doubts([*known, *strangers[:-1]], "time")) < 0.3, "eight programs are too few to judge"
+    assert p90_of(fit_doubts([*known, *strangers[:-1]], "time")) < 0.3, "eleven programs are too few to judge"
 
 
-def test_the_newest_sets_judge_as_many_as_make_nine_programs():
-    oldest, older, newest = judged("abcdefghi", 0.2, 1), judged("jklmno", 0.6, 2), judged("pqrst", 0.7, 3)
-    assert find_judging_sets([*oldest, *older, *newest]) == {2, 3}
-    assert find_judging_sets([*older]) == set()
+def test_the_newest_sets_judge_as_many_as_make_a_dozen_strangers():
+    oldest, older, newest = judged("abcdefghijkl", 0.2, 1), judged("mnopqrs", 0.6, 2), judged("tuvwx", 0.7, 3)
+    assert find_strangers([*oldest, *older, *newest]) == dict.fromkeys("mnopqrs", 2) | dict.fromkeys("tuvwx", 3)
+    assert find_strangers([*older]) == {}
     p90 = p90_of(fit_doubts([*oldest, *older, *newest], "time"))
     assert -math.log(0.6) <= p90 < 1.2 * -math.log(0.6)
+
+
+def test_a_program_that_had_taught_is_no_stranger_to_a_later_set():
+    strangers = judged("abcdefghijkl", 0.5, 2)
+    seen = [DoubtfulError("a", "text", 0.0, {}), *judged("b", 0.5, 1)]
+    assert find_strangers([*strangers, *judged("m", 0.5, 2), *seen]).keys() == set("cdefghijklm") | {"b"}
+    assert find_strangers([*strangers, *seen[:1]]) == {}

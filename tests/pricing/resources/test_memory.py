@@ -128,6 +128,8 @@ def test_what_is_cast_to_32_bit_keeps_all_that_passes_on_twice_as_wide(llama_7b,
     narrow, wide = (parts_of(llama_7b, packed._replace(upcasts=upcasts)) for upcasts in (False, True))
     assert wide.activations == pytest.approx(2 * narrow.activations)
     assert wide.logits == pytest.approx(12 / 14 * narrow.logits)  # there is no copy to make
+    own_loop = parts_of(llama_7b, packed._replace(upcasts=True, has_wide_adapters=True))
+    assert own_loop.logits == pytest.approx(16 / 14 * narrow.logits)  # the model's answer is held, too
 
 
 def test_a_loss_in_16_bit_makes_no_copies(llama_7b):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pricing.catalog import get_base_model, get_gpu
@@ -172,3 +174,33 @@ def test_a_work_in_8_bit_that_was_kept_before_sought_outliers():
     del kept["seeks_outliers"]
     assert StepWork.from_json(kept).seeks_outliers
     assert not StepWork.from_json(kept | {"quantization": "4bit"}).seeks_outliers
+
+
+def test_finding_nf4_weights_takes_a_card_of_few_lanes_longer_than_its_memory_does(llama_7b):
+    """Fault of before: unpacking was bound by memory alone, and large models on an A100 took half of the truth."""
+    work = work_of(llama_7b, quantization="4bit", positions=1)._replace(launches=0, moved_bytes=0)
+    assert work.decoded_weights == pytest.approx(2 * llama_7b.linear_weights)
+    none = replace(CONSTANTS, decoding_instructions=1e-9)
+    for sku, at_least, at_most in (("a100-80g", 1.5, 4), ("l40", 1.0, 1.3)):
+        card = get_gpu(sku)
+        both = compute_micro_batch_seconds(work, card, "bf16", CONSTANTS)
+        assert at_least < both / compute_micro_batch_seconds(work, card, "bf16", none) < at_most
+    assert work_of(llama_7b, quantization="8bit").decoded_weights == work_of(llama_7b).decoded_weights == 0
+
+
+def test_the_hosts_of_small_cards_launch_slower():
+    work = EMPTY._replace(launches=1000)
+    slower = seconds_of(work, get_gpu("t4"), "fp16") / seconds_of(work, A100, "fp16")
+    assert slower == pytest.approx(CONSTANTS.low_power_launches)
+
+
+def test_without_autocast_head_and_attention_of_an_upcast_model_multiply_in_32_bit(llama_7b):
+    method = describe_method(llama_7b, TrainingConfig(base_model="m", quantization="4bit"), "bf16", checkpointing=True)
+    upcast = method._replace(upcasts=True)
+    cast, wide = (
+        count_step_work(llama_7b, each, samples=1, positions=2048)
+        for each in (upcast, upcast._replace(has_wide_adapters=True))
+    )
+    assert (cast.wide_flops, wide.attention_flops) == (0, 0)
+    assert wide.matmul_flops + wide.wide_flops == pytest.approx(cast.matmul_flops + cast.attention_flops)
+    assert wide.wide_flops > cast.attention_flops
