@@ -50,7 +50,13 @@ def test_what_is_assumed_are_columns():
         assert {name.strip() for name in (run.assumed or "").split(";")} <= {"", *PublicRun.model_fields}
 
 
-WITHOUT_A_COMMIT = ("/issues/", "/pull/", "https://huggingface.co/", "https://github.com/search?", "https://www.kaggle.com/")
+WITHOUT_A_COMMIT = (
+    "/issues/",
+    "/pull/",
+    "https://huggingface.co/",
+    "https://github.com/search?",
+    "https://www.kaggle.com/",
+)
 
 
 def test_a_reference_names_a_thread_a_card_or_a_file_at_its_commit():
