@@ -55,7 +55,7 @@ async def change_rules(work: Work, changes: Mapping[str, float | None], seen: st
     """
     await work.session.execute(select(func.pg_advisory_xact_lock(func.hashtext("retention_rules"))))
     before = await read_changed(work)
-    require_version(seen, list_set_by_ops(before), changes, what=("rules of", "retention"))
+    require_version(seen, list_set_by_ops(before), changes, what=("set of", "retention rules"))
     for name, value in changes.items():
         assert name in RULES, "the request's shape has no other"
         if value is None:
