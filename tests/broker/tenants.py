@@ -44,6 +44,13 @@ from tests.broker.factories import (
     worker_api,
 )
 
+# A month ago, which has an invoice of its own.
+BEGUN_LAST_MONTH: dict[str, Any] = {
+    "plan": "long_term",
+    "committed_gpu_hours": 2000,
+    "starts_at": "2026-10-01T00:00:00Z",
+}
+
 
 @dataclass(frozen=True)
 class Tenant:
@@ -302,7 +309,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
     await api.http.post("http://localhost/console/sign-in", data={"key": made_key["key"]})
     prepaid = await sign_prepaid(api, customer)
-    contract = (await sign_contract(api, customer, plan="long_term", committed_gpu_hours=2000))["id"]
+    contract = (await sign_contract(api, customer, **BEGUN_LAST_MONTH))["id"]
     await amend_contract(api, contract, purchase_order="PO-4711")
     amendment = await _withdraw_amendment(api, contract)
     async with customer_api(api, customer) as own:
