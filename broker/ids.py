@@ -7,8 +7,21 @@ from ulid import ULID
 IdFactory = Callable[[str], str]
 
 
+# Two digits of a ULID, ten bits: to write it one digit after the other took longer than all else about an id.
+DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+PAIRS = [first + second for first in DIGITS for second in DIGITS]
+SHIFTS = range(120, -1, -10)
+
+
 def new_id(prefix: str) -> str:
-    return f"{prefix}_{str(ULID()).lower()}"
+    """Make a new id with this prefix."""
+    return f"{prefix}_{write_ulid(ULID())}"
+
+
+def write_ulid(ulid: ULID) -> str:
+    """Write a ULID as its library does, in small letters."""
+    value = int.from_bytes(ulid.bytes)
+    return "".join([PAIRS[value >> shift & 1023] for shift in SHIFTS])
 
 
 def relate_id(prefix: str, known_id: str) -> str:

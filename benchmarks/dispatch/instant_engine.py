@@ -7,22 +7,25 @@ from datetime import datetime
 from functools import cached_property
 from zlib import crc32
 
+from broker.capacity.readiness import command_good_starts
 from broker.execution.engine import Capacity, LaunchSpec, RunObservation, RunState
 from broker.identity.model import read_run_token
+from broker.jobs.events import collect_events, command_events
 from broker.jobs.rules.model import RunStatus
-from broker.jobs.running.locked_run import lock_runs
+from broker.jobs.running.locked_run import lock_runs, read_locked_runs
+from broker.jobs.running.runs import claim_run
 from broker.metering.events.model import UsageCloudEvent
 from broker.persistence.batches import Batches
 from broker.system import System
-from broker.workers.finishing import Finish, take_finishes
-from broker.workers.heartbeat import Beat, take_heartbeats
+from broker.workers.finishing import Finish, take_ends
 from broker.workers.joint_reports import GROUPS
 from broker.workers.model import Report, RunEnd
 from tests.broker.factories import usage_event
 
 # The end of a run without an adapter: its customer's data were no good, so its usage is charged all the same.
 OUTCOME, ERROR = RunStatus.FAILED, {"code": "bad_input", "message": "it ends at once"}
-TOKENS = 1000
+# Within what its hold has: a run that trains what was counted is the usual one.
+TOKENS = 100
 PATIENCE_SECONDS = 600.0
 
 
@@ -63,12 +66,15 @@ class InstantEngine:
             self.all_ended.set()
 
     async def _finish(self, _group: int, specs: Sequence[LaunchSpec]) -> Sequence[RunEnd | Exception]:
-        """Claim runs and end them, as workers' requests that come together are taken."""
+        """Claim runs and end them, as workers' requests that come together are taken: it is one moment of each."""
         run_ids = [spec.run_id for spec in specs]
         async with self.system.work() as work:
-            await take_heartbeats(work, [Beat(spec.run_id, spec.fence_token, Report()) for spec in specs])
-            finishes = [(work, write_finish(spec, work.now)) for spec in specs]
-            return await take_finishes(finishes, await work.run_together(lock_runs(run_ids, seen_by=None)))
+            runs = read_locked_runs(await work.run_together(lock_runs(run_ids, seen_by=None)))
+            with collect_events([work]) as claims:
+                pools = {locked.run.pool for locked in runs.by_id.values() if claim_run(work, locked)}
+            ends = await take_ends(runs, [(work, write_finish(spec, work.now)) for spec in specs])
+            await work.run_together([*command_events(claims), *command_good_starts(pools)])
+            return ends
 
     async def stop(self, run_id: str, *, grace_seconds: float) -> None:
         """Stop nothing: no run goes on."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -21,7 +22,7 @@ from broker.jobs.running.start_promises import keep_start_promises
 from broker.log_context import told_of
 from broker.payments.stripe.client import open_access
 from broker.payments.stripe.relay import StripeRelay
-from broker.persistence.database import FREED, SUBMITTED, WAKE_CHANNEL, wake_dispatcher
+from broker.persistence.database import FREED, STARTED, SUBMITTED, WAKE_CHANNEL, wake_dispatcher
 from broker.persistence.faults import find_fault
 from broker.persistence.marks import PLANNED, RECONCILED, VERIFIED, note_mark, read_marks
 from broker.persistence.pool import without_driver
@@ -55,6 +56,7 @@ class Daemon:
     plans: bool = True
     accuracy: AccuracyWatch = field(default_factory=AccuracyWatch)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    relays_only: bool = False
     pace: Pace = field(default_factory=Pace)
     recorder: CycleRecorder = field(default_factory=CycleRecorder)
     usage: UsageReading = field(default_factory=UsageReading)
@@ -223,6 +225,11 @@ class Daemon:
                     await wake_dispatcher(work.session)
 
     async def _tick(self) -> None:
+        self._wake_up()
+
+    def _wake_up(self, *, relays_only: bool = False) -> None:
+        """Have the dispatcher go on; it does not plan where all that woke it has only something to relay."""
+        self.relays_only = relays_only and (self.relays_only or not self.wake.is_set())
         self.wake.set()
 
     async def _listen(self) -> None:
@@ -237,7 +244,7 @@ class Daemon:
         async with connection:
             await connection.execute(f"LISTEN {WAKE_CHANNEL}".encode())
             self.system.services.failures.settle(LISTENING)
-            self.wake.set()  # for what was notified while nobody listened
+            self._wake_up()  # for what was notified while nobody listened
             async for notification in connection.notifies():
                 self._hear(notification.payload)
 
@@ -246,22 +253,24 @@ class Daemon:
         if what == FREED:
             self.pace.note_freed(time.monotonic())
         if what != SUBMITTED or self.pace.is_due(time.monotonic()):
-            self.wake.set()
+            self._wake_up(relays_only=what == STARTED)
 
     async def _dispatch(self) -> None:
         while True:
             await self.wake.wait()
             self.wake.clear()
+            plans, self.relays_only = not self.relays_only, False
             began = time.monotonic()
-            if not await self.attempt("a scheduling cycle", self.run_once):
+            if not await self.attempt("a scheduling cycle", partial(self.run_once, plans=plans)):
                 await asyncio.sleep(RECONNECT_SECONDS)
-                self.wake.set()
+                self._wake_up()
             await asyncio.sleep(compute_rest(time.monotonic() - began, has_started=self.has_started))
 
-    async def run_once(self) -> None:
-        """Run one scheduling cycle if it is due, then have relayed to the engine what is due."""
-        async with self.planning:
-            await self._plan_if_due()
+    async def run_once(self, *, plans: bool = True) -> None:
+        """Run one scheduling cycle if it `plans` and that is due, then have relayed to the engine what is due."""
+        if plans:
+            async with self.planning:
+                await self._plan_if_due()
         if self.agent is not None:
             await self.agent.begin_relay()
 

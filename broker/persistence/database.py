@@ -34,6 +34,9 @@ WAKE = f"NOTIFY {WAKE_CHANNEL}".encode()
 # What a submission notifies: it needs no cycle by itself where no device is free.
 SUBMITTED = "submitted"
 WAKE_FOR_SUBMITTED = f"NOTIFY {WAKE_CHANNEL}, '{SUBMITTED}'".encode()
+# What starts notify: who relays them has something to do, and nobody has to plan anew.
+STARTED = "started"
+WAKE_FOR_STARTED = f"NOTIFY {WAKE_CHANNEL}, '{STARTED}'".encode()
 # What the ends of runs notify: nobody has to look whether devices are free.
 FREED = "freed"
 WAKE_FOR_FREED = f"NOTIFY {WAKE_CHANNEL}, '{FREED}'".encode()

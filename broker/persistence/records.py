@@ -6,6 +6,7 @@ the command that its `Records` makes, and by nothing else.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table, TypeDecorator, inspect
@@ -16,6 +17,8 @@ from broker.persistence.set_writes import command_inserts, command_updates
 
 Mapped = TypeVar("Mapped", bound=Base)
 
+# By the row's key and the column: the JSON, and what it was read as.
+Documents = dict[tuple[object, str], tuple[object, object]]
 DOCUMENTS_KEPT = 4096
 
 
@@ -30,7 +33,7 @@ class RecordFormat(Generic[Mapped]):
         self.names = [column.name for column in self.columns]
         self.unsaid = {column.name: None if column.default is None else column.default.arg for column in self.columns}
         self.key = self.names.index(table.primary_key.columns[0].name)
-        self.documents: dict[tuple[object, str], tuple[object, object]] = {}
+        self.documents = _keep_documents(mapped)
         self.kinds = [(each.name, each.type) for each in self.columns if isinstance(each.type, TypeDecorator)]
         self.twin = make_twin(mapped)
 
@@ -55,6 +58,12 @@ class RecordFormat(Generic[Mapped]):
                 self.documents.clear()
             self.documents[place] = (written, value)
         return value
+
+
+@cache
+def _keep_documents(_mapped: type[Base]) -> Documents:
+    """Keep what was read last of a table's JSON: what one format has read of a row, the others of the table know."""
+    return {}
 
 
 class Records(Generic[Mapped]):

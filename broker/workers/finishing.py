@@ -107,7 +107,11 @@ async def take_finishes(sent: Sequence[SentFinish], found: Sequence[Sequence[Row
 
     `found` are the rows of `lock_runs`. Locks: jobs, then holds, then contracts, each in the order of their ids.
     """
-    runs = read_locked_runs(found)
+    return await take_ends(read_locked_runs(found), sent)
+
+
+async def take_ends(runs: LockedRuns, sent: Sequence[SentFinish]) -> Sequence[RunEnd | Exception]:
+    """Take the ends of locked runs as `take_finishes` does; what has changed of these already is written with them."""
     refusals = await _find_refusals(runs, sent)
     taken = [
         (work, runs.by_id[finish.run_id], finish)

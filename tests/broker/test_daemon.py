@@ -21,6 +21,7 @@ from broker.estimator.service import learn
 from broker.jobs.running.runs import lose_silent_run
 from broker.ledger import service as ledger
 from broker.ledger.tables import Hold
+from broker.persistence.database import FREED, STARTED
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -80,6 +81,17 @@ async def test_submissions_wait_to_be_told_why_they_wait_and_start_once_a_device
         await api.post(f"/jobs/{jobs[0]}/cancel")
         await until(lambda: len(engine.launched) == 3)
         assert (await api.get(f"/jobs/{late}"))["pending_reason"]["code"] == "waiting_for_gpus"
+
+
+async def test_starts_have_nobody_plan_anew_unless_something_else_has_happened_too(system: System) -> None:
+    daemon = Daemon(system, None)
+    daemon._hear(STARTED)
+    assert daemon.wake.is_set()
+    assert daemon.relays_only
+    daemon._hear(FREED)
+    assert not daemon.relays_only
+    daemon._hear(STARTED)
+    assert not daemon.relays_only, "what was freed is still to be planned with"
 
 
 async def test_free_devices_wake_the_dispatcher_for_who_waits(api: Api, system: System, customer: Customer) -> None:

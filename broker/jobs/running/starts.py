@@ -16,7 +16,7 @@ from broker.jobs.service import set_status
 from broker.jobs.tables import Job, Run
 from broker.jobs.traced import find_traces_of_jobs, read_traces, trace_start
 from broker.persistence import outbox
-from broker.persistence.database import WAKE
+from broker.persistence.database import WAKE, WAKE_FOR_STARTED
 from broker.persistence.driver import Command, RowFormat, Statement, run_together
 from broker.persistence.records import RecordFormat
 from broker.persistence.set_writes import command_inserts
@@ -35,7 +35,7 @@ LOCK_WAITING = Statement(
 
 
 # What is written of several starts at once may fail for one of them: then nothing of it is there.
-SAVE, KEEP = b"SAVEPOINT starts", b"RELEASE SAVEPOINT starts; " + WAKE
+SAVE, KEEP = b"SAVEPOINT starts", b"RELEASE SAVEPOINT starts; "
 GO_BACK = b"ROLLBACK TO SAVEPOINT starts; RELEASE SAVEPOINT starts"
 
 
@@ -97,14 +97,18 @@ async def _start_together(work: Work, places: Sequence[StartPlace]) -> StartedRu
         except Exception as error:  # noqa: BLE001 (whatever keeps one from starting, the others start)
             failed[job_id] = f"{type(error).__name__}: {error}"
     events = _write_events(work, runs, waited_for, parents)
-    await _write_starts(work, [*jobs.command_changes(), *_command_starts(work, runs, events)])
+    written = [*jobs.command_changes(), *_command_starts(work, runs, events)]
+    await _write_starts(work, written, all_started=len(runs) == len(places))
     return StartedRuns(frozenset(job.id for job, _run in runs), failed)
 
 
-async def _write_starts(work: Work, commands: Sequence[Command]) -> None:
-    """Write starts in one message, and wake who relays them; where one of them cannot be written, none is."""
+async def _write_starts(work: Work, commands: Sequence[Command], *, all_started: bool) -> None:
+    """Write starts in one message, and wake who relays them; where one of them cannot be written, none is.
+
+    Where not all were started that were planned, devices are left: it is planned anew.
+    """
     try:
-        await work.run_together(commands, before=SAVE, after=KEEP)
+        await work.run_together(commands, before=SAVE, after=KEEP + (WAKE_FOR_STARTED if all_started else WAKE))
     except Exception:
         # Past the driver's cursors: after a rollback they forget what is prepared.
         await run_together(work.connection, (), before=GO_BACK)

@@ -184,7 +184,8 @@ async def extend_holds(work: Work, job_ids: Collection[str]) -> list[str]:
 
 async def _list_months(work: Work, contract_ids: Collection[str]) -> dict[str, str]:
     """List the billing months that it is now for contracts."""
-    return {each: (await contracts.get_contract(work, each)).billing_month(work.now) for each in contract_ids}
+    terms = await contracts.load_terms(work, set(contract_ids)) if contract_ids else {}
+    return {contract_id: each.billing_month(work.now) for contract_id, each in terms.items()}
 
 
 async def renew_locked_hold(work: Work, view: HoldView) -> None:

@@ -4,15 +4,16 @@ Cold it takes n log n in the number of waiting jobs; then a plan looks at groups
 answers depends on what is true now alone, not on the order in which it was told.
 """
 
+from collections import defaultdict
 from datetime import datetime
 from heapq import heappop, heappush
 
 from broker.scheduling.planning.books.books import Books
-from broker.scheduling.planning.books.classes import RUN_TIME_BITS, JobClass
+from broker.scheduling.planning.books.classes import RUN_TIME_BITS, JobClass, Kind
 from broker.scheduling.planning.books.nodes import PoolBook
 from broker.scheduling.planning.rounds.reclaim import KEPT_AFTER
 from broker.scheduling.planning.rounds.round import Plan, Round
-from broker.scheduling.planning.rules.order import find_due
+from broker.scheduling.planning.rules.order import Key, find_due
 from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import ContractShare, QueueState
@@ -143,22 +144,27 @@ class Planner:
             self.books.homes.moved.add(heappop(self._due)[2])
 
     def _rank_moved(self) -> None:
+        """Enter the classes that moved where they stand now, kind by kind."""
+        of_kinds: defaultdict[Kind, list[tuple[Key, JobClass]]] = defaultdict(list)
+        rank = self._rank
         for job_class in self.books.homes.moved:
-            self._rank(job_class)
+            key = rank(job_class)
+            if key is not None:
+                of_kinds[job_class.kind].append((key, job_class))
         self.books.homes.moved.clear()
+        for kind, entered in of_kinds.items():
+            kind.group.ranking.enter(kind.ranking.enter_all(entered), kind)
 
-    def _rank(self, job_class: JobClass) -> None:
-        """Enter a class where it stands now, and note when a job of it will have waited long enough."""
-        head, kind = job_class.find_head(), job_class.kind
-        queue = job_class.queue.state
+    def _rank(self, job_class: JobClass) -> Key | None:
+        """Rank a class as it stands now, and note when a job of it will have waited long enough; None: it has none."""
+        head, queue = job_class.find_head(), job_class.queue.state
         if head is None or queue is None:
-            return
-        due = find_due(head, queue, kind.discipline)
+            return None
+        due = find_due(head, queue, job_class.kind.discipline)
         key = job_class.rank(head, due)
-        if kind.ranking.enter(key, job_class):
-            kind.group.ranking.enter(key, kind)
         if job_class.by_due is not None:
             due = job_class.by_due.find_next()
         if due is not None and due > self.books.scene.now and due != job_class.due:
             job_class.due = due
             heappush(self._due, (due, head.job_id, job_class))
+        return key

@@ -58,23 +58,34 @@ class DueJobs:
 class ClassJobs:
     """Jobs by age or, where the discipline says so, by service; there those that have waited long enough go first."""
 
-    __slots__ = ("by_due", "jobs", "scene")
+    __slots__ = ("by_due", "jobs", "only", "scene")
 
     def __init__(self, scene: Scene, discipline: Discipline) -> None:
         self.scene = scene
+        # Most classes of a long line have one job each: it needs no order, and stands alone until another comes.
+        self.only: WaitingJob | None = None
         self.jobs: list[tuple[int, datetime, str, int, WaitingJob]] = []
         self.by_due = DueJobs(scene.waiting) if discipline in BY_SERVICE else None
 
     def enter(self, job: WaitingJob, discipline: Discipline, due: datetime | None) -> bool:
         """Enter a job, which by service will have waited long enough at `due`; tells whether it may be first now."""
-        heappush(self.jobs, (compute_rank_within_class(job, discipline), job.submitted_at, job.job_id, id(job), job))
         if self.by_due is not None:
             self.by_due.add(job, due)
+        if self.only is None and not self.jobs:
+            self.only = job
             return True
-        return self.jobs[0][4] is job
+        if self.only is not None:
+            self._put_in_order(self.only, discipline)
+            self.only = None
+        self._put_in_order(job, discipline)
+        return self.by_due is not None or self.jobs[0][4] is job
+
+    def _put_in_order(self, job: WaitingJob, discipline: Discipline) -> None:
+        heappush(self.jobs, (compute_rank_within_class(job, discipline), job.submitted_at, job.job_id, id(job), job))
 
     def forget_all(self) -> None:
         """Forget all jobs: the class is closed."""
+        self.only = None
         self.jobs.clear()
         self.by_due = None
 
@@ -92,10 +103,15 @@ class ClassJobs:
     def list_waiting(self) -> list[WaitingJob]:
         """List those that still wait, in no order."""
         waiting = self.scene.waiting
-        return list({entry[2]: entry[-1] for entry in self.jobs if waiting.get(entry[2]) is entry[-1]}.values())
+        jobs = [entry[-1] for entry in self.jobs] if self.only is None else [self.only]
+        return list({job.job_id: job for job in jobs if waiting.get(job.job_id) is job}.values())
 
     def _find_first(self) -> WaitingJob | None:
-        jobs, waiting = self.jobs, self.scene.waiting
+        jobs, waiting, only = self.jobs, self.scene.waiting, self.only
+        if only is not None:
+            if waiting.get(only.job_id) is only:
+                return only
+            self.only = None
         while jobs:
             job = jobs[0][4]
             if waiting.get(job.job_id) is job:

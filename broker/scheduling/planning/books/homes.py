@@ -128,7 +128,9 @@ class Homes:
 
     def _open(self, kind: Kind, key: ClassKey) -> JobClass:
         contract_id, queue_name, priority = key
-        contract, queue = self.shares.provide_contract(contract_id), self.shares.provide_queue(queue_name)
+        shares = self.shares
+        contract = shares.contracts.get(contract_id) or shares.provide_contract(contract_id)
+        queue = shares.queues.get(queue_name) or shares.provide_queue(queue_name)
         opened = kind.classes[key] = JobClass(contract, queue, kind, priority)
         self._classes[contract_id].add(opened)
         return opened

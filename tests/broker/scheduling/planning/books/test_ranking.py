@@ -50,3 +50,20 @@ def test_a_member_that_was_left_out_comes_back() -> None:
     assert ranking.find_first() is None
     enter(ranking, one, 5)
     assert ranking.find_first() == (one.find_key(), one)
+
+
+def test_members_entered_together_stand_as_those_entered_one_after_the_other() -> None:
+    members = [Member(str(number)) for number in range(40)]
+    for share, member in enumerate(members):
+        member.share = share * 7 % 40
+    ranking: Ranking[Member] = Ranking(Member.find_key, [])
+    for some in (members[:5], members[5:35], members[3:7], members[35:]):  # none before; more; known ones; fewer
+        first = ranking.enter_all([((3, 0, each.share, BEGAN, each.name), each) for each in some])
+        found = ranking.find_first()
+        assert found is not None
+        assert first == found[0] == min(member.find_key() for member in ranking.stands_at if member.find_key())
+    in_order = []
+    while (found := ranking.find_first()) is not None:
+        in_order.append(found[1].share)
+        found[1].share = -1
+    assert in_order == list(range(40))
