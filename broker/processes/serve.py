@@ -21,8 +21,9 @@ from broker.errors import OperatorError
 from broker.execution.identity import AgentLock, load_identity
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
-from broker.failure_log import FailureLog
+from broker.failure_log import FailureLog, describe_failure
 from broker.persistence.embedded import revive_embedded_server
+from broker.persistence.faults import Fault, find_fault
 from broker.processes.admin_key import describe_key
 from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare, require_shared_database
 from broker.processes.child_main import Order
@@ -108,16 +109,33 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
 
 @asynccontextmanager
 async def prepared_daemon(settings: Settings, urls: DatabaseUrls, *, plans: bool = True) -> AsyncIterator[Daemon]:
-    """Open the system and take this machine's pool, before anything is served. Raises: OperatorError."""
-    async with AsyncExitStack() as closing:
-        system = await prepare(settings, urls)
-        closing.push_async_callback(system.database.close)
-        await system.database.check_role()
-        agent = make_agent(system)
-        if agent is not None:
-            closing.push_async_callback(agent.close)
-            await agent.register()
-        yield Daemon(system, agent, plans=plans)
+    """Open the system and take this machine's pool, before anything is served; a database that dies is waited for.
+
+    Raises: OperatorError.
+    """
+    while True:
+        async with AsyncExitStack() as closing:
+            try:
+                daemon = await _open_daemon(settings, urls, closing, plans=plans)
+            except Exception as error:
+                if find_fault(error) is not Fault.AWAY:
+                    raise
+                log.warning("the database went away as we started, which is tried again: %s", describe_failure(error))
+                continue
+            yield daemon
+            return
+
+
+async def _open_daemon(settings: Settings, urls: DatabaseUrls, closing: AsyncExitStack, *, plans: bool) -> Daemon:
+    """Open what a daemon needs, once its database answers; `closing` closes it."""
+    system = await prepare(settings, urls)
+    closing.push_async_callback(system.database.close)
+    await system.database.check_role()
+    agent = make_agent(system)
+    if agent is not None:
+        closing.push_async_callback(agent.close)
+        await agent.register()
+    return Daemon(system, agent, plans=plans)
 
 
 async def keep_database(settings: Settings) -> None:

@@ -1,10 +1,12 @@
 """Starting up: what a first start makes, a second one keeps, and two at once make once."""
 
 import asyncio
+import logging
 import stat
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from broker.config import Settings
 from broker.errors import OperatorError
@@ -18,6 +20,7 @@ from broker.processes.boot import (
     prepare,
     require_shared_database,
 )
+from broker.processes.serve import prepared_daemon
 from broker.system import System
 from tests.broker.rows import owner_connection
 
@@ -62,6 +65,27 @@ async def test_start_after_a_crash_before_the_commit_makes_a_key_that_works(
     settings.admin_key_path.write_text("lbk_00000000_lost\n")
     await start(settings, urls)
     assert read_keys(urls)[0]["key_hash"] == hash_key(settings.admin_key_path.read_text().strip())
+
+
+async def test_start_whose_database_dies_in_the_midst_of_it_begins_again(
+    settings: Settings, urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A past fault, found by a soak: an agent that was started as PostgreSQL died ended with a traceback."""
+    opened: list[System] = []
+
+    async def die_once(settings: Settings, urls: DatabaseUrls) -> System:
+        opened.append(await prepare(settings, urls))
+        if len(opened) == 1:
+            async with opened[0].work() as work:
+                await work.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return opened[-1]
+
+    monkeypatch.setattr("broker.processes.serve.prepare", die_once)
+    async with prepared_daemon(settings, urls) as daemon:
+        assert daemon.system is opened[1]
+    (told,) = [record for record in caplog.records if "went away" in record.message]
+    assert (told.levelno, told.exc_info) == (logging.WARNING, None)
+    await opened[0].database.close()
 
 
 async def test_rate_cards_are_published_as_the_catalogue_has_them(settings: Settings, urls: DatabaseUrls) -> None:
