@@ -27,8 +27,8 @@ MOST_WORDS = 300
 class ServerFailed(Exception):
     """A server did not do what it was asked; the message says why. A refusal is one that it will repeat."""
 
-    def __init__(self, told: str, *, is_refusal: bool = False) -> None:
-        self.is_refusal = is_refusal
+    def __init__(self, told: str, *, is_refusal: bool = False, status_code: int | None = None) -> None:
+        self.is_refusal, self.status_code = is_refusal, status_code
         super().__init__(told)
 
 
@@ -140,7 +140,7 @@ def explain_answer(answer: Answer) -> ServerFailed:
     is_refusal = 400 <= answer.status_code < 500 and answer.status_code not in PASSING
     words = " ".join(_find_words(answer.text or "").split())[:MOST_WORDS]
     told = f"it answered {answer.status_code}" + (f": {words}" if words else "")
-    return ServerFailed(told, is_refusal=is_refusal)
+    return ServerFailed(told, is_refusal=is_refusal, status_code=answer.status_code)
 
 
 def _find_words(text: str) -> str:
@@ -186,9 +186,13 @@ class Vllm(_Asking):
             return
         if found is not None:
             await self.unload(served_as)
-        await self.send_json(
-            "POST", "/v1/load_lora_adapter", {"lora_name": served_as, "lora_path": self.mark(artifact)}
-        )
+        asked = {"lora_name": served_as, "lora_path": self.mark(artifact)}
+        try:
+            await self.send_json("POST", "/v1/load_lora_adapter", asked)
+        except ServerFailed as failure:
+            if failure.status_code != HTTPStatus.NOT_FOUND:
+                raise
+            raise ServerFailed(str(failure)) from failure  # it does not see the files yet, or did not reach the hub
 
     async def unload(self, served_as: str) -> None:
         await self.send_json("POST", "/v1/unload_lora_adapter", {"lora_name": served_as}, passes=[HTTPStatus.NOT_FOUND])

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Protocol
 from trainer.errors import BadInput
 
 PROJECT = "lora"
-MLFLOW_EXPERIMENT, WANDB_PROJECT, SWANLAB_PROJECT = "MLFLOW_EXPERIMENT_NAME", "WANDB_PROJECT", "SWANLAB_PROJECT"
+MLFLOW_EXPERIMENT, WANDB_PROJECT = "MLFLOW_EXPERIMENT_NAME", "WANDB_PROJECT"
+SWANLAB_PROJECT = "SWANLAB_PROJ_NAME"  # of SWANLAB_PROJECT, the package's settings want JSON
 
 # Numbers by their names, and the step that they are of.
 Entry = tuple[Mapping[str, float], int]

@@ -49,8 +49,9 @@ class ServeLike:
 
 @dataclass
 class VllmLike:
-    """Loads by path, as vLLM's server does: what has a name already is refused."""
+    """Loads by path, as vLLM 0.32.0's server does: refuses a name that it has, does not find what it does not see."""
 
+    sees_nothing: bool = False
     served: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -63,9 +64,14 @@ class VllmLike:
             return answer({"data": [base, *({"id": k, "root": v, "parent": "base"} for k, v in self.served.items())]})
         name = body["lora_name"]
         if sent.url.endswith("/unload_lora_adapter"):
-            return answer("Success" if self.served.pop(name, None) else {"message": "no such"}, 200)
+            if self.served.pop(name, None):
+                return answer(f"Success: LoRA adapter '{name}' removed successfully.")
+            return answer({"error": {"message": f"The lora adapter '{name}' cannot be found.", "code": 404}}, 404)
         if name in self.served:
             told = f"The lora adapter '{name}' has already been loaded."
             return answer({"error": {"message": told, "type": "InvalidUserInput", "code": 400}}, 400)
+        if self.sees_nothing:
+            told = f"Loading lora {name} failed: No adapter found for <path>"
+            return answer({"error": {"message": told, "type": "NotFoundError", "code": 404}}, 404)
         self.served[name] = body["lora_path"]
         return answer(f"Success: LoRA adapter '{name}' added successfully.")

@@ -181,10 +181,14 @@ async def test_vllm_is_told_a_path_that_is_of_one_version_alone(api: Api, system
     customer = await make_ready_customer(api)
     first, second = [await make_adapter(api, system, customer) for _version in range(2)]
     environment = await make_environment(api, customer.id, kind="vllm", token="a-token-of-vllm")
-    server = VllmLike()
+    server = VllmLike(sees_nothing=True)
     await promote(api, first)
     await push_to(system, server)
-    assert server.served == {"cyberpunk": f"{customer.id}/{first['id']}"}
+    assert (await get_push(api, environment))["state"] == "failed"
+    server.sees_nothing = False
+    clock.advance(seconds=10)
+    await push_to(system, server)
+    assert server.served == {"cyberpunk": f"{customer.id}/{first['id']}"}, "tried again soon: it is no refusal"
     await promote(api, second)
     await push_to(system, server)
     assert server.served == {"cyberpunk": f"{customer.id}/{second['id']}"}
