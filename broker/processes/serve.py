@@ -37,6 +37,7 @@ from broker.traces import AGENT, SERVICE, tracing
 log = logging.getLogger(__name__)
 
 DATABASE_CHECK_SECONDS = 2.0
+START_PAUSE_SECONDS = 0.2
 OWNER_ALONE = 0o077
 
 
@@ -109,18 +110,19 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
 
 @asynccontextmanager
 async def prepared_daemon(settings: Settings, urls: DatabaseUrls, *, plans: bool = True) -> AsyncIterator[Daemon]:
-    """Open the system and take this machine's pool, before anything is served; a database that dies is waited for.
+    """Open the system and take this machine's pool, before anything is served.
 
-    Raises: OperatorError.
+    A database that dies meanwhile, or where others hold what is needed, is asked again. Raises: OperatorError.
     """
     while True:
         async with AsyncExitStack() as closing:
             try:
                 daemon = await _open_daemon(settings, urls, closing, plans=plans)
             except Exception as error:
-                if find_fault(error) is not Fault.AWAY:
+                if find_fault(error) not in {Fault.AWAY, Fault.BUSY}:
                     raise
-                log.warning("the database went away as we started, which is tried again: %s", describe_failure(error))
+                log.warning("the database failed as we started, which is tried again: %s", describe_failure(error))
+                await asyncio.sleep(START_PAUSE_SECONDS)
                 continue
             yield daemon
             return

@@ -67,8 +67,17 @@ async def test_start_after_a_crash_before_the_commit_makes_a_key_that_works(
     assert read_keys(urls)[0]["key_hash"] == hash_key(settings.admin_key_path.read_text().strip())
 
 
-async def test_start_whose_database_dies_in_the_midst_of_it_begins_again(
-    settings: Settings, urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "fault",
+    ["SELECT pg_terminate_backend(pg_backend_pid())", "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '55P03'; END $$"],
+    ids=["away", "busy"],
+)
+async def test_start_whose_database_fails_in_the_midst_of_it_begins_again(
+    settings: Settings,
+    urls: DatabaseUrls,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
 ) -> None:
     """A past fault, found by a soak: an agent that was started as PostgreSQL died ended with a traceback."""
     opened: list[System] = []
@@ -77,13 +86,13 @@ async def test_start_whose_database_dies_in_the_midst_of_it_begins_again(
         opened.append(await prepare(settings, urls))
         if len(opened) == 1:
             async with opened[0].work() as work:
-                await work.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+                await work.session.execute(text(fault))
         return opened[-1]
 
     monkeypatch.setattr("broker.processes.serve.prepare", die_once)
     async with prepared_daemon(settings, urls) as daemon:
         assert daemon.system is opened[1]
-    (told,) = [record for record in caplog.records if "went away" in record.message]
+    (told,) = [record for record in caplog.records if "as we started" in record.message]
     assert (told.levelno, told.exc_info) == (logging.WARNING, None)
     await opened[0].database.close()
 
