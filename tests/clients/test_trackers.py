@@ -12,19 +12,27 @@ import pytest
 
 from tests.broker.served import free_port
 from tests.clients.conftest import FOLDER
+from tests.clients.tracker_servers import Handler, Swanlab, Wandb, serving
+from trainer.protocol.assigned_tracker import list_variables
+from trainer.protocol.client import TrackerAccess
 
 HERE = Path(__file__).parent
 BIN = FOLDER / "trackers/bin"
 START_SECONDS = 180
 LOSSES = [2.9, 2.8, 2.7, 2.6, 2.5]
+KEYS = {"wandb": "0123456789abcdef" * 2 + "01234567", "swanlab": "fedcba98765432100123"}
+ENDS = {
+    "wandb": {"done": 0, "failed": 1, "stopped": 255},
+    "swanlab": {"done": "FINISHED", "failed": "CRASHED", "stopped": "ABORTED"},
+}
 
 pytestmark = pytest.mark.skipif(not (BIN / "mlflow").exists(), reason="the trackers' packages are not installed here")
 
 
-def tell(name: str, folder: Path, **environment: str) -> str:
-    """Tell a tracker of a run; returns what the trainer said of it."""
+def tell(name: str, folder: Path, how: str = "done", **environment: str) -> str:
+    """Tell a tracker of a run that ends so; returns what the trainer said of it."""
     told = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(HERE.parents[1]), **environment}
-    command = [str(BIN / "python"), str(HERE / "tracker_walk.py"), name, str(folder)]
+    command = [str(BIN / "python"), str(HERE / "tracker_walk.py"), name, str(folder), how]
     done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=180, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -84,3 +92,18 @@ def test_swanlab_keeps_a_run(tmp_path: Path) -> None:
     kept = b"".join(path.read_bytes() for path in (tmp_path / "swanlog").rglob("*") if path.is_file())
     assert b"train/loss" in kept
     assert b"lora_rank" in kept
+
+
+@pytest.mark.parametrize(("name", "kind"), [("wandb", Wandb), ("swanlab", Swanlab)])
+def test_a_server_of_ones_own_is_told_the_losses_and_how_the_training_ended(
+    name: str, kind: type[Handler], tmp_path: Path
+) -> None:
+    """Servers in the form of theirs, told by the real packages under the variables that a run of the broker sets."""
+    for how, end in ENDS[name].items():
+        with serving(kind) as told:
+            access = TrackerAccess(secret="team", kind=name, key=KEYS[name], url=told.url, project="styles")
+            assert "told nothing more" not in tell(name, tmp_path, how, **list_variables(access))
+        assert told.ends == {"tea": end}, how
+        assert told.losses == {"tea": dict(enumerate(LOSSES, start=1))}
+        assert told.projects == {"styles"}
+    assert KEYS["swanlab"] in told.authorizations or name == "wandb"
