@@ -1,16 +1,22 @@
 """`log_to`: MLflow's own server, and the packages of Weights & Biases and SwanLab without a network."""
 
 import os
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
 
-from tests.broker.served import free_port
+from broker.client.rest import Client
+from tests.broker.factories import CONFIG
+from tests.broker.served import Buyer, ServedBroker, follow_job, free_port, make_buyer
 from tests.clients.conftest import FOLDER
 from tests.clients.tracker_servers import Handler, Swanlab, Wandb, serving
 from trainer.protocol.assigned_tracker import list_variables
@@ -107,3 +113,72 @@ def test_a_server_of_ones_own_is_told_the_losses_and_how_the_training_ended(
         assert told.losses == {"tea": dict(enumerate(LOSSES, start=1))}
         assert told.projects == {"styles"}
     assert KEYS["swanlab"] in told.authorizations or name == "wandb"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A job whose runs told a tracker, and the lines of its log."""
+
+    job: dict[str, Any]
+    lines: str
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Buyer]]:
+    """Serve a broker that really trains, with the trackers' packages where its trainer runs."""
+    folder = tmp_path_factory.mktemp("kept")
+    (packages,) = (BIN.parent / "lib").glob("python*/site-packages")
+    command = shlex.join([sys.executable, str(HERE / "tracker_trainer.py"), str(packages)])
+    settings = {"trainer_command": command, "heartbeat_seconds": "0.5", "webhook_networks": "127.0.0.1/32"}
+    broker = ServedBroker(folder / "data", {**settings, "local_slots": "1"})
+    broker.start()
+    with Client(broker.url, broker.admin_key()) as client:
+        yield client, make_buyer(client, folder)
+    broker.close()
+
+
+def train(client: Client, buyer: Buyer, secret: str, *, cancel: bool = False, **config: Any) -> Ran:
+    """Have a job train that tells the tracker of a secret; cancelled, where it is to be, once steps were done."""
+    order = {"config": {**CONFIG, **config}, "dataset_id": buyer.dataset_id, "customer_id": buyer.customer_id}
+    job = client.post("/jobs", {**order, "tracker": {"secret": secret, "project": "styles"}})
+    while cancel and not (client.get(f"/jobs/{job['id']}")["progress"] or {}).get("step"):
+        time.sleep(0.2)
+    if cancel:
+        client.post(f"/jobs/{job['id']}/cancel")
+    ended = follow_job(client, job["id"])
+    return Ran(ended, "\n".join(each["text"] for each in client.get(f"/jobs/{job['id']}/logs")["data"]))
+
+
+def keep_secret(client: Client, buyer: Buyer, kind: str, url: str) -> None:
+    secret = {"customer_id": buyer.customer_id, "name": kind, "kind": kind, "key": KEYS[kind], "url": url}
+    client.post("/secrets", secret)
+
+
+def test_weights_and_biases_is_told_through_the_broker_and_ends_as_the_training_did(kept: tuple[Client, Buyer]) -> None:
+    client, buyer = kept
+    with serving(Wandb) as told:
+        keep_secret(client, buyer, "wandb", told.url)
+        done = train(client, buyer, "wandb")
+        failed = train(client, buyer, "wandb", seed=13, batch_size=1)
+        cancelled = train(client, buyer, "wandb", cancel=True, epochs=1000)
+    statuses = [each.job["status"] for each in (done, failed, cancelled)]
+    assert statuses == ["succeeded", "failed", "cancelled"], [each.lines for each in (done, failed, cancelled)]
+    names = [f"{each.job['id']}-1" for each in (done, failed, cancelled)]
+    assert told.ends == dict(zip(names, [0, 1, 255], strict=True)), done.lines
+    assert told.losses[names[0]].keys() == set(range(1, done.job["progress"]["total_steps"] + 1))
+    assert told.summaries[names[1]]["error"].startswith("the loss of step 2 is nan")
+    assert told.projects == {"styles"}
+    assert KEYS["wandb"] not in done.lines + failed.lines + cancelled.lines
+
+
+def test_swanlab_is_told_through_the_broker_and_ends_as_the_training_did(kept: tuple[Client, Buyer]) -> None:
+    client, buyer = kept
+    with serving(Swanlab) as told:
+        keep_secret(client, buyer, "swanlab", told.url)
+        done = train(client, buyer, "swanlab")
+        failed = train(client, buyer, "swanlab", seed=13, batch_size=1)
+        cancelled = train(client, buyer, "swanlab", cancel=True, epochs=1000)
+    names = [f"{each.job['id']}-1" for each in (done, failed, cancelled)]
+    assert told.ends == dict(zip(names, ["FINISHED", "CRASHED", "ABORTED"], strict=True)), done.lines
+    assert told.losses[names[0]].keys() == set(range(1, done.job["progress"]["total_steps"] + 1))
+    assert (told.projects, told.authorizations) == ({"styles"}, {KEYS["swanlab"]})
