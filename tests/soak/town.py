@@ -34,6 +34,7 @@ LEADS = "plans from now on"
 SERVES = f"pool {POOL} is served from"
 SETTINGS = {
     "secret_key": "0123456789abcdef",
+    "database_wait_seconds": "120",  # one that is started as PostgreSQL is killed waits for the next
     "heartbeat_seconds": "0.2",
     "lease_seconds": "5",
     "sweep_seconds": "0.5",
