@@ -8,7 +8,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # A field may be as long as a row of any other form; Python's own limit of 131,072 characters lost whole files.
 LONGEST_FIELD = 1 << 24
@@ -30,12 +30,16 @@ class CsvRow:
 
 @dataclass(frozen=True)
 class BrokenRow:
-    """A row that is none, and why; `rows` is how many rows are lost by it. `reason` is the same without figures."""
+    """A row that is none, and why; `rows` is how many rows are lost by it, and `text` is what stands in them.
+
+    `reason` is the message without figures.
+    """
 
     line: int
     message: str
     reason: str = ""
     rows: int = 1
+    text: str = ""
 
 
 class CsvFile:
@@ -69,7 +73,8 @@ class CsvFile:
         except csv.Error as error:
             return self._skip_broken(start, str(error))
         if any(value.strip() for value in fields):
-            return self._judge(start.number + 1, fields)
+            row = self._judge(start.number + 1, fields)
+            return replace(row, text=self._lines.text_since(start)) if isinstance(row, BrokenRow) else row
         return CsvRow(start.number + 1, [""] * len(self.heading))
 
     def _read_heading(self, delimiters: list[str]) -> BrokenRow | None:
@@ -86,11 +91,11 @@ class CsvFile:
         if names is None:
             self._lines.go_back(start)
             next(self._lines)
-            return self._lose_all(start.number + 1, f"the heading is not CSV; {QUOTES}")
+            return self._lose_all(start, f"the heading is not CSV; {QUOTES}")
         self.heading = [name.strip() for name in names]
         counts = Counter(name.casefold() for name in self.heading if name)
         twice = next((name for name in self.heading if counts[name.casefold()] > 1), None)
-        return self._lose_all(start.number + 1, f"the heading has {twice} more than once; keep one") if twice else None
+        return self._lose_all(start, f"the heading has {twice} more than once; keep one") if twice else None
 
     def _try_heading(self, start: "_Place", delimiter: str) -> list[str] | None:
         self._lines.go_back(start)
@@ -99,8 +104,9 @@ class CsvFile:
         except csv.Error:
             return None
 
-    def _lose_all(self, line: int, message: str) -> BrokenRow:
-        return BrokenRow(line, f"{message}; the rows after it are not read", rows=self._lines.count_left())
+    def _lose_all(self, start: "_Place", message: str) -> BrokenRow:
+        told, rows = f"{message}; the rows after it are not read", self._lines.count_left()
+        return BrokenRow(start.number + 1, told, rows=rows, text=self._lines.text_since(start))
 
     def _read_record(self) -> list[str]:
         """Read the record that begins here. Raises: csv.Error, also for a quote that is never closed."""
@@ -133,7 +139,8 @@ class CsvFile:
             skipped += 1
         line = start.number + 1
         lost = "" if skipped == 1 else f"; {skipped} lines from here on are not read"
-        return BrokenRow(line, f"not CSV: {error}; {QUOTES}{lost}", f"not CSV: {error}", skipped - quoted + 1)
+        message, rows, text = f"not CSV: {error}; {QUOTES}{lost}", skipped - quoted + 1, self._lines.text_since(start)
+        return BrokenRow(line, message, f"not CSV: {error}", rows, text)
 
     def _count_quoted(self, start: "_Place") -> int:
         """Count the lines of a broken row that stand in its quotes for certain, the first among them.

@@ -1,5 +1,6 @@
 """The pictures among files with their captions and the place of each caption, and what is wrong with the listing."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
 SIDECAR_SUFFIXES = (".txt", ".caption")
 FILE_KEYS = ("file_name", "filename", "file", "image")
 CAPTION_KEYS = ("text", "caption", "prompt")
+WORD = re.compile(r'"([^"\r\n]+)"|([^"\r\n,;\t|]+)')
 # What changes how a picture is learnt, in a way that this trainer does not have.
 PICTURE_KEYS = ("mask", "masks", "mask_path", "conditioning_image", "control_image", "chosen", "rejected")
 
@@ -52,6 +54,10 @@ class ListingProblem:
     reason: str = ""
     rows: int = 1
 
+    @property
+    def loses_rows(self) -> bool:
+        return self.level == Level.ERROR or self.code == SET_ASIDE
+
     def to_finding(self) -> RowFinding:
         """Return the same as what is said of a row."""
         message, is_set_aside = f"{self.message}; {self.cure}", self.code == SET_ASIDE
@@ -64,8 +70,11 @@ SET_ASIDE = "picture_set_aside"
 
 @dataclass
 class PictureListing:
+    """The pictures to learn from, and what is wrong; `lost` are those whose own row is refused or sets them aside."""
+
     pictures: list[ListedPicture] = field(default_factory=list)
     problems: list[ListingProblem] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,8 @@ def list_named_pictures(
 
     A metadata file in a folder names the files from there on, or from the data's own folder. One that is given is the
     list: pictures that it does not name are left out. Folders are walked in the order of their names, as the trainer
-    walks them. `read` may raise OSError. Raises: TooManyRows, for more than `max_rows` of metadata.
+    walks them. A picture whose row is refused goes with its row, whatever other caption it has: the two are one loss.
+    `read` may raise OSError. Raises: TooManyRows, for more than `max_rows` of metadata.
     """
     in_all = set(names)
     files = {name for name in in_all if not is_left_aside(name)}
@@ -110,12 +120,15 @@ def list_named_pictures(
         captions.read(file)
     used = set[str]()
     for name in sorted(files, key=lambda name: name.split("/")):
-        if is_picture_name(name) and (metadata is None or name in captions.entries):
+        if is_picture_name(name) and (metadata is None or captions.names(name)):
             entry = captions.entries.pop(name, None)
             picture = _list_picture(name, captions, read, entry, listing.problems)
             used.add(picture.caption_file)
             if entry is not None and entry.set_aside_by is not None:
                 listing.problems.append(_tell_set_aside(name, entry))
+                listing.lost.add(name)
+            elif entry is None and name in captions.refused:
+                listing.lost.add(name)
             else:
                 listing.pictures.append(picture)
     for name, entry in captions.entries.items():
@@ -196,6 +209,7 @@ class _Captions:
         self.files, self.max_rows = files, max_rows
         self._composed = {_compose(name): name for name in sorted(files)}
         self.entries: dict[str, _Entry] = {}
+        self.refused: set[str] = set()
         self.listing = PictureListing()
         self._rows = 0
 
@@ -212,11 +226,25 @@ class _Captions:
                 raise TooManyRows(self.max_rows)
             if isinstance(row, BrokenRow):
                 found = ListingProblem("metadata_row", file.name, row.line, row.message, cure, reason=row.reason)
-                problems.append(replace(found, rows=row.rows))
+                lost = self._refuse(_find_words(row.text), file.name)
+                problems.append(replace(found, rows=max(row.rows, lost)))
                 continue
             problem = self._try_to_add(*row, file.name)
             if problem:
-                problems.append(ListingProblem("metadata_row", file.name, row[0], problem, cure))
+                lost = self._refuse(_list_words(row[1]), file.name)
+                found = ListingProblem("metadata_row", file.name, row[0], problem, cure, rows=max(1, lost))
+                problems.append(found)
+
+    def names(self, name: str) -> bool:
+        """Tell whether a row names this picture, be the row refused or not."""
+        return name in self.entries or name in self.refused
+
+    def _refuse(self, words: Iterable[str], file: str) -> int:
+        """Refuse the pictures that a refused row names among its words; returns how many are new."""
+        placed = {self._place(word, file) for word in words}
+        new = {name for name in placed & self.files if is_picture_name(name) and not self.names(name)}
+        self.refused |= new
+        return len(new)
 
     def _try_to_add(self, line: int, record: Any, file: str) -> str | None:
         if not isinstance(record, dict):
@@ -230,11 +258,13 @@ class _Captions:
     def _add(self, record: dict[str, Any], file: str, line: int) -> str | None:
         name = next((record[key] for key in FILE_KEYS if record.get(key)), None)
         caption = next((record[key] for key in CAPTION_KEYS if record.get(key)), "")
-        if not isinstance(name, str) or not isinstance(caption, str):
+        if not isinstance(name, str):
             return "names no file"
+        if not isinstance(caption, str):
+            return "has a caption that is no text"
         if any("\ud800" <= character <= "\udfff" for character in name + caption):
             return "has half a surrogate pair, which is no character"
-        name = self._place(name.replace("\\", "/").removeprefix("./"), file)
+        name = self._place(name, file)
         if name in self.entries:
             before = self.entries[name]
             return f"{name} was named before, in line {before.line}" + (f" of {before.file}" * (before.file != file))
@@ -255,6 +285,7 @@ class _Captions:
 
         macOS writes accents in two characters, most others in one: they are the same name.
         """
+        name = name.replace("\\", "/").removeprefix("./")
         beside = str(PurePosixPath(file).parent / name)
         for written in (beside, name):
             found = self.find_file(written)
@@ -275,7 +306,21 @@ def _read_records(text: str, suffix: str) -> Iterator[tuple[int, Any] | BrokenRo
         try:
             yield number, load_record(line)
         except (ValueError, RecursionError) as error:
-            yield BrokenRow(number, f"is not JSON: {error}", "is not JSON")
+            yield BrokenRow(number, f"is not JSON: {error}", "is not JSON", text=line)
+
+
+def _find_words(text: str) -> Iterator[str]:
+    """Find what may be the name of a picture in rows that cannot be read: what stands in quotes or between commas."""
+    for quoted, bare in WORD.findall(text):
+        yield (quoted or bare).strip()
+
+
+def _list_words(record: Any) -> list[str]:
+    """List what may be the name of a picture in a row that is read and refused."""
+    if not isinstance(record, dict):
+        return []
+    name = next((record[key] for key in FILE_KEYS if record.get(key)), None)
+    return [name] if isinstance(name, str) else [value for value in record.values() if isinstance(value, str)]
 
 
 def _decode(file: MetadataFile, problems: list[ListingProblem]) -> str | None:

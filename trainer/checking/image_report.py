@@ -44,7 +44,8 @@ def check_images(
     """
     listing = choose_captions(list_pictures(folder, metadata_path), default_caption)
     measured = measure_all([sample.path for sample in listing.samples])
-    findings = [*map(_listing_finding, listing.findings), *judge_unnamed(folder, metadata_path, len(listing.samples))]
+    named = len(listing.samples) + len(listing.lost)
+    findings = [*map(_listing_finding, listing.findings), *judge_unnamed(folder, metadata_path, named)]
     for sample, facts in zip(listing.samples, measured, strict=True):
         findings += judge_file(sample, facts)
         if isinstance(facts, PictureFacts):
@@ -54,7 +55,7 @@ def check_images(
     captioned = [sample for sample in listing.samples if sample.caption]
     tokens = [count_tokens(sample.caption) for sample in captioned] if count_tokens else []
     findings += judge_lengths(captioned, tokens)
-    findings += judge_counts(len(readable))
+    findings += judge_counts(len(readable), lost=len(listing.lost))
     bad = {finding.file for finding in findings if finding.is_bad_row}
     return QualityReport(
         kind="images",
@@ -74,7 +75,7 @@ def choose_captions(listing: PictureListing, default_caption: str | None) -> Pic
         replace(sample, caption=choose_caption(sample.name, sample.caption, default_caption) or "")
         for sample in listing.samples
     ]
-    return PictureListing(chosen, listing.findings)
+    return PictureListing(chosen, listing.findings, listing.lost)
 
 
 def count_pictures(
@@ -185,7 +186,10 @@ def judge_lengths(samples: Sequence[PictureSample], tokens: Sequence[int]) -> li
     return found
 
 
-def judge_counts(usable: int) -> list[Finding]:
+def judge_counts(usable: int, *, lost: int = 0) -> list[Finding]:
+    if usable == 0 and lost:
+        message, cure = "has no picture that its metadata leaves to be learnt", "correct the rows that are refused"
+        return [Finding("no_sample", Level.ERROR, "", None, message, cure)]
     if usable == 0:
         return [Finding("no_sample", Level.ERROR, "", None, "has no picture that can be read", "add pictures")]
     if usable < MIN_SAMPLES:

@@ -25,8 +25,11 @@ class PictureSample:
 
 @dataclass
 class PictureListing:
+    """The pictures to learn from, and what is wrong; `lost` are those whose own row is refused or sets them aside."""
+
     samples: list[PictureSample] = field(default_factory=list)
     findings: list[ListingProblem] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
 
 
 def has_pictures(folder: Path) -> bool:
@@ -57,6 +60,7 @@ def list_pictures(folder: Path, metadata_path: Path | None = None) -> PictureLis
             for each in listing.pictures
         ],
         listing.problems,
+        listing.lost,
     )
 
 

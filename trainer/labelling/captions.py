@@ -22,10 +22,14 @@ def choose_pictures(folder: Path, metadata_path: Path | None, *, overwrite: bool
     """Choose the pictures without a caption, or all of them if a caption may be replaced. Raises: BadInput."""
     if not folder.is_dir():
         raise BadInput("DATA", f"{folder} is not a folder; give the folder with your pictures")
-    samples = list_pictures(folder, metadata_path).samples
-    if not samples:
+    listing = list_pictures(folder, metadata_path)
+    if not listing.samples and listing.lost:
+        refused = next(problem for problem in listing.findings if problem.loses_rows)
+        where, cure = f"{refused.file} line {refused.line or 1}", f"{refused.message}; {refused.cure}"
+        raise BadInput("DATA", f"{folder} has no picture that its metadata leaves to be learnt: {where} {cure}")
+    if not listing.samples:
         raise BadInput("DATA", f"{folder} has no picture")
-    return [sample for sample in samples if overwrite or not sample.caption]
+    return [sample for sample in listing.samples if overwrite or not sample.caption]
 
 
 def caption_from_name(name: str) -> str:

@@ -81,6 +81,13 @@ def test_pictures_and_captions_are_read_in_the_order_of_the_trainer(tmp_path: Pa
     assert ("a/z.jpg", "own words") in ours
 
 
+def test_a_picture_whose_row_is_refused_is_counted_once() -> None:
+    metadata = "file_name,text\na.png,1girl, solo, long hair\nb.png,a cup\n"
+    parsed = parse_pictures(as_files({"a.png": draw_picture(), "b.png": draw_picture(), "metadata.csv": metadata}))
+    assert parsed.counts.describe().startswith("2 pictures read: 1 used, 1 refused (1: has more fields")
+    assert [(found.file, found.line) for found in parsed.unusable] == [("metadata.csv", 2)]
+
+
 async def test_an_upload_of_pictures_is_told_as_such(api: Api, system: System) -> None:
     customer = await make_customer(api)
     dataset = await upload_pictures(api, customer["id"], style_files())

@@ -123,5 +123,34 @@ def test_tables_as_programs_write_them_are_read(metadata: str, table: str) -> No
 def test_keys_that_change_how_a_picture_is_learnt_are_honoured_or_refused() -> None:
     rows = ['{"file_name": "1.png", "text": "a", "weight": 0}', '{"file_name": "2.png", "text": "b", "mask": "m.png"}']
     listing = listed({"1.png": b"", "2.png": b"", "metadata.jsonl": "\n".join(rows)})
-    assert captions(listing) == {"2.png": ""}
+    assert captions(listing) == {}
+    assert listing.lost == {"1.png", "2.png"}
     assert problems(listing) == [("metadata_row", "metadata.jsonl", 2), ("picture_set_aside", "metadata.jsonl", 1)]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "table", "lost"),
+    [
+        ("metadata.csv", "file_name,text\n1.png,1girl, solo\n2.png,b\n3.png,c\n", "1"),
+        ("metadata.csv", "text,file_name\n1girl, solo,1.png\nb,2.png\nc,3.png\n", "1"),
+        ("metadata.csv", "file_name,text\n1.png\n2.png,b\n3.png,c\n", "1"),
+        ("metadata.csv", 'file_name,text\n1.png,a "cup" here\n2.png,b\n"3.png","c" more\n', "3"),
+        ("metadata.csv", 'file_name,text\n1.png,"a cup\n2.png,"b\n3.png,c\n', "12"),
+        ("metadata.csv", "path,caption,path\n1.png,a,x\n2.png,b,x\n3.png,c,x\n", "123"),
+        ("metadata.csv", "path,caption\n1.png,a\n2.png,b\n3.png,c\n", "123"),
+        ("metadata.jsonl", '{"file_name": "1.png", "text": "a}\n{"file_name": "2.png", "text": 2}\n', "12"),
+    ],
+)
+def test_a_picture_whose_row_is_refused_is_counted_with_its_row(metadata: str, table: str, lost: str) -> None:
+    """Past fault: three pictures, one with a comma outside of quotes, were "4 read, 2 refused": its row, and it."""
+    names = ["1.png", "2.png", "3.png"]
+    listing = listed(dict.fromkeys(names, b"") | {metadata: table, "1.txt": "another caption"})
+    assert listing.lost == {f"{number}.png" for number in lost}
+    assert list(captions(listing)) == [name for name in names if name not in listing.lost]
+    assert sum(problem.rows for problem in listing.problems) == len(lost)
+
+
+def test_a_picture_that_another_row_names_well_is_learnt() -> None:
+    listing = listed({"1.png": b"", "metadata.csv": "file_name,text\n1.png,a, b\n1.png,a cup\n1.png,c, d\n"})
+    assert (captions(listing), listing.lost) == ({"1.png": "a cup"}, set())
+    assert problems(listing) == [("metadata_row", "metadata.csv", 2), ("metadata_row", "metadata.csv", 4)]

@@ -12,6 +12,8 @@ from trainer.checking.html import render_html
 from trainer.data.image_dataset import read_image_dataset
 from trainer.data.quality_report import to_json_value
 from trainer.data.quality_samples import list_pictures
+from trainer.errors import BadInput
+from trainer.labelling.captions import choose_pictures
 
 
 @pytest.fixture
@@ -173,3 +175,28 @@ def test_captions_are_those_that_training_takes(tmp_path, tiny_config) -> None:
     trained = read_image_dataset(config.model_copy(update={"default_caption": "a round clay teapot"}))
     assert {kept["file_name"]: kept["text"] for kept in given.kept} == {one.name: one.caption for one in trained.rows}
     assert given.counts == trained.counts
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_row_that_is_refused_and_its_picture_are_one_in_check_and_training(folder, tiny_config, named) -> None:
+    """Past fault: the picture was counted a second time, as one without a caption."""
+    for text in folder.glob("*.txt"):
+        text.unlink()
+    rows = ["000.png,1girl, solo, long hair", '001.png,"a blue block, a grid"', "002.png,a red block on a grid"]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,text", *rows]), encoding="utf-8")
+    told = {"metadata_path": str(folder / "metadata.csv") if named else None, "default_caption": "a teapot"}
+    config = tiny_config.model_copy(update={"train_data_dir": str(folder), "skip_bad_rows": True} | told)
+    report = check_dataset(folder, config)
+    assert report.counts.describe().startswith("3 pictures read: 2 used, 1 refused (1: has more fields")
+    assert [found.code for found in report.findings] == ["metadata_row", "few_samples"]
+    trained = read_image_dataset(config)
+    assert trained.counts == report.counts
+    assert [row.name for row in trained.rows] == ["001.png", "002.png"]
+
+
+def test_auto_label_and_check_say_it_where_the_metadata_refuses_every_picture(folder) -> None:
+    (folder / "metadata.csv").write_text("path,caption\n000.png,a\n001.png,b\n002.png,c\n", encoding="utf-8")
+    (finding,) = find(folder, "no_sample")
+    assert finding.cure == "correct the rows that are refused"
+    with pytest.raises(BadInput, match=r"metadata.csv line 2 names no file; each row needs file_name and text"):
+        choose_pictures(folder, None, overwrite=False)
