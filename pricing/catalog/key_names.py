@@ -65,6 +65,8 @@ def explain_key(key: str, known: list[str]) -> str | None:
     others = {name.lower(): name for table in tables for name in table.names}
     if plain in known:
         return f"did you mean {plain}?"
+    if plain not in others and f"lora_{plain}" in known:
+        return f"did you mean lora_{plain}?"
     if plain not in others:
         near = get_close_matches(plain, [*known, *sorted(others.keys() - set(known))], n=1, cutoff=NEAR)
         if not near or near[0] in known:

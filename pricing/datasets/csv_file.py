@@ -17,7 +17,7 @@ csv.field_size_limit(LONGEST_FIELD)
 DELIMITERS = (",", ";", "\t", "|")
 SEPARATOR_LINE = re.compile(r"sep=(.)\s*")  # Excel writes it first, to tell itself what parts the fields
 QUOTES = "close each quote, and write a quote inside of quotes twice"
-MORE = "has more fields than the heading; put texts with commas in quotes"
+NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class CsvFile:
     def _judge(self, line: int, fields: list[str]) -> CsvRow | BrokenRow:
         width = len(self.heading)
         if any(value.strip() for value in fields[width:]):
-            return BrokenRow(line, MORE)
+            what = NAMES.get(self._delimiter, self._delimiter)
+            return BrokenRow(line, f"has more fields than the heading; put texts with {what} in quotes")
         if len(fields) < width:
             reason = "has fewer fields than the heading"
             return BrokenRow(line, f"{reason} ({len(fields)} of {width}); write an empty one, too", reason)

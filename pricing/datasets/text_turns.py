@@ -93,11 +93,16 @@ def _is_learnt(turn: Mapping[str, Any], role: str, *, is_learnt: bool) -> bool:
 
 
 def read_text(value: Any, what: str) -> str:
-    """Read a text, or a list of its parts as OpenAI writes it, stripped. Raises: RowRefused."""
+    """Read a text, or a list of its parts as OpenAI writes it, stripped. Raises: RowRefused.
+
+    Several bare texts are no parts: LLaMA-Factory kept the better and the worse answer so.
+    """
     if isinstance(value, str):
         return value.strip()
     if not isinstance(value, list):
         raise RowRefused(f"{what} is not text")
+    if len(value) > 1 and all(isinstance(part, str) for part in value):
+        raise RowRefused(f"{what} is a list of texts, of which one is to be learnt; write one text")
     return "".join(_read_part(part, what) for part in value).strip()
 
 

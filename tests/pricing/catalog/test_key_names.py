@@ -31,6 +31,7 @@ def test_a_key_has_one_place_in_a_programs_table() -> None:
         ("network-dim", "if network_dim is meant: network_dim of sd-scripts is lora_rank here"),
         ("LORA_RANK", "did you mean lora_rank?"),
         ("batchsize", "did you mean batch_size?"),
+        ("rank", "did you mean lora_rank?"),
         ("zzz", None),
         ("lr", None),
     ],

@@ -33,6 +33,11 @@ def test_any_delimiter_and_line_end_is_told_by_the_heading(end: str, delimiter: 
     ]
 
 
+def test_the_cure_of_a_row_with_too_many_fields_names_what_parts_them() -> None:
+    (broken,) = [row for row in CsvFile("h1\th2\na\tb\tc\n") if isinstance(row, BrokenRow)]
+    assert broken.message == "has more fields than the heading; put texts with tabs in quotes"
+
+
 def test_a_field_of_any_length_loses_no_other_row() -> None:
     """Past fault: a field beyond 131,072 characters lost the rest of the file, 100 rows became 1."""
     rows = [f"a{number},b{number}" for number in range(100)]

@@ -65,6 +65,8 @@ def test_every_form_becomes_a_row(record, row):
         ({"instruction": "a", "output": " "}, "completion is empty"),
         ({"text": "  "}, "completion is empty"),
         ({"text": 5}, "text is needed"),
+        ({"instruction": "a", "output": ["better", "worse"]}, "output is a list of texts, of which one"),
+        ({"prompt": "a", "completion": ["better", "worse"]}, "completion is a list of texts, of which one"),
         ({"question": "a"}, "messages, conversations, or text"),
     ],
 )
