@@ -70,15 +70,32 @@ def read_config(path: Path) -> TrainingConfig:
     if not isinstance(raw, dict):
         raise BadInput(str(path), "must hold `key: value` lines, such as `base_model: smollm2-135m-instruct`")
     config = expand_home(parse_training_config({str(key): value for key, value in raw.items()}))
-    _refuse_nul(config)
+    _refuse_no_place(config)
+    _refuse_output_among_data(config)
     return config
 
 
-def _refuse_nul(config: TrainingConfig) -> None:
-    """Refuse a place with U+0000 in it, which no file system has. Raises: BadInput."""
+def _refuse_no_place(config: TrainingConfig) -> None:
+    """Refuse what names no place: U+0000, which no file system has, and nothing, which would be the working directory.
+
+    Raises: BadInput.
+    """
     for key in sorted(PLACE_KEYS):
-        if "\0" in (getattr(config, key) or ""):
+        place = getattr(config, key)
+        if place is not None and not place.strip():
+            raise BadInput(key, "is empty; name a place, . for the folder you are in, or leave the key out")
+        if "\0" in (place or ""):
             raise BadInput(key, "has a U+0000, which no path can have; write it without")
+
+
+def _refuse_output_among_data(config: TrainingConfig) -> None:
+    """Refuse to write into a folder of data: the next run would read what this one wrote. Raises: BadInput."""
+    output = Path(config.output_dir).resolve()
+    for key in ("train_data_dir", "reg_data_dir"):
+        folder = getattr(config, key)
+        if folder is not None and output.is_relative_to(Path(folder).resolve()):
+            message = f"{config.output_dir} is in {key} ({folder}), and what is written there would be read as data"
+            raise BadInput("output_dir", f"{message}; name a folder outside of it")
 
 
 def expand_home(config: TrainingConfig) -> TrainingConfig:

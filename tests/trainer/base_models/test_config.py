@@ -190,6 +190,27 @@ def test_a_tilde_is_the_home_in_every_key_that_names_a_place(write, monkeypatch)
     assert read_config(write("base_model: x\noutput_dir: ~nobody-has-it/y")).output_dir == "~nobody-has-it/y"
 
 
+@pytest.mark.parametrize("key", ["output_dir", "train_data_dir", "init_from", "resume_from"])
+def test_an_empty_place_is_not_the_working_directory(key, write) -> None:
+    """Past fault: `train_data_dir: ""` trained on whatever lay in the folder that the command was given in."""
+    with pytest.raises(BadInput, match=f"{key}: is empty; name a place"):
+        read_config(write(f"base_model: smollm2-135m-instruct\n{key}: ' '\n"))
+
+
+@pytest.mark.parametrize(
+    ("data", "output"), [("data", "./data"), ("./data", "data/out/../more"), ("data", "here"), (".", "out")]
+)
+def test_a_run_does_not_write_among_its_data(data, output, write, monkeypatch, tmp_path) -> None:
+    """Past fault: the next run read `adapter_config.json` as a broken file of rows, and sample pictures as pictures."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "here").symlink_to("data")
+    places = f"base_model: smollm2-135m-instruct\ntrain_data_dir: {data}\noutput_dir: "
+    with pytest.raises(BadInput, match=r"output_dir: .* is in train_data_dir .*; name a folder outside of it"):
+        read_config(write(places + output))
+    assert read_config(write(places + "../data-out")).output_dir == "../data-out"
+
+
 @pytest.mark.parametrize("second", ["lora_rank: 16", '"lora_rank": 16', "'lora_rank': 8", "? lora_rank\n: 9"])
 def test_a_key_twice_is_refused_with_both_lines(write, second) -> None:
     with pytest.raises(BadInput, match=r"'lora_rank' is written twice, on line 2 and on line 4"):
