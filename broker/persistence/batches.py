@@ -22,7 +22,6 @@ Answer = TypeVar("Answer")
 MOST_AT_ONCE = 64
 # A batch of so many tells that more will come at once: their clients send again as soon as they are answered.
 SEVERAL = 3
-GATHERS_AT_MOST = 4
 
 
 def refuse_own(seconds: float) -> errors.DomainError:
@@ -52,9 +51,7 @@ class Batches(Generic[Key, Call, Answer]):
     `decide` opens the transaction and commits it. It returns, call by call, the answer or the error of that call alone;
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
     After a batch of several the next one is taken once as many wait, or `gather_seconds` have passed: those who were
-    just answered send again, and what a batch costs by itself is shared by all of them instead of half. Where nobody
-    is in a hurry (`is_patient`), it waits for those, too, who wait already as the last one ends, and up to
-    `GATHERS_AT_MOST` times as long while they keep coming: on a busy processor those who have come are not read yet.
+    just answered send again, and what a batch costs by itself is shared by all of them instead of half.
     `refuse` says what a call gets whose turn has not come within `wait_seconds`.
     """
 
@@ -62,7 +59,6 @@ class Batches(Generic[Key, Call, Answer]):
     wait_seconds: float
     most: int = MOST_AT_ONCE
     gather_seconds: float = 0.0
-    is_patient: bool = False
     refuse: Callable[[float], errors.DomainError] = refuse_own
     _queues: dict[Key, deque[Waiting[Call, Answer]]] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -104,32 +100,22 @@ class Batches(Generic[Key, Call, Answer]):
                 await self._gather(key, queue)
                 batch = self._take(queue)
                 await self._decide_batch(key, batch)
-                self._note_size(key, len(batch), len(queue))
+                self._note_size(key, len(batch))
         finally:
             del self._queues[key]
             for waiting in queue:
                 waiting.answer.cancel()
 
-    def _note_size(self, key: Key, size: int, waiting: int) -> None:
+    def _note_size(self, key: Key, size: int) -> None:
         """Note how many calls the next batch of a key waits for, if this one had several: few keys do."""
         if self.gather_seconds and size >= SEVERAL:
-            self._wanted[key] = min(self.most, size + waiting) if self.is_patient else size
+            self._wanted[key] = size
         else:
             self._wanted.pop(key, None)
 
     async def _gather(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
         """Wait for as many calls as are wanted, if the last batch had several, for a short time at most."""
-        if key not in self._wanted:
-            return
-        for _turn in range(GATHERS_AT_MOST if self.is_patient else 1):
-            count = len(queue)
-            await self._wait_for_more(key, queue)
-            if len(queue) == count or len(queue) >= self._wanted[key]:
-                return
-
-    async def _wait_for_more(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
-        """Wait until as many calls as are wanted are there, or the time for it has passed."""
-        if len(queue) >= self._wanted[key]:
+        if len(queue) >= self._wanted.get(key, 0):
             return
         loop = asyncio.get_running_loop()
         gathered = self._gathering[key] = loop.create_future()

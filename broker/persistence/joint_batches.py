@@ -28,7 +28,7 @@ class JointBatches(Generic[Key, Call, Answer]):
 
     Keys fall into groups, the same ones in every process: while the batch of one group waits for the database, that of
     another is decided, and no key is in both. What is `expected` to fail a batch now and then is not told in the log;
-    `gather_seconds` and `is_patient` are those of `Batches`.
+    `gather_seconds` is that of `Batches`.
     """
 
     def __init__(
@@ -40,11 +40,10 @@ class JointBatches(Generic[Key, Call, Answer]):
         groups: int = 1,
         expected: tuple[type[Exception], ...] = (),
         gather_seconds: float = 0.0,
-        is_patient: bool = False,
     ) -> None:
         self.groups, self.expected, self._decide = groups, expected, decide_together
         self.together = Batches[int, Call, Answer](
-            self._decide_group, wait_seconds, refuse=refuse_busy, gather_seconds=gather_seconds, is_patient=is_patient
+            self._decide_group, wait_seconds, refuse=refuse_busy, gather_seconds=gather_seconds
         )
         self.apart = Batches[Key, Call, Answer](decide_apart, wait_seconds)
 

@@ -52,7 +52,7 @@ class Call(Generic[Told]):
 class JointReports(Generic[Told, Answer]):
     """The collector of one process for one kind of reports. Units: seconds, for which a report waits for its turn.
 
-    `gather_seconds`: so long a batch that follows one of several waits for more. Nobody is in a hurry.
+    `gather_seconds`: so long a batch that follows one of several waits for as many again.
     """
 
     take: Take[Told, Answer]
@@ -67,7 +67,6 @@ class JointReports(Generic[Told, Answer]):
             self.wait_seconds,
             groups=GROUPS,
             gather_seconds=self.gather_seconds,
-            is_patient=True,
         )
 
     async def send(self, caller: Caller, told: Told) -> Answer:

@@ -189,44 +189,11 @@ async def test_the_next_batch_is_taken_as_soon_as_as_many_wait_as_the_last_one_h
     assert batches._gathering == {}
 
 
-async def test_where_nobody_is_in_a_hurry_the_next_batch_waits_for_all_who_were_there() -> None:
-    purse = Purse(100)
-    batches = Batches(purse.spend, 600, gather_seconds=600, is_patient=True)
-    clients = [*await ask_all(batches, [1, 2, 3]), *await ask_all(batches, [4])]
-    purse.gate.set()
-    await end(clients[:3])
-    clients += await ask_all(batches, [5, 6])
-    assert purse.batches == [[1, 2, 3]]
-    await end([*clients, *await ask_all(batches, [7])])
-    assert purse.batches == [[1, 2, 3], [4, 5, 6, 7]]
-
-
 async def test_a_key_waits_for_as_many_as_itself_had() -> None:
     purse = Purse(100)
     purse.gate.set()
-    batches = Batches(purse.spend, 600, gather_seconds=600, is_patient=True)
+    batches = Batches(purse.spend, 600, gather_seconds=600)
     await asyncio.gather(*(batches.ask("a", each) for each in (1, 2, 3)))
     await asyncio.gather(*(batches.ask("b", each) for each in (4, 5)))
     await batches.ask("b", 6)
     assert purse.batches == [[1, 2, 3], [4, 5], [6]]
-
-
-async def test_where_nobody_is_in_a_hurry_a_batch_waits_on_while_calls_keep_coming(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    purse = Purse(100)
-    purse.gate.set()
-    batches = Batches(purse.spend, 600, gather_seconds=600, is_patient=True)
-    late = [[7], [8], [], [9]]
-    clients: list[asyncio.Task[int]] = []
-
-    async def wait_for_more(_key: str, _queue: object) -> None:
-        clients.extend(await ask_all(batches, late.pop(0)))
-
-    monkeypatch.setattr(batches, "_wait_for_more", wait_for_more)
-    await asyncio.gather(*(batches.ask("a", each) for each in (1, 2, 3, 4, 5)))
-    clients.append(asyncio.create_task(batches.ask("a", 6)))
-    await let_run()
-    await end(clients)
-    assert purse.batches == [[1, 2, 3, 4, 5], [6, 7, 8]]
-    assert late == [[9]], "it waits no more once nobody has come meanwhile"
