@@ -73,7 +73,7 @@ def _read_layer(path: str, found: Mapping[str, torch.Tensor], config: Mapping[st
     down, up = found.get("lora_A"), found.get("lora_B")
     rank = down.shape[0] if down is not None and down.dim() else 1
     said = get_pattern(config, "rank_pattern", path, config.get("r", rank))
-    if said != rank:
+    if down is not None and said != rank:
         raise AdapterUnusable(
             f"{path} has rank {rank}, and adapter_config says {said}: the two are of different trainings"
         )

@@ -1,5 +1,6 @@
 """Adapters side by side on one base model, of which one is in use: switching touches no base weight."""
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class HotSwap:
             raise AdapterUnusable(f"the adapter does not fit this base model ({reason})") from error
 
     def _put_on(self, slot: str, adapter: Adapter) -> None:
+        refuse_endless_scale(adapter.config)
         config = peft.PeftConfig.from_peft_type(**{"peft_type": "LORA", **adapter.config, "inference_mode": True})
         if self._is_wrapped:
             self.model.add_adapter(slot, config, low_cpu_mem_usage=True)
@@ -84,10 +86,18 @@ class HotSwap:
             self.model, self._is_off = self.model.unload(), False
 
 
+def refuse_endless_scale(config: Mapping[str, Any]) -> None:
+    """Refuse an alpha that is NaN or infinite, as JSON can hold it: all answers were NaN. Raises: AdapterUnusable."""
+    alphas = [config.get("lora_alpha"), config.get("alpha"), *(config.get("alpha_pattern") or {}).values()]
+    endless = next((each for each in alphas if isinstance(each, float) and not math.isfinite(each)), None)
+    if endless is not None:
+        raise AdapterUnusable(f"the alpha in its adapter_config is {endless:g}; write the one that it was trained with")
+
+
 def refuse_other_tensors(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
     """Refuse an adapter that has not exactly the tensors that its configuration makes on this base model.
 
-    Raises: AdapterUnusable, naming the first tensor that is missing, too many or of another shape.
+    Raises: AdapterUnusable, naming the first tensor that is missing, too many, of another shape or of whole numbers.
     """
     if missing := wanted.keys() - found.keys():
         raise AdapterUnusable(
@@ -102,6 +112,9 @@ def refuse_other_tensors(found: Mapping[str, torch.Tensor], wanted: Mapping[str,
                 f"the adapter is of another base model: {name} has shape {list(found[name].shape)} in the file, and "
                 f"{list(tensor.shape)} on this model"
             )
+        if not found[name].is_floating_point():
+            kind = str(found[name].dtype).removeprefix("torch.")
+            raise AdapterUnusable(f"{name} is {kind} in the file, no floats; write it as it was trained")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import torch
 from starlette.types import Receive, Scope, Send
 
 from pricing.training.config import TrainingConfig
+from trainer.errors import AdapterUnusable
 from trainer.families.text.causal_lm import CausalLM
 from trainer.formats.adapter import Adapter
 from trainer.formats.reading import Layout, load_adapter_any, read_lora
@@ -273,6 +274,9 @@ def test_a_file_that_lacks_tensors_is_refused_by_their_names_and_never_answered_
             assert refused["status"] == 400
             assert "lacks" in (said := refused["error"]["message"]) or "only one of its two" in said, said
             assert mark in said or mark == "lora_B"
+    tensors = {name: tensor for name, tensor in adapter.tensors.items() if "0.self_attn.q_proj.lora_A" not in name}
+    with pytest.raises(AdapterUnusable, match="only one of its two LoRA matrices"):
+        read_lora(write_adapter(shelf / "half", Adapter(tensors, adapter.config, {})))
     assert complete("calm")["status"] == 200
 
 
@@ -283,6 +287,7 @@ def test_an_adapter_that_is_not_finite_or_of_another_shape_is_refused_by_its_ten
         "nan": adapter.tensors[name].clone().fill_(float("nan")),
         "inf": adapter.tensors[name].clone().index_fill_(0, torch.tensor([1]), float("inf")),
         "wide": torch.zeros(7, 4),
+        "whole": adapter.tensors[name].to(torch.int8),
     }
     for kind, changed in changes.items():
         write_adapter(shelf / kind, Adapter({**adapter.tensors, name: changed}, adapter.config, {}))
@@ -296,7 +301,14 @@ def test_an_adapter_that_is_not_finite_or_of_another_shape_is_refused_by_its_ten
 
 @pytest.mark.parametrize(
     "config",
-    [{"peft_type": "NONSENSE"}, {"a_key_of_later": 1}, {"target_modules": ["("]}, {"r": -1}],
+    [
+        {"peft_type": "NONSENSE"},
+        {"a_key_of_later": 1},
+        {"target_modules": ["("]},
+        {"r": -1},
+        {"lora_alpha": float("nan")},
+        {"alpha_pattern": {"q_proj": float("inf")}},
+    ],
 )
 def test_a_configuration_that_peft_cannot_use_is_refused_or_read(complete, shelf, config) -> None:
     adapter = load_adapter_any(shelf / "calm.safetensors")
