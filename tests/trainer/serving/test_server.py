@@ -400,11 +400,13 @@ def test_a_client_that_leaves_its_stream_does_not_keep_the_model(complete, serve
     with monkeypatch.context() as talking:
         talking.setattr(server.model, "generate", talk_for_ever)
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
-            head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
             client.sendall(head.encode() + body)
             received = b""
             while received.count(b"calm") < 3:
-                received += client.recv(4096)
+                more = client.recv(4096)
+                assert more, received  # the server hung up: b"" for ever
+                received += more
         assert closed.wait(30)
     assert complete("calm")["status"] == 200
 
