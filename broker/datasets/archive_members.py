@@ -217,7 +217,7 @@ def _iter_tar(name: str, file: BinaryIO, unpacking: Unpacking) -> Members:
     members = list[tarfile.TarInfo]()
     for member in archive:
         if member.issparse():  # of which a list of all its holes is kept
-            raise ArchiveRefused(f"{name}: {member.name} is packed with holes; pack it again without --sparse")
+            raise ArchiveRefused(f"{name}: {member.name} is packed with holes; pack it again without them")
         members.append(member)
         if len(members) > MAX_MEMBERS:
             raise _too_many(name)

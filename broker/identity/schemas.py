@@ -172,7 +172,7 @@ class CustomerLimitsIn(RequestBody):
     @model_validator(mode="after")
     def _require_a_change(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("names no limit; send one or both of them")
+            raise ValueError("names no limit: send requests_per_minute or storage_limit_bytes")
         return self
 
     @property

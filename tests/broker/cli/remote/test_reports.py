@@ -5,6 +5,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from broker.cli.failures import ExitCode
 from broker.cli.remote.finance_reports import make_commitment_row, make_pool_row
@@ -13,9 +14,11 @@ from broker.client.typed import BrokerClient
 from tests.broker.cli.conftest import Run
 from tests.broker.served import Buyer
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")  # the zone of billing months where a contract says none
+
 
 def test_a_month_s_cost_is_shown_and_written(customer_run: Run, buyer: Buyer, tmp_path: Path) -> None:
-    month = f"{datetime.now(UTC):%Y-%m}"
+    month = f"{datetime.now(SHANGHAI):%Y-%m}"
     assert "GPU-hours" in customer_run("reports", "monthly-cost", month).stdout
     report = json.loads(customer_run("reports", "monthly-cost", month, "--json").stdout)
     assert {row["customer_id"] for row in report["data"]} <= {buyer.customer_id}
@@ -75,7 +78,7 @@ def test_finance_sees_revenue_commitments_and_pools_and_exports_invoices(
 ) -> None:
     customer = admin.post("/customers", {"name": "Deferred Tea"})
     admin.post("/contracts", {"customer_id": customer["id"], "plan": "prepaid", "committed_gpu_hours": 500})
-    month = f"{datetime.now(UTC):%Y-%m}"
+    month = f"{datetime.now(SHANGHAI):%Y-%m}"
     shown = run("reports", "revenue", month, "--customer", customer["id"], COLUMNS="160").stdout.splitlines()
     assert shown[1].split()[:2] == ["Deferred", "Tea"]
     assert shown[2].split() == ["total", "0.00", "2600.00", *["0.00"] * 5, "2600.00", "0.00", "0.00"]
