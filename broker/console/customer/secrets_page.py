@@ -46,13 +46,8 @@ async def _show(page: Page, form: Form, *, status: int = 200) -> HTMLResponse:
         columns=COLUMNS,
         projects={row.id: row.name for row in projects},
         trackers=TRACKERS,
-        form=_forget_key(form),
+        form=form,
     )
-
-
-def _forget_key(form: Form) -> Form:
-    """Forget the key that was typed into a form that is shown again: it stands in no page. Pure."""
-    return Form({name: value for name, value in form.values.items() if name != "key"}, form.problem, form.key)
 
 
 @router.post("")
@@ -82,7 +77,7 @@ async def _show_one(page: Page, secret_id: str, form: Form, *, status: int = 200
         row=row,
         project=names.get(row.project_id or ""),
         trackers=TRACKERS,
-        form=_forget_key(form),
+        form=form,
     )
 
 

@@ -56,6 +56,9 @@ async def test_an_environment_is_changed_switched_off_pushed_again_and_removed(a
         assert "is kept for another server" in refused.find("#f-token-error")
         assert "another-long-token" not in refused.response.text
         fields = {**moved, "token": "another-long-token"}
+        unreachable = {**fields, "url": "ftp://elsewhere.example.com"}
+        refused = await person.send(f"{at}/change", unreachable, of=page, form="#change-form", expect=422)
+        assert "another-long-token" not in refused.response.text
         await person.send(f"{at}/change", fields, of=page, form="#change-form")
         for act, words in (("push", "other"), ("disable", "switched off"), ("enable", "not asked yet")):
             form = f"form[action='{at}/{act}']"
