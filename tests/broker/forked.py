@@ -35,8 +35,14 @@ class ForkedProcess:
         output: Path | None = None,
         errors: Path | None = None,
     ) -> None:
-        """Start it. What it writes is added to `output`, its errors too where they have no file of their own."""
+        """Start it. What it writes is added to `output`, its errors too where they have no file of their own.
+
+        The files are there from the start, so that a reader who is faster than the process finds an empty one.
+        """
         files = [None if path is None else str(path) for path in (output, errors or output)]
+        for path in (output, errors):
+            if path is not None:
+                path.touch()
         self.process = FORKING.Process(
             target=call_alone, args=(function, arguments, dict(environment), *files), daemon=True
         )
