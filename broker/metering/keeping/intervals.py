@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import DateTime, bindparam, select
+from sqlalchemy import BigInteger, DateTime, bindparam, literal_column, select, true
 
 from broker.jobs.running.locked_run import LockedRun
 from broker.metering.events.evidence import Doubt, Span, Timeline
@@ -19,16 +19,27 @@ from broker.work import Work
 
 # No clock of a machine that is believed is further off.
 FURTHEST_OFF = timedelta(days=1)
-SPANS_FROM = Statement(
-    select(UsageEvent.run_id, UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at)
-    .join(RUNS_FROM, (UsageEvent.run_id == RUNS_FROM.c.run_id) & (UsageEvent.sequence >= RUNS_FROM.c.number))
+LARGEST_NUMBER = 2**63 - 1
+# Each run's are read by its number, whatever the planner believes of a month's new table: they are ordered within a
+# run, and a number with two bounds is more telling than a time with two. By time it would be all that anybody used
+# since the oldest of the runs began: more with each heartbeat.
+SPANS_OF_RUN = (
+    select(UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at)
     .where(
+        UsageEvent.run_id == RUNS_FROM.c.run_id,
+        UsageEvent.sequence.between(RUNS_FROM.c.number, literal_column(str(LARGEST_NUMBER), BigInteger)),
         is_seen(UsageEvent.customer_id),
         UsageEvent.ended_at.between(
             bindparam("since", type_=DateTime(timezone=True)), bindparam("until", type_=DateTime(timezone=True))
         ),
     )
     .order_by(UsageEvent.run_id, UsageEvent.sequence)
+    .lateral("span")
+)
+SPANS_FROM = Statement(
+    select(RUNS_FROM.c.run_id, *SPANS_OF_RUN.c)
+    .join(SPANS_OF_RUN, true())
+    .order_by(RUNS_FROM.c.run_id, SPANS_OF_RUN.c.sequence)
 )
 
 
