@@ -49,6 +49,7 @@ from broker.http.access import AccessLog
 from broker.http.docs_pages import add_docs_pages
 from broker.http.head import HeadAsGet
 from broker.http.leaving import Leaving
+from broker.http.lingering import Lingering
 from broker.http.llms_text import add_llms_text
 from broker.http.openapi import install_openapi
 from broker.http.problem_pages import add_problem_pages
@@ -193,7 +194,6 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await system.database.check_role()
         table.prepare()
         uses = asyncio.create_task(app.state.bearers.uses.write_regularly(system), name="uses of keys")
         if daemon is not None:
@@ -234,6 +234,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     if traces.is_on():
         app.add_middleware(TracedRequests)
     app.add_middleware(AccessLog)
+    app.add_middleware(Lingering)
     return app
 
 

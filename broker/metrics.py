@@ -85,15 +85,14 @@ class Metrics:
     async def _read(self, name: str, reading: Reading) -> None:
         """Refresh one reading. Raises: what says that the database is away, which is no matter of one reading."""
         what = f"reading {name} for /metrics"
-        failures = self.system.services.failures
         try:
             await reading.refresh(self.system)
         except Exception as error:
             if find_fault(error) is not None:
                 raise
-            failures.note(what, error, expected=False)
+            self.system.services.note_failure(what, error)
         else:
-            failures.settle(what)
+            self.system.services.failures.settle(what)
 
 
 def add_metrics_route(app: FastAPI) -> None:

@@ -63,10 +63,9 @@ class System:
             async with self.work() as work:
                 await act(work, each)
         except Exception as error:
-            fault = find_fault(error)
-            if fault == Fault.AWAY:
+            if find_fault(error) == Fault.AWAY:
                 raise
-            self.services.failures.note(what, error, expected=fault is not None)
+            self.services.note_failure(what, error)
         else:
             self.services.failures.settle(what)
 

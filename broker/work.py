@@ -15,6 +15,7 @@ from broker.failure_log import FailureLog
 from broker.ids import IdFactory
 from broker.persistence.database import TimeLimits, compute, take_turn
 from broker.persistence.driver import Command, Query, Row, fetch_rows, run_together
+from broker.persistence.faults import find_fault
 from broker.persistence.read_cache import ReadCache
 from broker.persistence.storage import Storage
 from broker.persistence.tenancy import ASKING
@@ -105,6 +106,10 @@ class Services:
     @property
     def now(self) -> datetime:
         return self.clock()
+
+    def note_failure(self, what: str, error: Exception, expects: tuple[type[Exception], ...] = ()) -> None:
+        """Log what will be tried again; with its traceback, unless it is nobody's mistake or one that is expected."""
+        self.failures.note(what, error, expected=find_fault(error) is not None or isinstance(error, expects))
 
 
 @dataclass(frozen=True)

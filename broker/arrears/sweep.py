@@ -53,7 +53,7 @@ async def sweep_closed(system: System) -> None:
         except Exception as error:
             if find_fault(error) == Fault.AWAY:
                 raise
-            system.services.failures.note(what, error, expected=find_fault(error) is not None)
+            system.services.note_failure(what, error)
         else:
             system.services.failures.settle(what)
 

@@ -23,7 +23,6 @@ from broker.log_context import told_of
 from broker.payments.stripe.client import open_access
 from broker.payments.stripe.relay import StripeRelay
 from broker.persistence.database import FREED, STARTED, SUBMITTED, WAKE_CHANNEL, wake_dispatcher
-from broker.persistence.faults import find_fault
 from broker.persistence.marks import PLANNED, RECONCILED, VERIFIED, note_mark, read_marks
 from broker.persistence.pool import without_driver
 from broker.quotes.counts.token_counter import TokenCounter
@@ -174,15 +173,12 @@ class Daemon:
             return await self._attempt(name, job)
 
     async def _attempt(self, name: str, job: Callable[[], Awaitable[None]]) -> bool:
-        failures = self.system.services.failures
         try:
             await job()
         except Exception as error:  # noqa: BLE001 (the next turn tries again)
-            failures.note(
-                name, error, expected=find_fault(error) is not None or isinstance(error, OSError | OperatorError)
-            )
+            self.system.services.note_failure(name, error, (OSError, OperatorError))
             return False
-        failures.settle(name)
+        self.system.services.failures.settle(name)
         return True
 
     async def drain(self) -> None:

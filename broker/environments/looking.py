@@ -13,7 +13,6 @@ from broker.environments.pushing import make_artifact, open_asker, open_place
 from broker.environments.servers import Artifact, Asker, Place, Server, ServerFailed, open_server
 from broker.environments.tables import Environment, EnvironmentPush
 from broker.environments.wanting import want_again, write_wanted
-from broker.persistence.faults import find_fault
 from broker.system import System
 from broker.work import Work
 
@@ -47,8 +46,7 @@ async def _look_safely(system: System, look: Look, asker: Asker | None) -> None:
     try:
         await _look(system, look, asker)
     except Exception as error:  # noqa: BLE001 (what one server answers stops the look at no other)
-        expected = find_fault(error) is not None
-        system.services.failures.note("looking at an environment", error, expected=expected)
+        system.services.note_failure("looking at an environment", error)
 
 
 async def _claim_looks(work: Work) -> list[Look]:

@@ -32,7 +32,6 @@ from broker.environments.model import (
 from broker.environments.servers import Artifact, Asker, Place, ServerFailed, open_server
 from broker.environments.tables import Environment, EnvironmentPush
 from broker.errors import InvalidRequest
-from broker.persistence.faults import find_fault
 from broker.persistence.folder_storage import FolderStorage
 from broker.sealing import find_sealed
 from broker.system import System
@@ -99,8 +98,7 @@ class Pusher:
             async with self.system.work() as work:
                 await note_outcome(work, claimed, failure)
         except Exception as error:  # noqa: BLE001 (it is made again once its lease is over)
-            expected = find_fault(error) is not None
-            self.system.services.failures.note("noting a push to an environment", error, expected=expected)
+            self.system.services.note_failure("noting a push to an environment", error)
 
     async def _push(self, claimed: Claimed) -> ServerFailed | None:
         try:
@@ -108,7 +106,7 @@ class Pusher:
         except ServerFailed as failure:
             return failure
         except Exception as error:  # noqa: BLE001 (an option that nobody thought of stops no other push)
-            self.system.services.failures.note("pushing to an environment", error, expected=isinstance(error, OSError))
+            self.system.services.note_failure("pushing to an environment", error, (OSError,))
             return ServerFailed(f"the broker could not push it ({type(error).__name__}: {error})"[:300])
         return None
 

@@ -9,8 +9,7 @@ from broker.capacity.agents import AgentCard
 from broker.capacity.model import NodeState
 from broker.execution.engine import Capacity, Engine, EngineUnreachable
 from broker.execution.membership import Membership
-from broker.failure_log import FailureLog
-from broker.persistence.faults import find_fault
+from broker.work import Services
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +46,9 @@ class CapacityWatch:
         except EngineUnreachable as error:
             await self._tell(card, known, known.while_unreachable, f": {error}")
         except Exception as error:  # noqa: BLE001 (they are counted again)
-            self._failures.note(what, error, expected=find_fault(error) is not None)
+            self._services.note_failure(what, error)
         else:
-            self._failures.settle(what)
+            self._services.failures.settle(what)
             await self._tell(card, known, capacity)
 
     async def _tell(self, card: AgentCard, known: Capacity, capacity: Capacity, said: str = "") -> None:
@@ -60,10 +59,10 @@ class CapacityWatch:
         what = f"telling which nodes pool {card.pool} has"
         try:
             await self.membership.tell(replace(card, gpus=capacity.gpus, nodes=capacity.nodes))
-            self._failures.settle(what)
+            self._services.failures.settle(what)
         except Exception as error:  # noqa: BLE001 (it is told at the next look)
-            self._failures.note(what, error, expected=find_fault(error) is not None)
+            self._services.note_failure(what, error)
 
     @property
-    def _failures(self) -> FailureLog:
-        return self.membership.system.services.failures
+    def _services(self) -> Services:
+        return self.membership.system.services

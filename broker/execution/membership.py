@@ -109,6 +109,7 @@ class Membership:
         """Ask no more, and let another process of the data directory have the place."""
         if self.asking is not None:
             self.asking.cancel()
+            await asyncio.gather(self.asking, return_exceptions=True)
         if self.own_database is not None:
             await self.own_database.close()
         if self.lock is not None:

@@ -7,7 +7,7 @@ Its runs are its own: no other agent ends them, and it ends no other's.
 import asyncio
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -43,7 +43,6 @@ from broker.jobs.service import Run
 from broker.jobs.traced import find_traces_of_runs, read_traces
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
-from broker.persistence.faults import find_fault
 from broker.system import System
 from broker.work import Work
 
@@ -65,7 +64,8 @@ class PoolAgent:
     A process whose data directory or pool has another that serves it stands by: it relays and watches nothing until the
     place is free. So does one whose engine has not answered since it started (`is_detached`), until that answers.
     `fences`: others could give this machine's devices away, so runs are stopped before the lease ends.
-    `held` are the runs that may have processes here, known also while the database is away.
+    `held` are the runs that may have processes here, known also while the database is away. `owes_adoption`: what an
+    earlier process left running is still to be adopted.
     """
 
     system: System
@@ -78,6 +78,7 @@ class PoolAgent:
     stands_by: bool = False
     is_detached: bool = False
     drains: bool = False
+    owes_adoption: bool = True
     held: set[str] = field(default_factory=set)
     keeping: asyncio.Task[None] | None = None
     extended_at: float = -math.inf
@@ -120,6 +121,7 @@ class PoolAgent:
             gpus=capacity.gpus,
             nodes=capacity.nodes,
         )
+        self.owes_adoption = True
         stood_by, self.stands_by = self.stands_by, not await self.membership.take(card)
         if self.stands_by and not stood_by:
             log.warning("another process serves pool %s from %s; standing by", self.pool, self.identity.data_dir)
@@ -127,12 +129,19 @@ class PoolAgent:
             log.info("pool %s is served from %s: %d %s", self.pool, self.identity.data_dir, card.gpus, card.sku)
 
     async def start(self) -> None:
-        """Register, unless that is done; adopt what an earlier process left running; keep the place from then on."""
+        """Register, unless that is done; adopt what an earlier process left running; keep the place from then on.
+
+        What cannot be adopted since the database is away is adopted once it is back. Raises: PoolServed;
+        EngineNotInstalled; OperationalError, where it cannot be registered.
+        """
         if self.membership.card is None and self.serves:
             await self.register()
-        if self.serves:
-            await self._adopt()
+        await self._try(f"adopting the runs of pool {self.pool}", self._adopt_if_owed)
         self.keeping = asyncio.create_task(self._keep())
+
+    async def _adopt_if_owed(self) -> None:
+        if self.serves and self.owes_adoption:
+            await self._adopt()
 
     def _detach(self, error: EngineUnreachable) -> None:
         if not self.is_detached:
@@ -156,6 +165,7 @@ class PoolAgent:
             async with self.system.work() as work:
                 await own_runs(work, alive, self.identity.id)
                 await extend_leases(work, alive)
+        self.owes_adoption = False
 
     @property
     def recipients(self) -> tuple[str, str]:
@@ -172,11 +182,15 @@ class PoolAgent:
         what = f"keeping the place of the agent of pool {self.pool}"
         while True:
             await asyncio.sleep(self.membership.renewal_seconds)
-            try:
-                await self.keep_once()
-                self.system.services.failures.settle(what)
-            except Exception as error:  # noqa: BLE001 (it is tried again for as long as we run)
-                self.system.services.failures.note(what, error, expected=find_fault(error) is not None)
+            await self._try(what, self.keep_once)
+
+    async def _try(self, what: str, act: Callable[[], Awaitable[None]]) -> None:
+        """Try what is tried again for as long as we run."""
+        try:
+            await act()
+            self.system.services.failures.settle(what)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the next attempt may work)
+            self.system.services.note_failure(what, error)
 
     async def keep_once(self) -> None:
         """Renew the lease, and stop our own runs before it ends where nobody answers, or where another has the pool."""
@@ -193,6 +207,7 @@ class PoolAgent:
             await self._fence()
         elif renewal == Renewal.KEPT:
             self.nodes.follow()
+            await self._adopt_if_owed()
 
     async def _take_up(self) -> None:
         try:
@@ -202,7 +217,7 @@ class PoolAgent:
             return
         if self.serves:
             log.info("serving pool %s", self.pool)
-            await self._adopt()
+            await self._adopt_if_owed()
 
     def _is_running_out(self) -> bool:
         lease_seconds = self.system.services.settings.lease_seconds

@@ -14,7 +14,6 @@ from broker.log_context import told_of
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
 from broker.persistence.database import WAKE_FOR_FREED
-from broker.persistence.faults import find_fault
 from broker.persistence.outbox import PendingMessage
 from broker.system import System
 
@@ -103,7 +102,7 @@ class Relay:
                 await self._call(message, call)
                 self.system.services.failures.settle(what)
             except Exception as error:  # noqa: BLE001 (whatever it is, the message is still there)
-                self.system.services.failures.note(what, error, expected=find_fault(error) is not None)
+                self.system.services.note_failure(what, error)
 
     async def _call(self, message: PendingMessage, call: Call) -> None:
         """Make the call; mark the message as done, or put it off where the call fails."""

@@ -8,8 +8,10 @@ import structlog
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from broker.failure_log import describe_failure
 from broker.http.raw_headers import find_header
 from broker.ids import new_id
+from broker.persistence.faults import find_fault
 from broker.work import Actor, Role
 
 log = logging.getLogger(__name__)
@@ -53,9 +55,10 @@ class AccessLog:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self.app(scope, receive, note_status)
-        except Exception:
-            status = 500
-            raise
+        except Exception as error:
+            if status == 0 or not _is_cut_short(scope, error):
+                status = 500
+                raise
         finally:
             _write_line(scope, status, time.monotonic() - began)
             if around:
@@ -66,6 +69,18 @@ class AccessLog:
 def _write_line(scope: Scope, status: int, seconds: float) -> None:
     told = {"status": status or None, "ms": round(seconds * 1000, 1)}
     log.log(_choose_level(scope["path"], status), "%s %s", scope["method"], scope["path"], extra=told)
+
+
+def _is_cut_short(scope: Scope, error: Exception) -> bool:
+    """Tell whether a fault that is nobody's mistake ends an answer that has begun, and say so: its connection closes.
+
+    The framework wraps what it would have answered as a problem, had nothing been sent yet.
+    """
+    cause = next((each for each in (error, error.__cause__) if each is not None and find_fault(each) is not None), None)
+    if not isinstance(cause, Exception):
+        return False
+    log.warning("%s %s was cut short: %s", scope["method"], scope["path"], describe_failure(cause))
+    return True
 
 
 def _choose_level(path: str, status: int) -> int:

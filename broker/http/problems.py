@@ -7,12 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -23,7 +20,7 @@ from broker.http.access import find_request_id
 from broker.http.languages import HEADER as LANGUAGE_HEADER
 from broker.http.languages import TAGS, Language, find_language
 from broker.http.sendable import make_sendable
-from broker.persistence.faults import Fault, find_fault
+from broker.persistence.faults import FAULT_TYPES, Fault, find_fault
 
 log = logging.getLogger(__name__)
 
@@ -138,13 +135,11 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def _list_handlers() -> dict[type[Exception], ErrorHandler]:
-    of_database = (OperationalError, InterfaceError, InternalError, psycopg.InternalError)
-    failures = dict.fromkeys((*of_database, PoolTimeout, OSError), _on_failure)
     return {
         errors.DomainError: _on_domain_error,
         RequestValidationError: _on_validation_error,
         HTTPException: _on_http_exception,
-        **failures,
+        **dict.fromkeys(FAULT_TYPES, _on_failure),
         ClientDisconnect: _on_disconnect,
         Exception: _on_unexpected_error,
     }

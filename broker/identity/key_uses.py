@@ -1,22 +1,18 @@
 """When keys were used last: noted in memory by each request, written for all of them once a minute."""
 
 import asyncio
-import logging
 from collections.abc import Collection
-from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import select, update
 
 from broker.identity.tables import ApiKey
-from broker.persistence.faults import find_fault
 from broker.persistence.membership import is_one_of
 from broker.system import System
 from broker.work import Work
 
-log = logging.getLogger(__name__)
-
 WRITE_SECONDS = 60.0
+WRITING = "writing when keys were used"
 
 
 class KeyUses:
@@ -32,18 +28,20 @@ class KeyUses:
         self.seen.add(key_id)
 
     async def write(self, system: System) -> None:
-        """Write that the noted keys were used in this minute; where that fails, the next writing has them, too."""
+        """Write that the noted keys were used in this minute; where that fails, the next writing has them, too.
+
+        Raises: nothing.
+        """
         seen, self.seen = self.seen, set()
         if not seen:
             return
         try:
             async with system.work() as work:
                 await write_uses(work, seen)
-        except Exception as error:
+            system.services.failures.settle(WRITING)
+        except Exception as error:  # noqa: BLE001 (the next writing has them, too)
             self.seen |= seen
-            if find_fault(error) is None:
-                raise
-            log.warning("when keys were used is not written yet: %s", error)
+            system.services.note_failure(WRITING, error)
 
     async def write_regularly(self, system: System) -> None:
         """Write once a minute, until cancelled; then once more."""
@@ -52,8 +50,7 @@ class KeyUses:
                 await asyncio.sleep(WRITE_SECONDS)
                 await self.write(system)
         finally:
-            with suppress(Exception):
-                await self.write(system)
+            await self.write(system)
 
 
 async def write_uses(work: Work, key_ids: Collection[str]) -> None:

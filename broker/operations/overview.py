@@ -1,7 +1,6 @@
 """What there is to see at one moment: queues, pools, how contracts stand; read by so many statements, whoever looks."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,8 +18,6 @@ from broker.scheduling.cycle.snapshot import read_pools
 from broker.scheduling.cycle.usage import UsageReading
 from broker.system import System
 from broker.work import Work
-
-log = logging.getLogger(__name__)
 
 # Who looks again sooner sees the same: many pages that redraw themselves cost one reading.
 KEPT = timedelta(seconds=0.5)
@@ -77,13 +74,12 @@ class OverviewReading:
             return await self.read()
         if now - last.facts.now >= KEPT_OF_LONG and (self.next is None or self.next.done()):
             self.next = asyncio.create_task(self.read())
-            self.next.add_done_callback(_log_failure)
+            self.next.add_done_callback(self._note_failure)
         return last
 
-
-def _log_failure(reading: asyncio.Task[Overview]) -> None:
-    if not reading.cancelled() and reading.exception() is not None:
-        log.error("what there is to see could not be read", exc_info=reading.exception())
+    def _note_failure(self, reading: asyncio.Task[Overview]) -> None:
+        if not reading.cancelled() and isinstance(error := reading.exception(), Exception):
+            self.system.services.note_failure("reading what there is to see", error)
 
 
 async def read_overview(work: Work, usage: UsageReading) -> Overview:

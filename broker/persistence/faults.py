@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from broker.errors import FULL_ERRNOS
@@ -16,22 +16,45 @@ IDLE_TOO_LONG = "25P03"
 # SQLAlchemy's code for going on with a transaction whose connection has died, after somebody passed that over.
 DEAD_TRANSACTION = "8s2b"
 BUSY_STATES = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION, TOO_MANY_CONNECTIONS})
+# The kinds of errors that may be one, for who has to name them: `find_fault` tells of each whether it is.
+FAULT_TYPES: tuple[type[Exception], ...] = (
+    OperationalError,
+    InterfaceError,
+    InternalError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    PendingRollbackError,
+    PoolTimeout,
+    OSError,
+    ExceptionGroup,
+)
 
 
 class Fault(StrEnum):
-    """What failed that is nobody's mistake. Only where the database is away can nothing else be done either."""
+    """What failed that is nobody's mistake. Only where the database is away can nothing else be done either.
+
+    Of several at once, the first counts.
+    """
 
     AWAY = "away"
+    FULL = "full"
     BUSY = "busy"
     TOO_SLOW = "too_slow"
-    FULL = "full"
+
+
+# What is over in a moment: who has nothing else to do tries again.
+PASSING = frozenset({Fault.AWAY, Fault.BUSY})
 
 
 def find_fault(error: BaseException) -> Fault | None:
     """Find what a failure means; None for one that is a mistake: a wrong value, or our own.
 
-    A lock that was not given in time, and a deadlock, are `BUSY`: the same may work in a moment.
+    A lock that was not given in time, and a deadlock, are `BUSY`: the same may work in a moment. A group of errors is a
+    mistake where one of them is.
     """
+    if isinstance(error, ExceptionGroup):
+        return _find_first(error)
     if isinstance(error, PoolTimeout):
         return Fault.BUSY
     if isinstance(error, PendingRollbackError) and error.code == DEAD_TRANSACTION:
@@ -39,11 +62,17 @@ def find_fault(error: BaseException) -> Fault | None:
     if isinstance(error, OSError):
         return Fault.FULL if error.errno in FULL_ERRNOS else None
     original = error.orig if isinstance(error, DBAPIError) else error
+    is_of_server = isinstance(
+        error, (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+    )
     if getattr(original, "sqlstate", None) == IDLE_TOO_LONG:
         return Fault.BUSY
-    if isinstance(error, (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)):
-        return _read_state(original)
-    return None
+    return _read_state(original) if is_of_server else None
+
+
+def _find_first(group: ExceptionGroup) -> Fault | None:
+    found = {find_fault(error) for error in group.exceptions}
+    return None if None in found else next(fault for fault in Fault if fault in found)
 
 
 def _read_state(error: BaseException | None) -> Fault:

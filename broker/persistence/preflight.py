@@ -3,8 +3,7 @@
 No password is ever in a message: of a URL only user, host and database are named.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
@@ -16,6 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from broker.errors import OperatorError
 from broker.persistence.database import APP_ROLE
+from broker.persistence.faults import find_fault
 from broker.persistence.migrate import alembic_config
 from broker.persistence.pool import without_driver
 
@@ -26,7 +26,9 @@ OLDEST_SERVER = 140_000
 CONNECT_SECONDS = 5
 RETRY_SECONDS = 1.0
 ROLE = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s"
-NOT_THERE_YET = "57P03"  # the server is starting up
+# What a server says that is there in a moment: it starts up, ends, recovers from a crash, or has no connection left.
+# It comes without a code while a connection is made. Source: PostgreSQL's `backend_startup.c` and `proc.c`.
+NOT_THERE_YET = ("starting up", "shutting down", "recovery mode", "not yet accepting connections", "too many clients")
 # What the server's words mean, which comes without a code while a connection is made.
 CURES = (
     ("password authentication failed", "check the password in it, and that the role may log in"),
@@ -66,9 +68,8 @@ class Place:
         return DatabaseUnusable(f"{self.setting or 'the embedded database'}: {what}")
 
 
-@contextmanager
-def looking_at(place: Place, *, wait_seconds: float = 0.0) -> Iterator[psycopg.Connection]:
-    """Open a connection to look through; a server that does not answer yet is waited for.
+def look_at(place: Place, look: Callable[[psycopg.Connection], None], *, wait_seconds: float = 0.0) -> None:
+    """Look at a database; a server that does not answer yet, or dies as we look, is waited for.
 
     Raises: DatabaseUnusable.
     """
@@ -79,11 +80,20 @@ def looking_at(place: Place, *, wait_seconds: float = 0.0) -> Iterator[psycopg.C
         stop=stop_after_delay(wait_seconds),
         reraise=True,
     )
-    with patiently(_connect, place) as connection:
+    patiently(_look_once, place, look)
+
+
+def _look_once(place: Place, look: Callable[[psycopg.Connection], None]) -> None:
+    with _connect(place) as connection:
         if connection.info.server_version < OLDEST_SERVER:
             version = connection.info.parameter_status("server_version")
             raise place.refuse(f"is PostgreSQL {version}; take 14 or later (18 is what we test with)")
-        yield connection
+        try:
+            look(connection)
+        except psycopg.Error as error:
+            if find_fault(error) is None:
+                raise
+            raise _explain(place, error) from error
 
 
 def _connect(place: Place) -> psycopg.Connection:
@@ -94,14 +104,13 @@ def _connect(place: Place) -> psycopg.Connection:
 
 
 def _explain(place: Place, error: psycopg.Error) -> DatabaseUnusable:
-    """Explain why there is no connection, in one line and without the password."""
+    """Explain why there is no connection, or none any more, in one line and without the password."""
     reason = str(error).strip().splitlines()[-1].strip()
     password = place.parse().password
     if password:
         reason = reason.replace(str(password), "***")
     said = reason.partition("FATAL:")[2].strip()
-    starting = error.sqlstate == NOT_THERE_YET or "starting up" in said
-    if not said or starting:
+    if not said or any(words in said for words in NOT_THERE_YET):
         where = place.parse()
         at = f"{where.host or 'the local socket'}:{where.port or 5432}"
         return DatabaseNotReached(
@@ -116,14 +125,17 @@ def check_schema(app: Place, *, wait_seconds: float = 0.0) -> None:
 
     Raises: DatabaseUnusable.
     """
-    with looking_at(app, wait_seconds=wait_seconds) as connection:
-        revision = _read_revision(app, connection)
-    _check_known(app, revision)
-    newest = _load_revisions().get_current_head()
-    if revision != newest:
-        raise app.refuse(
-            f"its schema is at {revision or 'no revision'}, this version needs {newest}; run `broker migrate`"
-        )
+
+    def check(connection: psycopg.Connection) -> None:
+        revision = _read_revision(connection)
+        _check_known(app, revision)
+        newest = _load_revisions().get_current_head()
+        if revision != newest:
+            raise app.refuse(
+                f"its schema is at {revision or 'no revision'}, this version needs {newest}; run `broker migrate`"
+            )
+
+    look_at(app, check, wait_seconds=wait_seconds)
 
 
 def check_before_migration(owner: Place, app: Place, *, wait_seconds: float = 0.0) -> None:
@@ -132,21 +144,22 @@ def check_before_migration(owner: Place, app: Place, *, wait_seconds: float = 0.
     Raises: DatabaseUnusable.
     """
     app_role = app.parse().username or ""
-    with looking_at(owner, wait_seconds=wait_seconds) as connection:
-        _check_known(owner, _read_revision(owner, connection))
+
+    def check(connection: psycopg.Connection) -> None:
+        _check_known(owner, _read_revision(connection))
         _check_owner(owner, connection)
         _check_extension(owner, connection)
         _check_app_role(app, app_role, connection)
 
+    look_at(owner, check, wait_seconds=wait_seconds)
 
-def _read_revision(place: Place, connection: psycopg.Connection) -> str | None:
+
+def _read_revision(connection: psycopg.Connection) -> str | None:
     """Read the revision of the schema; None where there is none, or an earlier one than says so to the application."""
     try:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
         return None
-    except psycopg.Error as error:
-        raise _explain(place, error) from error
     return None if row is None else str(row[0])
 
 

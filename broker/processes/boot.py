@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from broker.clock import Clock, system_clock
 from broker.config import Settings
@@ -15,6 +18,7 @@ from broker.identity.service import has_admin_key
 from broker.ids import IdFactory, new_id
 from broker.persistence.embedded import has_embedded_server, start_embedded_server
 from broker.persistence.migrate import migrate
+from broker.persistence.patience import PAUSE_SECONDS, is_passing
 from broker.persistence.preflight import (
     APP_SETTING,
     OWNER_SETTING,
@@ -107,11 +111,20 @@ def _make_data_dir(folder: Path) -> None:
 def migrate_database(urls: DatabaseUrls, *, wait_seconds: float = 0.0) -> None:
     """Migrate the database as the owner of its tables, once all that it needs has been looked at.
 
-    A server that does not answer yet is waited for. Raises: MissingMigrationUrl, DatabaseUnusable.
+    A server that does not answer yet is waited for, also where it dies in the midst of a migration, of which nothing is
+    left then. Raises: MissingMigrationUrl, DatabaseUnusable.
     """
     owner = urls.owner_place
-    check_before_migration(owner, urls.app_place, wait_seconds=wait_seconds)
-    migrate(owner.url)
+    while True:
+        check_before_migration(owner, urls.app_place, wait_seconds=wait_seconds)
+        try:
+            migrate(owner.url)
+        except SQLAlchemyError as error:
+            if not is_passing(error):
+                raise
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
 
 
 async def prepare(

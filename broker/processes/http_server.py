@@ -17,7 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from broker.config import Settings
+from broker.failure_log import describe_failure
 from broker.http.leaving import Leaving
+from broker.persistence.faults import find_fault
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,8 @@ async def do_unless_hurried(work: Coroutine[Any, Any, None], hurry: Coroutine[An
         task.cancel()
     outcome, _ = await asyncio.gather(doing, hurrying, return_exceptions=True)
     if isinstance(outcome, Exception):
-        log.error("could not end in order", exc_info=outcome)
+        mistake = outcome if find_fault(outcome) is None else None
+        log.error("could not end in order: %s", describe_failure(outcome), exc_info=mistake)
 
 
 def spare_what_stays() -> None:

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import FrameType
 
 from uvicorn.loops.auto import auto_loop_factory
@@ -21,9 +22,10 @@ from broker.errors import OperatorError
 from broker.execution.identity import AgentLock, load_identity
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
-from broker.failure_log import FailureLog, describe_failure
+from broker.failure_log import FailureLog
 from broker.persistence.embedded import revive_embedded_server
-from broker.persistence.faults import Fault, find_fault
+from broker.persistence.faults import find_fault
+from broker.persistence.patience import outlast
 from broker.processes.admin_key import describe_key
 from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare, require_shared_database
 from broker.processes.child_main import Order
@@ -37,7 +39,6 @@ from broker.traces import AGENT, SERVICE, tracing
 log = logging.getLogger(__name__)
 
 DATABASE_CHECK_SECONDS = 2.0
-START_PAUSE_SECONDS = 0.2
 OWNER_ALONE = 0o077
 
 
@@ -97,9 +98,8 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
                 missing = explain_missing(settings.font_dir)
                 if missing is not None:
                     log.warning(missing)
-                async with daemon.system.work() as work:
-                    url, key = settings.worker_url, await describe_key(work)
-                    log.info("API at %s/docs, console at %s/console/; %s", url, url, key)
+                url, key = settings.worker_url, await outlast(partial(describe_api_key, daemon.system))
+                log.info("API at %s/docs, console at %s/console/; %s", url, url, key)
                 async with further_processes(settings.workers - 1, order) as further:
                     server.on_last_call = further.leave
                     await server.serve(sockets=[listener])
@@ -114,30 +114,27 @@ async def prepared_daemon(settings: Settings, urls: DatabaseUrls, *, plans: bool
 
     A database that dies meanwhile, or where others hold what is needed, is asked again. Raises: OperatorError.
     """
-    while True:
-        async with AsyncExitStack() as closing:
-            try:
-                daemon = await _open_daemon(settings, urls, closing, plans=plans)
-            except Exception as error:
-                if find_fault(error) not in {Fault.AWAY, Fault.BUSY}:
-                    raise
-                log.warning("the database failed as we started, which is tried again: %s", describe_failure(error))
-                await asyncio.sleep(START_PAUSE_SECONDS)
-                continue
-            yield daemon
-            return
+    async with AsyncExitStack() as closing:
+        yield await outlast(partial(_open_daemon, settings, urls, closing, plans=plans))
 
 
 async def _open_daemon(settings: Settings, urls: DatabaseUrls, closing: AsyncExitStack, *, plans: bool) -> Daemon:
-    """Open what a daemon needs, once its database answers; `closing` closes it."""
-    system = await prepare(settings, urls)
-    closing.push_async_callback(system.database.close)
-    await system.database.check_role()
-    agent = make_agent(system)
-    if agent is not None:
-        closing.push_async_callback(agent.close)
-        await agent.register()
-    return Daemon(system, agent, plans=plans)
+    """Open what a daemon needs, once its database answers; `closing` closes it, where it was opened."""
+    async with AsyncExitStack() as opened:
+        system = await prepare(settings, urls)
+        opened.push_async_callback(system.database.close)
+        await system.database.check_role()
+        agent = make_agent(system)
+        if agent is not None:
+            opened.push_async_callback(agent.close)
+            await agent.register()
+        closing.push_async_exit(opened.pop_all())
+        return Daemon(system, agent, plans=plans)
+
+
+async def describe_api_key(system: System) -> str:
+    async with system.work() as work:
+        return await describe_key(work)
 
 
 async def keep_database(settings: Settings) -> None:
@@ -149,7 +146,8 @@ async def keep_database(settings: Settings) -> None:
             if await asyncio.to_thread(revive_embedded_server, settings.data_dir):
                 log.warning("the embedded database was gone, and has been started again")
         except Exception as error:  # noqa: BLE001 (whatever it is, the next attempt may work)
-            failures.note(starting, error, expected=isinstance(error, OperatorError | OSError))
+            is_told = isinstance(error, OperatorError | OSError)
+            failures.note(starting, error, expected=is_told or find_fault(error) is not None)
         else:
             failures.settle(starting)
 

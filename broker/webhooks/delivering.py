@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import exists, func, literal_column, select, true
 from sqlalchemy.sql.selectable import ForUpdateArg
 
-from broker.persistence.faults import find_fault
 from broker.system import System
 from broker.webhooks.endpoints import disable, list_keys
 from broker.webhooks.model import (
@@ -86,7 +85,7 @@ class Deliverer:
             async with self.system.work() as work:
                 await note_answer(work, claimed, answer, duration_ms)
         except Exception as error:  # noqa: BLE001 (it is made again once its lease is over)
-            self._note_failure("noting a webhook", error)
+            self.system.services.note_failure("noting a webhook", error)
 
     async def _send(self, claimed: Claimed) -> Answer:
         if "webhook-signature" not in claimed.headers:
@@ -94,11 +93,8 @@ class Deliverer:
         try:
             return await self.sender.post(claimed.url, claimed.headers, claimed.body, self.system.services.clock())
         except Exception as error:  # noqa: BLE001 (one URL that nobody thought of stops no other customer's)
-            self._note_failure("sending a webhook", error)
+            self.system.services.note_failure("sending a webhook", error)
             return Answer(None, error=UNSENT)
-
-    def _note_failure(self, what: str, error: Exception) -> None:
-        self.system.services.failures.note(what, error, expected=find_fault(error) is not None)
 
 
 async def claim_due(work: Work, *, room: int, under_way: Collection[Turn]) -> list[Claimed]:

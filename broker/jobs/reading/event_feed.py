@@ -1,12 +1,10 @@
 """Events as they happen: all jobs that are followed from this process are read together, in one look a turn."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, String, column, select, values
-from sqlalchemy.exc import SQLAlchemyError
 
 from broker import errors
 from broker.http.leaving import Leaving
@@ -15,9 +13,8 @@ from broker.jobs.tables import Job, JobEvent
 from broker.system import System
 from broker.work import Work
 
-log = logging.getLogger(__name__)
-
 LOOK_SECONDS = 0.5
+LOOKING = "reading the events of jobs"
 QUIET_SECONDS = 15.0
 # A stream ends after so long; its client comes back with the id of its last event, and its key is looked at again.
 LONGEST_SECONDS = 900.0
@@ -87,8 +84,9 @@ class EventFeed:
             try:
                 async with self.system.work() as work:
                     await self._look(work)
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("events could not be read and are read again: %s", error)
+                self.system.services.failures.settle(LOOKING)
+            except Exception as error:  # noqa: BLE001 (they are read again, for as long as somebody follows)
+                self.system.services.note_failure(LOOKING, error)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self, work: Work) -> None:

@@ -29,7 +29,6 @@ from broker.payments.stripe.reconciling import read_stripe, reconcile
 from broker.payments.stripe.steps import begin_sending, end_step, lock_step, put_off, take_step
 from broker.payments.stripe.tables import StripeCustomer, StripeStep
 from broker.payments.webhooks.receiving import STRIPE, put_event_off, take_event
-from broker.persistence.faults import find_fault
 from broker.system import System
 from broker.work import Work
 
@@ -42,6 +41,8 @@ CHANGING = frozenset(
     {StepKind.FINALIZE, StepKind.CREDIT_NOTE, StepKind.REDUCE, StepKind.DELETE, StepKind.VOID, StepKind.SETTLE}
 )
 OF_NO_INVOICE = frozenset({StepKind.CUSTOMER, StepKind.REFUND})
+# What keeps an event from being handled that is Stripe's fault, or its own.
+NOT_OURS = (stripe.StripeError, DomainError, ForeignCurrency, NotBooked)
 
 
 @dataclass(frozen=True)
@@ -135,16 +136,10 @@ class StripeRelay:
         try:
             await handle_event(self.system, self.access, event)
         except Exception as error:  # noqa: BLE001 (it is told, and tried again)
-            self.system.services.failures.note(f"event {event.type} of Stripe", error, expected=_is_expected(error))
+            self.system.services.note_failure(f"event {event.type} of Stripe", error, NOT_OURS)
             async with self.system.work() as work:
                 await put_event_off(work, event.id, f"{type(error).__name__}: {describe_failure(error)}"[:500])
         return True
-
-
-def _is_expected(error: Exception) -> bool:
-    """Tell whether it is no mistake of ours: Stripe's, the event's, or the database's."""
-    is_told = isinstance(error, stripe.StripeError | DomainError | ForeignCurrency | NotBooked)
-    return is_told or find_fault(error) is not None
 
 
 def _send_and_fetch(client: stripe.StripeClient, sending: Sending) -> Answer:

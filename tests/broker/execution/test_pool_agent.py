@@ -1,7 +1,8 @@
 """Between the database and an engine: relaying, adopting, noticing what is gone; with crashes in between."""
 
 import asyncio
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from broker.execution.engine import LaunchSpec
 from broker.execution.pool_agent import PoolAgent
 from broker.jobs.running.runs import lose_run
 from broker.jobs.tables import Run
+from broker.persistence.database import open_database
 from broker.persistence.outbox import OutboxMessage
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -286,6 +288,32 @@ async def test_restart_adopts_what_lives_and_gives_it_a_new_lease(
     await restarted.watch()
     await Daemon(system, restarted).sweep_silent_runs()
     assert [(await last_run(api, job_id))["status"] for job_id in jobs] == ["starting", "lost"]
+
+
+async def test_what_cannot_be_adopted_while_the_database_is_away_is_adopted_once_it_is_back(
+    api: Api,
+    system: System,
+    agent: PoolAgent,
+    engine: PaperEngine,
+    customer: Customer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Past faults: a start ended with a traceback then; and what it had not adopted nobody adopted later."""
+    await submit(api, customer)
+    await dispatch(system)
+    await agent.relay()
+    restarted = make_agent(system, engine)
+    await restarted.register()
+    restarted.system = away = replace(system, database=open_database("postgresql://broker_app@127.0.0.1:1/nowhere"))
+    await restarted.start()
+    assert (restarted.owes_adoption, restarted.held) == (True, set())
+    told = [record for record in caplog.records if "adopting" in record.getMessage()]
+    assert [(record.levelno, record.exc_info) for record in told] == [(logging.WARNING, None)]
+    restarted.system = system
+    await restarted.keep_once()
+    assert (restarted.owes_adoption, restarted.held) == (False, engine.alive)
+    await restarted.close()
+    await away.database.close()
 
 
 async def test_two_agents_of_one_pool_relay_side_by_side(

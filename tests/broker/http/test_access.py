@@ -1,9 +1,15 @@
 """The access line and the request id."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from sqlalchemy.exc import OperationalError
+from starlette.types import Message
 
 from tests.broker.factories import Api, make_customer, make_ready_customer, submit_job
 
@@ -77,3 +83,42 @@ async def test_status_of_a_problem_is_a_plain_number(api: Api, caplog: pytest.Lo
     caplog.set_level(logging.INFO)
     await api.get("/jobs/job_1", expect=404)
     assert [repr(status) for _level, _line, status in lines(caplog)] == ["404"]
+
+
+async def test_an_answer_that_its_database_cuts_short_is_told_in_a_line(
+    app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What has begun cannot become a problem any more: its connection closes, and no traceback calls it our mistake."""
+
+    async def write(error: Exception) -> AsyncIterator[bytes]:
+        yield b"first rows\n"
+        raise error
+
+    @app.get("/export")
+    async def export(away: bool) -> StreamingResponse:
+        away_now = OperationalError(None, None, psycopg.OperationalError("it is away"))
+        return StreamingResponse(write(away_now if away else KeyError("ours")))
+
+    received: list[Message] = []
+
+    async def ask(away: str) -> None:
+        scope = {"type": "http", "method": "GET", "path": "/export", "headers": [], "query_string": away.encode()}
+        waiting = asyncio.Event()
+
+        async def receive() -> Message:
+            await waiting.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            received.append(message)
+
+        await app({**scope, "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}, receive, send)
+
+    await ask("away=true")
+    assert received[-1].get("more_body") is True, "it is not told to be whole"
+    told = [record for record in caplog.records if "cut short" in record.getMessage()]
+    assert [(record.getMessage(), record.exc_info) for record in told] == [
+        ("GET /export was cut short: it is away", None)
+    ]
+    with pytest.raises(KeyError):
+        await ask("away=false")

@@ -6,12 +6,13 @@ import logging
 import psycopg
 import pytest
 from fastapi import FastAPI, Request
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import InternalError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from broker import errors
 from broker.http.problems import STATUS_OF, TITLE_OF, answer_error, install_problem_handlers, slug_of, title_of
+from broker.persistence.faults import DEAD_TRANSACTION
 from tests.broker.factories import Api
 
 
@@ -107,6 +108,8 @@ def refused_by_the_server(error: type[psycopg.OperationalError]) -> OperationalE
         (refused_by_the_server(psycopg.errors.AdminShutdown), 503, "database-away"),
         (refused_by_the_server(psycopg.OperationalError), 503, "database-away"),
         (PoolTimeout("QueuePool limit"), 503, "busy"),
+        (PendingRollbackError("Can't reconnect", code=DEAD_TRANSACTION), 503, "database-away"),
+        (ExceptionGroup("two", [PoolTimeout("one"), PoolTimeout("another")]), 503, "busy"),
         (OSError(errno.ENOENT, "No such file"), 500, "internal-error"),
     ],
     ids=str,

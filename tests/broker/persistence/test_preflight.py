@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 
 from broker.cli.main import app
 from broker.persistence.embedded import EmbeddedServer
-from broker.persistence.preflight import DatabaseUnusable, Place, check_before_migration, check_schema
+from broker.persistence.preflight import DatabaseUnusable, Place, check_before_migration, check_schema, look_at
 from broker.processes.boot import DatabaseUrls
 from tests.broker.databases import drop_database
 from tests.broker.rows import owner_connection
@@ -241,6 +242,41 @@ def listen_late(port: int, folder: str, seconds: float) -> threading.Thread:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     return thread
+
+
+def test_server_that_dies_as_it_is_looked_at_is_waited_for(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was started as PostgreSQL died ended, by a traceback or by a line that blamed the URL."""
+    monkeypatch.setattr("broker.persistence.preflight.RETRY_SECONDS", 0.01)
+    looked: list[psycopg.Connection] = []
+
+    def die_once(connection: psycopg.Connection) -> None:
+        looked.append(connection)
+        if len(looked) == 1:
+            connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    look_at(urls.app_place, die_once, wait_seconds=60)
+    assert len(looked) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["the database system is in recovery mode", "the database system is shutting down", "sorry, too many clients"],
+)
+def test_server_that_takes_nobody_at_the_moment_is_waited_for(
+    urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr("broker.persistence.preflight.RETRY_SECONDS", 0.01)
+    told = psycopg.OperationalError(f'connection to server on socket "/tmp" failed: FATAL:  {said} already')
+    refusals, connect = [told], psycopg.connect
+
+    def refuse_once(*arguments: Any, **options: Any) -> psycopg.Connection:
+        if refusals:
+            raise refusals.pop()
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr("broker.persistence.preflight.psycopg.connect", refuse_once)
+    check_schema(urls.app_place, wait_seconds=60)
+    assert refusals == []
 
 
 def test_server_that_does_not_answer_yet_is_waited_for(urls: DatabaseUrls) -> None:

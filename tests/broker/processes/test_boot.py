@@ -6,11 +6,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from broker.config import Settings
 from broker.errors import OperatorError
 from broker.identity.model import hash_key
+from broker.persistence.pool import with_driver
 from broker.processes.boot import (
     DatabaseUrls,
     MissingDatabaseUrl,
@@ -95,6 +96,22 @@ async def test_start_whose_database_fails_in_the_midst_of_it_begins_again(
     (told,) = [record for record in caplog.records if "as we started" in record.message]
     assert (told.levelno, told.exc_info) == (logging.WARNING, None)
     await opened[0].database.close()
+
+
+def test_migration_whose_database_dies_in_the_midst_of_it_begins_again(
+    urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def die_once(owner_url: str) -> None:
+        calls.append(owner_url)
+        if len(calls) == 1:
+            with create_engine(with_driver(owner_url)).connect() as connection:
+                connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    monkeypatch.setattr("broker.processes.boot.migrate", die_once)
+    migrate_database(urls)
+    assert len(calls) == 2
 
 
 async def test_rate_cards_are_published_as_the_catalogue_has_them(settings: Settings, urls: DatabaseUrls) -> None:

@@ -10,13 +10,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
+from sqlalchemy.exc import OperationalError
 
 from broker.config import Settings
 from broker.http.leaving import Leaving
-from broker.processes.http_server import Server, SharingServer, open_listener, spare_what_stays
+from broker.processes.http_server import (
+    Server,
+    SharingServer,
+    do_unless_hurried,
+    open_listener,
+    spare_what_stays,
+)
 
 CLIENTS = 8
 KINDS = [Server, SharingServer]
@@ -201,6 +209,22 @@ async def test_process_goes_on_answering_for_as_long_as_a_load_balancer_needs_to
             server.handle_exit(signal.SIGTERM, None)  # a further signal: nobody waits any more
     assert b"connection: close" in answer
     assert answer.endswith(b'"done"')
+
+
+@pytest.mark.parametrize(
+    ("error", "has_traceback"),
+    [(OperationalError(None, None, psycopg.OperationalError("it is away")), False), (KeyError("ours"), True)],
+    ids=["database away", "mistake"],
+)
+async def test_an_end_that_its_database_disturbs_is_told_in_a_line(
+    caplog: pytest.LogCaptureFixture, error: Exception, has_traceback: bool
+) -> None:
+    async def drain() -> None:
+        raise error
+
+    await do_unless_hurried(drain(), asyncio.sleep(600))
+    (told,) = [record for record in caplog.records if "in order" in record.getMessage()]
+    assert bool(told.exc_info) == has_traceback
 
 
 def test_what_is_there_before_the_first_request_is_never_looked_through_again() -> None:
