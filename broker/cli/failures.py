@@ -1,8 +1,9 @@
 """Why a command failed, as one problem and one exit code, whatever raised it. Pure.
 
-Exit codes: 0 done; 1 failed, or declined; 2 the command line or a setting is wrong; 3 the broker refused; 4 the broker
-was not reached, or could not answer: the same command may work later; 5 the job is paused; 6 it succeeded, and does not
-meet a requirement: nothing was promoted; 7 it was promoted, and a server does not serve it in time; 130 interrupted.
+Exit codes: 0 done; 1 failed, or declined; 2 the command line or a setting is wrong; 3 the broker refused, or would; 4
+the broker was not reached, or could not answer: the same command may work later; 5 the job is paused; 6 it succeeded,
+and does not meet a requirement: nothing was promoted; 7 it was promoted, and a server does not serve it in time; 130
+interrupted. Which of them a failure has follows from the type of its problem alone (`find_exit_code`).
 """
 
 import re
@@ -15,7 +16,7 @@ from typing import Any
 import typer
 
 from broker.cli.words import say, speaks_chinese
-from broker.client.errors import ApiError, DamagedDownload, NotReachable
+from broker.client.errors import ApiError, DamagedDownload, NotReachable, is_passing
 from broker.errors import FULL_ERRNOS, DiskFull, OperatorError
 
 # What every error of a command line is; Typer exports no name for it.
@@ -64,11 +65,14 @@ class Failure:
 
 
 class CommandFailed(Exception):
-    """What was asked for did not work out, with a sentence for people and members for programs. Exit code 1."""
+    """What was asked for did not work out, with a sentence for people and members for programs.
 
-    def __init__(self, detail: str, **members: Any) -> None:
+    `kind` is the type of its problem: that of the broker's own answer, where the command sees what that would be.
+    """
+
+    def __init__(self, detail: str, *, kind: str = "failed", **members: Any) -> None:
         super().__init__(detail)
-        self.members = members
+        self.kind, self.members = kind, members
 
 
 class ServiceMissing(Exception):
@@ -78,26 +82,62 @@ class ServiceMissing(Exception):
 def explain_failure(error: Exception) -> Failure | None:
     """Explain an error that a user or an operator can do something about; None for one of ours, which is a fault."""
     if isinstance(error, ApiError):
-        code = ExitCode.UNREACHABLE if error.is_passing else ExitCode.REFUSED
+        code = find_exit_code({**error.problem, "status": error.status})
         return Failure(code, error.problem, _tell_refusal(error))
     if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
         error = DiskFull(error.filename or "the disk", error.strerror or "full")
-    for kind, (code, slug, title) in MEANING_OF.items():
-        if isinstance(error, kind):
-            members = error.members if isinstance(error, CommandFailed) else {}
-            detail = _describe(error)
-            return Failure(code, {"type": f"/problems/{slug}", "title": title, "detail": detail, **members}, detail)
-    return None
+    slug = next((slug for kind, slug in TYPE_OF.items() if isinstance(error, kind)), None)
+    if slug is None:
+        return None
+    members: Mapping[str, Any] = {}
+    if isinstance(error, CommandFailed):
+        slug, members = error.kind, error.members
+    detail = _describe(error)
+    problem = {"type": f"/problems/{slug}", "title": TITLE_OF[slug], "detail": detail, **members}
+    return Failure(find_exit_code(problem), problem, detail)
 
 
-MEANING_OF: dict[type[Exception], tuple[ExitCode, str, str]] = {
-    NotReachable: (ExitCode.UNREACHABLE, "not-reachable", "The broker was not reached."),
-    DamagedDownload: (ExitCode.FAILED, "damaged-download", "The download is damaged."),
-    CommandFailed: (ExitCode.FAILED, "failed", "It did not work out."),
-    DiskFull: (ExitCode.FAILED, "disk-full", "The disk is full."),
-    OperatorError: (ExitCode.USAGE, "wrong-setting", "A setting is wrong."),
-    ServiceMissing: (ExitCode.USAGE, "service-missing", "The service is not installed."),
-    UsageError: (ExitCode.USAGE, "usage", "The command line is wrong."),
+def find_exit_code(problem: Mapping[str, Any]) -> ExitCode:
+    """Find which exit code a problem has, by its type; what the broker answers is told by whether it will pass."""
+    slug = str(problem.get("type", "")).rpartition("/")[2]
+    if slug in CODE_OF:
+        return CODE_OF[slug]
+    return ExitCode.UNREACHABLE if is_passing(int(problem.get("status", 0))) else ExitCode.REFUSED
+
+
+TYPE_OF: dict[type[Exception], str] = {
+    NotReachable: "not-reachable",
+    DamagedDownload: "damaged-download",
+    CommandFailed: "failed",
+    DiskFull: "disk-full",
+    OperatorError: "wrong-setting",
+    ServiceMissing: "service-missing",
+    UsageError: "usage",
+    typer.Abort: "declined",
+}
+# What the broker would answer to a job that no contract could pay for.
+NOTHING_PAYS = "no-contract-in-force"
+# The types of problems that commands tell by themselves: those of their own, and those that the broker would answer.
+TITLE_OF = {
+    "not-reachable": "The broker was not reached.",
+    "damaged-download": "The download is damaged.",
+    "failed": "It did not work out.",
+    "disk-full": "The disk is full.",
+    "wrong-setting": "A setting is wrong.",
+    "service-missing": "The service is not installed.",
+    "usage": "The command line is wrong.",
+    "declined": "Declined.",
+    NOTHING_PAYS: "No contract covers this job.",
+}
+CODE_OF = {
+    "not-reachable": ExitCode.UNREACHABLE,
+    "damaged-download": ExitCode.FAILED,
+    "failed": ExitCode.FAILED,
+    "disk-full": ExitCode.FAILED,
+    "wrong-setting": ExitCode.USAGE,
+    "service-missing": ExitCode.USAGE,
+    "usage": ExitCode.USAGE,
+    "declined": ExitCode.FAILED,
 }
 
 
@@ -110,6 +150,8 @@ def _tell_refusal(error: ApiError) -> str:
 def _describe(error: Exception) -> str:
     if isinstance(error, NotReachable):
         return say("{error}; is `broker serve` running there?", error=error)
+    if isinstance(error, typer.Abort):
+        return "Nothing was done."
     if isinstance(error, UsageError):
         return str(error.format_message())  # type: ignore[attr-defined]
     return str(error)

@@ -235,9 +235,6 @@ class RootGroup(DeferredGroup):
         try:
             prepare_help(language)
             return super().main(arguments, **settings | {"standalone_mode": not as_json})
-        except typer.Abort:
-            _tell({"type": "/problems/declined", "title": "Declined.", "detail": "Nothing was done."})
-            return ExitCode.FAILED
         except Exception as error:
             failure = explain_failure(error)
             if failure is None:

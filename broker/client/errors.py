@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+LOCKED, TOO_MANY = 423, 429
+
 
 class ClientError(Exception):
     """The broker's answer cannot be used."""
@@ -47,7 +49,12 @@ class ApiError(ClientError):
     @property
     def is_passing(self) -> bool:
         """Tell whether the same request may work later: the broker has too much to do, or a fault of its own."""
-        return self.status == 429 or self.status >= 500
+        return is_passing(self.status)
+
+
+def is_passing(status: int) -> bool:
+    """Tell whether a request that was answered so may work later: others are at it, or the broker has a fault."""
+    return status in {LOCKED, TOO_MANY} or status >= 500
 
 
 class NotSignedIn(ApiError):

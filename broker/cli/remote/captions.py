@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from broker.cli.failures import CommandFailed
+from broker.cli.failures import NOTHING_PAYS, CommandFailed
 from broker.cli.output import ask, make_console, one_line, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
@@ -223,7 +223,8 @@ def _submit(client: BrokerClient, order: Order, *, yes: bool, watching: bool, as
     offer = orders.make_offer_for(client, quote, pays, order.max_cost)
     write_lines(console, make_offer(offer, datetime.now(UTC), console.width))
     if pays is None:
-        raise CommandFailed(say("no contract is in force that could pay for it"), quote_id=quote["id"])
+        told = say("no contract is in force that could pay for it")
+        raise CommandFailed(told, kind=NOTHING_PAYS, quote_id=quote["id"])
     ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
     job = client.submit_job(
         quote["config"],

@@ -18,7 +18,14 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Keys of your own trackers: list, set, rotate, remove."
 )
 
-COLUMNS = (Column("secret"), Column("kind"), Column("rotated"), Column("id"), Column("url"))
+COLUMNS = (
+    Column("secret"),
+    Column("kind"),
+    Column("used last"),
+    Column("rotated"),
+    Column("id"),
+    Column("url"),
+)
 MeantSecret = Annotated[str, typer.Argument(metavar="SECRET", help="The secret, by name or id.")]
 KeyFile = Annotated[
     typer.FileText | None,
@@ -37,8 +44,8 @@ def list_secrets(as_json: AsJson = False, url: Url = None, key: Key = None) -> N
 
 
 def _make_row(secret: dict[str, Any]) -> list[str]:
-    rotated = DASH if secret["rotated_at"] is None else secret["rotated_at"][:16]
-    return [secret["name"], secret["kind"], rotated, secret["id"], secret["url"] or DASH]
+    used, rotated = (secret["last_used_at"] or say("never"))[:16], (secret["rotated_at"] or DASH)[:16]
+    return [secret["name"], secret["kind"], used, rotated, secret["id"], secret["url"] or DASH]
 
 
 @app.command("set")

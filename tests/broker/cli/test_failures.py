@@ -2,14 +2,18 @@
 
 import errno
 import json
+from itertools import takewhile
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from broker.cli import main
-from broker.cli.failures import CommandFailed, ExitCode, explain_failure
-from broker.client.errors import ApiError, NotReachable
+from broker.cli.failures import CODE_OF, TITLE_OF, TYPE_OF, CommandFailed, ExitCode, explain_failure, find_exit_code
+from broker.client.errors import ApiError, NotReachable, make_api_error
 from broker.errors import OperatorError
+from broker.http import problems
+from broker.http.problem_pages import list_problem_types
 
 PROBLEM = {"type": "/problems/insufficient-balance", "title": "Too little.", "status": 402, "detail": "Buy hours."}
 
@@ -29,6 +33,58 @@ def test_what_can_be_mended_has_an_exit_code(error: Exception, code: ExitCode) -
     failure = explain_failure(error)
     assert failure is not None
     assert failure.code == code
+
+
+# What the broker answers to a request that may be taken in a moment; everything else is a refusal.
+PASSING = {
+    "busy",
+    "database-away",
+    "font-missing",
+    "internal-error",
+    "rate-limited",
+    "storage-full",
+    "tokens-being-counted",
+    "too-many-at-once",
+    "took-too-long",
+    "upload-busy",
+}
+
+
+def test_every_type_of_problem_has_the_exit_code_that_the_table_says() -> None:
+    """A past fault: what the broker would refuse, as no contract pays, had the code of a job that failed."""
+    answered: dict[str, ExitCode] = {}
+    for each in list_problem_types():
+        failure = explain_failure(make_api_error(each.status, {"type": f"/problems/{each.slug}"}))
+        assert failure is not None
+        answered[each.slug] = failure.code
+    assert {slug for slug, code in answered.items() if code == ExitCode.UNREACHABLE} == PASSING
+    assert {code for slug, code in answered.items() if slug not in PASSING} == {ExitCode.REFUSED}
+    assert CODE_OF.keys() & answered.keys() == set(), "a type has one meaning"
+    assert TITLE_OF.keys() == CODE_OF.keys() | (TITLE_OF.keys() & answered.keys())
+    assert set(TYPE_OF.values()) == CODE_OF.keys(), "each of the command line's own is raised as something"
+
+
+def test_what_a_command_sees_before_the_broker_is_told_as_the_broker_would() -> None:
+    kinds = TITLE_OF.keys() - CODE_OF.keys()
+    assert kinds
+    for kind in kinds:
+        assert TITLE_OF[kind] == problems.TITLE_OF[kind]
+        failure = explain_failure(CommandFailed("nothing pays", kind=kind, quote_id="quo_1"))
+        assert failure is not None
+        assert (failure.code, failure.problem["type"]) == (ExitCode.REFUSED, f"/problems/{kind}")
+        assert failure.problem["quote_id"] == "quo_1"
+
+
+def test_the_documented_table_has_each_exit_code_once() -> None:
+    lines = (Path(__file__).parents[3] / "docs/command-line.md").read_text().splitlines()
+    begins = lines.index("| exit code | meaning |")
+    codes = [int(line.split("|")[1]) for line in takewhile(lambda line: line.startswith("|"), lines[begins + 2 :])]
+    assert codes == [code.value for code in ExitCode]
+
+
+def test_an_answer_of_no_known_type_is_told_by_its_status() -> None:
+    assert find_exit_code({"type": "about:blank", "status": 418}) == ExitCode.REFUSED
+    assert find_exit_code({"type": "about:blank", "status": 502}) == ExitCode.UNREACHABLE
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ import pricing
 from broker.console.frame.catalogue import read_catalogue
 from broker.console.frame.sentences import DOMAIN
 from tests.broker.console.catalogues import list_messages
+from tests.broker.console.wordings import Module, Wordings, write_template
 
 ROOTS = (Path(broker.__file__).parent, Path(pricing.__file__).parent)
 # Rooms that speak to programs of ours alone: what they refuse, nobody reads.
@@ -78,34 +79,33 @@ KINDS = frozenset(
 )
 
 
-def write_template(node: ast.expr) -> str | None:
-    """Write a string of the code as a template; None where it is none, or no sentence."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if not isinstance(node, ast.JoinedStr):
-        return None
-    places = iter(range(1, 100))
-    parts = [each.value if isinstance(each, ast.Constant) else f"{{{next(places)}}}" for each in node.values]
-    return "".join(str(part) for part in parts)
-
-
-def _read_modules() -> Iterator[tuple[Path, list[ast.AST]]]:
-    """Read every module with the nodes of its code."""
-    for root in ROOTS:
-        for path in sorted(root.rglob("*.py")):
-            yield path.relative_to(root), [*ast.walk(ast.parse(path.read_text()))]
+@cache
+def read_code() -> Wordings:
+    """Read every module of the code."""
+    return Wordings(
+        [
+            Module(own := path.relative_to(root), ast.parse(path.read_text()), own.parts[0] not in TOLD_TO_PROGRAMS)
+            for root in ROOTS
+            for path in sorted(root.rglob("*.py"))
+        ]
+    )
 
 
 @cache
 def collect() -> tuple[frozenset[str], frozenset[str]]:
     """Collect every string of the code that may be a sentence, and the sentences of refusals, in one pass."""
-    said: set[str] = set()
-    told: set[str] = set()
-    for path, nodes in _read_modules():
-        said |= {template for node in nodes if isinstance(node, ast.expr) and (template := write_template(node))}
-        told |= {template for template in _list_told_by(path, nodes) if " " in template.strip("{}0123456789: ")}
+    code = read_code()
+    told = {template for module in code.modules for template in _list_told_by(code, module)}
+    told = {template for template in told if " " in template.strip("{}0123456789: ")}
+    said = {
+        write_template(wording)
+        for module in code.modules
+        for node in module.nodes
+        if isinstance(node, ast.Constant | ast.JoinedStr)
+        for wording in code.find(module, node)
+    }
     said = {template for template in said if " " in template}
-    return frozenset(said | OF_OTHERS | KINDS), frozenset(told | OF_OTHERS | KINDS)
+    return frozenset(said | told | OF_OTHERS | KINDS), frozenset(told | OF_OTHERS | KINDS)
 
 
 def collect_all() -> frozenset[str]:
@@ -118,24 +118,26 @@ def collect_told() -> frozenset[str]:
     return collect()[1]
 
 
-def _list_told_by(path: Path, nodes: list[ast.AST]) -> Iterator[str]:
+def _list_told_by(code: Wordings, module: Module) -> Iterator[str]:
     """List the sentences that a module tells whoever has sent something, as templates."""
-    is_told_to_people = path.parts[0] not in TOLD_TO_PROGRAMS
+    path = module.path
     is_told_in_chinese = any(map(path.match, TOLD_IN_CHINESE))
     is_validator = any(map(path.match, VALIDATORS))
     is_describer = any(map(path.match, DESCRIBERS))
-    for node in nodes:
-        if is_told_to_people:
-            yield from _list_told(node, is_validator=is_validator, is_describer=is_describer)
+    for node in module.nodes:
+        told: list[ast.expr] = []
+        if module.is_heard:
+            told += _list_told(node, is_validator=is_validator, is_describer=is_describer)
         if is_told_in_chinese:
-            yield from _list_refused(node)
+            told += _list_refused(node)
+        yield from (write_template(wording) for each in told for wording in code.find_all(module, each))
 
 
-def _list_told(node: ast.AST, *, is_validator: bool, is_describer: bool) -> Iterator[str]:
-    """List the sentences that a node tells whoever has sent something, as templates."""
+def _list_told(node: ast.AST, *, is_validator: bool, is_describer: bool) -> list[ast.expr]:
+    """List what a node tells whoever has sent something."""
     told: list[ast.expr] = []
     if isinstance(node, ast.Call) and _makes_refusal(node.func):
-        told = node.args
+        told = [each for each in node.args if not isinstance(each, ast.Dict)]  # what is no text: headers
     elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and is_validator:
         told = node.exc.args
     elif isinstance(node, ast.Return) and node.value is not None and is_describer:
@@ -143,13 +145,13 @@ def _list_told(node: ast.AST, *, is_validator: bool, is_describer: bool) -> Iter
         told = [
             each for each in told if not any(each in other.values for other in told if isinstance(other, ast.JoinedStr))
         ]
-    yield from (template for each in told if (template := write_template(each)))
+    return told
 
 
-def _list_refused(node: ast.AST) -> Iterator[str]:
-    """List what a facade refuses a field for, as templates."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "refuse":
-        yield from (template for each in node.args[1:2] if (template := write_template(each)))
+def _list_refused(node: ast.AST) -> list[ast.expr]:
+    """List what a facade refuses a field for."""
+    is_refusal = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "refuse"
+    return node.args[1:2] if is_refusal else []  # type: ignore[attr-defined]
 
 
 def _makes_refusal(function: ast.expr) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from broker.cli.failures import CommandFailed
+from broker.cli.failures import NOTHING_PAYS, CommandFailed
 from broker.cli.output import ask, make_console, write_answer, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
@@ -175,7 +175,7 @@ def _show_price(
     write_lines(console, make_offer(offer, datetime.now(UTC), console.width, compare=compare))
     if pays is None:
         told = say("no contract is in force that could pay for it; ask for one, then submit")
-        raise CommandFailed(told, quote_id=quote["id"])
+        raise CommandFailed(told, kind=NOTHING_PAYS, quote_id=quote["id"])
     return offer
 
 

@@ -8,7 +8,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from broker.cli.failures import CommandFailed
+from broker.cli.failures import NOTHING_PAYS, CommandFailed
 from broker.cli.output import ask, make_console, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
@@ -17,6 +17,7 @@ from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import fold
 from broker.cli.texts.sweep import SweepOffer, make_sweep, make_sweep_question
 from broker.cli.words import say
+from broker.client.errors import make_api_error
 from broker.client.objects.contracts import Contract
 from broker.client.objects.jobs import JobBatch
 from broker.client.objects.quotes import Dataset, Quote
@@ -135,16 +136,21 @@ def _show_prices(
     *,
     yes: bool,
 ) -> None:
-    """Show the price of each job, and ask. Raises: typer.Abort, CommandFailed, where one cannot be priced or paid."""
+    """Show the price of each job, and ask.
+
+    Raises: typer.Abort; ApiError, CommandFailed, where one cannot be priced or paid.
+    """
     quotes: list[Quote] = []
     for place, answer in enumerate(client.create_quotes(configs, dataset["id"], **own)):
         if answer["quote"] is None:
-            raise CommandFailed(f"configs.{place}: {(answer['problem'] or {})['detail']}", problem=answer["problem"])
+            problem = answer["problem"] or {}
+            raise make_api_error(problem["status"], {**problem, "detail": f"configs.{place}: {problem['detail']}"})
         quotes.append(answer["quote"])
     offer = SweepOffer(quotes, changes, pays)
     write_lines(console, make_sweep(offer))
     if pays is None:
-        raise CommandFailed(say("no contract is in force that could pay for them; ask for one, then submit"))
+        told = say("no contract is in force that could pay for them; ask for one, then submit")
+        raise CommandFailed(told, kind=NOTHING_PAYS)
     ask("\n".join(fold(make_sweep_question(offer), console.width - 8)), yes=yes)
 
 

@@ -17,7 +17,11 @@ def test_a_key_is_kept_rotated_and_removed_and_no_command_shows_it(customer_run:
     assert refused.exit_code == ExitCode.REFUSED
     assert "url: is needed for mlflow" in " ".join(refused.output.split())
     said += [customer_run("secrets", "list"), customer_run("secrets", "list", "--json")]
-    assert "wandb-team" in said[1].stdout
+    headings, row = said[1].stdout.splitlines()[:2]
+    assert (headings.split()[:5], row.split()[:3]) == (
+        ["secret", "kind", "used", "last", "rotated"],
+        ["wandb-team", "wandb", "never"],
+    )
     rotated = customer_run("secrets", "rotate", "wandb-team", "--key-file", str(file), "--json")
     assert json.loads(rotated.stdout)["rotated_at"]
     said += [rotated, customer_run("secrets", "remove", "wandb-team")]

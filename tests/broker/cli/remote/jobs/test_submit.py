@@ -157,7 +157,7 @@ def test_customer_without_a_contract_sees_the_plans_and_is_told(
     for plan in ("on_demand", "prepaid", "long_term"):
         assert plan in quoted.stdout
     refused = alone("jobs", "submit", "-y", *files)
-    assert refused.exit_code == 1
+    assert refused.exit_code == ExitCode.REFUSED, "as the broker would answer"
     assert "no contract is in force" in one_line(refused)
 
 
