@@ -136,12 +136,12 @@ class PoolAgent:
         """
         if self.membership.card is None and self.serves:
             await self.register()
-        await self._try(f"adopting the runs of pool {self.pool}", self._adopt_if_owed)
+        await self._adopt_if_owed()
         self.keeping = asyncio.create_task(self._keep())
 
     async def _adopt_if_owed(self) -> None:
         if self.serves and self.owes_adoption:
-            await self._adopt()
+            await self._try(f"adopting the runs of pool {self.pool}", self._adopt)
 
     def _detach(self, error: EngineUnreachable) -> None:
         if not self.is_detached:
