@@ -63,7 +63,7 @@ def _find_hindrance(grant: GrantTerms, *, expired: bool) -> str | None:
     if not grant.credited:
         return "it is not paid"
     if grant.status != GrantStatus.ACTIVE or expired:
-        return f"it is {'expired' if expired else grant.status.value}"
+        return f"its status is {'expired' if expired else grant.status.value}"
     return None
 
 
