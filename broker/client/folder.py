@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from pricing.datasets.file_names import is_left_aside
 from pricing.datasets.picture_listing import PICTURE_SUFFIXES, SIDECAR_SUFFIXES
 from pricing.datasets.text_rows import TEXT_SUFFIXES
 
@@ -100,6 +101,4 @@ def _name_file(folder: Path, path: Path) -> str:
 
 
 def _is_data(name: str) -> bool:
-    path = PurePosixPath(name)
-    is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return path.suffix.lower() in READ_SUFFIXES and not is_hidden
+    return PurePosixPath(name).suffix.lower() in READ_SUFFIXES and not is_left_aside(name)

@@ -255,7 +255,7 @@ def _leave_link(name: str) -> DatasetFinding:
 def _tell_clutter(archive: str, names: list[str]) -> Iterator[DatasetFinding]:
     clutter = [name for name in names if is_clutter(name)]
     if clutter:
-        message = f"{len(clutter)} files that macOS or Windows put there are left out, such as {clutter[0]}"
+        message = f"{len(clutter)} files that a system put there are left out, such as {clutter[0]}"
         yield DatasetFinding(archive, None, Level.HINT, message)
 
 

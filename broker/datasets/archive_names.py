@@ -1,6 +1,5 @@
 """Names of archive members: in which encoding they are, whether they are safe, and what people never meant to send."""
 
-import re
 import struct
 import unicodedata
 import zipfile
@@ -9,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from broker.datasets.findings import DatasetFinding
+from pricing.datasets import file_names
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_decoding import decode_gbk
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 1024
-CLUTTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.*", re.IGNORECASE | re.DOTALL)
 UTF8_FLAG = 0x800
 UNICODE_PATH = 0x7075
 OLDEST = "cp437"
@@ -25,9 +24,8 @@ class ArchiveRefused(ValueError):
 
 
 def is_clutter(name: str) -> bool:
-    """Tell whether macOS or Windows put the file there: Finder's and Explorer's notes, and AppleDouble files."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    return "__MACOSX" in path.parts or CLUTTER.fullmatch(path.name) is not None
+    """Tell whether a system put the member there: it is left out, as the trainer leaves it aside."""
+    return file_names.is_clutter(name.replace("\\", "/"))
 
 
 def make_safe(name: str) -> str:

@@ -1,7 +1,8 @@
 """Pictures in a Parquet file, as Hugging Face data sets keep them, taken out as files with their captions.
 
-A column of pictures is a struct of `bytes` and `path`; captions stand in a column of text beside it. The rows become a
-folder of their own, named as the file, with a `metadata.jsonl`: from there on it is a data set of pictures like others.
+A column of pictures is a struct of `bytes` and `path`; captions stand in a column of text beside it, and what says that
+a row is not to be learnt in columns of its own. The rows become a folder of their own, named as the file, with a
+`metadata.jsonl`: from there on it is a data set of pictures like others.
 Source: the storage of the features `Image` and `Value("string")` of the library `datasets`.
 """
 
@@ -21,9 +22,11 @@ from pricing.datasets.finding_level import Level
 from pricing.datasets.parquet_pages import ParquetDamaged, ParquetTooLarge
 from pricing.datasets.parquet_rows import iter_parquet, open_parquet
 from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, PICTURE_KEYS, PICTURE_SUFFIXES
+from pricing.datasets.telling_keys import SWITCHED_BY
 
 SUFFIX = ".parquet"
 MOST_CAPTION_CHARACTERS = 20_000
+MOST_SWITCH_CHARACTERS = 40  # no word that is understood is longer
 METADATA = "metadata.jsonl"
 # Of a picture whose row gives it no name.
 SUFFIX_OF = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"BM": ".bmp"}
@@ -59,7 +62,7 @@ def take_pictures(file: DataFile, spool: BinaryIO, max_bytes: int) -> Iterator[D
     folder = PurePosixPath(file.name).with_suffix("")
     rows = list[str]()
     written = 0
-    for number, picture, caption in _iter_rows(file):
+    for number, picture, told in _iter_rows(file):
         content = None if picture is None else picture.get("bytes")
         if not content:
             message = f"row {number} has no bytes of a picture; write the pictures into the file (embed_external_files)"
@@ -73,14 +76,17 @@ def take_pictures(file: DataFile, spool: BinaryIO, max_bytes: int) -> Iterator[D
         spool.write(content)
         spool.flush()
         yield StoredFile(str(folder / name), len(content), partial(open_piece, spool, start, len(content)))
-        if isinstance(caption, str) and caption.strip():
-            rows.append(json.dumps({FILE_KEYS[0]: name, CAPTION_KEYS[0]: caption[:MOST_CAPTION_CHARACTERS]}))
+        if told:
+            rows.append(json.dumps({FILE_KEYS[0]: name} | told))
     if rows:
         yield UploadedFile(str(folder / METADATA), "\n".join(rows).encode())
 
 
-def _iter_rows(file: DataFile) -> Iterator[tuple[int, Mapping[str, Any] | None, Any]]:
-    """Iterate over the rows: the number, from 1, the picture, and the caption. Raises: ArchiveRefused."""
+def _iter_rows(file: DataFile) -> Iterator[tuple[int, Mapping[str, Any] | None, dict[str, Any]]]:
+    """Iterate over the rows: the number, from 1, the picture, and what is told of it, its caption under one name.
+
+    Raises: ArchiveRefused.
+    """
     pyarrow = importlib.import_module("pyarrow")
     with file.open() as opened:
         try:
@@ -89,11 +95,20 @@ def _iter_rows(file: DataFile) -> Iterator[tuple[int, Mapping[str, Any] | None, 
             assert column is not None, "`holds_pictures` has found it"
             _refuse_other_pictures(file.name, names)
             caption = next((key for key in CAPTION_KEYS if key in names), None)
-            wanted = [name for name in (column, caption) if name is not None]
+            switches = [name for name in SWITCHED_BY if name in names]
+            wanted = [name for name in (column, caption, *switches) if name is not None]
             for number, row in enumerate(iter_parquet(opened, wanted), start=1):
-                yield number, row[column], None if caption is None else row[caption]
+                told = {name: _shorten(row[name]) for name in switches if row[name] is not None}
+                text = None if caption is None else row[caption]
+                if isinstance(text, str) and text.strip():
+                    told[CAPTION_KEYS[0]] = text[:MOST_CAPTION_CHARACTERS]
+                yield number, row[column], told
         except (pyarrow.ArrowException, OSError, ParquetDamaged, ParquetTooLarge) as error:
             raise ArchiveRefused(f"{file.name} cannot be read as Parquet: {error}; write it again") from error
+
+
+def _shorten(value: Any) -> bool | float | str:
+    return value if isinstance(value, bool | int | float) else str(value)[:MOST_SWITCH_CHARACTERS]
 
 
 def _refuse_other_pictures(name: str, columns: list[str]) -> None:

@@ -1,15 +1,28 @@
-"""Names of files that nobody means to train on: what editors, systems and tools put into a folder. Pure."""
+"""Names of files that nobody means to train on: what editors, systems and tools put into a folder. Pure.
 
+Trainer, broker and client all ask here, so that an upload is read as its folder is.
+"""
+
+import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from pricing.datasets.finding_level import Level
 from pricing.datasets.row_finding import RowFinding
 
-# macOS's and Synology's folders for themselves, Windows's bin, Python's and Jupyter's.
+# What systems keep for themselves, in lower case. Sources: the manuals of the file systems of macOS, Windows, Linux and
+# Android, of the servers of Synology, QNAP and NetApp, of FrontPage and Python.
 CLUTTER_FOLDERS = frozenset(
-    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "__pycache__", "system volume information"}
+    {
+        *("__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder"),
+        *("$recycle.bin", "recycler", "system volume information", "$extend", "msocache", "thumbs"),
+        *("lost+found", "lost.dir", "@eadir", "#recycle", "#snapshot", "@tmp", "@recycle", "@recently-snapshot"),
+        *("@__thumb", "~snapshot", "_vti_cnf", "__pycache__"),
+    }
 )
+COPY = re.compile(r"~|#(?![0-9])")  # how its name begins; people number pictures #1.png, #2.png
+CLUTTER_FILES = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"})
+FOUND_FOLDER = re.compile(r"found\.[0-9]{3}")  # where Windows puts what it saved of a damaged disk
 TEXT_SUFFIXES = (".jsonl", ".csv", ".tsv", ".json", ".parquet")
 # Where people keep rows too, or the files of rows.
 OTHER_DATA = frozenset(
@@ -18,25 +31,37 @@ OTHER_DATA = frozenset(
         *(".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz", ".pkl", ".pickle", ".sqlite", ".db"),
     }
 )
-CLUTTER_FILES = frozenset({"thumbs.db", "desktop.ini"})
+
+
+def is_clutter(name: str) -> bool:
+    """Tell whether a system put a file there, named with `/`: its notes, what it threw away, its own folders."""
+    *folders, last = [part.lower() for part in PurePosixPath(name).parts] or [""]
+    in_clutter = any(folder in CLUTTER_FOLDERS or FOUND_FOLDER.fullmatch(folder) for folder in folders)
+    return in_clutter or last in CLUTTER_FILES or last == ".ds_store" or last.startswith("._")
 
 
 def is_left_aside(name: str) -> bool:
-    """Tell whether a file, named from the data's folder on with `/`, is hidden or in a hidden folder, or clutter.
-
-    `.ipynb_checkpoints/` holds older copies of what lies beside it.
+    """Tell whether a file, named from the data's folder on with `/`, is hidden or in a hidden folder, clutter, or an
+    editor's copy: `.ipynb_checkpoints/` holds older ones, `b~.png` and `#b.png` lie beside what they were.
     """
-    parts = PurePosixPath(name).parts
-    is_hidden = any(part.startswith(".") and part not in {".", ".."} for part in parts)
-    in_clutter = any(part.lower() in CLUTTER_FOLDERS for part in parts[:-1])
-    return is_hidden or in_clutter or (bool(parts) and parts[-1].lower() in CLUTTER_FILES)
+    path = PurePosixPath(name)
+    is_hidden = any(part.startswith(".") and part not in {".", ".."} for part in path.parts)
+    return is_hidden or is_clutter(name) or COPY.match(path.name) is not None or path.stem.endswith("~")
+
+
+def name_for_reading(name: str) -> str:
+    """Name a file that is meant, whatever its name looks like, as one that is not left aside."""
+    path = PurePosixPath(name)
+    return f"{path.stem.lstrip('.~#').rstrip('~') or 'data'}{path.suffix}"
 
 
 def tell_left_aside(names: Iterable[str]) -> RowFinding | None:
-    """Tell of data that lies hidden, in one finding; None where nothing does."""
+    """Tell of data that is left aside, in one finding; None where nothing is."""
     aside = sorted(names)
     others = f" (and {len(aside) - 1} more such files)" if len(aside) > 1 else ""
-    message = f"is hidden{others} and left aside; move what you want trained"
+    message = (
+        f"is hidden, or named as a system's or a copy{others}, and left aside; rename or move what you want trained"
+    )
     return RowFinding(aside[0], 1, message, Level.HINT, rows=0) if aside else None
 
 

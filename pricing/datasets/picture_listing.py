@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -131,15 +131,22 @@ def list_named_pictures(
                 listing.lost.add(name)
             else:
                 listing.pictures.append(picture)
-    for name, entry in captions.entries.items():
-        cure = "correct the name or delete the row"
-        message = f"names {name}, which is not there"
-        reason = "names a picture that is not there"
-        listing.problems.append(ListingProblem("file_missing", entry.file, entry.line, message, cure, reason=reason))
+    listing.problems += [_tell_missing(name, entry, in_all) for name, entry in captions.entries.items()]
     if metadata is None:
-        listing.problems += [problem for name in sorted(files - used) if (problem := _judge_unread(name)) is not None]
+        pictured = {_name_stem(name) for name in files if is_picture_name(name)}
+        judged = (_judge_unread(name, pictured) for name in sorted(files - used))
+        listing.problems += [problem for problem in judged if problem is not None]
     listing.problems += _tell_hidden(name for name in in_all - files if _is_data_name(name))
     return listing
+
+
+def _tell_missing(name: str, entry: _Entry, in_all: Collection[str]) -> ListingProblem:
+    """Tell of a row that names no picture, or one that is left aside."""
+    what, cure = "which is not there", "correct the name or delete the row"
+    if name in in_all:
+        what, cure = "which is left aside for its name", "rename the picture, there and in the row"
+    reason = f"names a picture {what.replace('which', 'that', 1)}"
+    return ListingProblem("file_missing", entry.file, entry.line, f"names {name}, {what}", cure, reason=reason)
 
 
 def _tell_set_aside(name: str, entry: _Entry) -> ListingProblem:
@@ -177,11 +184,18 @@ def _reader(read: Callable[[str], bytes], name: str) -> Callable[[], bytes]:
     return lambda: read(name)
 
 
-def _judge_unread(name: str) -> ListingProblem | None:
+def _name_stem(name: str) -> str:
+    return fold_name(str(PurePosixPath(name).with_suffix("")))
+
+
+def _judge_unread(name: str, pictured: Collection[str]) -> ListingProblem | None:
     """Judge a file that is neither a picture nor the caption of one: a word where somebody may miss it."""
     path = PurePosixPath(name)
     if is_picture_name(name) or is_metadata_name(name) or path.name.startswith("."):
         return None
+    if path.suffix.lower() in SIDECAR_SUFFIXES and _name_stem(name) in pictured:
+        message, cure = "is not read: its picture has a caption already", "leave it out, or take the other out"
+        return ListingProblem("sidecar_unread", name, None, message, cure, Level.HINT, rows=0)
     if path.suffix.lower() in SIDECAR_SUFFIXES:
         message, cure = "belongs to no picture", "name it like its picture"
         return ListingProblem("sidecar_alone", name, None, message, cure, Level.WARNING, rows=0)
@@ -208,6 +222,7 @@ class _Captions:
     def __init__(self, files: set[str], max_rows: int | None) -> None:
         self.files, self.max_rows = files, max_rows
         self._composed = {_compose(name): name for name in sorted(files)}
+        self._folded = _name_by_folded(files)
         self.entries: dict[str, _Entry] = {}
         self.refused: set[str] = set()
         self.listing = PictureListing()
@@ -277,13 +292,16 @@ class _Captions:
         return None
 
     def find_file(self, name: str) -> str | None:
-        """Find a file by its name, in whichever way its accents are written."""
-        return name if name in self.files else self._composed.get(_compose(name))
+        """Find a file by its name, in whichever way its accents are written, and in another case where one has it."""
+        if name in self.files:
+            return name
+        return self._composed.get(_compose(name)) or self._folded.get(fold_name(name))
 
     def _place(self, name: str, file: str) -> str:
         """Name a picture as its file is named: from the metadata's folder on, else from the data's own.
 
-        macOS writes accents in two characters, most others in one: they are the same name.
+        macOS writes accents in two characters, most others in one, and cameras write `B.PNG` where a list that was made
+        on Windows has `b.png`: they are the same name.
         """
         name = name.replace("\\", "/").removeprefix("./")
         beside = str(PurePosixPath(file).parent / name)
@@ -296,6 +314,19 @@ class _Captions:
 
 def _compose(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def fold_name(name: str) -> str:
+    """Write a name in the one way in which its accents and its case make no difference."""
+    return _compose(_compose(name).casefold())
+
+
+def _name_by_folded(files: Iterable[str]) -> dict[str, str]:
+    """Name each file by its name in one case; of several that differ in nothing else, none."""
+    found: dict[str, list[str]] = {}
+    for name in files:
+        found.setdefault(fold_name(name), []).append(name)
+    return {folded: names[0] for folded, names in found.items() if len(names) == 1}
 
 
 def _read_records(text: str, suffix: str) -> Iterator[tuple[int, Any] | BrokenRow]:

@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pricing.datasets.telling_keys import (
-    REFUSED_IN_TURN,
-    VERDICTS,
     WATCHED_IN_TURN,
     RowRefused,
     RowSetAside,
-    check_keys,
+    check_turn_keys,
     find_switched_off,
     find_switched_on,
     refuse_key_twice,
-    refuse_keys,
 )
 from pricing.datasets.text_format import TextRow
 
@@ -82,8 +79,7 @@ def _read_turn(turn: Any, *, is_learnt: bool) -> _Turn:
 
 def _is_learnt(turn: Mapping[str, Any], role: str, *, is_learnt: bool) -> bool:
     """Tell whether an answer is learnt by what its keys say. Raises: RowRefused."""
-    refuse_keys(turn, REFUSED_IN_TURN)
-    check_keys({key: turn[key] for key in VERDICTS if key in turn})
+    check_turn_keys(turn)
     if role == "assistant":
         return is_learnt and find_switched_off(turn) is None
     key = find_switched_on(turn)

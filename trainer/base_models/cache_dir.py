@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from trainer.base_models.places import expand
+
 
 def get_cache_dir() -> Path:
-    return Path(os.environ.get("LORA_TRAINER_CACHE") or "~/.cache/lora-broker").expanduser()
+    return expand(os.environ.get("LORA_TRAINER_CACHE") or "~/.cache/lora-broker")

@@ -20,6 +20,7 @@ from pricing.training.config import PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from pricing.unique_yaml import load_yaml
 from trainer.base_models.model_files import hash_model_once
+from trainer.base_models.places import VARIABLE, expand, find_unset_variable
 from trainer.errors import BadInput, BaseModelMissing
 
 BASE_MODELS_DIR = "LORA_BASE_MODELS_DIR"
@@ -69,7 +70,7 @@ def read_config(path: Path) -> TrainingConfig:
         raise BadInput(str(path), f"cannot be read as YAML: {error}") from error
     if not isinstance(raw, dict):
         raise BadInput(str(path), "must hold `key: value` lines, such as `base_model: smollm2-135m-instruct`")
-    config = expand_home(parse_training_config({str(key): value for key, value in raw.items()}))
+    config = expand_places(parse_training_config({str(key): value for key, value in raw.items()}))
     _refuse_no_place(config)
     _refuse_output_among_data(config)
     return config
@@ -98,16 +99,25 @@ def _refuse_output_among_data(config: TrainingConfig) -> None:
             raise BadInput("output_dir", f"{message}; name a folder outside of it")
 
 
-def expand_home(config: TrainingConfig) -> TrainingConfig:
-    """Write the home folder out for `~`, as the shell does, in every key that names a place."""
+def expand_places(config: TrainingConfig) -> TrainingConfig:
+    """Write out `~` and variables of the environment, as the shell does, in every key that names a place.
+
+    Raises: BadInput, for a variable that is not set.
+    """
     named = {key: getattr(config, key) for key in sorted(PLACE_KEYS)}
-    changes = {key: str(expand(place)) for key, place in named.items() if place and place.startswith("~")}
+    changes = {key: _expand_place(key, place) for key, place in named.items() if place}
+    changes = {key: place for key, place in changes.items() if place != named[key]}
     return config.model_copy(update=changes) if changes else config
 
 
-def expand(place: str) -> Path:
-    """Write out `~` and `~name`; a home that nobody has stays as it is written, and is told as not there."""
-    return Path(os.path.expanduser(place))  # noqa: PTH111 - Path.expanduser raises for a home that nobody has
+def _expand_place(key: str, place: str) -> str:
+    if VARIABLE.search(place) and Path(place).exists():  # somebody named a folder so
+        return place
+    unset = find_unset_variable(place)
+    if unset is not None:
+        message = f"{place!r} names the variable {unset}, which is not set here"
+        raise BadInput(key, f"{message}; write the place out, or set it before the command is given")
+    return str(expand(place)) if place.startswith("~") or VARIABLE.search(place) else place
 
 
 def describe_config_problems(file: Path, error: ConfigInvalid) -> str:
@@ -222,7 +232,7 @@ def get_placed_weights(name: str) -> Path:
     """Get what an operator put under LORA_BASE_MODELS_DIR for this name. Raises: BaseModelMissing."""
     base_models_dir = os.environ.get(BASE_MODELS_DIR)
     if base_models_dir:
-        place = Path(base_models_dir).expanduser() / name
+        place = expand(base_models_dir) / name
         files = [place.with_name(f"{name}{suffix}") for suffix in (".safetensors", ".gguf")]
         found = next((file for file in files if file.is_file()), None)
         if _is_model_folder(place) or found is not None:

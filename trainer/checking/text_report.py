@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pricing.datasets.file_names import tell_unread
+from pricing.datasets.file_names import name_for_reading, tell_unread
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_records import FORMS
 from pricing.datasets.text_rows import PlacedRow, TextRow, is_text_name
@@ -67,7 +67,7 @@ def check_text(
 
 
 def _read_files(folder: Path, metadata_path: Path | None) -> Iterator[tuple[str, bytes | OSError]]:
-    named = metadata_path.name.lstrip(".") if metadata_path else ""
+    named = name_for_reading(metadata_path.name) if metadata_path else ""
     for name in [named] if metadata_path else list_names(folder):
         if is_text_name(name):
             try:

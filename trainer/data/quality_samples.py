@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pricing.datasets.picture_listing import (
-    SIDECAR_SUFFIXES,
     ListingProblem,
     MetadataFile,
     is_picture_name,
@@ -62,8 +61,3 @@ def list_pictures(folder: Path, metadata_path: Path | None = None) -> PictureLis
         listing.problems,
         listing.lost,
     )
-
-
-def find_sidecar(picture: Path) -> Path | None:
-    sidecars = (picture.with_suffix(suffix) for suffix in SIDECAR_SUFFIXES)
-    return next((path for path in sidecars if path.is_file()), None)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pricing.datasets.file_names import tell_unread
+from pricing.datasets.file_names import name_for_reading, tell_unread
 from pricing.datasets.text_records import FORMS
 from pricing.datasets.text_rows import TEXT_SUFFIXES, ParsedRows, is_text_name, parse_text_files
 from pricing.training.config import TrainingConfig
@@ -50,7 +50,7 @@ def _tell_empty(names: list[str]) -> str:
 
 def _read_files(folder: Path, metadata_path: str | None) -> Iterator[tuple[str, bytes]]:
     if metadata_path is not None:
-        yield Path(metadata_path).name.lstrip("."), _read_bytes("metadata_path", Path(metadata_path))
+        yield name_for_reading(Path(metadata_path).name), _read_bytes("metadata_path", Path(metadata_path))
         return
     if not folder.is_dir():
         raise BadInput("train_data_dir", f"{folder} is not a folder; give the folder with your data")

@@ -18,6 +18,7 @@ from trainer.formats.lora_set import (
     fits_config,
     get_alpha,
     place_layer,
+    refuse_mixed_dora,
     shape_peft_magnitude,
     write_text_path,
 )
@@ -82,7 +83,11 @@ def _read_layer(
 
 
 def write_diffusers(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return tensors and header of a file as `save_lora_weights` of diffusers writes them."""
+    """Return tensors and header of a file as `save_lora_weights` of diffusers writes them.
+
+    Raises: AdapterUnusable, for layers of both LoRA and DoRA in one model.
+    """
+    refuse_mixed_dora(lora)
     tensors: dict[str, torch.Tensor] = {}
     for layer in lora.layers:
         path = write_text_path(layer.component, layer.path)

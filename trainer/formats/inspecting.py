@@ -20,19 +20,23 @@ HIDDEN = {"adapter_config", "lora_adapter_metadata", "layer_names", "training_co
 
 @dataclass(frozen=True)
 class ModuleReport:
-    """All layers of one kind in one model. Norms are Frobenius norms of the change to the weight, scale included."""
+    """All layers of one kind in one model. Norms are Frobenius norms of the change to the weight, scale included; None
+    where one is not finite.
+    """
 
     component: str
     module: str
     layers: int
     parameters: int
-    norm_mean: float
-    norm_max: float
+    norm_mean: float | None
+    norm_max: float | None
 
 
 @dataclass(frozen=True)
 class LoraReport:
-    """`ranks` and `alphas` map each value to the number of layers that have it; `size_bytes` is the file's."""
+    """`ranks` and `alphas` map each value to the number of layers that have it; `size_bytes` is the file's; `norm` is
+    None where one of a layer is not finite.
+    """
 
     file: str
     layout: Layout
@@ -45,7 +49,7 @@ class LoraReport:
     layers: int
     parameters: int
     size_bytes: int
-    norm: float
+    norm: float | None
     finite: bool
     modules: list[ModuleReport]
     metadata: dict[str, str]
@@ -73,7 +77,7 @@ def inspect_lora(path: Path) -> LoraReport:
         layers=len(lora.layers),
         parameters=sum(module.parameters for module in modules),
         size_bytes=get_file(path).stat().st_size,
-        norm=math.sqrt(sum(norm**2 for norm in norms)) if finite else -1.0,
+        norm=math.sqrt(sum(norm**2 for norm in norms)) if finite else None,
         finite=finite,
         modules=modules,
         metadata=header,
@@ -106,14 +110,18 @@ def _name_kind(path: str) -> str:
     return path
 
 
-def _plain(norm: float) -> float:
-    return norm if math.isfinite(norm) else -1.0
+def _plain(norm: float) -> float | None:
+    return norm if math.isfinite(norm) else None
+
+
+def _show(norm: float | None) -> str:
+    return "not finite" if norm is None else f"{norm:.4g}"
 
 
 def describe_report(report: LoraReport) -> str:
     """Write the report as lines for a terminal."""
     version = f" ({report.base_version})" if report.base_version else ""
-    norm = f"{report.norm:.4g}" if report.finite else "NOT FINITE: some weights are NaN or infinite"
+    norm = _show(report.norm) if report.finite else "NOT FINITE: some weights are NaN or infinite"
     lines = [
         f"{report.file}",
         f"  layout       {report.layout}" + (" (DoRA)" if report.dora else ""),
@@ -129,7 +137,7 @@ def describe_report(report: LoraReport) -> str:
     for module in report.modules:
         name = f"{module.component}: {module.module}" if module.component else module.module
         counts = f"{module.layers:>6} {module.parameters:>11,}"
-        norms = f"{module.norm_mean:>10.4g} {module.norm_max:>10.4g}"
+        norms = f"{_show(module.norm_mean):>10} {_show(module.norm_max):>10}"
         lines.append(f"  {name:<40} {counts} {norms}")
     shown = {key: value for key, value in sorted(report.metadata.items()) if key not in HIDDEN}
     if shown:

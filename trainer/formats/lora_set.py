@@ -134,6 +134,29 @@ def shape_peft_magnitude(layer: LoraLayer) -> torch.Tensor:
     return layer.magnitude.reshape(1, -1, *(1 for _ in range(dimensions))) if dimensions else layer.magnitude
 
 
+def find_mixed_dora(lora: LoraSet) -> tuple[LoraLayer, LoraLayer] | None:
+    """Find a DoRA and a plain LoRA among the layers of one model; None where each model is of one kind."""
+    for component in lora.components:
+        layers = [layer for layer in lora.layers if layer.component == component]
+        dora = next((layer for layer in layers if layer.magnitude is not None), None)
+        plain = next((layer for layer in layers if layer.magnitude is None), None)
+        if dora is not None and plain is not None:
+            return dora, plain
+    return None
+
+
+def refuse_mixed_dora(lora: LoraSet) -> None:
+    """Refuse a model of whose layers some are DoRA and some LoRA: peft, and diffusers with it, take all for one of the
+    two, and a layer without its magnitude for a DoRA of another one. Raises: AdapterUnusable.
+    """
+    mixed = find_mixed_dora(lora)
+    if mixed is not None:
+        raise AdapterUnusable(
+            f"{mixed[0].name} is a DoRA and {mixed[1].name} a plain LoRA, and peft and diffusers take all layers of a "
+            "model for one of the two; only the kohya layout holds both"
+        )
+
+
 def fits_config(layers: Iterable[LoraLayer], config: Mapping[str, Any]) -> bool:
     """Tell whether peft's configuration still gives each layer the alpha that stands in the file."""
     if not config:

@@ -1,7 +1,7 @@
 """The layout of peft: `base_model.model.<layer>.lora_A.weight`, the scale in a configuration beside."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,10 +16,13 @@ from trainer.formats.lora_set import (
     fits_config,
     get_alpha,
     get_pattern,
+    place_layer,
+    refuse_mixed_dora,
     shape_peft_magnitude,
 )
 
 PREFIX = "base_model.model."
+MAGNITUDE = "lora_magnitude_vector"
 KEY = re.compile(
     r"base_model\.model\.(?P<path>.+)\."
     r"(?P<part>lora_A|lora_B|lora_magnitude_vector)(?:\.default)?(?:\.weight)?$"  # some keep the adapter's name
@@ -34,6 +37,13 @@ BESIDE = {  # what peft saves beside the matrices of linear layers
     "embed_tokens.weight": "the embedding, saved with the adapter",
     "lm_head.weight": "the output layer, saved with the adapter",
     "lokr_": "LoKr, which only peft's own layout can hold",
+}
+
+# What a configuration tells of, and what there would be of it in the file.
+TRAINED_BESIDE = {
+    "modules_to_save": "these modules",
+    "trainable_token_indices": "these tokens",
+    "lora_bias": "the matrices' biases",
 }
 
 
@@ -59,6 +69,37 @@ def read_peft(tensors: Mapping[str, torch.Tensor], header: dict[str, str], confi
     return LoraSet([_read_layer(path, found, config) for path, found in parts.items()], config, header)
 
 
+def refuse_missing_parts(tensors: Iterable[str], config: Mapping[str, Any]) -> None:
+    """Refuse LoRA matrices whose configuration tells of more that was trained: without it they are another adapter.
+
+    A file that has anything else is told of by that. Raises: AdapterUnusable.
+    """
+    found = [KEY.fullmatch(key) for key in tensors]
+    if None in found:
+        return
+    for key, what in TRAINED_BESIDE.items():
+        if config.get(key):
+            raise AdapterUnusable(
+                f"adapter_config says {key}: {config[key]!r}, and the file has nothing of {what}: part of what was "
+                f"trained is missing; fetch the whole adapter, or take {key} out of adapter_config if the rest will do"
+            )
+    if config.get("use_dora"):
+        _refuse_bare_layers({(match["path"], match["part"]) for match in found if match is not None})
+
+
+def _refuse_bare_layers(parts: set[tuple[str, str]]) -> None:
+    """Refuse layers without a magnitude where others of their model have one, or none at all has."""
+    paths = sorted({path for path, _ in parts})
+    magnified = {place_layer(path)[0] for path, part in parts if part == MAGNITUDE}
+    bare = (path for path in paths if (path, MAGNITUDE) not in parts)
+    missing = next((path for path in bare if not magnified or place_layer(path)[0] in magnified), None)
+    if missing is not None:
+        raise AdapterUnusable(
+            f"adapter_config says use_dora, and {missing} has no {MAGNITUDE}: part of what was trained is missing; "
+            "fetch the whole adapter"
+        )
+
+
 def _name_kind(config: Mapping[str, Any]) -> str:
     """Name the kind of adapter; older configurations have none, or peft's enumeration by its full name."""
     kind = config.get("peft_type") or "LORA"
@@ -77,12 +118,16 @@ def _read_layer(path: str, found: Mapping[str, torch.Tensor], config: Mapping[st
         raise AdapterUnusable(
             f"{path} has rank {rank}, and adapter_config says {said}: the two are of different trainings"
         )
-    magnitude = flatten_peft_magnitude(path, found.get("lora_magnitude_vector"), up)
+    magnitude = flatten_peft_magnitude(path, found.get(MAGNITUDE), up)
     return put_together(path, down, up, get_alpha(config, path, rank), magnitude)
 
 
 def write_peft(lora: LoraSet) -> Adapter:
-    """Return the tensors and a configuration from which plain `peft` rebuilds the adapter."""
+    """Return the tensors and a configuration from which plain `peft` rebuilds the adapter.
+
+    Raises: AdapterUnusable, for layers of both LoRA and DoRA in one model.
+    """
+    refuse_mixed_dora(lora)
     tensors: dict[str, torch.Tensor] = {}
     for layer in lora.layers:
         stem = f"{PREFIX}{layer.name}"

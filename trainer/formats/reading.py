@@ -18,7 +18,7 @@ from trainer.formats.layer_parts import refuse_not_finite, to_number_format
 from trainer.formats.lora_set import LoraSet
 from trainer.formats.native_names import rename_native
 from trainer.formats.other_kinds import refuse_other_configs, refuse_other_kinds, refuse_other_models
-from trainer.formats.peft_layout import KEY, PREFIX, read_peft, write_peft
+from trainer.formats.peft_layout import KEY, PREFIX, read_peft, refuse_missing_parts, write_peft
 from trainer.formats.safe_file import read_safetensors
 from trainer.formats.strange_layers import refuse_strange_layers
 
@@ -99,6 +99,7 @@ def _refuse_others(
     path: Path, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], *, lokr_is_ours: bool
 ) -> None:
     refuse_other_configs(path, config)
+    refuse_missing_parts(tensors, config)
     refuse_other_kinds(path, tensors, lokr_is_ours=lokr_is_ours)
     refuse_other_models(path, tensors)
 

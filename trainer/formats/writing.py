@@ -14,7 +14,7 @@ from trainer.formats.diffusers_layout import write_diffusers
 from trainer.formats.header import describe_for_sd_scripts, hash_like_sd_scripts
 from trainer.formats.kohya_layout import write_kohya
 from trainer.formats.layer_parts import refuse_not_finite
-from trainer.formats.lora_set import LoraSet
+from trainer.formats.lora_set import LoraSet, find_mixed_dora
 from trainer.formats.peft_layout import write_peft
 from trainer.formats.reading import Layout
 
@@ -41,6 +41,8 @@ def write_lora(file: Path, lora: LoraSet, layout: Layout, *, dtype: torch.dtype 
 
 def lay_out(lora: LoraSet, layout: Layout) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Return the tensors under their names in a layout, and what the layout wants in the header."""
+    if layout is Layout.KOHYA and find_mixed_dora(lora) is not None:
+        return write_kohya(lora)  # which no configuration of peft could describe
     adapter = write_peft(lora)
     config = {"adapter_config": json.dumps(adapter.config, sort_keys=True)}
     if layout is Layout.PEFT:

@@ -13,6 +13,8 @@ from trainer.machine.accelerator import AMPERE, Accelerator
 HALF = frozenset({torch.float16, torch.bfloat16})
 WIDEST_FLASH_HEAD = 256
 COMPILING_MARGIN = 2.0
+REPLAYING = "reduce-overhead"  # the mode of `torch.compile` that records CUDA graphs and replays them
+STEPS_OF_A_SHAPE = 50  # that a recorded graph should at least be replayed in
 
 
 @dataclass(frozen=True)
@@ -92,3 +94,28 @@ def choose_compiling(
     saved, least = steps * step_seconds * gain, COMPILING_MARGIN * compile_seconds
     said = f"{steps} steps of {step_seconds:.3f} s save about {saved:.0f} s; compiling takes {compile_seconds:.0f} s"
     return Choice("compile" if saved > least else "eager", said)
+
+
+def choose_graphs(
+    *,
+    shapes: int,
+    processes: int,
+    steps: int,
+    step_seconds: float | None,
+    gain: float,
+    trial_seconds: float,
+) -> Choice:
+    """Choose whether compiled blocks `try` to be replayed as CUDA graphs, or stay `plain`.
+
+    `shapes`: how many shapes the batches have; 0 where every batch may have one of its own. Units: seconds; `gain` is
+    the share of a step that graphs save at least where they are taken.
+    """
+    if not shapes:
+        return Choice("plain", "a graph is of one shape, and the lengths of rows vary")
+    if processes > 1:
+        return Choice("plain", "each of several processes would choose for itself")
+    if steps < STEPS_OF_A_SHAPE * shapes:
+        return Choice("plain", f"{shapes} shapes in {steps} steps repeat too seldom")
+    saved, least = steps * (step_seconds or 0.0) * gain, COMPILING_MARGIN * trial_seconds
+    said = f"{steps} steps save at least {saved:.0f} s where graphs do; their trial takes {trial_seconds:.0f} s"
+    return Choice("try" if saved > least else "plain", said)

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pricing.datasets.csv_file import BrokenRow, CsvFile, write_csv
-from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, METADATA_NAMES
+from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, METADATA_NAMES, SIDECAR_SUFFIXES, fold_name
 from pricing.datasets.text_decoding import EncodingUnknown, decode_text
 from trainer.atomic_files import writing_file
-from trainer.data.quality_samples import PictureSample, find_sidecar, list_pictures
+from trainer.data.quality_samples import PictureSample, list_pictures
 from trainer.errors import BadInput
 
 CAMERA_NAME = re.compile(
@@ -44,13 +44,21 @@ def caption_from_name(name: str) -> str:
 def write_sidecars(captions: Mapping[str, str], folder: Path) -> list[Path]:
     """Write one text file beside each picture, or over the one that is there; each whole or not at all."""
     written = []
+    folders = {(folder / name).parent for name in captions}
+    there = {fold_name(str(path)): path for place in folders for path in place.iterdir()}
     for name, caption in captions.items():
-        picture = folder / name
-        file = find_sidecar(picture) or picture.with_suffix(".txt")
+        file = _find_sidecar(folder / name, there)
         with writing_file(file) as aside:
             aside.write_text(caption + "\n", encoding="utf-8")
         written.append(file)
     return written
+
+
+def _find_sidecar(picture: Path, there: Mapping[str, Path]) -> Path:
+    """Find the text file of a picture, in whichever case it is named, or name the one to come."""
+    named = [picture.with_suffix(suffix) for suffix in SIDECAR_SUFFIXES]
+    alike = (found for path in named if (found := there.get(fold_name(str(path)))) is not None)
+    return next((path for path in named if path.is_file()), None) or next(alike, named[0])
 
 
 def write_metadata(captions: Mapping[str, str], samples: Sequence[PictureSample], file: Path) -> Path:
@@ -64,12 +72,15 @@ def write_metadata(captions: Mapping[str, str], samples: Sequence[PictureSample]
     if file_key is None or caption_key is None:
         raise BadInput(str(file), f"needs a column {FILE_KEYS[0]} and a column {CAPTION_KEYS[0]}")
     by_name = {_normal(row.get(file_key) or ""): row for row in rows}
+    names = {sample.name for sample in samples}
+    alike = {fold_name(name): row for name, row in by_name.items() if name not in names}  # `b.png` of `B.PNG`
     for sample in samples:
-        if sample.name not in by_name:
-            by_name[sample.name] = {file_key: sample.name, caption_key: sample.caption}
-            rows.append(by_name[sample.name])
+        row = by_name.get(sample.name) or alike.get(fold_name(sample.name))
+        if row is None:
+            row = {file_key: sample.name, caption_key: sample.caption}
+            rows.append(row)
         if sample.name in captions:
-            by_name[sample.name][caption_key] = captions[sample.name]
+            row[caption_key] = captions[sample.name]
     with writing_file(file) as aside:
         aside.write_text(_write_table(header, rows), encoding="utf-8", newline="")
     return file

@@ -1,5 +1,8 @@
-"""Whether to compile a model's blocks: where what that saves over the whole job is worth the time that it takes."""
+"""Whether to compile a model's blocks, and to replay them as CUDA graphs: where what that saves over the whole job is
+worth the time that it takes.
+"""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,10 +18,11 @@ from pricing.training.workload import Workload
 from trainer import __version__
 from trainer.base_models.config import BaseModelSource
 from trainer.families.family import Family
-from trainer.kernels.choice import Choice, choose_compiling
+from trainer.kernels.choice import Choice, choose_compiling, choose_graphs
 from trainer.log import write_line
 from trainer.machine.accelerator import Accelerator, describe_accelerator
 from trainer.profiles.local_profile import find_profile
+from trainer.training.graph_trial import GAIN_BAR, choose_rows, try_graphs
 from trainer.training.memory_plan import name_layers
 
 # What is left to fuse once norms, adapters, attention and loss are: additions, gates, rotations. Not measured yet: a
@@ -26,38 +30,66 @@ from trainer.training.memory_plan import name_layers
 GAIN = 0.08
 COMPILE_SECONDS = 60.0
 COUNTED_STEPS = 1000
+GRAPHS_GAIN = 1 - 1 / GAIN_BAR  # the least with which they are taken
+TRIAL_SECONDS = 90.0  # compiling once more, and some batches
 
 
 def compile_if_it_pays(
-    family: Family[Any], config: TrainingConfig, source: BaseModelSource, *, steps: int, longest: int
+    family: Family[Any],
+    config: TrainingConfig,
+    source: BaseModelSource,
+    rows: Sequence[Any],
+    *,
+    steps: int,
+    longest: int,
+    processes: int = 1,
 ) -> Choice:
     """Compile the family's blocks if that pays within `steps`, all those of the plan. What fails runs as it is.
 
-    `longest`: the positions of the longest sample.
+    `rows` are those that are trained, `longest` the positions of the longest sample. Returns `eager`, `compile`, or
+    `graphs` where the trial took them.
     """
     at = describe_accelerator(next(family.model.parameters()).device)
-    choice = plan_compiling(at, config, source, steps=steps, longest=longest, family=family)
+    seconds = find_step_seconds(at, config, source, longest=longest, family=family)
+    choice = plan_compiling(at, steps=steps, step_seconds=seconds)
     if at.is_gpu:
         write_line(f"{'compiling' if choice.kernel == 'compile' else 'not compiled'}: {choice.reason}")
-    if choice.kernel == "compile":
-        torch._dynamo.config.suppress_errors = True  # noqa: SLF001 - its own name: what fails runs as it is
+    if choice.kernel != "compile":
+        return choice
+    torch._dynamo.config.suppress_errors = True  # noqa: SLF001 - its own name: what fails runs as it is
+    groups = family.group(rows)
+    graphs = choose_graphs(
+        shapes=len(set(groups)),
+        processes=processes,
+        steps=steps,
+        step_seconds=seconds,
+        gain=GRAPHS_GAIN,
+        trial_seconds=TRIAL_SECONDS,
+    )
+    if graphs.kernel == "try":
+        graphs = choice = try_graphs(family, choose_rows(rows, groups, config.batch_size))
+    else:
         family.compile_blocks()
+    write_line(f"CUDA graphs {'taken' if choice.kernel == 'graphs' else 'not taken'}: {graphs.reason}")
     return choice
 
 
-def plan_compiling(
+def plan_compiling(at: Accelerator, *, steps: int, step_seconds: float | None) -> Choice:
+    return choose_compiling(at, steps=steps, step_seconds=step_seconds, gain=GAIN, compile_seconds=COMPILE_SECONDS)
+
+
+def find_step_seconds(
     at: Accelerator,
     config: TrainingConfig,
     source: BaseModelSource,
     *,
-    steps: int,
     longest: int,
     family: Family[Any] | type[Family[Any]],
-) -> Choice:
-    seconds = None
+) -> float | None:
+    """Find how long a step takes on a GPU of the catalogue; None where nothing is known of it."""
     if at.is_gpu and (sku := find_sku(at.name)) is not None and (profile := find_profile(source)) is not None:
-        seconds = estimate_step_seconds(profile, name_layers(config, family), sku, longest)
-    return choose_compiling(at, steps=steps, step_seconds=seconds, gain=GAIN, compile_seconds=COMPILE_SECONDS)
+        return estimate_step_seconds(profile, name_layers(config, family), sku, longest)
+    return None
 
 
 def estimate_step_seconds(profile: BaseModelProfile, config: TrainingConfig, sku: str, longest: int) -> float | None:

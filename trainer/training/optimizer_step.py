@@ -17,7 +17,11 @@ MAX_GRADIENT_NORM = 1.0
 
 @dataclass
 class Stepper:
-    """Takes steps with one optimizer. `scaler` scales the loss up for fp16, and does nothing otherwise."""
+    """Takes steps with one optimizer. `scaler` scales the loss up for fp16, and does nothing otherwise.
+
+    With `keeps_gradients` they are added up where they lie from the first step on, as replayed CUDA graphs need it: a
+    gradient that was taken over from a graph would be written again by its next replay.
+    """
 
     family: Family[Any]
     optimizer: torch.optim.Optimizer
@@ -26,6 +30,7 @@ class Stepper:
     scaler: torch.amp.GradScaler
     processes: Processes = SINGLE_PROCESS
     seed: int = 0
+    keeps_gradients: bool = False
 
     def take_step(self, examples: Sequence[Any], *, step: int, rows: Sequence[int] = ()) -> TakenStep:
         """Take one step; its loss, in nats, and its tokens are in all processes the same.
@@ -39,7 +44,7 @@ class Stepper:
             piece_size = self.processes.choose_batch_size(self.batch_size, len(examples))
             chunks = cut_into_batches(examples, self.batch_size)
             batches = [batch for chunk in chunks for batch in self._collate(chunk, piece_size)]
-            self.optimizer.zero_grad()
+            self._clear_gradients()
             with self.processes.own_randomness(seed=self.seed, step=step):
                 loss = self.processes.add_up_loss(self._accumulate(batches))
             tokens = sum(batch.tokens for batch in batches)
@@ -52,6 +57,12 @@ class Stepper:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         return taken
+
+    def _clear_gradients(self) -> None:
+        if self.keeps_gradients:
+            clear_gradients(self.trainable)
+        else:
+            self.optimizer.zero_grad()
 
     def _collate(self, chunk: Sequence[Any], piece_size: int) -> Iterator[Any]:
         """Yield a batch, or its pieces where several processes share it; each piece draws as the whole batch would."""
@@ -71,6 +82,15 @@ class Stepper:
             self.scaler.scale(loss).backward()
             losses.append(loss.detach())
         return sum(losses[1:], losses[0]) if losses else torch.zeros(())
+
+
+def clear_gradients(trainable: Sequence[torch.nn.Parameter]) -> None:
+    """Set gradients to zero where they lie, and make those that are not there yet."""
+    for parameter in trainable:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        else:
+            parameter.grad.zero_()
 
 
 def create_scaler(model: torch.nn.Module) -> torch.amp.GradScaler:

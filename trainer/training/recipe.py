@@ -74,13 +74,15 @@ def train(
     held_out: Sequence[Any] = (),
     row_numbers: Sequence[int] = (),
     processes: Processes = SINGLE_PROCESS,
+    keeps_gradients: bool = False,
 ) -> TrainingResult:
     """Train the adapter until every step is done or somebody asks to stop, in which case a checkpoint is written.
 
     The family's adapter is attached and the generators are seeded already. Resuming from a checkpoint gives exactly
     the losses of a run that was never stopped, on the same machine with the same number of threads. The loss of the
     `held_out` examples is measured after every epoch. `row_numbers` are those of the examples in the data, for messages
-    (by default they count from 1). Of several processes only the first writes anything.
+    (by default they count from 1). Of several processes only the first writes anything. `keeps_gradients` as `Stepper`
+    has it.
     Raises: LossNotFinite, OutOfMemory, CheckpointUnusable, BadInput.
     """
     config = identity.config
@@ -90,7 +92,7 @@ def train(
     trainable = [parameter for parameter in family.model.parameters() if parameter.requires_grad]
     optimizer = create_optimizer(config, trainable)
     scaler = create_scaler(family.model)
-    stepper = Stepper(family, optimizer, trainable, config.batch_size, scaler, processes, config.seed)
+    stepper = Stepper(family, optimizer, trainable, config.batch_size, scaler, processes, config.seed, keeps_gradients)
     state = TrainingState(family, optimizer, identity, scaler)
     if resume_from is not None:
         state.restore(read_checkpoint(resume_from))

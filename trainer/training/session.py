@@ -126,10 +126,13 @@ def _train_once(
     trained_rows, held_out_rows = hold_out_copies(family.list_sources(examples), config)
     longest = max(family.count_positions(example) for example in examples)
     steps = plan_steps(len(trained_rows), config).total_steps
-    compile_if_it_pays(family, config, source, steps=steps, longest=longest)
+    trained = [examples[row] for row in trained_rows]
+    compiled = compile_if_it_pays(
+        family, config, source, trained, steps=steps, longest=longest, processes=processes.count
+    )
     result = train(
         family,
-        [examples[row] for row in trained_rows],
+        trained,
         identity,
         checkpoints=checkpoints,
         resume_from=resume_from,
@@ -138,6 +141,7 @@ def _train_once(
         held_out=[examples[row] for row in held_out_rows],
         row_numbers=[row + 1 for row in trained_rows],
         processes=processes,
+        keeps_gradients=compiled.kernel == "graphs",
     )
     if result.stopped is not None or not processes.is_first:
         return FinishedTraining(result, None)

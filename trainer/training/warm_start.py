@@ -3,7 +3,7 @@
 from typing import Any
 
 from pricing.training.config import TrainingConfig
-from trainer.base_models.config import expand
+from trainer.base_models.places import expand
 from trainer.errors import AdapterUnusable, BadInput
 from trainer.families.family import Family
 from trainer.formats.reading import load_adapter_any

@@ -32,7 +32,7 @@ CACHE_BYTES = 64 * 1024 * 1024
 # Counts of the data sets last quoted, by content and tokenizer, in bytes: quoting again after a change is quick.
 COUNTS: MutableMapping[tuple[str, str], Counted] = LRUCache(CACHE_BYTES, getsizeof=lambda counted: counted.size_bytes)
 # Raised when rows come to be counted otherwise: what was counted before is then counted anew.
-COUNTING_VERSION = 2
+COUNTING_VERSION = 3
 ROWS_A_SECOND = 10_000  # on one busy core, for the advice when to ask again
 LONGEST_ADVICE_SECONDS = 60
 

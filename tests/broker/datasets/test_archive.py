@@ -20,14 +20,16 @@ from hypothesis import strategies as st
 from broker.datasets import archive_members
 from broker.datasets.archive import ArchiveRefused, DataFile, UploadedFile, pack_files, read_file, unpack_uploads
 from broker.datasets.archive_format import find_format, name_foreign_format
+from broker.datasets.archive_names import is_clutter
 from broker.datasets.findings import DatasetFinding
+from pricing.datasets.picture_listing import is_picture_name
 from tests.broker.packed_files import read_packed
 from tests.broker.picture_files import zip_as_windows
 from tests.properties import examples
 
 MEGABYTE = 1024 * 1024
 PARTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\\\0"), min_size=1, max_size=40).filter(
-    lambda part: part not in {".", "..", ".DS_Store", "Thumbs.db", "__MACOSX"} and len(part.encode()) <= 255
+    lambda part: part not in {".", ".."} and not is_clutter(f"{part}/{part}") and len(part.encode()) <= 255
 )
 NAMES = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
 FILES = st.dictionaries(NAMES, st.binary(max_size=2000), min_size=1, max_size=6)
@@ -226,7 +228,7 @@ def test_links_and_clutter_get_a_word() -> None:
         ("pipe", "hint"),
         ("a.tar", "hint"),
     ]
-    assert "4 files that macOS or Windows put there are left out, such as ._train.jsonl" in notes[-1].message
+    assert "4 files that a system put there are left out, such as ._train.jsonl" in notes[-1].message
 
 
 def test_link_in_a_zip_is_no_file_with_its_target_in_it() -> None:
@@ -407,6 +409,15 @@ def test_archive_of_nothing_but_folders_has_a_limit() -> None:
 def test_clutter_that_is_uploaded_by_itself_is_left_out_as_it_is_in_an_archive() -> None:
     """Otherwise its rows would be counted at the upload and missing when they are read."""
     assert unpack("__MACOSX/train.jsonl", b"x") == {}
+
+
+def test_an_upload_is_read_as_its_folder_is() -> None:
+    """Past fault: the trainer left `lost+found/` and Synology's thumbnails aside, and an upload kept them."""
+    system = ["lost+found/1.png", "@eaDir/1.png", "a/$RECYCLE.BIN/1.png", "Thumbs/1.png", "a\\_vti_cnf\\1.png"]
+    copies = ["b~.png", "#b.png", ".~lock.b.png", ".hidden/1.png"]
+    stored = unpack("a.zip", zip_of(dict.fromkeys([*system, *copies, "1.png", "#2.png"], b"x")))
+    assert stored.keys() == {*copies, "1.png", "#2.png"}
+    assert {name for name in stored if is_picture_name(name)} == {"1.png", "#2.png"}
 
 
 def test_encrypted_zip_is_refused_with_the_reason() -> None:

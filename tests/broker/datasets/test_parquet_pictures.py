@@ -10,6 +10,7 @@ from pyarrow import parquet
 from broker.datasets import parquet_pictures
 from broker.datasets.archive import ArchiveRefused, UploadedFile, read_file, unpack_uploads
 from broker.datasets.findings import DatasetFinding
+from pricing.datasets.picture_listing import list_named_pictures
 from tests.broker.factories import ROWS, Api, jsonl, make_customer
 from tests.broker.picture_files import draw_picture
 
@@ -91,6 +92,19 @@ def test_column_that_changes_how_pictures_are_learnt_is_refused() -> None:
     rows = [{"image": {"bytes": draw_picture(), "path": None}, "mask": "x"}]
     with pytest.raises(ArchiveRefused, match=r"a\.parquet: mask changes how a picture is learnt"):
         unpack("a.parquet", write_parquet(rows, image=PICTURE, mask=pa.string()))
+
+
+def test_row_that_is_not_to_be_learnt_is_set_aside_as_in_any_metadata() -> None:
+    """Past fault: a column that says so was left in the Parquet file, and the picture learnt."""
+    said = [(False, "train"), (True, "train"), (None, "test"), (None, None)]
+    rows = [
+        {"image": {"bytes": draw_picture(number=number)}, "skip": skip, "split": split}
+        for number, (skip, split) in enumerate(said)
+    ]
+    files, _notes = unpack("a.parquet", write_parquet(rows, image=PICTURE, skip=pa.bool_(), split=pa.string()))
+    listing = list_named_pictures(files, files.__getitem__)
+    assert [picture.name for picture in listing.pictures] == ["a/000001.png", "a/000004.png"]
+    assert listing.lost == {"a/000002.png", "a/000003.png"}
 
 
 def test_without_pyarrow_a_file_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from pricing.datasets.picture_listing import PictureListing, list_named_pictures
+from pricing.datasets.picture_listing import PictureListing, is_picture_name, list_named_pictures
 from pricing.datasets.text_rows import TooManyRows
 
 
@@ -67,6 +67,14 @@ def test_what_is_not_read_gets_a_word() -> None:
     assert levels == [("2.txt", "warning"), ("notes.md", "hint"), ("train.jsonl", "hint")]
 
 
+def test_a_text_file_whose_picture_has_a_caption_elsewhere_is_not_called_alone() -> None:
+    files = {"1.png": b"", "1.txt": "x", "2.txt": "y", "metadata.csv": "file_name,text\n1.png,a cup\n"}
+    assert [problem[:2] for problem in problems(listed(files))] == [
+        ("sidecar_unread", "1.txt"),
+        ("sidecar_alone", "2.txt"),
+    ]
+
+
 def test_comma_that_is_not_in_quotes_loses_no_text_in_silence() -> None:
     """`1.png,a cup, blue` became the caption `a cup`."""
     listing = listed({"1.png": b"", "metadata.csv": "file_name,text\n1.png,a cup, blue\n"})
@@ -94,6 +102,52 @@ def test_hidden_folders_and_clutter_are_left_aside_with_a_word() -> None:
     (told,) = listing.problems
     assert (told.code, told.level, told.rows) == ("file_hidden", "hint", 0)
     assert "and 2 more such files" in told.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("b~.png", "#b.png", "~b.png", "~$b.png", ".~lock.b.png", "a/b~.webp", "lost+found/1.png", "Thumbs/1.png"),
+        *(
+            "@eaDir/1.png",
+            "$RECYCLE.BIN/1.png",
+            "System Volume Information/1.png",
+            "a/#recycle/1.png",
+            "FOUND.000/1.png",
+        ),
+        *("LOST.DIR/1.png", "_vti_cnf/1.png", "a/@__thumb/1.png", "Network Trash Folder/1.png", "._1.png"),
+    ],
+)
+def test_copies_of_editors_and_folders_of_systems_are_no_data(name: str) -> None:
+    assert not is_picture_name(name)
+    listing = listed({"1.png": b"", name: b"", "metadata.csv": f"file_name,text\n1.png,a cup\n{name},again\n"})
+    assert captions(listing) == {"1.png": "a cup"}
+    missing, *_told = listing.problems
+    assert (missing.code, missing.line) == ("file_missing", 3)
+    assert "which is left aside for its name; rename the picture" in missing.to_finding().message
+
+
+@pytest.mark.parametrize("name", ["#1.png", "IMG_00~1.JPG", "c#.png", "a~b/1.png", "found/1.png", "my thumbs/1.png"])
+def test_names_that_only_look_alike_are_data(name: str) -> None:
+    assert captions(listed({name: b""})) == {name: ""}
+
+
+@pytest.mark.parametrize(("here", "there"), [("b.png", "B.PNG"), ("É.png", "é.PNG"), ("A/b.png", "a/B.png")])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_name_in_another_case_is_the_same_picture(here: str, there: str, form: str) -> None:
+    """Past fault: `b.png` of the list was not there, and `B.PNG` had no caption: two losses for one picture."""
+    there = unicodedata.normalize(form, there)
+    listing = listed({there: b"", "metadata.csv": f"file_name,text\n{here},a cup\n"})
+    assert (captions(listing), problems(listing)) == ({there: "a cup"}, [])
+    beside = listed({there: b"", here.replace(".png", ".TXT"): "a cup"})
+    assert (captions(beside), problems(beside)) == ({there: "a cup"}, [])
+
+
+def test_of_two_pictures_that_differ_in_case_each_has_its_own_row() -> None:
+    rows = "file_name,text\nb.png,small\nB.PNG,large\nB.png,neither\n"
+    listing = listed({"b.png": b"", "B.PNG": b"", "metadata.csv": rows})
+    assert captions(listing) == {"B.PNG": "large", "b.png": "small"}
+    assert problems(listing) == [("file_missing", "metadata.csv", 4)]
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

@@ -38,6 +38,23 @@ def talk(**turn: object) -> dict[str, object]:
         ({"conversations": TALK[:1], "chosen": TALK[1], "rejected": TALK[3]}, r"(chosen|rejected) belongs to a pair"),
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, r"(chosen|rejected) belongs to a pair"),
         ({"messages": TALK, "rejected_response": "x"}, "rejected_response belongs to a pair"),
+        (PAIR | {"chosen": False}, "chosen: false says that the answer is a bad one"),
+        ({"messages": TALK, "rejected": True}, "rejected: true says that the answer is a bad one"),
+        (PAIR | {"score": 0.2}, "score grades the answer"),
+        ({"messages": TALK, "reward": -1}, "reward grades the answer.*leave out the rows that are not good enough"),
+        (PAIR | {"rating": "2"}, "rating grades the answer"),
+        (PAIR | {"rating": {"helpful": 1}}, "rating grades the answer"),
+        (PAIR | {"feedback": 3}, "feedback grades the answer"),
+        (PAIR | {"reward": False}, "reward: false says that the answer is a bad one"),
+        (PAIR | {"is_good": 0}, "is_good: 0 says that the answer is a bad one"),
+        (PAIR | {"thumbs": -1}, "thumbs: -1 says that the answer is a bad one"),
+        (PAIR | {"feedback": "Thumbs_down"}, "feedback: 'Thumbs_down' says that the answer is a bad one"),
+        (PAIR | {"is_rejected": "true"}, "is_rejected: 'true' says that the answer is a bad one"),
+        ({"text": "x", "is_correct": False}, "is_correct: false says that the answer is a bad one"),
+        (talk(score=1), "score grades the answer"),
+        (talk(review_result=False), "review_result: false says that the answer is a bad one"),
+        (PAIR | {"skip": "twice"}, "skip says neither true nor false.*'twice'.*write true to leave it out"),
+        ({"messages": [TALK[0] | {"masked": False}, TALK[1]]}, "masked says that a message of user is to be learnt"),
         ({"input": {}, "preferred_output": TALK, "non_preferred_output": TALK}, "preferred_output belongs to a pair"),
         ({"messages": TALK, "tools": [{"type": "function"}]}, "tools belongs to calls of functions"),
         ({"messages": TALK, "tools": '[{"name": "f"}]'}, "tools belongs to calls of functions"),
@@ -80,6 +97,9 @@ def test_what_cannot_be_honoured_is_refused_by_name(record, named) -> None:
         *({"label": True}, {"label": "true"}, {"label": 1}, {"kto_tag": True}, {"weight": 1}, {"weight": "1.0"}),
         *({"loss": True}, {"train": None}, {"weight": ""}, {"tools": []}, {"tools": "[]"}, {"tools": ""}),
         *({"images": None}, {"images": []}, {"chosen": None, "rejected": None}, {"mask": None}, {"id": 7}),
+        *({"chosen": True}, {"rejected": 0}, {"score": None}, {"score": float("nan")}, {"reward": ""}, {"good": True}),
+        *({"skip": False}, {"deleted": "false"}, {"masked": 0}, {"split": "train_sft"}, {"split": "en"}, {"split": 3}),
+        *({"correct": "the other text"}, {"feedback": "too short"}, {"bad": False}, {"valid": "2026-01-01"}),
     ],
 )
 def test_what_says_nothing_else_leaves_the_row_as_it_is(keys) -> None:
@@ -95,7 +115,29 @@ def test_a_row_that_is_not_to_be_learnt_is_set_aside(key, value) -> None:
             to_row(record | {key: value})
 
 
-@pytest.mark.parametrize("turn", [{"weight": 0}, {"loss": False}, {"train": False}, {"training": "false"}])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        *({"skip": True}, {"ignore": 1}, {"exclude": "yes"}, {"masked": True}, {"deleted": "true"}, {"is_test": True}),
+        *({"split": "test"}, {"split": "validation"}, {"split": "Test_sft"}, {"partition": "dev"}),
+        {"weight": 0, "tools": [{"type": "function"}]},
+    ],
+)
+def test_a_row_that_says_to_leave_it_out_is_set_aside(keys) -> None:
+    """Past fault: `skip: true` was not read, and the row learnt."""
+    for record in (PAIR, {"text": "x"}, {"messages": TALK}, {"instruction": "a", "output": "b"}):
+        with pytest.raises(RowSetAside, match=next(iter(keys))):
+            to_row(record | keys)
+
+
+def test_a_number_grades_no_plain_text() -> None:
+    """A crawl keeps how well its filter likes each page; there is no answer that it could call a bad one."""
+    assert to_row({"text": "x", "score": 2.7, "label": 3, "rank": "4"}) == TextRow("", "x", is_plain=True)
+
+
+@pytest.mark.parametrize(
+    "turn", [{"skip": True}, {"masked": True}, {"weight": 0}, {"loss": False}, {"train": False}, {"training": "false"}]
+)
 def test_an_answer_that_is_not_to_be_learnt_is_context(turn) -> None:
     row = to_row(talk(**turn))
     assert row == TextRow("c", "d", history=(("a", "b"),), context_answers=frozenset({0}))

@@ -1,9 +1,12 @@
 """Reading the YAML file, and finding the base model."""
 
+from pathlib import Path
+
 import pytest
 
 from pricing.catalog import get_base_model
 from pricing.training.config_parsing import ConfigInvalid
+from trainer.base_models.cache_dir import get_cache_dir
 from trainer.base_models.config import describe_config_problems, read_config, resolve_base_model
 from trainer.errors import BadInput
 from trainer.families.text.causal_lm import CausalLM
@@ -188,6 +191,30 @@ def test_a_tilde_is_the_home_in_every_key_that_names_a_place(write, monkeypatch)
     config = read_config(write("\n".join(f"{key}: ~/a b/{key}" for key in keys)))
     assert {key: getattr(config, key) for key in keys} == {key: f"/home/me/a b/{key}" for key in keys}
     assert read_config(write("base_model: x\noutput_dir: ~nobody-has-it/y")).output_dir == "~nobody-has-it/y"
+
+
+def test_variables_of_the_environment_are_written_out_as_the_home_is(write, monkeypatch, tmp_path) -> None:
+    """Past fault: `$HOME/data` was "not a folder", and an output went into a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    (tmp_path / "$HOME" / "x").mkdir(parents=True)
+    places = "base_model: $HOME/m\ntrain_data_dir: '${HOME}/a b'\nmetadata_path: $HOME/x\noutput_dir: out/5$a\n"
+    monkeypatch.setenv("a", "b")
+    config = read_config(write(places))
+    taken = (config.base_model, config.train_data_dir, config.metadata_path, config.output_dir)
+    assert taken == ("/home/me/m", "/home/me/a b", "$HOME/x", "out/5b")
+    assert read_config(write("base_model: x\noutput_dir: 3$5$\n")).output_dir == "3$5$"
+    monkeypatch.setenv("LORA_TRAINER_CACHE", "$HOME/cache")  # as a unit of systemd has it, which writes out nothing
+    assert get_cache_dir() == Path("/home/me/cache")
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_variable_that_is_not_set_is_refused_by_its_name(value, write, monkeypatch) -> None:
+    monkeypatch.delenv("SCRATCH", raising=False)
+    if value is not None:
+        monkeypatch.setenv("SCRATCH", value)
+    with pytest.raises(BadInput, match=r"output_dir: .* names the variable SCRATCH, which is not set here; write the"):
+        read_config(write("base_model: x\noutput_dir: ${SCRATCH}/run\n"))
 
 
 @pytest.mark.parametrize("key", ["output_dir", "train_data_dir", "init_from", "resume_from"])

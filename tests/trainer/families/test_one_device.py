@@ -161,6 +161,28 @@ def test_a_step_of_pictures_stays_on_its_device_and_waits_nowhere(kind, keys, tm
     assert sum(mode.waits.values()) == 1
 
 
+def compile_none(_model, **_options) -> None:
+    """Stand in for the compiler, which takes seconds to be imported."""
+
+
+def test_each_batch_is_marked_where_blocks_are_replayed(tmp_path, monkeypatch) -> None:
+    """An answer of a CUDA graph is written over by its next replay, so that must know where a batch begins."""
+    config = TrainingConfig(base_model="m", batch_size=1, gradient_accumulation=2, precision="fp32")
+    family, examples = make_pictures("sd15", config, tmp_path)
+    family.attach_adapter(config)
+    marks = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: marks.append(1))
+    monkeypatch.setattr(
+        type(family.adapters.components["unet"].get_base_model()), "compile_repeated_blocks", compile_none
+    )
+    monkeypatch.setattr(family, "_predict", lambda noisy, *_: noisy * next(iter(family.model.parameters())).sum())
+    for options, expected in (({}, 0), ({"mode": "reduce-overhead"}, 2)):
+        family.compile_blocks(**options)
+        for example in examples:
+            family.compute_loss(family.collate([example]))
+        assert len(marks) == expected
+
+
 def test_the_mode_finds_a_mixture_and_a_wait() -> None:
     here, there = torch.zeros(2, device="meta"), torch.zeros(2)
     with OneDevice() as mode:

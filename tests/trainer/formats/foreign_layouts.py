@@ -83,7 +83,8 @@ def write_onetrainer_original() -> Tensors:
     """OneTrainer's ORIGINAL: the UNet alone, by the names of the release, alpha and DoRA's magnitude kept."""
     names = ("input_blocks.11.0.in_layers.2", "output_blocks.9.1.transformer_blocks.0.attn2.to_q")
     alphas = {f"{name}.alpha": torch.tensor(2.0) for name in names}
-    return dotted_pair(names[0]) | dotted_pair(names[1]) | alphas | {f"{names[1]}.dora_scale": draw(WIDTH, 1)}
+    scales = {f"{name}.dora_scale": draw(WIDTH, 1) for name in names}
+    return dotted_pair(names[0]) | dotted_pair(names[1]) | alphas | scales
 
 
 def write_onetrainer_comfy_sdxl() -> Tensors:
@@ -201,6 +202,25 @@ PEFT_REFUSED: dict[str, tuple[Tensors, dict, str]] = {
         dotted_pair(PEFT_NAME) | {"base_model.model.lm_head.modules_to_save.weight": draw(4, 4)},
         {"modules_to_save": ["lm_head"]},
         "trained whole .modules_to_save",
+    ),
+    "a trained module that is missing": (
+        dotted_pair(PEFT_NAME),
+        {"modules_to_save": ["lm_head"]},
+        r"modules_to_save: \['lm_head'\], and the file has nothing of these modules: part .* is missing",
+    ),
+    "trained tokens that are missing": (dotted_pair(PEFT_NAME), {"trainable_token_indices": [5]}, "these tokens"),
+    "a LoRA's bias that is missing": (dotted_pair(PEFT_NAME), {"lora_bias": True}, "the matrices' biases"),
+    "a magnitude that is missing": (
+        dotted_pair(PEFT_NAME),
+        {"use_dora": True},
+        r"says use_dora, and model.layers.0.self_attn.q_proj has no lora_magnitude_vector",
+    ),
+    "one magnitude of two that is missing": (
+        dotted_pair(PEFT_NAME)
+        | {f"{PEFT_NAME}.lora_magnitude_vector": draw(WIDTH)}
+        | dotted_pair(f"{PEFT_NAME[:-1]}k"),
+        {"use_dora": True},
+        r"says use_dora, and model.layers.0.self_attn.q_prok has no lora_magnitude_vector",
     ),
     "a trained bias": (
         dotted_pair(PEFT_NAME) | {f"{PEFT_NAME}.base_layer.bias": draw(4)},

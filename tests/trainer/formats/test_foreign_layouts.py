@@ -21,7 +21,7 @@ from tests.trainer.formats.foreign_layouts import (
 )
 from trainer.errors import AdapterUnusable
 from trainer.formats.combining import Weighted, merge_loras, resize_lora
-from trainer.formats.inspecting import inspect_lora
+from trainer.formats.inspecting import describe_report, inspect_lora
 from trainer.formats.lora_set import LoraLayer, LoraSet, derive_config, get_alpha
 from trainer.formats.reading import Layout, load_adapter_any, read_lora
 from trainer.formats.writing import write_lora
@@ -76,6 +76,30 @@ def test_what_peft_writes_beyond_plain_lora_is_refused_by_its_name(kind, tmp_pat
     file = save(tmp_path, tensors, config)
     with pytest.raises(AdapterUnusable, match=words):
         read_lora(file)
+    if "missing" in kind:  # nothing of it says that it is not whole
+        with pytest.raises(AdapterUnusable, match=words):
+            load_adapter_any(file)
+
+
+def test_a_configuration_that_says_nothing_more_was_trained_is_read(tmp_path) -> None:
+    config = {"modules_to_save": [], "trainable_token_indices": None, "lora_bias": False, "use_dora": False}
+    assert len(read_lora(save(tmp_path, write_unsloth(), {"r": 4} | config))[0].layers) > 0
+
+
+def test_layers_of_dora_and_lora_in_one_model_stay_in_the_one_layout_that_holds_both(tmp_path) -> None:
+    """A layer without its magnitude is to peft a DoRA that begins at the base's own: another change."""
+    text = "lora_te_text_model_encoder_layers_0_mlp_fc1"
+    magnitude = {f"{SD15_NAME}.dora_scale": draw(WIDTH, 1)}
+    apart, _ = read_lora(save(tmp_path, kohya_pair(SD15_NAME) | magnitude | kohya_pair(text, 768)))
+    for layout in Layout:  # a UNet of one kind and a text encoder of the other are two models
+        there, _ = read_lora(write_lora(tmp_path / f"{layout}.safetensors", apart, layout))
+        assert sorted(layer.magnitude is None for layer in there.layers) == [False, True]
+    mixed, _ = read_lora(save(tmp_path, kohya_pair(SD15_NAME) | magnitude | kohya_pair(f"{SD15_NAME[:-1]}k")))
+    again, _ = read_lora(write_lora(tmp_path / "both.safetensors", mixed, Layout.KOHYA))
+    assert sorted(layer.magnitude is None for layer in again.layers) == [False, True]
+    for layout in (Layout.PEFT, Layout.DIFFUSERS):
+        with pytest.raises(AdapterUnusable, match=r"to_q is a DoRA and .*to_k a plain LoRA.*only the kohya layout"):
+            write_lora(tmp_path / "mixed.safetensors", mixed, layout)
 
 
 def test_an_adapter_of_unsloth_is_read_by_the_configuration_beside_it(tmp_path) -> None:
@@ -145,7 +169,13 @@ def test_weights_that_are_not_finite_are_refused_by_their_tensors_name_and_shown
             AdapterUnusable, match=rf"1 of 48 numbers of the tensor {SD15_NAME}\.lora_up\.weight are NaN"
         ):
             read(file)
-    assert not inspect_lora(file).finite
+    report = inspect_lora(file)
+    assert (report.finite, report.norm, report.modules[0].norm_mean, report.modules[0].norm_max) == (
+        False,
+        *3 * (None,),
+    )
+    assert describe_report(report).count("not finite") == 2
+    assert json.loads(report.to_json())["modules"][0]["norm_max"] is None
 
 
 def test_what_a_narrower_format_cannot_hold_is_refused(tmp_path) -> None:

@@ -66,6 +66,21 @@ def test_metadata_keeps_other_rows_columns_and_the_sidecars_words(folder) -> Non
     assert captions_of(folder)["001.png"] == "a person wrote this"
 
 
+def test_a_caption_in_another_case_or_accent_is_written_over_and_not_beside(folder) -> None:
+    """Else the picture would have two rows, of which the second is refused, or two text files."""
+    (folder / "002.png").rename(folder / "CAFÉ.PNG")
+    (folder / "cafe\u0301.TXT").write_text("before", encoding="utf-8")
+    write_sidecars({"CAFÉ.PNG": "after"}, folder)
+    assert captions_of(folder)["CAFÉ.PNG"] == "after"
+    assert len(list(folder.glob("*.[tT]*"))) == 2
+    file = folder / "metadata.csv"
+    file.write_text("file_name,text\ncafé.png,before\n", encoding="utf-8")
+    write_metadata({"CAFÉ.PNG": "later"}, list_pictures(folder).samples, file)
+    listing = list_pictures(folder)
+    assert (captions_of(folder)["CAFÉ.PNG"], len(listing.samples)) == ("later", 3)
+    assert {found.code for found in listing.findings} == {"sidecar_unread"}
+
+
 def test_a_metadata_file_is_made_where_there_is_none(folder) -> None:
     write_metadata({"000.png": "red kettle"}, list_pictures(folder).samples, get_metadata_file(folder))
     assert captions_of(folder) == {"000.png": "red kettle", "001.png": "a person wrote this", "002.png": ""}

@@ -10,7 +10,7 @@ from trainer.families.text.causal_lm import CausalLM
 from trainer.kernels.fused_layers import fuse_norm, is_norm
 from trainer.kernels.narrow_adapter import is_plain_lora, narrow
 from trainer.machine.accelerator import Accelerator
-from trainer.training.compile_plan import plan_compiling
+from trainer.training.compile_plan import find_step_seconds, plan_compiling
 
 H100 = Accelerator("cuda", "NVIDIA H100 80GB HBM3", (9, 0), has_bf16=True)
 CONFIG = TrainingConfig(base_model="smollm2-135m-instruct", batch_size=8)
@@ -19,7 +19,8 @@ CONFIG = TrainingConfig(base_model="smollm2-135m-instruct", batch_size=8)
 @pytest.mark.parametrize(("steps", "kernel"), [(100, "eager"), (1_000_000, "compile")])
 def test_a_long_job_is_compiled_and_a_short_one_is_not(steps, kernel) -> None:
     source = resolve_base_model(CONFIG.base_model)
-    choice = plan_compiling(H100, CONFIG, source, steps=steps, longest=512, family=CausalLM)
+    seconds = find_step_seconds(H100, CONFIG, source, longest=512, family=CausalLM)
+    choice = plan_compiling(H100, steps=steps, step_seconds=seconds)
     assert choice.kernel == kernel
     assert f"{steps} steps of 0." in choice.reason
 
@@ -27,7 +28,8 @@ def test_a_long_job_is_compiled_and_a_short_one_is_not(steps, kernel) -> None:
 def test_on_a_gpu_that_the_catalogue_does_not_know_nothing_is_compiled() -> None:
     unknown = Accelerator("cuda", "Some Card", (9, 0), has_bf16=True)
     source = BaseModelSource("x", resolve_base_model(CONFIG.base_model).weights)
-    choice = plan_compiling(unknown, CONFIG, source, steps=10**6, longest=512, family=CausalLM)
+    seconds = find_step_seconds(unknown, CONFIG, source, longest=512, family=CausalLM)
+    choice = plan_compiling(unknown, steps=10**6, step_seconds=seconds)
     assert (choice.kernel, choice.reason) == ("eager", "nothing is known of how long a step takes")
 
 

@@ -36,6 +36,7 @@ from trainer.families.stable_diffusion.weights import BaseWeights
 from trainer.formats.adapter import Adapter
 from trainer.formats.base_model_hash import describe_base_file
 from trainer.formats.components import describe_components
+from trainer.kernels.choice import REPLAYING
 from trainer.machine.transfer import bring
 
 RESOLUTIONS = {"sd15": 512, "sdxl": 1024}
@@ -51,6 +52,7 @@ class StableDiffusion:
         self._components: dict[str, torch.nn.Module] = {}
         self._adapters: ComponentAdapters | None = None
         self._encoders_key = ""
+        self._replays = False
         self.located: str | None = None
         self.encoding_counts = EncodingCounts()
 
@@ -192,6 +194,7 @@ class StableDiffusion:
 
     def compile_blocks(self, **options: Any) -> None:
         """Compile the transformer blocks of the UNet, which repeat; buckets have few shapes."""
+        self._replays = options.get("mode") == REPLAYING
         self.adapters.components["unet"].get_base_model().compile_repeated_blocks(**options)
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
@@ -253,6 +256,7 @@ class StableDiffusion:
 
     def compute_loss(self, batch: ImageBatch) -> torch.Tensor:
         """Compute the weighted mean squared error of the prediction, the mean over the pictures of the batch."""
+        self._begin_replays()
         total = torch.zeros((), device=self.device)
         for group in batch.groups:
             noisy = self._schedule.add_noise(group.latents, group.noise, group.timesteps)
@@ -262,6 +266,11 @@ class StableDiffusion:
             losses = self._schedule.compute_loss(predicted, group.latents, group.noise, group.timesteps)
             total = total + (losses * group.weights).sum()
         return total / batch.weight
+
+    def _begin_replays(self) -> None:
+        """Say that what blocks answered so far has been used, where CUDA graphs write it anew."""
+        if self._replays:
+            torch.compiler.cudagraph_mark_step_begin()
 
     def _predict(
         self, noisy: torch.Tensor, timesteps: torch.Tensor, text: TextEmbedding, geometry: torch.Tensor
@@ -301,9 +310,14 @@ class StableDiffusion:
         text = embed_captions(
             self.base.kind, self.text_encoders(), texts, clip_skip=self.config.clip_skip, device=self.device
         )
+
+        def predict(noisy: torch.Tensor, timesteps: torch.Tensor, geometry: torch.Tensor) -> torch.Tensor:
+            self._begin_replays()
+            return self._predict(noisy, timesteps, text, geometry)
+
         with self._autocast():
             picture = draw_picture(
-                lambda noisy, timesteps, geometry: self._predict(noisy, timesteps, text, geometry),
+                predict,
                 self.component("vae"),
                 self.base.scheduler | {"prediction_type": self._schedule.prediction_type},
                 resolution=resolution or self.resolution,
