@@ -102,15 +102,14 @@ def test_a_tracker_that_fails_harms_nothing_and_is_named_once(fails, capsys) -> 
     assert told == "paper is told nothing more (ConnectionError: nobody is there); the training goes on\n"
 
 
-def test_a_tracker_that_hangs_holds_up_neither_a_step_nor_the_end(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(tracker_log, "LONGEST_END_SECONDS", 0.01)
+def test_a_tracker_that_hangs_holds_up_neither_a_step_nor_the_end(capsys) -> None:
     gone, silent = threading.Event(), Silent()
 
     def hang() -> Paper:
         gone.wait()
         return Paper()
 
-    with TrackerLog(silent, "paper", hang) as log:
+    with TrackerLog(silent, "paper", hang, longest_end_seconds=0.01) as log:
         for step in range(tracker_log.MOST_WAITING + 5):
             log.step_done(report(step + 1))
     assert silent.steps == tracker_log.MOST_WAITING + 5
