@@ -52,7 +52,7 @@ def receiving(status: int = 200) -> Iterator[Told]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         told.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield told
