@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import select
 from stripe import WebhookSignature
 
 from broker.payments.stripe.relay import StripeRelay
 from broker.payments.stripe.tables import StripeStep
+from broker.payments.webhooks.tables import ReceivedEvent
 from broker.system import System
 from tests.broker.billing.invoicing import bill, use
 from tests.broker.conftest import ManualClock
@@ -53,15 +55,26 @@ async def collect_month(
 
 
 async def run_down(relay: StripeRelay, clock: ManualClock | None = None, *, rounds: int = 12) -> None:
-    """Run the relay until nothing is left to do; with a clock, also what was put off."""
+    """Run the relay until a run has found nothing to do; with a clock, also what was put off."""
+    seen = await read_progress(relay.system)
     for _ in range(rounds):
+        before = seen
         await relay.run()
-        async with relay.system.work() as work:
-            waiting = (
-                await work.session.scalars(StripeStep.__table__.select().where(StripeStep.state == "waiting"))
-            ).all()
-        if waiting is not None and clock is not None:
+        seen = await read_progress(relay.system)
+        if seen == before and (clock is None or not any(is_left for *_at, is_left in seen)):
+            return
+        if clock is not None:
             clock.advance(minutes=3)
+
+
+async def read_progress(system: System) -> list[tuple[Any, ...]]:
+    """Read how far each step and each event is: all that a run of the relay changes. The last value: it is left."""
+    async with system.work() as work:
+        tried = StripeStep.failures, StripeStep.key_number, StripeStep.must_search
+        steps = select(StripeStep.id, *tried, StripeStep.state == "waiting").order_by(StripeStep.id)
+        events = select(ReceivedEvent.id, ReceivedEvent.failures, ReceivedEvent.handled_at.is_(None))
+        found = [(await work.session.execute(each)).all() for each in (steps, events.order_by(ReceivedEvent.id))]
+    return [tuple(row) for rows in found for row in rows]
 
 
 def find_invoices(stripe: FakeStripe, collected: Collected) -> list[Any]:
