@@ -15,6 +15,7 @@ from pricing.training.config import TrainingConfig
 from trainer.base_models.config import BaseModelSource
 from trainer.commands.make_tiny import make_tiny
 from trainer.families.registry import get_family_class
+from trainer.profiles import image_profile
 from trainer.profiles.described_model import describe_model
 
 ROWS = [
@@ -74,8 +75,10 @@ def test_name_of_the_catalogue_keeps_its_aliases_and_tells_the_shape_of_the_file
     assert profile.parameters < published.parameters
 
 
-@pytest.mark.slow
-def test_file_of_stable_diffusion_is_described_with_the_vocabulary_that_ships(tmp_path: Path) -> None:
+def test_file_of_stable_diffusion_is_described_with_the_vocabulary_that_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_profile, "measure_costs", lambda *_network: get_base_model("sd-1.5").costs)
     described = describe_model(make_tiny("sd15", tmp_path / "style.safetensors"), "our-style")
     assert described.tokenizer is None
     assert described.files == ("style.safetensors",)
