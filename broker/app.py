@@ -29,7 +29,7 @@ from broker.billing.vouchers.routes import router as vouchers
 from broker.capacity.cost_rate_routes import router as cost_rates
 from broker.capacity.routes import router as capacity
 from broker.console.frame.live import Streams
-from broker.console.frame.told import say_problem
+from broker.console.frame.told import find_say, say_problem
 from broker.console.routes import MENU, add_console
 from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
@@ -183,8 +183,8 @@ DESCRIPTION = """
 What each customer of a LoRA training service has bought, what a job will cost before it runs, who may run next, what
 really ran, and what to bill for it.
 
-Every POST takes an `Idempotency-Key` header. Errors are RFC 9457 `application/problem+json`, their sentences in Chinese
-where `Accept-Language` prefers it to English. Times are UTC.
+Every POST takes an `Idempotency-Key` header. Errors are RFC 9457 `application/problem+json`. Their sentences, and those
+of what was found in data, are in Chinese where `Accept-Language` prefers it to English. Times are UTC.
 Money is `{"amount": "4200.00", "currency": "CNY"}`; a GPU-hour is 3600 GPU-seconds.
 """
 
@@ -248,7 +248,8 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.bearers = Bearers(system.database, system.services)
     app.state.openid = open_provider(settings)
     app.state.rate_limits = RateLimits(system.database, system.services, partial(find_limit, system))
-    app.state.record_decision, app.state.say_problem = record_decision, say_problem
+    app.state.record_decision = record_decision
+    app.state.say_problem, app.state.find_say = say_problem, find_say
     app.state.read_fapiao_debt = read_debt
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
     app.state.finishes = collect_finishes(settings.turn_seconds)

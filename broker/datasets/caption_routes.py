@@ -13,6 +13,7 @@ from broker.datasets.schemas import DatasetOut
 from broker.datasets.thumbnails import list_picture_names
 from broker.datasets.versions import Maker, Origin, keep_version, receive_version
 from broker.http.edge import CustomerCaller, feature_router
+from broker.http.languages import Saying
 from broker.http.shapes import Limit, Page
 from broker.identity.service import require_acting
 from pricing.training.label_config import LONGEST_NAME
@@ -56,7 +57,7 @@ async def list_pictures(
 
 
 @router.post("/captions", status_code=201)
-async def edit_captions(caller: CustomerCaller, dataset_id: str, body: CaptionEditIn) -> CaptionEditOut:
+async def edit_captions(caller: CustomerCaller, say: Saying, dataset_id: str, body: CaptionEditIn) -> CaptionEditOut:
     """Edit captions of one picture, of some or of all. The data set stays as it is; the edit makes its next version.
 
     With `dry_run` it is only told what would change.
@@ -77,4 +78,4 @@ async def edit_captions(caller: CustomerCaller, dataset_id: str, body: CaptionEd
     work = await caller.begin()
     await service.get_dataset(work, dataset_id)
     kept = await keep_version(work, parent, received, Maker(Origin.EDIT))
-    return CaptionEditOut.of(before, captions, DatasetOut.of(kept))
+    return CaptionEditOut.of(before, captions, DatasetOut.of(kept, say=say))

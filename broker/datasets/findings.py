@@ -18,6 +18,11 @@ class DatasetFinding:
     level: Level
     message: str
 
+    @property
+    def place(self) -> str:
+        """Name the place as `train.jsonl:3`."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
 
 @dataclass(frozen=True)
 class FindingReport:

@@ -17,6 +17,7 @@ from broker.datasets.tables import Dataset
 from broker.datasets.uploads import Upload
 from broker.http.edge import AnyKey, CustomerCaller, CustomerWork, feature_router
 from broker.http.form import ReceivedFile
+from broker.http.languages import Saying
 from broker.http.paging import fetch_page
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import NEWEST, Cursor, IdPrefix, Limit, OfCustomer, Order, Page
@@ -31,6 +32,7 @@ customers = feature_router("/customers/{customer_id}", "datasets")
 @router.post("", status_code=201, dependencies=[Depends(within_room)])
 async def upload_dataset(
     caller: CustomerCaller,
+    say: Saying,
     files: Annotated[list[UploadFile], File(description="The data, or archives of it.", examples=[["train.jsonl"]])],
     name: Annotated[
         PlainLine | None,
@@ -51,11 +53,12 @@ async def upload_dataset(
     received = await service.receive_upload(caller.services, customer, uploads)
     caller.delete_unless_used(received.stored.key, lambda: received.is_used)
     work = await caller.begin()
-    return DatasetOut.of(await service.keep_dataset(work, customer, name or uploads[0].name[:200], received))
+    kept = await service.keep_dataset(work, customer, name or uploads[0].name[:200], received)
+    return DatasetOut.of(kept, say=say)
 
 
 @router.post("/from-uploads", status_code=201)
-async def make_dataset_of_uploads(caller: CustomerCaller, body: FromUploadsIn) -> DatasetOut:
+async def make_dataset_of_uploads(caller: CustomerCaller, say: Saying, body: FromUploadsIn) -> DatasetOut:
     """Make a data set of uploads that are whole (`POST /v1/uploads`, tus); they are gone then."""
     require_acting(caller.actor)
     async with caller.look() as work:
@@ -70,7 +73,8 @@ async def make_dataset_of_uploads(caller: CustomerCaller, body: FromUploadsIn) -
     work = await caller.begin()
     for upload in found:
         await uploads.delete_upload(work, upload.id)
-    return DatasetOut.of(await service.keep_dataset(work, customer, body.name or found[0].name, received))
+    kept = await service.keep_dataset(work, customer, body.name or found[0].name, received)
+    return DatasetOut.of(kept, say=say)
 
 
 async def _borrow(borrowed: AsyncExitStack, storage: Storage, upload: Upload) -> DataFile:
@@ -96,6 +100,7 @@ def _take(file: UploadFile) -> DataFile:
 @router.get("")
 async def list_datasets(
     work: CustomerWork,
+    say: Saying,
     customer_id: OfCustomer = None,
     name: Annotated[str | None, Query(description="Only those of this name.", examples=["brand tone"])] = None,
     root_id: Annotated[
@@ -110,15 +115,15 @@ async def list_datasets(
     query = service.select_datasets(id_prefix=id_prefix, customer_id=customer_id, name=name, root_id=root_id)
     rows, after = await fetch_page(work.session, query, Dataset, limit=limit, cursor=cursor, order=order)
     counts = await token_counts.list_counts(work, [row.id for row in rows])
-    shown = [DatasetOut.of(row, [count for count in counts if count.dataset_id == row.id]) for row in rows]
+    shown = [DatasetOut.of(row, [count for count in counts if count.dataset_id == row.id], say=say) for row in rows]
     return Page(data=shown, next_cursor=after)
 
 
 @router.get("/{dataset_id}")
-async def get_dataset(work: CustomerWork, dataset_id: str) -> DatasetOut:
+async def get_dataset(work: CustomerWork, say: Saying, dataset_id: str) -> DatasetOut:
     """Get a data set with its report, and how far its tokens are counted."""
     dataset = await service.get_dataset(work, dataset_id)
-    return DatasetOut.of(dataset, await token_counts.list_counts(work, [dataset.id]))
+    return DatasetOut.of(dataset, await token_counts.list_counts(work, [dataset.id]), say=say)
 
 
 @router.get(

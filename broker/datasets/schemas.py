@@ -1,6 +1,6 @@
 """API shapes of data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from broker.datasets.room import Room
 from broker.datasets.tables import Dataset, TokenCount, Upload
+from broker.http.languages import Say
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import RequestBody, created_at_field
 from pricing.datasets.finding_level import Level
@@ -29,6 +30,11 @@ class FindingOut(BaseModel):
     )
     message: str = Field(description="What is wrong, and the cure.", examples=["completion is empty"])
 
+    @classmethod
+    def of(cls, found: Mapping[str, Any], say: Say) -> "FindingOut":
+        """Tell a finding as it is kept, in the words of its reader."""
+        return cls.model_validate({**found, "message": say(found["message"])})
+
 
 class TokenCountOut(BaseModel):
     """How far the tokens of a data set are counted by the tokenizer of one base model."""
@@ -42,6 +48,12 @@ class TokenCountOut(BaseModel):
     rows: int = Field(description="Rows, or pictures, to count.", examples=[262144])
     counted_rows: int = Field(validation_alias="counted", description="Those counted so far.", examples=[131072])
     error: str | None = Field(default=None, description="Why it cannot be counted.", examples=[None])
+
+    @classmethod
+    def of(cls, count: TokenCount, say: Say) -> "TokenCountOut":
+        shown = cls.model_validate(count)
+        shown.error = None if count.error is None else say(count.error)
+        return shown
 
 
 class FindingCountsOut(BaseModel):
@@ -73,16 +85,16 @@ class RowCountsOut(BaseModel):
     )
 
     @classmethod
-    def of(cls, counts: RowCounts) -> "RowCountsOut":
+    def of(cls, counts: RowCounts, say: Say = str) -> "RowCountsOut":
         return cls(
             read=counts.read,
             used=counts.used,
             refused=counts.refused_rows,
-            refused_because=[RefusedRowsOut(reason=each.reason, rows=each.rows) for each in counts.refused],
+            refused_because=[RefusedRowsOut(reason=say(each.reason), rows=each.rows) for each in counts.refused],
             set_aside=counts.set_aside,
             too_long=counts.too_long,
             cut=counts.cut,
-            line=counts.describe(),
+            line=say(counts.describe(say)),
         )
 
 
@@ -177,9 +189,11 @@ class DatasetOut(BaseModel):
     created_at: datetime = created_at_field()
 
     @classmethod
-    def of(cls, row: Dataset, counts: Sequence[TokenCount] = ()) -> "DatasetOut":
+    def of(cls, row: Dataset, counts: Sequence[TokenCount] = (), *, say: Say) -> "DatasetOut":
         shown = cls.model_validate(row)
-        shown.token_counts = [TokenCountOut.model_validate(count) for count in counts]
+        shown.findings = [FindingOut.of(found, say) for found in row.findings]
+        shown.row_counts = RowCountsOut.of(row.counted_rows, say)
+        shown.token_counts = [TokenCountOut.of(count, say) for count in counts]
         return shown
 
 

@@ -245,9 +245,7 @@ def require_usable_rows(checked: CheckedUpload) -> None:
     if checked.usable:
         return
     findings = [
-        errors.FieldError(f"files.{found.file}" + (f":{found.line}" if found.line else ""), found.message)
-        for found in checked.report.first
-        if found.file
+        errors.FieldError(f"files.{found.place}", found.message) for found in checked.report.first if found.file
     ]
     raise errors.DatasetUnusable(
         "The data set has no usable row or picture; send .jsonl or .csv files whose rows have prompt and completion, "

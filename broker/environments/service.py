@@ -108,6 +108,11 @@ def select_environments(**wanted: str | None) -> Select[Environment]:
     return narrow(select(Environment).where(Environment.removed_at.is_(None)), **wanted)
 
 
+def select_of_house() -> Select[Environment]:
+    """Select the environments that staff has named, for all customers or for one, but for removed ones."""
+    return select_environments().where(Environment.is_of_staff.is_(True))
+
+
 def select_pushes(**wanted: str | None) -> Select[EnvironmentPush]:
     """Select the pushes that the actor sees: all, or those with these values."""
     return narrow(select(EnvironmentPush), **wanted)

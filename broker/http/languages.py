@@ -1,15 +1,22 @@
 """Which of our languages a caller wants: what its `Accept-Language` says (RFC 9110, section 12.5.4)."""
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Annotated, Literal, get_args
 
 from babel import Locale, UnknownLocaleError
-from fastapi import Request
+from fastapi import Depends, Request
+
+from broker.http.access import ADDED_HEADERS
+from broker.http.raw_headers import find_header
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 # What `Content-Language`, and `lang` of a page, say: for voices and fonts.
 TAGS: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
 HEADER = "Accept-Language"
+HEADER_NAME = HEADER.lower().encode()
+# How a sentence that is told in English is said to somebody.
+Say = Callable[[str], str]
 MOST_TAGS = 20
 
 
@@ -46,3 +53,20 @@ def _find_language(tag: str) -> Language | None:
 def find_language(request: Request) -> Language | None:
     """Find the language that a request wants among ours; None where it names none of them."""
     return find_accepted_language(request.headers.get(HEADER, ""))
+
+
+async def find_saying(request: Request) -> Say:
+    """Find how the sentences of an answer are said to its caller: as they are, or as the catalogue of `app.py` says."""
+    headers: list[tuple[bytes, bytes]] = request.scope[ADDED_HEADERS]
+    headers.append((b"vary", HEADER.encode()))
+    accepted = find_header(request.scope, HEADER_NAME)
+    language = None if accepted is None else find_accepted_language(accepted)
+    if language is None or language == "en":
+        return str
+    headers.append((b"content-language", TAGS[language].encode()))
+    say: Say = request.app.state.find_say(language)
+    return say
+
+
+# For a route whose answer holds sentences of what was found, such as in data, and not only refusals.
+Saying = Annotated[Say, Depends(find_saying)]

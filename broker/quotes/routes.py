@@ -8,6 +8,7 @@ from broker.contracts.reading.prices import get_price_list
 from broker.datasets.service import get_dataset
 from broker.http.caller import Caller
 from broker.http.edge import BillingCaller, BillingReader, QuotingCaller, feature_router
+from broker.http.languages import Saying
 from broker.identity.service import require_acting
 from broker.quotes import offers, service
 from broker.quotes.counts.count_needs import meet_count_needs
@@ -21,7 +22,7 @@ router = feature_router("", "quotes")
 
 
 @router.post("/quotes", status_code=201)
-async def create_quote(caller: QuotingCaller, body: QuoteIn) -> QuoteOut:
+async def create_quote(caller: QuotingCaller, say: Saying, body: QuoteIn) -> QuoteOut:
     """Quote a job: what it will need, its price on every plan, and how much of it `max_cost` pays for.
 
     A large data set is counted first, once for each tokenizer: until then the answer is 503 `tokens-being-counted`,
@@ -33,7 +34,7 @@ async def create_quote(caller: QuotingCaller, body: QuoteIn) -> QuoteOut:
     inputs = service.find_inputs(caller.services, body.dataset_id, seen_by=caller.actor.confined_to)
     work, (found,) = await caller.begin_with([inputs])
     quote = await service.make_quote_from(work, found, body.config, body.dataset_id, body.read_terms())
-    answer = QuoteOut.of(quote)
+    answer = QuoteOut.of(quote, say)
     await caller.write_last(service.keep_quotes([quote]))
     return answer
 
@@ -49,18 +50,18 @@ async def _fill_in(caller: Caller, body: QuoteIn) -> QuoteIn:
 
 
 @router.post("/quotes/batch")
-async def create_quotes(caller: QuotingCaller, body: QuoteBatchIn) -> QuoteBatchOut:
+async def create_quotes(caller: QuotingCaller, say: Saying, body: QuoteBatchIn) -> QuoteBatchOut:
     """Quote up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
     require_acting(caller.actor)
     await meet_count_needs(caller.look, body.configs, body.dataset_id)
     work = await caller.begin()
     answers = await service.create_quotes(work, body.configs, body.dataset_id, body.read_terms())
-    return QuoteBatchOut(data=[QuoteAnswerOut.of(answer) for answer in answers])
+    return QuoteBatchOut(data=[QuoteAnswerOut.of(answer, say) for answer in answers])
 
 
 @router.get("/quotes/{quote_id}")
-async def get_quote(work: BillingReader, quote_id: str) -> QuoteOut:
-    return QuoteOut.of(await service.get_quote(work, quote_id))
+async def get_quote(work: BillingReader, say: Saying, quote_id: str) -> QuoteOut:
+    return QuoteOut.of(await service.get_quote(work, quote_id), say)
 
 
 @router.get("/quotes/{quote_id}/offers")

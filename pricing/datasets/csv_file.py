@@ -118,8 +118,8 @@ class CsvFile:
             what = NAMES.get(self._delimiter, self._delimiter)
             return BrokenRow(line, f"has more fields than the heading; put texts with {what} in quotes")
         if len(fields) < width:
-            reason = "has fewer fields than the heading"
-            return BrokenRow(line, f"{reason} ({len(fields)} of {width}); write an empty one, too", reason)
+            told = f"has fewer fields than the heading ({len(fields)} of {width}); write an empty one, too"
+            return BrokenRow(line, told, "has fewer fields than the heading")
         if any("\0" in value for value in fields):
             return BrokenRow(line, "has NUL characters; save the file as UTF-8")
         if [value.strip() for value in fields[:width]] == self.heading:

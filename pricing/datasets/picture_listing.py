@@ -142,11 +142,12 @@ def list_named_pictures(
 
 def _tell_missing(name: str, entry: _Entry, in_all: Collection[str]) -> ListingProblem:
     """Tell of a row that names no picture, or one that is left aside."""
-    what, cure = "which is not there", "correct the name or delete the row"
+    told, reason = f"names {name}, which is not there", "names a picture that is not there"
+    cure = "correct the name or delete the row"
     if name in in_all:
-        what, cure = "which is left aside for its name", "rename the picture, there and in the row"
-    reason = f"names a picture {what.replace('which', 'that', 1)}"
-    return ListingProblem("file_missing", entry.file, entry.line, f"names {name}, {what}", cure, reason=reason)
+        told, reason = f"names {name}, which is left aside for its name", "names a picture that is left aside for its name"
+        cure = "rename the picture, there and in the row"
+    return ListingProblem("file_missing", entry.file, entry.line, told, cure, reason=reason)
 
 
 def _tell_set_aside(name: str, entry: _Entry) -> ListingProblem:
@@ -282,7 +283,8 @@ class _Captions:
         name = self._place(name, file)
         if name in self.entries:
             before = self.entries[name]
-            return f"{name} was named before, in line {before.line}" + (f" of {before.file}" * (before.file != file))
+            elsewhere = f"{name} was named before, in line {before.line} of {before.file}"
+            return f"{name} was named before, in line {before.line}" if before.file == file else elsewhere
         stray = next((key for key in PICTURE_KEYS if is_said(record.get(key))), None)
         if stray is not None:
             return f"{stray} changes how a picture is learnt, and is not trained here"
@@ -358,7 +360,7 @@ def _decode(file: MetadataFile, problems: list[ListingProblem]) -> str | None:
     try:
         decoded = decode_text(file.read())
     except EncodingUnknown as error:
-        problems.append(ListingProblem("encoding", file.name, None, f"is {error}", CURE))
+        problems.append(ListingProblem("encoding", file.name, None, str(error), CURE))
     except OSError as error:
         message, cure = f"cannot be read ({error.strerror})", "give it read permission"
         problems.append(ListingProblem("file_unreadable", file.name, None, message, cure))

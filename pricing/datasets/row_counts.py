@@ -1,7 +1,7 @@
 """How many rows of a data set were read, and what became of them: one line, the same wherever it is told. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -58,12 +58,15 @@ class RowCounts:
         refused = tuple(RefusedRows(reason, rows) for reason, rows in written["refused"])
         return cls(written["read"], refused, written["set_aside"], unit=unit)
 
-    def describe(self) -> str:
-        """Write the one line: `300 rows read: 147 used, 150 refused (…), 0 set aside, 3 too long, 8 cut`."""
-        shown = [f"{each.rows}: {each.reason}" for each in self.refused[:SHOWN_REASONS]]
+    def describe(self, say: Callable[[str], str] = str) -> str:
+        """Write the one line: `300 rows read: 147 used, 150 refused (…), 0 set aside, 3 too long, 8 cut`.
+
+        `say` is how reasons are told to whoever reads it.
+        """
+        shown = [f"{each.rows}: {say(each.reason)}" for each in self.refused[:SHOWN_REASONS]]
         more = sum(each.rows for each in self.refused[SHOWN_REASONS:])
         why = "; ".join([*shown, *([f"{more}: other reasons"] if more else [])])
-        told = f"{self.refused_rows} refused" + (f" ({why})" if why else "")
+        told = f"{self.refused_rows} refused ({why})" if why else f"{self.refused_rows} refused"
         return (
             f"{self.read} {self.unit} read: {self.used} used, {told}, {self.set_aside} set aside, "
             f"{self.too_long} too long, {self.cut} cut"

@@ -43,7 +43,7 @@ def decode_text(content: bytes) -> DecodedText:
             try:
                 return DecodedText(content.decode(codec), name)
             except UnicodeDecodeError as error:
-                raise EncodingUnknown(f"not {name} (byte {error.start})") from error
+                raise EncodingUnknown(f"is not {name} (byte {error.start})") from error
     zeros = _find_utf16(content)
     if zeros is not None:
         return zeros
@@ -52,7 +52,7 @@ def decode_text(content: bytes) -> DecodedText:
     except UnicodeDecodeError as error:
         text = decode_gbk(content)
         if text is None:
-            raise EncodingUnknown(f"not UTF-8 (byte {error.start}), nor GBK") from error
+            raise EncodingUnknown(f"is not UTF-8 (byte {error.start}), nor GBK") from error
         return DecodedText(text, "GBK", is_guess=True)
 
 
@@ -71,7 +71,7 @@ def _find_utf16(content: bytes) -> DecodedText | None:
     try:
         return DecodedText(content.decode(codec), "UTF-16", is_guess=True)
     except UnicodeDecodeError as error:
-        raise EncodingUnknown(f"not UTF-16 (byte {error.start})") from error
+        raise EncodingUnknown(f"is not UTF-16 (byte {error.start})") from error
 
 
 def decode_gbk(content: bytes) -> str | None:

@@ -39,7 +39,7 @@ __all__ = [
     "parse_text_files",
 ]
 
-GUESSED = "since it is not UTF-8; save the file as UTF-8 where its text looks wrong"
+GUESSED = "the encoding is a guess"
 NOT_EMPTY = re.compile(r"[^\n]+")
 SPACE = re.compile(r"\s*")
 LINES_OF_A_ROW = 16  # a row may have line breaks in it; more lines than this for each row are no data
@@ -173,7 +173,7 @@ def _read_records(name: str, content: Content, max_rows: int | None) -> Iterator
 
 
 def _tell_guess(encoding: str) -> str:
-    return f"was read as {encoding}, {GUESSED}"
+    return f"was read as {encoding}, since it is not UTF-8; save the file as UTF-8 where its text looks wrong"
 
 
 def _take_record(name: str, line: int, record: Any) -> PlacedRow | RowFinding:
@@ -257,8 +257,8 @@ def _describe_broken_list(text: str, place: int, error: Exception) -> str:
     at = place + error.pos if isinstance(error, json.JSONDecodeError) else place
     said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
     first, last = text.count("\n", 0, place) + 1, text.rstrip().count("\n") + 1
-    lost = f"the lines {first} to {last} are" if last > first else f"the rest of line {first} is"
-    return f"not JSON: {said} in line {text.count(chr(10), 0, at) + 1} of the file; {lost} not read"
+    lost = f"the lines {first} to {last} are not read" if last > first else f"the rest of line {first} is not read"
+    return f"not JSON: {said} in line {text.count(chr(10), 0, at) + 1} of the file; {lost}"
 
 
 def _read_element(text: str, place: int) -> tuple[Any, int]:

@@ -164,8 +164,8 @@ def judge_duplicates(readable: Sequence[tuple[PictureSample, PictureFacts]]) -> 
     for earlier, later, bits in find_near_duplicates([facts.picture_hash for _, facts in ordered]):
         kept, sample = ordered[earlier][0], ordered[later][0]
         is_same = bits == 0 and _digest(kept.path) == _digest(sample.path)
-        what = "is the same file as" if is_same else "is nearly the same picture as"
-        message = f"{what} {kept.name}" + ("" if is_same else f" ({bits} of 64 bits differ)")
+        nearly = f"is nearly the same picture as {kept.name} ({bits} of 64 bits differ)"
+        message = f"is the same file as {kept.name}" if is_same else nearly
         cure = "keep one of the two: what comes twice is learnt twice as strongly"
         found.append(Finding("picture_duplicate", Level.WARNING, sample.name, None, message, cure, True, kept.name))
     return found

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from broker.cli.output import clean, one_line
 from broker.cli.texts.columns import fold
 from broker.cli.texts.values import describe_count, describe_size
-from broker.cli.words import say
+from broker.cli.words import say, translate
 from broker.client.objects.quotes import Dataset, Finding
 
 MOST_SHOWN = 20
@@ -42,7 +43,8 @@ def _make_finding(finding: Finding, width: int) -> list[Text]:
     place = finding["file"] + (say(", line {line}", line=finding["line"]) if finding["line"] else "")
     text = f"{one_line(place)}: {clean(finding['message'])}" if place else clean(finding["message"])
     first, *more = fold(text, width - 11)
-    head = Text("  ").append(finding["level"].ljust(9), STYLE_OF[finding["level"]]).append(first)
+    level = translate(finding["level"])
+    head = Text("  ").append(level + " " * (9 - cell_len(level)), STYLE_OF[finding["level"]]).append(first)
     return [head, *(Text(" " * 11 + line) for line in more)]
 
 

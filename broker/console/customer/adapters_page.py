@@ -12,8 +12,8 @@ from broker.adapters import service as adapters
 from broker.adapters.comparing import find_differences
 from broker.adapters.exports import Exports, Layout, Source
 from broker.adapters.lineage import Node, trace_lineage
-from broker.console.customer.environment_words import PUSH_STATES, STAGES
 from broker.console.customer.loss_chart import LossChart, draw_losses, draw_together
+from broker.console.environments import PUSH_STATES, STAGES
 from broker.console.frame.forms import Form
 from broker.console.frame.listing import Column, Listing
 from broker.console.frame.menu import N_

@@ -1,6 +1,6 @@
 """Environments: the servers that serve what a stage has, what is current in each, and how far each push is."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -9,20 +9,17 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from broker.adapters import promoting
-from broker.adapters import service as adapters
-from broker.console.customer.environment_words import (
-    COLUMNS,
-    KINDS,
-    PUSH_STATES,
-    PUSHES,
-    SERVES_AS,
-    STAGES,
+from broker.console.environments import (
+    NAMES_LISTED,
+    WORDS,
     describe_health,
     list_options,
+    load_versions,
     write_environment,
 )
 from broker.console.frame.forms import Form
-from broker.console.frame.listing import Listing
+from broker.console.frame.listing import Column, Listing
+from broker.console.frame.menu import N_
 from broker.console.frame.newest import fetch_newest
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.console.frame.panels import Panel
@@ -35,8 +32,23 @@ router = page_router("/environments")
 
 MOST = 200
 PAGE = 25
-# So many names of an environment stand in the list; its own page has all of them.
-NAMES_LISTED = 3
+COLUMNS = (
+    Column(N_("Name")),
+    Column(N_("Stage")),
+    Column(N_("Kind")),
+    Column(N_("State")),
+    Column(N_("What it serves")),
+    Column(N_("Made")),
+)
+PUSHES = (
+    Column(N_("Name")),
+    Column(N_("To be served")),
+    Column(N_("Served now")),
+    Column(N_("The server calls it")),
+    Column(N_("State")),
+    Column(N_("Since")),
+    Column(""),
+)
 
 
 @dataclass(frozen=True)
@@ -79,21 +91,13 @@ async def _show(page: Page, form: Form, *, status: int = 200) -> HTMLResponse:
         "customer/environments.html",
         status=status,
         box=Panel.of(rows, page.now, shown=len(rows), is_filtered=False),
-        versions=await _load_versions(work, [push for each in rows for push in each.served.newest]),
+        versions=await load_versions(work, [push for each in rows for push in each.served.newest]),
         columns=COLUMNS,
         projects=projects,
         health=describe_health,
         form=form,
-        **_WORDS,
+        **WORDS,
     )
-
-
-_WORDS: dict[str, Any] = {"kinds": KINDS, "stages": STAGES, "serves_as": SERVES_AS, "push_states": PUSH_STATES}
-
-
-async def _load_versions(work: Work, pushes: Collection[Any]) -> Mapping[str, Any]:
-    ids = {each for push in pushes for each in (push.adapter_id, push.live_adapter_id) if each is not None}
-    return await adapters.load_kept(work, ids)
 
 
 @router.post("")
@@ -147,12 +151,12 @@ async def _show_one(
         form=form,
         changing=form if form.get("url") else Form(),
         made=made,
-        **_WORDS,
+        **WORDS,
     )
 
 
 async def _describe_pushes(work: Work, stage: str, rows: Collection[Any]) -> list[PushShown]:
-    versions = await _load_versions(work, rows)
+    versions = await load_versions(work, rows)
     places = promoting.select_stages(customer_id=work.actor.customer_id, stage=stage)
     query = places.where(promoting.AdapterStage.name.in_([row.name for row in rows]))
     promotions = {each.name: each.promotion_id for each in await work.session.scalars(query)}

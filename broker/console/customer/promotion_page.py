@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from broker.adapters import promoting
 from broker.adapters import service as adapters
-from broker.console.customer.environment_words import PUSH_STATES, STAGES
+from broker.console.environments import PUSH_STATES, STAGES
 from broker.console.frame.forms import Form
 from broker.console.frame.page import CustomerPage, Page, page_router
 from broker.environments.service import list_pushes_of

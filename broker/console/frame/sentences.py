@@ -6,41 +6,55 @@ fits stays as it is.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 from broker.console.frame.catalogue import read_catalogue
 from broker.http.languages import Language
 
 DOMAIN = "sentences"
 PLACE = re.compile(r"\{(\d+)\}")
-# A fault of a field as a problem's detail names it: `config.epochs: must be …`.
-OF_FIELD = re.compile(r"([\w.\[\]-]+): (.+)", re.DOTALL)
+# What a sentence is about stands before it, such as a field, or a field and the file that it is of:
+# `config.epochs: must be …`, `config.skip_bad_rows: train.jsonl:3: completion is …`.
+MOST_NAMES = 2
 # Values among which one is to be chosen, as pydantic lists them.
 QUOTED = re.compile(r"'[^']*'(?:, '[^']*')*(?: or '[^']*')?")
+WORD = re.compile(r"\w+")
 REMEMBERED = 2_000
 # Sentences are shorter: what is longer is of who asked, and would be held against each template for nothing.
 MOST_CHARACTERS = 600
+# What is wrong stands before it, and the cure behind.
+PARTED = "; "
+# So many parts, at most, are held together against the templates: what stands in a place may have a semicolon.
+MOST_JOINED = 4
 
 
 @dataclass(frozen=True)
 class Template:
     """A sentence with places: what it looks like, and what it is in another language. Places may be in another order.
 
-    `numbers`: which place each group of the pattern is.
+    `numbers`: which place each group of the pattern is. `is_parted`: it has a semicolon itself.
     """
 
     pattern: re.Pattern[str]
     numbers: tuple[int, ...]
     other: str
+    is_parted: bool
 
     @classmethod
     def of(cls, sentence: str, other: str) -> "Template":
         *parts, last = PLACE.split(sentence)
         texts, numbers = parts[::2], tuple(int(each) for each in parts[1::2])
         pattern = "(.*?)".join(re.escape(text) for text in (*texts, last))
-        return cls(re.compile(pattern, re.DOTALL), numbers, other)
+        return cls(re.compile(pattern, re.DOTALL), numbers, other, PARTED in sentence)
+
+    def fit(self, sentence: str) -> dict[int, str] | None:
+        """Find what stands in its places in a sentence; None where the sentence is another one."""
+        found = self.pattern.fullmatch(sentence)
+        return None if found is None else dict(zip(self.numbers, found.groups(), strict=True))
 
     def fill(self, told: Mapping[int, str]) -> str:
         """Say it in the other language, with this in its places."""
@@ -55,6 +69,7 @@ class Sentences:
         # The longest first: it says most, and what is left of a shorter one would be taken for a place.
         placed = sorted((each for each in translated if PLACE.search(each)), key=lambda each: (-len(each), each))
         self.templates = [Template.of(each, translated[each]) for each in placed]
+        self.numbers_of = _file_by_word(placed)
         self.known: dict[str, str] = {}
 
     def say(self, sentence: str) -> str:
@@ -68,15 +83,28 @@ class Sentences:
         return known
 
     def _find(self, sentence: str) -> str:
+        parts = sentence.split(PARTED)
+        if len(parts) > 1:
+            whole = self._find_whole(sentence, is_parted=True)
+            if whole is not None:
+                return whole
+            said_parts = [*self._find_parts(parts)]
+            if said_parts != parts:
+                return "；".join(said_parts)
         whole = self._find_whole(sentence)
-        if whole is not None:
-            return whole
-        named = OF_FIELD.fullmatch(sentence)
-        if named is not None and (said := self._find_whole(named[2])) is not None:
-            return f"{named[1]}：{said}"
-        parts = sentence.split("; ")
-        said_parts = [self._find(part) for part in parts] if len(parts) > 1 else parts
-        return self._find_list(sentence) if said_parts == parts else "；".join(said_parts)
+        return self._find_list(sentence) if whole is None else whole
+
+    def _find_parts(self, parts: list[str]) -> Iterator[str]:
+        """Say parts one by one; some are one sentence only together, as somebody's own words in it were parted, too."""
+        at = 0
+        while at < len(parts):
+            said, end = self._find(parts[at]), at + 1
+            if said == parts[at]:
+                ends = range(at + 2, min(at + MOST_JOINED, len(parts)) + 1)
+                joined = ((last, self._find_whole(PARTED.join(parts[at:last]))) for last in ends)
+                end, said = next(((last, whole) for last, whole in joined if whole is not None), (end, said))
+            yield said
+            at = end
 
     def _find_list(self, sentence: str) -> str:
         """Say a list of words each of which is known; one of values in quotes stays, but for what joins them."""
@@ -85,19 +113,49 @@ class Sentences:
         words = sentence.split(", ")
         return "、".join(self.exact[word] for word in words) if all(word in self.exact for word in words) else sentence
 
-    def _find_whole(self, sentence: str) -> str | None:
+    def _find_whole(self, sentence: str, *, is_parted: bool = False) -> str | None:
+        """Find a sentence as one, or behind the names of what it is about; `is_parted` by one with a semicolon only."""
         if len(sentence) > MOST_CHARACTERS:
             return None
-        return self.exact.get(sentence) or self._fit(sentence)
-
-    def _fit(self, sentence: str) -> str | None:
-        """Fit a sentence to a template; what stands in its places is said in this language, too, where it is known."""
-        for template in self.templates:
-            found = template.pattern.fullmatch(sentence)
-            if found is not None:
-                told = {number: self.say(text) for number, text in zip(template.numbers, found.groups(), strict=True)}
-                return template.fill(told)
+        names = sentence.split(": ", MOST_NAMES)
+        for place in range(len(names)):
+            rest = ": ".join(names[place:])
+            said = self.exact.get(rest) or self._fit(rest, is_parted=is_parted)
+            if said is not None:
+                return "：".join([*names[:place], said])
         return None
+
+    def _fit(self, sentence: str, *, is_parted: bool) -> str | None:
+        """Fit a sentence to a template; what stands in its places is said in this language, too, where it is known."""
+        words = {*WORD.findall(sentence), ""}
+        for number in sorted(chain.from_iterable(self.numbers_of.get(word, ()) for word in words)):
+            template = self.templates[number]
+            told = template.fit(sentence) if template.is_parted or not is_parted else None
+            if told is not None:
+                return template.fill({place: self.say(text) for place, text in told.items()})
+        return None
+
+
+def _file_by_word(templates: list[str]) -> dict[str, list[int]]:
+    """File the numbers of templates by the rarest word that each has; "" where a template has none of its own.
+
+    A sentence is held against those of its words only, and not against all.
+    """
+    words = [[*_list_words(each)] for each in templates]
+    counts = Counter(chain.from_iterable(words))
+    filed: dict[str, list[int]] = {}
+    for number, own in enumerate(words):
+        filed.setdefault(min(own, key=lambda word: (counts[word], word), default=""), []).append(number)
+    return filed
+
+
+def _list_words(template: str) -> Iterator[str]:
+    """List the words of a template that are words of each sentence by it: they touch no place."""
+    texts = PLACE.split(template)[::2]
+    for number, text in enumerate(texts):
+        is_first, is_last = number == 0, number == len(texts) - 1
+        found = WORD.finditer(text)
+        yield from (each[0] for each in found if (each.start() or is_first) and (each.end() < len(text) or is_last))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Problems of the REST API in the language of whoever asks: the catalogues that pages are told by serve it, too.
+"""What the REST API tells, in the language of whoever asks: the catalogues that pages are told by serve it, too.
 
 `app.py` hands this to the edge, which knows no catalogue.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 from broker.console.frame.catalogue import load_translations
 from broker.console.frame.sentences import load_sentences
-from broker.http.languages import Language
+from broker.http.languages import Language, Say
 
 
 def say_problem(problem: Mapping[str, Any], language: Language) -> dict[str, Any]:
@@ -19,3 +19,8 @@ def say_problem(problem: Mapping[str, Any], language: Language) -> dict[str, Any
     if "errors" in problem:
         said["errors"] = [{**fault, "message": say(fault["message"])} for fault in problem["errors"]]
     return said
+
+
+def find_say(language: Language) -> Say:
+    """Find what says a sentence of an answer in a language."""
+    return load_sentences(language).say

@@ -65,11 +65,9 @@ def refuse_bad_rows(dataset: Dataset, config: TrainingConfig) -> None:
     if not count or config.tolerates_bad(max(count, rows.refused_rows), of=max(rows.read, count)):
         return
     bad = [found for found in dataset.findings if found["level"] == Level.ERROR.value]
+    more = f"; {count - 1} more cannot be used" if count > 1 else ""
     field, cure = name_tolerance(config)
-    first, others = _describe(bad[0]), count - 1
-    message = f"{first}; {cure} to train without these, or send the data set anew"
-    if others:
-        message = f"{first}, and {others} more cannot be used; {cure} to train without these, or send the data set anew"
+    message = f"{_place(bad[0])}: {bad[0]['message']}{more}; {cure} to train without these, or send the data set anew"
     places = [errors.FieldError(f"files.{_place(found)}", found["message"]) for found in bad[:SHOWN]]
     raise errors.DatasetUnusable(
         f"config.{field}: {message}", errors=[errors.FieldError(f"config.{field}", message), *places]
@@ -78,8 +76,3 @@ def refuse_bad_rows(dataset: Dataset, config: TrainingConfig) -> None:
 
 def _place(found: Mapping[str, Any]) -> str:
     return f"{found['file']}:{found['line']}" if found["line"] else str(found["file"])
-
-
-def _describe(found: Mapping[str, Any]) -> str:
-    line = f" line {found['line']}" if found["line"] else ""
-    return f"{found['file']}{line} {found['message']}"

@@ -90,10 +90,8 @@ def count_pictures(parsed: ParsedPictures, profile: BaseModelProfile) -> Counted
         )
         for picture, folder, own_tokens, folder_tokens in zip(parsed.pictures, folders, own, named, strict=True)
     )
-    unusable = (
-        f"{each.file}{f' line {each.line}' if each.line else ''} {each.message}" for each in parsed.unusable[:SHOWN]
-    )
-    return CountedPictures(pictures, tuple(unusable), len(parsed.unusable))
+    unusable = tuple(f"{each.place}: {each.message}" for each in parsed.unusable[:SHOWN])
+    return CountedPictures(pictures, unusable, len(parsed.unusable))
 
 
 def plan_counted_pictures(counted: CountedPictures, profile: BaseModelProfile, config: TrainingConfig) -> Workload:
@@ -102,7 +100,7 @@ def plan_counted_pictures(counted: CountedPictures, profile: BaseModelProfile, c
     epoch = sum(picture.repeats for picture in pictures)
     if epoch > MAX_EPOCH_PICTURES:
         message = f"an epoch has {epoch} pictures, repeats counted; at most {MAX_EPOCH_PICTURES} can be trained on"
-        raise refuse_config("epochs", f"{message}: send the data set anew with fewer repeats, and raise epochs")
+        raise refuse_config("epochs", f"{message}; send the data set anew with fewer repeats, and raise epochs")
     assert profile.resolution is not None, "a model that is quoted on pictures has a resolution"
     return plan_image_workload(pictures, config, resolution=profile.resolution)
 
@@ -119,7 +117,7 @@ def choose_captioned(
     for each in counted.pictures:
         tokens = _choose_tokens(each, default)
         if tokens is None:
-            bad.append(f"{each.name} has no caption; set default_caption, or send the data set anew with one")
+            bad.append(f"{each.name}: has no caption; set default_caption, or send the data set anew with one")
             count += 1
         else:
             read = min(tokens, profile.context_length)
@@ -138,5 +136,4 @@ def _choose_tokens(picture: CountedPicture, default: int | None) -> int | None:
 
 
 def _list(bad: Sequence[str], count: int) -> str:
-    more = f", and {count - 1} more cannot be used" if count > 1 else ""
-    return f"{bad[0]}{more}"
+    return f"{bad[0]}; {count - 1} more cannot be used" if count > 1 else bad[0]

@@ -94,9 +94,11 @@ def refuse_beyond(planned: PlannedJob, estimate: JobEstimate, most_gpu_hours: in
     if hours <= most_gpu_hours:
         return
     fitting = epochs * most_gpu_hours // hours
-    cure = f"lower it to {fitting}, or" if fitting else "even one is too much:"
+    cure = f"lower it to {fitting}, or send a smaller data set or choose a smaller base model"
+    if not fitting:
+        cure = "even one is too much: send a smaller data set or choose a smaller base model"
     needed = f"the job is expected to need up to {hours} GPU-hours, and one may need {most_gpu_hours}"
-    raise refuse_config("epochs", f"{needed}: {cure} send a smaller data set or choose a smaller base model")
+    raise refuse_config("epochs", f"{needed}; {cure}")
 
 
 def refuse_several(gpus: int, largest: int | None, gpu: GpuProfile) -> None:
@@ -107,9 +109,9 @@ def refuse_several(gpus: int, largest: int | None, gpu: GpuProfile) -> None:
     if gpus <= (largest or 1):
         return
     told = f"no machine has more than {largest} of {gpu.name}, and jobs over several machines come later"
-    cure = f"{told}: ask for {largest} or fewer"
+    cure = f"{told}; ask for {largest} or fewer"
     if largest is None:
-        cure = "no pool is open, so that nobody tells how many a machine has: ask for 1, or once a pool is open"
+        cure = "no pool is open, so that nobody tells how many a machine has; ask for 1, or once a pool is open"
     raise refuse_fields([errors.FieldError("gpus", cure)])
 
 
@@ -172,4 +174,4 @@ def _refuse_size(planned: PlannedJob, run: RunEstimate, gpu: GpuProfile) -> erro
     )
     cure = f"set {fits[0].describe()}" if fits else "no smaller batch or rank would fit; take a smaller base model"
     needed = f"needs about {run.memory_gib:.1f} GiB, {gpu.name} has {usable:.1f} GiB"
-    return refuse_config("batch_size", f"{needed}: {cure}")
+    return refuse_config("batch_size", f"{needed}; {cure}")

@@ -23,11 +23,11 @@ def estimate_label_job(
     found = estimate_labelling(captioner, config, pictures, gpu, calibration, trainer_version=__version__)
     if found.fit is FitJudgement.DOES_NOT_FIT:
         needed = f"needs about {found.memory_gib:.1f} GiB, {gpu.name} has {compute_usable_gib(gpu):.1f} GiB"
-        raise refuse_config("batch_size", f"{needed}: lower it, or choose a smaller captioning model")
+        raise refuse_config("batch_size", f"{needed}; lower it, or choose a smaller captioning model")
     hours = -(-found.gpu_seconds.p90 // 3600)
     if hours > most_gpu_hours:
         told = f"the labelling is expected to need up to {hours} GPU-hours, and one job may need {most_gpu_hours}"
-        raise refuse_config("scope", f"{told}: label some of the pictures by scope: selected")
+        raise refuse_config("scope", f"{told}; label some of the pictures by scope: selected")
     return _write_estimate(captioner.name, pictures, found)
 
 

@@ -31,10 +31,12 @@ def _list_uncertainties(estimate: JobEstimate) -> Iterator[str]:
             "`trainer probe` says for certain"
         )
     if not has_learnt_width(estimate.calibration_runs):
-        runs = estimate.calibration_runs or "no"
+        runs = f"{estimate.calibration_runs} finished runs on {estimate.sku}"
+        if not estimate.calibration_runs:
+            runs = f"no finished runs on {estimate.sku}"
         yield (
-            f"card without enough runs: {runs} finished runs on {estimate.sku}; until there are {FEWEST_RESIDUALS} the "
-            "interval has the width of published figures"
+            f"card without enough runs: {runs}; until there are {FEWEST_RESIDUALS} the interval has the width of "
+            "published figures"
         )
         if is_training:
             yield (

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from broker.http.languages import Say
 from broker.http.shapes import as_hours
 from broker.quotes.estimating.estimate import JobEstimate
 from broker.quotes.estimating.uncertainty import name_uncertainties
@@ -68,8 +69,9 @@ class EstimateOut(BaseModel):
     )
 
     @classmethod
-    def of(cls, estimate: JobEstimate) -> "EstimateOut":
-        return cls(**cls.describe(estimate))
+    def of(cls, estimate: JobEstimate, say: Say) -> "EstimateOut":
+        described = cls.describe(estimate)
+        return cls(**{**described, "uncertain": [say(each) for each in described["uncertain"]]})
 
     @staticmethod
     def describe(estimate: JobEstimate) -> dict[str, Any]:

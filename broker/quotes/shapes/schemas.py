@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from broker.datasets.schemas import FindingOut, RowCountsOut
 from broker.errors import DomainError
+from broker.http.languages import Say
 from broker.http.problems import describe_error
 from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, created_at_field, read_fields
 from broker.quotes.checking.findings import QuotedFindings
@@ -119,9 +120,9 @@ class QuotedFindingsOut(BaseModel):
     first: list[FindingOut] = Field(description="The first 20 findings, errors first.", examples=[[]])
 
     @classmethod
-    def of(cls, findings: QuotedFindings) -> "QuotedFindingsOut":
-        first = [FindingOut.model_validate(found) for found in findings.first]
-        rows = None if findings.rows is None else RowCountsOut.of(findings.rows)
+    def of(cls, findings: QuotedFindings, say: Say) -> "QuotedFindingsOut":
+        first = [FindingOut.of(found, say) for found in findings.first]
+        rows = None if findings.rows is None else RowCountsOut.of(findings.rows, say)
         return cls(**findings.counts, left_out=findings.left_out, rows=rows, first=first)
 
 
@@ -158,14 +159,14 @@ class QuoteOut(BaseModel):
     created_at: datetime = created_at_field()
 
     @classmethod
-    def of(cls, row: Quote) -> "QuoteOut":
+    def of(cls, row: Quote, say: Say = str) -> "QuoteOut":
         own = read_fields(cls, row)
-        types = [GpuTypeOut.of(each, row.expected_starts) for each in row.gpu_types]
+        types = [GpuTypeOut.of(each, row.expected_starts, say) for each in row.gpu_types]
         values = {
-            "estimate": EstimateOut.of(row.estimate),
+            "estimate": EstimateOut.of(row.estimate, say),
             "prices": types[0].prices,
             "gpu_types": types,
-            "findings": None if row.findings is None else QuotedFindingsOut.of(row.findings),
+            "findings": None if row.findings is None else QuotedFindingsOut.of(row.findings, say),
             "max_cost_buys": None if row.max_cost_buys is None else MaxCostBuysOut.of(row.max_cost_buys),
         }
         return cls(**{**own, **values})
@@ -198,10 +199,10 @@ class QuoteAnswerOut(BaseModel):
     )
 
     @classmethod
-    def of(cls, answer: Quote | DomainError) -> "QuoteAnswerOut":
+    def of(cls, answer: Quote | DomainError, say: Say) -> "QuoteAnswerOut":
         if isinstance(answer, DomainError):
             return cls(problem=ProblemOut.model_validate(describe_error(answer)))
-        return cls(quote=QuoteOut.of(answer))
+        return cls(quote=QuoteOut.of(answer, say))
 
 
 class QuoteBatchOut(BaseModel):

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from broker.capacity.start_forecasts import QueueStarts
+from broker.http.languages import Say
 from broker.quotes.costing.gpu_types import QuotedType, UnfitType
 from broker.quotes.shapes.estimate_schemas import HoursRange, SecondsRange
 from broker.quotes.shapes.price_schemas import PlanPriceOut
@@ -31,7 +32,7 @@ class GpuTypeOut(BaseModel):
     fit: FitJudgement = Field(description="fits, tight, or does_not_fit.", examples=["fits"])
     reason: str | None = Field(
         description="Why the job cannot run there, and what would help; null: it can.",
-        examples=[None, "config.batch_size: needs about 31.0 GiB, RTX 4090 has 22.0 GiB: set batch_size: 2"],
+        examples=[None, "config.batch_size: needs about 31.0 GiB, RTX 4090 has 22.0 GiB; set batch_size: 2"],
     )
     vram_gib: float | None = Field(description="Peak device memory in GiB; null: see `reason`.", examples=[3.1])
     gpu_seconds: SecondsRange | None = Field(
@@ -50,10 +51,10 @@ class GpuTypeOut(BaseModel):
     prices: list[PlanPriceOut] = Field(description="What it costs on each plan.", examples=[[{"plan": "prepaid"}]])
 
     @classmethod
-    def of(cls, quoted: QuotedType | UnfitType, starts: QueueStarts | None = None) -> "GpuTypeOut":
+    def of(cls, quoted: QuotedType | UnfitType, starts: QueueStarts | None, say: Say) -> "GpuTypeOut":
         if isinstance(quoted, UnfitType):
             nothing = dict.fromkeys(("vram_gib", "gpu_seconds", "gpu_hours", "calibration_runs", "expected_start"))
-            return cls(sku=quoted.sku, fit=FitJudgement.DOES_NOT_FIT, reason=quoted.reason, prices=[], **nothing)
+            return cls(sku=quoted.sku, fit=FitJudgement.DOES_NOT_FIT, reason=say(quoted.reason), prices=[], **nothing)
         estimate = quoted.estimate
         return cls(
             sku=estimate.sku,

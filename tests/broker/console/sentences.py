@@ -21,6 +21,7 @@ import pricing
 from broker.console.frame.catalogue import read_catalogue
 from broker.console.frame.sentences import DOMAIN
 from tests.broker.console.catalogues import list_messages
+from tests.broker.console.finders import OF_READERS, list_found
 from tests.broker.console.wordings import Module, Wordings, write_template
 
 ROOTS = (Path(broker.__file__).parent, Path(pricing.__file__).parent)
@@ -75,7 +76,8 @@ KINDS = frozenset(
     | {"GPU-hours", "tokens", "answers", "never", "true-up", "field", "form field", "parameter"}
     | {"queue", "pool", "quota", "empty"}
     | {"admin", "administrator", "finance", "ops", "meter"}
-    | {"invoice", "grant", "run", "batch", "hold of job", "pictures", "text", "with", "without"}
+    | {"invoice", "grant", "run", "batch", "hold of job", "pictures", "rows", "text", "with", "without"}
+    | {"commas", "semicolons", "tabs"}
 )
 
 
@@ -105,7 +107,8 @@ def collect() -> tuple[frozenset[str], frozenset[str]]:
         for wording in code.find(module, node)
     }
     said = {template for template in said if " " in template}
-    return frozenset(said | told | OF_OTHERS | KINDS), frozenset(told | OF_OTHERS | KINDS)
+    told |= {*list_found(told), *OF_READERS, *OF_OTHERS, *KINDS}
+    return frozenset(said | told), frozenset(told)
 
 
 def collect_all() -> frozenset[str]:

@@ -190,8 +190,8 @@ async def test_rows_that_cannot_be_used_stop_the_submission_unless_they_are_to_b
         assert refused["type"] == "/problems/dataset-unusable"
         named = [error["field"] for error in refused["errors"]]
         assert named == ["config.skip_bad_rows", "files.train.jsonl:1", "files.train.jsonl:2"]
-        assert "train.jsonl line 1 prompt and completion are both needed" in refused["detail"]
-        assert "and 1 more cannot be used; set it to true to train without these" in refused["detail"]
+        assert "train.jsonl:1: prompt and completion are both needed" in refused["detail"]
+        assert "; 1 more cannot be used; set it to true to train without these" in refused["detail"]
     made = await quote(api, dataset["id"], skip_bad_rows=True)
     good = await quote(api, customer.dataset["id"])
     assert made["estimate"]["tokens"] == good["estimate"]["tokens"], "quoted are the rows that train"

@@ -1,15 +1,16 @@
-"""Environments in words, and the forms that name and change one. Pure."""
+"""Environments on pages of customers and of ops: in words, with their versions, and what their forms ask the API."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from broker.adapters import service as adapters
 from broker.adapters.model import Stage
 from broker.console.frame.forms import Submitted
-from broker.console.frame.listing import Column
 from broker.console.frame.menu import N_
 from broker.environments.model import Kind, PushState, ServesAs
 from broker.environments.schemas import EnvironmentOut
+from broker.work import Work
 
 STAGES = {Stage.TEST: N_("test"), Stage.PRODUCTION: N_("production")}
 KINDS = {
@@ -29,23 +30,12 @@ PUSH_STATES = {
     PushState.FAILED: ("bad", N_("failed")),
     PushState.GONE: ("warn", N_("gone")),
 }
-COLUMNS = (
-    Column(N_("Name")),
-    Column(N_("Stage")),
-    Column(N_("Kind")),
-    Column(N_("State")),
-    Column(N_("What it serves")),
-    Column(N_("Made")),
-)
-PUSHES = (
-    Column(N_("Name")),
-    Column(N_("To be served")),
-    Column(N_("Served now")),
-    Column(N_("The server calls it")),
-    Column(N_("State")),
-    Column(N_("Since")),
-    Column(""),
-)
+# What every page of environments says of a code.
+WORDS: dict[str, Any] = {"kinds": KINDS, "stages": STAGES, "serves_as": SERVES_AS, "push_states": PUSH_STATES}
+# So many names of an environment stand in a list; its own page has all of them.
+NAMES_LISTED = 3
+# The parts of a server's options that are texts; the request of another server has a form of its own.
+PLACES = ("folder", "folder_there", "layout")
 
 
 def describe_health(row: EnvironmentOut) -> tuple[str, str]:
@@ -61,10 +51,15 @@ def describe_health(row: EnvironmentOut) -> tuple[str, str]:
 
 def write_environment(form: Submitted) -> dict[str, Any]:
     """Write what `POST /v1/environments` is asked."""
-    body: dict[str, Any] = form.given("name", "stage", "kind", "url", "token", "serves_as", "project_id")
-    if form.get("kind") == Kind.HTTP:
-        body["options"] = {"load": write_call(form)}
-    return body
+    named = form.given("name", "stage", "kind", "url", "token", "serves_as", "customer_id", "project_id")
+    call = {"load": write_call(form)} if form.get("kind") == Kind.HTTP else {}
+    options = read_places(form) | call
+    return {**named, "options": options} if options else named
+
+
+def read_places(form: Submitted) -> dict[str, Any]:
+    """Read what of a server's options was filled in."""
+    return {name: form.get(f"options.{name}") for name in PLACES if form.get(f"options.{name}")}
 
 
 def write_call(form: Submitted) -> dict[str, Any]:
@@ -85,3 +80,9 @@ def read_json(text: str) -> Any:
 def list_options(row: EnvironmentOut) -> Mapping[str, Any]:
     """List what a kind of server is told besides, as it is shown; nothing of one of the house's."""
     return {} if row.options is None else {name: value for name, value in row.options.items() if value is not None}
+
+
+async def load_versions(work: Work, pushes: Collection[Any]) -> Mapping[str, Any]:
+    """Load the versions that pushes are of and that servers have, by their ids; what was deleted is not among them."""
+    ids = {each for push in pushes for each in (push.adapter_id, push.live_adapter_id) if each is not None}
+    return await adapters.load_kept(work, ids)
