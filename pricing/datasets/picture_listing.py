@@ -235,7 +235,7 @@ class _Captions:
         text = _decode(file, problems)
         if text is None:
             return
-        cure = f"each row needs {FILE_KEYS[0]} and {CAPTION_KEYS[0]}"
+        cure = "each row needs file_name and text"
         for row in _read_records(text, PurePosixPath(file.name).suffix.lower()):
             self._rows += 1
             if self.max_rows is not None and self._rows > self.max_rows:

@@ -119,6 +119,8 @@ class Sentences:
             return None
         names = sentence.split(": ", MOST_NAMES)
         for place in range(len(names)):
+            if any(PARTED in name for name in names[:place]):
+                return None
             rest = ": ".join(names[place:])
             said = self.exact.get(rest) or self._fit(rest, is_parted=is_parted)
             if said is not None:

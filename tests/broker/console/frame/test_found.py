@@ -95,11 +95,13 @@ PICTURES: dict[str, bytes] = {
     "sub/METADATA.JSONL": b"",
 }
 # Names, keys and values of the data, and words that Chinese has none for: what is left beside them was not said.
-NAMES = re.compile(r"""`[^`]*`|'[^']*'|"[^"]*"|[\w./-]+\.\w+|\w+_\w+|[\w.]+: ?(?:false|true|selected|0|0\.5)\b""")
+NAMES = re.compile(
+    r"""`[^`]*`|'[^']*'|"[^"]*"|[\w./-]*\.\w+|\\u\w+|\w+_\w+|[\w.]+: ?(?:false|true|selected|0|0\.5)\b"""
+)
 KNOWN = re.compile(
     r"prompt|completion|input|chosen|tools|images|mask|masks|weight|train|label|history|system|messages|conversations"
     r"|instruction|output|content|role|user|assistant|robot|thinking|text|epochs|token|true|false|beautiful|nice|very"
-    r"|JSON|CSV|KTO|DPO|UTF|GBK|Parquet|Pillow|HEIC|JPEG|PNG|NUL|macOS|Windows|ZIP|zip|MiB|other|Parquet magic bytes.*"
+    r"|JSON|CSV|KTO|DPO|UTF|GBK|Parquet|Pillow|HEIC|JPEG|PNG|NUL|macOS|Windows|ZIP|zip|MiB"
 )
 
 
