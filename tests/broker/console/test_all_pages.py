@@ -27,8 +27,13 @@ PAGES = [page for page in list_pages() if page.role in STAFF]
 WORD = re.compile(r"(?<![\w…])[A-Za-z][a-z']{2,}(?![\w.])")
 # Latin words that are said in Chinese, too: names of things, formats, and what the tenant's people have typed.
 LISTED = ("contracts", "jobs", "invoices", "payments", "grants", "fapiao", "refunds", "disputes")
-SAID_IN_BOTH = "English LoRA Broker Webhook Enter Esc Stripe Token token prompt completion tar zip Asia Shanghai"
-TYPED = "Customer Tea finance Test test cpu local machine standard priority console brand tone unbelievable usual first"
+SAID_IN_BOTH = (
+    "English LoRA Broker Webhook webhook Enter Esc Stripe Token token prompt completion tar zip Asia Shanghai"
+    " trainer serve path name version download peft diffusers kohya https"
+)
+TYPED = (
+    "Customer Tea finance Test test cpu local machine standard priority console brand tone unbelievable usual first box"
+)
 ALLOWED = frozenset(f"{SAID_IN_BOTH} {TYPED} administrator".split())
 
 
