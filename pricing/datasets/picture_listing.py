@@ -145,7 +145,10 @@ def _tell_missing(name: str, entry: _Entry, in_all: Collection[str]) -> ListingP
     told, reason = f"names {name}, which is not there", "names a picture that is not there"
     cure = "correct the name or delete the row"
     if name in in_all:
-        told, reason = f"names {name}, which is left aside for its name", "names a picture that is left aside for its name"
+        told, reason = (
+            f"names {name}, which is left aside for its name",
+            "names a picture that is left aside for its name",
+        )
         cure = "rename the picture, there and in the row"
     return ListingProblem("file_missing", entry.file, entry.line, told, cure, reason=reason)
 

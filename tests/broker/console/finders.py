@@ -19,7 +19,15 @@ FINDERS = (
 )
 # What stands in finders and nobody is told: a type, a folder's name, the heads of a page in English, faults of ours.
 NOT_SAID = frozenset(
-    {"Callable[[], BinaryIO]", "system volume information", "network trash folder", "temporary items", "variance of the Laplacian", " or ", "config.{1}: {2}"}
+    {
+        "Callable[[], BinaryIO]",
+        "system volume information",
+        "network trash folder",
+        "temporary items",
+        "variance of the Laplacian",
+        " or ",
+        "config.{1}: {2}",
+    }
     | {"Shorter side", "Caption length", "Row length", "{1} is {2}, no whole number of 64 bits"}
     | {"the count of data set %s broke off after %s rows"}
 )

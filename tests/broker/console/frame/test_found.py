@@ -14,8 +14,8 @@ from broker.console.frame.sentences import load_sentences
 from broker.datasets.archive import ArchiveRefused, UploadedFile, unpack_uploads
 from broker.datasets.findings import DatasetFinding
 from broker.datasets.service import check_files
-from tests.broker.console.people import sign_in_customer
 from tests.broker.console.finders import list_found
+from tests.broker.console.people import sign_in_customer
 from tests.broker.factories import Api, jsonl, make_customer, upload_dataset
 from tests.broker.picture_files import draw_picture
 from tests.trainer.checking.pictures import blur, write_pictures
