@@ -10,6 +10,7 @@ import pytest
 
 from broker.client.errors import ApiError
 from broker.client.rest import Client
+from tests.broker.forked_trainer import forked_trainer
 from tests.broker.served import Buyer, ServedBroker, follow_job, make_buyer
 from tests.broker.tiny_models import add_tiny
 from tests.conftest import FolderMaker
@@ -27,7 +28,7 @@ def folder(server_folders: FolderMaker) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def broker(folder: Path) -> Iterator[ServedBroker]:
-    served = ServedBroker(folder / "var", {"heartbeat_seconds": "0.5"})
+    served = ServedBroker(folder / "var", {"heartbeat_seconds": "0.5", "trainer_command": forked_trainer()})
     served.start()
     yield served
     served.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.client.rest import Client
+from tests.broker.forked_trainer import forked_trainer
 from tests.broker.served import ServedBroker, follow_job, make_buyer
 from tests.broker.test_real_training import list_rows
 from tests.broker.tiny_models import add_tiny
@@ -25,7 +26,7 @@ CONFIG = {
 
 @pytest.fixture
 def broker(server_folder: Path) -> Iterator[ServedBroker]:
-    served = ServedBroker(server_folder / "var", {"heartbeat_seconds": "0.5"})
+    served = ServedBroker(server_folder / "var", {"heartbeat_seconds": "0.5", "trainer_command": forked_trainer()})
     served.start()
     yield served
     served.close()

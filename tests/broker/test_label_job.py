@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from broker.client.rest import Client
+from tests.broker.forked_trainer import forked_trainer
 from tests.broker.picture_files import draw_picture, zip_files
 from tests.broker.served import ServedBroker, follow_job, make_buyer
 from trainer.commands.make_tiny import make_tiny
@@ -34,6 +35,7 @@ def broker(folder: Path) -> Iterator[ServedBroker]:
     models = folder / "models"
     make_tiny("blip", models / "tiny-blip")
     settings = {"heartbeat_seconds": "0.5", "base_models_dir": str(models), "captioners": "tiny-blip"}
+    settings |= {"trainer_command": forked_trainer()}
     served = ServedBroker(folder / "var", settings)
     served.start()
     yield served

@@ -10,6 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from broker.client.rest import Client
+from tests.broker.forked_trainer import forked_trainer
 from tests.broker.picture_files import style_files, zip_files
 from tests.broker.served import Buyer, ServedBroker, follow_job, make_buyer
 from trainer.commands.make_tiny import make_tiny
@@ -39,7 +40,8 @@ def broker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedBrok
     monkeypatch.setenv("LORA_TRAINER_CACHE", str(folder / "cache"))
     models = folder / "models"
     models.mkdir()
-    served = ServedBroker(folder / "var", {"heartbeat_seconds": "0.5", "base_models_dir": str(models)})
+    settings = {"heartbeat_seconds": "0.5", "base_models_dir": str(models), "trainer_command": forked_trainer()}
+    served = ServedBroker(folder / "var", settings)
     served.start()
     yield served
     served.close()

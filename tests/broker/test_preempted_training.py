@@ -9,17 +9,19 @@ import pytest
 
 from broker.client.rest import Client
 from tests.broker.factories import ROWS, jsonl
+from tests.broker.forked_trainer import forked_trainer
 from tests.broker.served import Buyer, ServedBroker, follow_job, make_buyer
+from tests.broker.tiny_models import add_tiny
 
 pytestmark = pytest.mark.slow
 
-CONFIG = {"base_model": "smollm2-135m-instruct", "batch_size": 1, "max_length": 64, "save_steps": 100}
+CONFIG = {"base_model": "tiny-llama", "batch_size": 1, "max_length": 64, "save_steps": 100_000}
 FEW_ROWS = jsonl(ROWS[:4])
 
 
 @pytest.fixture
 def broker(server_folder: Path) -> Iterator[ServedBroker]:
-    settings = {"heartbeat_seconds": "0.5", "preemption_least_run_seconds": "0"}
+    settings = {"heartbeat_seconds": "0.5", "preemption_least_run_seconds": "0", "trainer_command": forked_trainer()}
     served = ServedBroker(server_folder / "var", settings)
     served.start()
     yield served
@@ -45,8 +47,9 @@ def list_causes(client: Client, job_id: str) -> list[str]:
 def test_job_makes_room_for_a_guarantee_and_goes_on_from_its_checkpoint(broker: ServedBroker) -> None:
     with Client(broker.url, broker.admin_key()) as client:
         folder = broker.data_dir.parent
+        add_tiny(broker, "llama", folder / "tiny-llama")
         other, owner = make_buyer(client, folder, rows=FEW_ROWS), make_owner(client, folder)
-        lent = client.post("/jobs", other.order(config={**CONFIG, "epochs": 2}))["id"]
+        lent = client.post("/jobs", other.order(config={**CONFIG, "epochs": 500}))["id"]
         wait_for_steps(client, lent, 1)
         own = client.post("/jobs", owner.order(config={**CONFIG, "batch_size": 4, "epochs": 1}))["id"]
         assert follow_job(client, own)["status"] == "succeeded"

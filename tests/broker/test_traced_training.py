@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from broker.client.rest import Client
+from tests.broker.forked_trainer import forked_trainer
 from tests.broker.served import ServedBroker, follow_job, make_buyer
 from tests.broker.tiny_models import add_tiny
 
@@ -77,7 +78,7 @@ def name_parents(spans: list[Span]) -> Mapping[str, str]:
 def test_a_job_is_one_trace_from_http_to_the_last_request_of_its_trainer(
     server_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker = ServedBroker(server_folder / "var", {"heartbeat_seconds": "0.5"})
+    broker = ServedBroker(server_folder / "var", {"heartbeat_seconds": "0.5", "trainer_command": forked_trainer()})
     with collecting() as (collector, address):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
         try:

@@ -6,6 +6,7 @@ import pytest
 
 from broker.client.rest import Client
 from tests.broker.factories import CONFIG
+from tests.broker.forked_trainer import forked_trainer
 from tests.broker.mlflow_like import receiving
 from tests.broker.served import ServedBroker, follow_job, make_buyer
 
@@ -16,7 +17,8 @@ KEY = "a-key-that-nobody-sees"
 
 def test_a_training_tells_the_customers_tracker_and_one_that_fails_harms_nothing(server_folder: Path) -> None:
     with receiving() as told:
-        broker = ServedBroker(server_folder / "var", {"heartbeat_seconds": "0.5", "webhook_networks": "127.0.0.1/32"})
+        settings = {"heartbeat_seconds": "0.5", "webhook_networks": "127.0.0.1/32", "trainer_command": forked_trainer()}
+        broker = ServedBroker(server_folder / "var", settings)
         broker.start()
         try:
             with Client(broker.url, broker.admin_key()) as client:
