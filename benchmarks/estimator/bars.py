@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.estimator.fit import PreparedRow
-from benchmarks.estimator.held_out import Error, HeldOut, summarize
+from benchmarks.estimator.held_out import Error, HeldOut, summarize, summarize_programs
 from benchmarks.estimator.report import measure_coverage_of_programs, measure_peers, on_rows_of
 from benchmarks.row import Row
 
@@ -41,7 +41,13 @@ def _judge(name: str, rows: Sequence[PreparedRow], found: HeldOut) -> list[Row]:
 
 
 def _bound(name: str, errors: Sequence[Error], bar: float) -> list[Row]:
-    return [Row(f"{name}: median error", "share", summarize(errors), "the bar", bar, 1.0)] if errors else []
+    """Compare the median over rows with the bar, and beside it that over programs, which a stranger's is like."""
+    if not errors:
+        return []
+    return [
+        Row(f"{name}: median error", "share", summarize(errors), "the bar", bar, 1.0),
+        Row(f"{name}: median error of programs", "share", summarize_programs(errors), "the bar", bar, 1.0),
+    ]
 
 
 def _cover(name: str, errors: Sequence[Error]) -> list[Row]:

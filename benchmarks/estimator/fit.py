@@ -67,15 +67,18 @@ class PreparedRow:
 
     def estimate_memory_gib(self, constants: MemoryConstants) -> Middle:
         """Estimate the peak as the row counts it: with or without the context and the allocator's gaps."""
+        return self.run.find_middle_peak(lambda contents: self._weigh(contents, constants))
+
+    def find_middle_gib(self, constants: MemoryConstants) -> float:
+        """Find the middle of that estimate alone, which what was not said of the program moves not."""
+        return self.run.find_middle(lambda way: self._weigh(way.contents, constants)).value
+
+    def _weigh(self, contents: PeakContents, constants: MemoryConstants) -> float:
         counted = self.row.conditions.memory
-
-        def measure(contents: PeakContents) -> float:
-            if counted == "allocated":
-                return weigh_contents_in_use(contents, constants)
-            parts = weigh_contents(contents, constants)
-            return parts.total if counted == "driver" else parts.total - parts.context
-
-        return self.run.find_middle_peak(measure)
+        if counted == "allocated":
+            return weigh_contents_in_use(contents, constants)
+        parts = weigh_contents(contents, constants)
+        return parts.total if counted == "driver" else parts.total - parts.context
 
     def is_said_not_to_fit(self, constants: MemoryConstants) -> bool:
         """Tell whether even the leanest way to run it is said to need more than the card has."""
@@ -103,7 +106,7 @@ def fit_memory(
     rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = MEMORY_PRIORS, *, scale: float = 0.1
 ) -> MemoryConstants:
     def measure_error(row: PreparedRow, values: Mapping[str, float]) -> float:
-        return math.log(row.estimate_memory_gib(MemoryConstants(**values)).value / row.memory_gib)
+        return math.log(row.find_middle_gib(MemoryConstants(**values)) / row.memory_gib)
 
     measured = [row for row in rows if row.row.memory_gib is not None]
     return MemoryConstants(**_fit(measured, priors, measure_error, scale=scale))

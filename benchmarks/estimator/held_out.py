@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -201,3 +202,11 @@ def _teaching(rows: Sequence[PreparedRow]) -> list[PreparedRow]:
 def summarize(errors: Sequence[Error]) -> float:
     """Take the median absolute error, as a share."""
     return median(error.size for error in errors)
+
+
+def summarize_programs(errors: Sequence[Error]) -> float:
+    """Take the median of the programs' medians: a program of many rows says no more than one of a single row."""
+    sizes: dict[str, list[float]] = defaultdict(list)
+    for error in errors:
+        sizes[error.row.row.program].append(error.size)
+    return median(median(found) for found in sizes.values())

@@ -7,7 +7,14 @@ from statistics import median
 from rich.table import Table
 
 from benchmarks.estimator.fit import INDEPENDENT_ROWS, PreparedRow
-from benchmarks.estimator.held_out import Error, HeldOut, measure_peer_errors, summarize
+from benchmarks.estimator.held_out import (
+    Error,
+    HeldOut,
+    list_programs,
+    measure_peer_errors,
+    summarize,
+    summarize_programs,
+)
 from benchmarks.estimator.peers import estimate_by_fitcheck, estimate_by_kavier, estimate_by_rule
 
 HEADINGS = ("rows", "time", "ratio", "the rule", "kavier", "p90 covers", "memory", "ratio", "fitcheck", "p90 covers")
@@ -36,7 +43,14 @@ def build_group_table(title: str, rows: Sequence[PreparedRow], found: HeldOut) -
             _add_line(table, value, [row for row in rows if key(row) == value], _pick(found, key, value))
         table.add_section()
     _add_line(table, "all", rows, found)
+    _add_programs(table, rows, found)
     return table
+
+
+def _add_programs(table: Table, rows: Sequence[PreparedRow], found: HeldOut) -> None:
+    """Add the median of the programs' medians, and how many programs there are."""
+    time, memory = (f"{summarize_programs(each):.1%}" if each else "" for each in (found.time, found.memory))
+    table.add_row("programs, each as one", str(len(list_programs(rows))), time, *[""] * 4, memory)
 
 
 def _pick(found: HeldOut, key: Callable[[PreparedRow], str], value: str) -> HeldOut:

@@ -100,8 +100,7 @@ PENDING = Statement(
 MARK_DONE = Statement(
     update(OutboxMessage)
     .where(OutboxMessage.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
-    .values(done_at=bindparam("now", type_=DateTime(timezone=True))),
-    planned_once=True,
+    .values(done_at=bindparam("now", type_=DateTime(timezone=True)))
 )
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PowerClass = Literal["low_power", "dense", "full"]
+HostClass = Literal["shared", "desktop", "usual"]
 
 # From here its tensor cores are more than its power limit lets work at once.
 DENSE_TERAFLOPS_PER_WATT = 1.0
@@ -19,6 +20,7 @@ SLOT_WATTS = 75
 # Source: NVIDIA GA102 whitepaper: 8 nm of Samsung, where the A100 before and Ada after it are of TSMC's 7 and 4 nm.
 THIRSTY_GENERATION, DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY = 8.6, 0.4
 
+FIRST_WITH_FLASH = 8.0
 BYTES_OF_A_STACK = 1024
 THREADS_OF_A_MULTIPROCESSOR = {7.0: 2048, 7.5: 1024, 8.0: 2048, 8.6: 1536, 8.9: 1536, 9.0: 2048, 10.0: 2048, 12.0: 1536}
 
@@ -54,6 +56,23 @@ class GpuProfile(BaseModel):
     is_cpu: bool = False
     estimate_only: bool = False
     source: str
+
+    @cached_property
+    def is_desktop(self) -> bool:
+        """Whether it is made for a desktop, as GeForce cards are."""
+        return "GeForce" in self.name
+
+    @cached_property
+    def host_class(self) -> HostClass:
+        """Tell what kind of processor launches its kernels: one that clouds share, a desktop's, or a server's."""
+        if self.power_class == "low_power":
+            return "shared"
+        return "desktop" if self.is_desktop else "usual"
+
+    @cached_property
+    def has_flash_attention(self) -> bool:
+        """Whether kernels of flash attention exist for it. Source: PyTorch, `check_sm_version`: from 8.0 on."""
+        return not self.is_cpu and (self.compute_capability is None or self.compute_capability >= FIRST_WITH_FLASH)
 
     @property
     def auto_precision(self) -> Precision:

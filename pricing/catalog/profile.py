@@ -137,6 +137,12 @@ class BaseModelProfile(BaseModel):
         return sum(shape.in_features * shape.out_features * shape.count for shape in shapes)
 
     @cached_property
+    def shares_keys(self) -> bool:
+        """Whether several heads of queries share one of keys, as far as its modules tell."""
+        widths = [sum(shape.out_features for shape in self.modules.get(name, ())) for name in ("k_proj", "q_proj")]
+        return 0 < widths[0] < widths[1]
+
+    @cached_property
     def linear_modules(self) -> int:
         """How many linear modules the trained network has, the output head apart."""
         return sum(shape.count for shapes in self.modules.values() for shape in shapes)

@@ -151,7 +151,9 @@ class PredictionRequest(BaseModel):
         default=None, description="Whether small kernels are fused, by a compiler or by hand; null: not known."
     )
     attention: Attention | None = Field(
-        default=None, description="eager keeps the square of scores, sdpa and flash do not; null: not known."
+        default=None,
+        description="eager keeps the square of scores, flash does not, nor does sdpa but where queries share keys and "
+        "no flash kernel exists: before Ampere, or in 32 bit; null: not known.",
     )
     steps: WholeNumber = Field(default=1000, ge=1, le=1_000_000_000, description="Optimizer steps of the run.")
     measured_seconds_per_step: MeasuredSeconds | None = Field(

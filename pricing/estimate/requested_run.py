@@ -103,6 +103,8 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
     kept = _describe_method(request, profile, quantization)
     is_sharded = _is_sharded(request, profile, kept, gpu)
     batch = _fill_micro_batch(request, profile, longest, mean, Device.of(gpu), is_sharded=is_sharded)
+    if _falls_back(request, profile, gpu, kept, batch):
+        kept = kept._replace(attention="eager", has_wide_scores=True)
     fits = _judge(profile, kept, gpu, batch) is FitJudgement.FITS
     ways = [
         Way(
@@ -155,6 +157,21 @@ def _describe_method(
         upcasts=request.autocast is True
         or (_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW),
     )
+
+
+def _falls_back(
+    request: PredictionRequest, profile: BaseModelProfile, gpu: GpuProfile, kept: Method, batch: MicroBatch
+) -> bool:
+    """Tell whether sdpa has no kernel for it but the one that keeps all scores, in 32 bit.
+
+    Where queries share keys and no row is padded, transformers leaves the sharing to the kernel, which flash attention
+    alone can do: it has kernels from Ampere on, for 16 bit.
+    Source: transformers, `use_gqa_in_sdpa`, since 4.54 (issue 48633); PyTorch, `can_use_mem_efficient_attention`.
+    """
+    is_narrow = request.precision != "fp32" and not kept.is_wide_between_products
+    is_padded = batch.varies and batch.samples > 1
+    may = request.attention in {None, "sdpa"} and not gpu.is_cpu and not kept.is_compiled and not is_padded
+    return may and profile.shares_keys and not (gpu.has_flash_attention and is_narrow)
 
 
 def _packs_weights_alone(request: PredictionRequest, profile: BaseModelProfile) -> bool:

@@ -27,6 +27,11 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
         yield f"card without runs: no run on {gpu.name} was measured here; `trainer probe` would narrow the time"
     if run.profile.is_text and run.mean_length > LONGEST_USUAL:
         yield f"length: rows of more than {LONGEST_USUAL} tokens were learnt from few programs"
+    if run.likeliest.method.has_wide_scores:
+        yield (
+            f"attention: sdpa has no kernel for shared keys on {gpu.name} in these bits and keeps all scores in "
+            "32 bit; flash, or rows that are padded, would not"
+        )
     if run.request.gpus > 1:
         yield "several devices: few figures are of them, and none tells how they are linked"
     if run.request.measured_seconds_per_step is None and gpu.estimate_only:

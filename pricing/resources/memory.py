@@ -24,6 +24,8 @@ class MemoryConstants:
 
     Units: a multiple of the bytes kept for the backward pass, and of those and the logits where lengths vary; bytes a
     logit, a latent position of a picture that is encoded, an adapter parameter, and a score of eager attention; GiB.
+    `slack` and `gaps` are what torch holds of the card for a byte that goes and comes with each micro-batch, where rows
+    are of one length and where they are not.
     """
 
     activations: float
@@ -32,6 +34,7 @@ class MemoryConstants:
     adapter_bytes: float
     context_gib: float
     score_bytes: float
+    slack: float
     gaps: float
 
 
@@ -42,8 +45,9 @@ MEMORY_PRIORS: dict[str, Prior] = {
     "adapter_bytes": Prior(
         20.0, 0.1, "in 32 bit: weight, gradient, two moments, and the root that a foreach Adam makes"
     ),
-    "context_gib": Prior(1.4, 0.15, "CUDA context, cuBLAS workspace and what the allocator leaves unused"),
+    "context_gib": Prior(0.5, 0.12, "CUDA context, whose kernels are loaded when first used, and cuBLAS workspace"),
     "score_bytes": Prior(10.0, 0.1, "scores in 16 bit, their softmax in 32 bit and again in 16 bit, and a mask"),
+    "slack": Prior(1.08, 0.05, "blocks of one size that do not serve another, where all rows are of one length"),
     "gaps": Prior(1.4, 0.1, "blocks of one length that do not serve the next: PyTorch, on expandable segments"),
 }
 DEFAULT_MEMORY = MemoryConstants(**{name: prior.value for name, prior in MEMORY_PRIORS.items()})
@@ -55,6 +59,7 @@ LEAN_MEMORY = MemoryConstants(
     adapter_bytes=10.0,
     context_gib=0.5,
     score_bytes=0.0,
+    slack=1.0,
     gaps=1.0,
 )
 
@@ -130,7 +135,7 @@ def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> Memory
     with its own, SmolLM2 at 4,096 tokens).
     """
     device = contents.device
-    gaps = constants.gaps - 1 if contents.varies and not device.is_cpu else 0.0
+    held = 1.0 if device.is_cpu else constants.gaps if contents.varies else constants.slack
     context = constants.context_gib + device.further_context_bytes / BYTES_PER_GIB
     logits = contents.logits * constants.logit_bytes
     layer = contents.layer_bytes * constants.activations
@@ -143,7 +148,7 @@ def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> Memory
         logits=logits / BYTES_PER_GIB,
         pictures=contents.picture_positions * constants.picture_bytes / BYTES_PER_GIB,
         context=CONTEXT_OF_A_CPU_GIB if device.is_cpu else context,
-        allocator=(activations + logits) * gaps / BYTES_PER_GIB,
+        allocator=(activations + logits) * (held - 1) / BYTES_PER_GIB,
     )
 
 
@@ -152,7 +157,7 @@ def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) ->
 
     What torch holds of the card (reserved) has both, as the blocks of the one are seldom those of the other.
     """
-    parts = weigh_contents(contents, replace(constants, gaps=1.0))
+    parts = weigh_contents(contents, replace(constants, slack=1.0, gaps=1.0))
     layer = contents.layer_bytes * constants.activations / BYTES_PER_GIB
     retained = contents.retained_bytes * constants.activations / BYTES_PER_GIB
     return parts.total - parts.context - min(layer, max(0.0, parts.logits - layer - retained))

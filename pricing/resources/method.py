@@ -31,6 +31,7 @@ class Method(NamedTuple):
     `has_wide_head`: the head's product is taken in 32 bit, also where all others are in 16.
     `has_wide_adapters`: adapters multiply in 32 bit, as those of peft do where no autocast narrows them.
     `packs_weights_alone`: weights of 8 bit are cast to 16 for each product; else its input is quantized too (LLM.int8).
+    `has_wide_scores`: scores of an eager attention are made, kept and multiplied in 32 bit.
     `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
     until the backward pass has ended, each with its gradient.
     """
@@ -54,6 +55,7 @@ class Method(NamedTuple):
     has_wide_head: bool = False
     has_wide_adapters: bool = False
     packs_weights_alone: bool = False
+    has_wide_scores: bool = False
 
     @property
     def quantizes_inputs(self) -> bool:
@@ -86,6 +88,16 @@ class Method(NamedTuple):
         Source: bitsandbytes, `Linear4bit.forward`, which answers in the bits of its input.
         """
         return self.upcasts and self.has_wide_adapters
+
+    @property
+    def has_wide_attention(self) -> bool:
+        """Whether attention multiplies in 32 bit, where all else may be in 16."""
+        return self.is_wide_between_products or self.has_wide_scores
+
+    @property
+    def bytes_of_scores(self) -> int:
+        """The bytes in which an attention that keeps its scores keeps them."""
+        return 4 if self.has_wide_attention else self.bytes_per_number
 
     @property
     def bytes_passed_on(self) -> int:

@@ -27,6 +27,9 @@ NORMS_IN_32_BIT = 1.25
 CHECKPOINTS_WITHOUT_A_GRADIENT = 2
 # A profile's checkpoints are the layers' inputs, and what goes into and comes out of the last norm.
 CHECKPOINTS_BESIDE_THE_LAYERS = 2
+# What a score in 32 bit weighs beside one of 16 whose softmax is in 32 (10 bytes): what softmax answered is kept, and
+# of the layer in work its gradients before and behind softmax. Source: PyTorch, `_scaled_dot_product_attention_math`.
+WIDE_SCORES_KEPT, WIDE_SCORES_IN_WORK = 0.4, 0.8
 STACK_BYTES_OF_AN_A100 = 108 * 2048 * 1024
 
 
@@ -148,7 +151,9 @@ def _count_scores(profile: BaseModelProfile, method: Method, batch: MicroBatch) 
     if method.attention != "eager":
         return 0.0
     of_all_layers = count_scores(profile, batch.positions)
-    return of_all_layers / profile.layers if method.checkpointing else of_all_layers
+    of_a_layer = of_all_layers / profile.layers
+    kept = of_a_layer if method.checkpointing else of_all_layers
+    return WIDE_SCORES_KEPT * kept + WIDE_SCORES_IN_WORK * of_a_layer if method.has_wide_attention else kept
 
 
 def _count_encoder_bytes(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:

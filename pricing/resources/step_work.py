@@ -10,6 +10,10 @@ from pricing.resources.tiles import Widths
 # The backward pass of an attention that keeps no scores does five products where the forward does two.
 # Source: Dao 2023, "FlashAttention-2", section 3.1.
 ATTENTION_BACKWARD = 2.5
+EAGER_BACKWARD = 2.0
+# How often scores pass through memory, forward and backward: of an eager attention, and of the kernel that PyTorch
+# falls back to, which also looks for rows that are masked whole. Source: PyTorch, `_safe_softmax`.
+PASSES_OF_SCORES, PASSES_OF_WIDE_SCORES = (4, 8), (10, 10)
 CAUSAL_SHARE = 0.5
 FLOPS_PER_ADAPTER_PARAMETER = 6
 LOGIT_PASSES = 10
@@ -105,14 +109,15 @@ def count_step_work(
     passes = 3 if recomputes else 2
     is_convolutional = profile.family == "stable_diffusion"
     logit_bytes, seen = _count_logit_bytes(profile, positions), _count_seen_positions(profile, positions)
-    narrow, wide = _count_wide_flops(profile, method, positions)
+    narrow, wide = _count_wide_flops(profile, method, positions, seen)
     attention = _count_attention_flops(profile, method, positions)
+    wide_attention = method.has_wide_attention and method.precision != "fp32"
     return StepWork(
         launches=costs.launches.at(positions),
         recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
         adapter_launches=LAUNCHES_PER_ADAPTED_MODULE * _count_further_modules(profile, method),
-        matmul_flops=samples * (_count_matmul_flops(profile, method, positions, encodes=encodes) - narrow),
-        attention_flops=0.0 if method.is_wide_between_products else samples * attention,
+        matmul_flops=samples * (_count_matmul_flops(profile, method, positions, seen, encodes=encodes) - narrow),
+        attention_flops=0.0 if wide_attention else samples * attention,
         traffic_bytes=samples * (_count_traffic_bytes(profile, method, positions) + logit_bytes),
         is_convolutional=is_convolutional,
         quantization=method.quantization,
@@ -127,7 +132,7 @@ def count_step_work(
         product_rows=samples * seen,
         product_widths=() if is_convolutional else profile.product_widths,
         logit_bytes=samples * logit_bytes,
-        wide_flops=samples * (wide + (attention if method.is_wide_between_products else 0.0)),
+        wide_flops=samples * (wide + (attention if wide_attention else 0.0)),
         seeks_outliers=method.quantizes_inputs,
     )
 
@@ -142,21 +147,23 @@ def _count_further_modules(profile: BaseModelProfile, method: Method) -> int:
     return max(0, method.adapted_modules - profile.usual_modules)
 
 
-def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: float, *, encodes: bool) -> float:
+def _count_matmul_flops(
+    profile: BaseModelProfile, method: Method, positions: float, seen: float, *, encodes: bool
+) -> float:
     """Count the FLOPs of one sample beside attention: forward, backward, recomputed, and the adapter's own (2 + 4)."""
     costs = profile.costs
     curves = [costs.forward_flops, costs.backward_flops, *([costs.recomputed_flops] if method.checkpointing else [])]
     base = sum(curve.constant + curve.linear * positions for curve in curves)
-    adapter = _count_adapter_flops(method, positions)
+    adapter = _count_adapter_flops(method, seen)
     encoder = costs.encode_flops.at(positions) + costs.text_flops if encodes else 0.0
     return base + adapter + encoder
 
 
-def _count_wide_flops(profile: BaseModelProfile, method: Method, positions: float) -> tuple[float, float]:
+def _count_wide_flops(profile: BaseModelProfile, method: Method, positions: float, seen: float) -> tuple[float, float]:
     """Count what products in 32 bit take from the narrow ones of one sample, and what they do themselves."""
     is_wide = method.has_wide_head or method.is_wide_between_products
     head = _count_head_flops(profile, method, positions) if is_wide else (0.0, 0.0)
-    adapters = _count_adapter_flops(method, positions) if method.has_wide_adapters else 0.0
+    adapters = _count_adapter_flops(method, seen) if method.has_wide_adapters else 0.0
     return head[0] + adapters, head[1] + adapters
 
 
@@ -169,14 +176,18 @@ def _count_head_flops(profile: BaseModelProfile, method: Method, positions: floa
     return 2 * product, product * (3 if method.loss == "chunked" else 2)
 
 
-def _count_adapter_flops(method: Method, positions: float) -> float:
-    """Count the products of the adapters of one sample: two forward, four backward."""
-    return FLOPS_PER_ADAPTER_PARAMETER * method.adapter_parameters * positions
+def _count_adapter_flops(method: Method, seen: float) -> float:
+    """Count the products of the adapters of one sample, which see so many positions: two forward, four backward."""
+    return FLOPS_PER_ADAPTER_PARAMETER * method.adapter_parameters * seen
 
 
 def _count_attention_flops(profile: BaseModelProfile, method: Method, positions: float) -> float:
-    forward = profile.costs.forward_flops.quadratic * positions**2 * (CAUSAL_SHARE if profile.is_text else 1.0)
-    return forward * (1 + ATTENTION_BACKWARD + (1 if method.checkpointing else 0))
+    """Count the products of attention of one sample: an eager one makes the whole square, and does none again."""
+    is_eager = method.attention == "eager"
+    forward = profile.costs.forward_flops.quadratic * positions**2
+    if profile.is_text and not is_eager:
+        forward *= CAUSAL_SHARE
+    return forward * (1 + (EAGER_BACKWARD if is_eager else ATTENTION_BACKWARD) + (1 if method.checkpointing else 0))
 
 
 def _count_traffic_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
@@ -241,10 +252,12 @@ def _count_seen_positions(profile: BaseModelProfile, positions: float) -> float:
 
 
 def _count_score_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
-    """Count what an eager attention reads and writes of its scores: four times in each forward pass, eight backward."""
+    """Count what an attention that keeps its scores reads and writes of them."""
     if method.attention != "eager":
         return 0.0
-    return count_scores(profile, positions) * method.bytes_per_number * (16 if method.checkpointing else 12)
+    forward, backward = PASSES_OF_WIDE_SCORES if method.has_wide_scores else PASSES_OF_SCORES
+    passes = backward + forward * (2 if method.checkpointing else 1)
+    return count_scores(profile, positions) * method.bytes_of_scores * passes
 
 
 def _count_gathered_bytes(profile: BaseModelProfile, method: Method) -> float:

@@ -34,6 +34,8 @@ class TimeConstants:
     attention_efficiency: float
     low_power_share: float
     low_power_launches: float
+    desktop_share: float
+    desktop_launches: float
     dense_share: float
     traffic: float
     compiled_share: float
@@ -71,6 +73,8 @@ TIME_PRIORS: dict[str, Prior] = {
     ),
     "low_power_share": Prior(0.5, 0.1, "T4 and L4 hold little more than their base clock in long products"),
     "low_power_launches": Prior(1.3, 0.2, "clouds put T4 and L4 beside shared processors of 2.0 to 2.5 GHz"),
+    "desktop_share": Prior(1.1, 0.06, "GeForce cards clock above the boost that their data sheets count"),
+    "desktop_launches": Prior(0.8, 0.15, "desktops have processors of 5 GHz and more for one thread"),
     "dense_share": Prior(0.85, 0.1, "H100, L40S, A10G draw their limit before their peak"),
     "link_efficiency": Prior(0.6, 0.2, "share of the link that gathering weights reaches"),
 }
@@ -115,8 +119,16 @@ class WeighedStep(NamedTuple):
         return together
 
     def compute_launching(self, gpu: GpuProfile) -> float:
-        """Compute the seconds in which the host launches a micro-batch's kernels: the hosts of small cards are slow."""
-        return self.launching * (self.constants.low_power_launches if gpu.power_class == "low_power" else 1.0)
+        """Compute the seconds in which the host launches a micro-batch's kernels.
+
+        The hosts of small cards are slow, those of desktops fast.
+        """
+        if gpu.host_class == "usual":
+            return self.launching
+        constants = self.constants
+        return self.launching * (
+            constants.desktop_launches if gpu.host_class == "desktop" else constants.low_power_launches
+        )
 
 
 def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
@@ -174,6 +186,8 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     peak = gpu.peak_flops(precision)
     if gpu.power_class != "full":
         peak *= step.constants.dense_share if gpu.power_class == "dense" else step.constants.low_power_share
+    elif gpu.is_desktop:
+        peak *= step.constants.desktop_share
     seconds = (step.work.matmul_flops / efficiency + step.attention_flops) / peak
     if step.work.wide_flops and precision != "fp32":
         seconds += step.work.wide_flops / (efficiency * gpu.peak_flops("fp32"))

@@ -54,43 +54,37 @@ LOCK_HOLDS = Statement(
     select(*HOLDS.columns)
     .where(Hold.job_id == OF_JOBS, is_seen(Hold.customer_id))
     .order_by(Hold.id)
-    .with_for_update(key_share=True),
-    planned_once=True,
+    .with_for_update(key_share=True)
 )
 LOCK_CONTRACTS, GRANTS = make_lock_of(CONTRACT_IDS)
 READ_LEGS = Statement(
     select(*LEGS.columns)
     .join(Hold, Hold.id == HoldLeg.hold_id)
     .where(Hold.job_id == OF_JOBS, is_seen(HoldLeg.customer_id))
-    .order_by(HoldLeg.position),
-    planned_once=True,
+    .order_by(HoldLeg.position)
 )
 ACCOUNTS = Query(
     select(
         *(getattr(Account, name) for name in ("contract_id", "unit", "kind", "grant_id", "month", "cause")),
         Account.id,
         Account.balance,
-    ).where(_are_theirs(Account)),
-    planned_once=True,
+    ).where(_are_theirs(Account))
 )
-CLOSED = Query(select(ClosedMonth.contract_id, ClosedMonth.month).where(_are_theirs(ClosedMonth)), planned_once=True)
+CLOSED = Query(select(ClosedMonth.contract_id, ClosedMonth.month).where(_are_theirs(ClosedMonth)))
 SEGMENTS = Query(
     select(*(getattr(SegmentTotal, name) for name in ("contract_id", *SEGMENT_COLUMNS, "quantity"))).where(
         _are_theirs(SegmentTotal), _is_open(SegmentTotal)
-    ),
-    planned_once=True,
+    )
 )
 CORRECTED = Query(
     select(RateCorrection.contract_id, RateCorrection.month, func.sum(RateCorrection.amount_micros).label("micros"))
     .where(_are_theirs(RateCorrection), _is_open(RateCorrection), RateCorrection.billable)
-    .group_by(RateCorrection.contract_id, RateCorrection.month),
-    planned_once=True,
+    .group_by(RateCorrection.contract_id, RateCorrection.month)
 )
 LINES = Query(
     select(
         *(getattr(LineTotal, name) for name in ("contract_id", "job_id", *SEGMENT_COLUMNS, "quantity", "leads"))
-    ).where(LineTotal.job_id == OF_JOBS, is_seen(LineTotal.customer_id)),
-    planned_once=True,
+    ).where(LineTotal.job_id == OF_JOBS, is_seen(LineTotal.customer_id))
 )
 BOOKS = (ACCOUNTS, CLOSED, SEGMENTS, CORRECTED, LINES)
 

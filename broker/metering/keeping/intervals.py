@@ -39,8 +39,7 @@ SPANS_OF_RUN = (
 SPANS_FROM = Statement(
     select(RUNS_FROM.c.run_id, *SPANS_OF_RUN.c)
     .join(SPANS_OF_RUN, true())
-    .order_by(RUNS_FROM.c.run_id, SPANS_OF_RUN.c.sequence),
-    planned_once=True,
+    .order_by(RUNS_FROM.c.run_id, SPANS_OF_RUN.c.sequence)
 )
 
 

@@ -70,8 +70,11 @@ def test_the_fewer_programs_a_kind_has_the_wider_it_is():
     assert measure(3) > measure(9) > measure(40)
 
 
-def test_estimates_that_were_never_too_low_have_no_width():
-    assert p90_of(fit_doubts([DoubtfulError("a", "text", 0.5, {})], "time")) == 0
+def test_an_error_to_one_side_tells_of_the_other():
+    """Fault of before: a set that was estimated too high made the next one's intervals too narrow, once mended."""
+    high, low = (fit_doubts([DoubtfulError("a", "text", side, {})], "time") for side in (0.5, -0.5))
+    assert p90_of(high) == pytest.approx(p90_of(low))
+    assert p90_of(high) >= 0.5
 
 
 def test_without_errors_there_is_no_width():

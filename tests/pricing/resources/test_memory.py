@@ -4,6 +4,7 @@ import pytest
 
 from pricing.catalog import get_base_model, get_gpu
 from pricing.resources.memory import (
+    CONTEXT_OF_A_CPU_GIB,
     DEFAULT_MEMORY,
     FitJudgement,
     estimate_peak,
@@ -89,19 +90,27 @@ def test_an_eager_attention_keeps_the_scores_of_all_layers_or_of_the_one_recompu
         assert eager.scores == pytest.approx(2 * layers * scores)
 
 
+def test_scores_in_32_bit_are_kept_once_with_two_gradients_in_the_layer_at_work(llama_7b):
+    for checkpointing, kept in ((False, 32), (True, 1)):
+        method = method_of(llama_7b, checkpointing=checkpointing)._replace(attention="eager", has_wide_scores=True)
+        wide = count_peak_contents(llama_7b, method, MicroBatch(1, 1024)).scores
+        assert wide * 10 == pytest.approx(4 * kept * 32 * 1024**2 + 8 * 32 * 1024**2)
+
+
 def test_a_loss_in_pieces_has_the_logits_of_one_piece(llama_7b):
     method, long = method_of(llama_7b)._replace(loss="chunked"), MicroBatch(8, 4096)
     assert count_peak_contents(llama_7b, method, long).logits == 1024 * 32_000
 
 
-def test_samples_of_different_lengths_leave_gaps(llama_7b):
+def test_samples_of_different_lengths_leave_gaps_and_those_of_one_length_little(llama_7b):
     method = method_of(llama_7b)
     even, uneven = (
         estimate_peak(count_peak_contents(llama_7b, method, MicroBatch(1, 1024, varies=varies))).parts
         for varies in (False, True)
     )
-    assert uneven.allocator == pytest.approx((DEFAULT_MEMORY.gaps - 1) * (even.logits + even.activations))
-    assert (even.allocator, uneven.logits, uneven.activations) == (0, even.logits, even.activations)
+    for parts, held in ((uneven, DEFAULT_MEMORY.gaps), (even, DEFAULT_MEMORY.slack)):
+        assert parts.allocator == pytest.approx((held - 1) * (even.logits + even.activations))
+    assert (uneven.logits, uneven.activations) == (even.logits, even.activations)
     assert uneven.weights == even.weights
 
 
@@ -156,17 +165,17 @@ def test_what_torch_counts_has_the_layer_in_work_where_the_logits_were(llama_7b)
     in_use = weigh_contents_in_use(contents, DEFAULT_MEMORY)
     layer = contents.layer_bytes * DEFAULT_MEMORY.activations / 2**30
     assert 0 < layer < held.logits
-    assert in_use == pytest.approx(held.total - held.context - layer)
+    assert in_use == pytest.approx(held.total - held.context - held.allocator - layer)
     kept = count_peak_contents(mistral, method._replace(checkpointing=False), MicroBatch(1, 4096))
     held = weigh_contents(kept, DEFAULT_MEMORY)
-    assert weigh_contents_in_use(kept, DEFAULT_MEMORY) == pytest.approx(held.total - held.context)
+    assert weigh_contents_in_use(kept, DEFAULT_MEMORY) == pytest.approx(held.total - held.context - held.allocator)
 
 
 def test_gradients_of_the_layer_in_work_take_the_logits_place_and_more_where_these_are_few(llama_7b):
     method = method_of(llama_7b, checkpointing=True)._replace(loss="chunked")
     contents = count_peak_contents(llama_7b, method, MicroBatch(1, 32_768))
     without = replace(contents, layer_bytes=0.0)
-    further = (estimate_peak(contents).gib - estimate_peak(without).gib) * 2**30
+    further = (estimate_peak(contents).parts.activations - estimate_peak(without).parts.activations) * 2**30
     assert further == pytest.approx(contents.layer_bytes - 14 * contents.logits, rel=0.05)
 
 
@@ -193,11 +202,11 @@ def test_a_context_grows_with_the_stacks_of_all_threads_that_a_card_can_hold(lla
         estimate_peak(
             count_peak_contents(llama_7b, method_of(llama_7b), MicroBatch(1, 64, device=Device.of(get_gpu(sku))))
         ).parts.context
-        for sku in ("cpu", "t4", "rtx-3060", "a100-80g", "h100-80g")
+        for sku in ("t4", "rtx-3060", "a100-80g", "h100-80g", "cpu")
     ]
-    assert contexts == sorted(contexts)
-    assert contexts[3] == DEFAULT_MEMORY.context_gib
-    assert contexts[4] - contexts[1] == pytest.approx((132 * 2048 - 40 * 1024) / 2**20)
+    assert contexts[:4] == sorted(contexts[:4])
+    assert contexts[2:] == [DEFAULT_MEMORY.context_gib, contexts[3], CONTEXT_OF_A_CPU_GIB]
+    assert contexts[3] - contexts[0] == pytest.approx((132 * 2048 - 40 * 1024) / 2**20)
 
 
 def test_fsdp_retains_a_gradient_beside_every_checkpoint_but_two():

@@ -194,6 +194,46 @@ def test_the_hosts_of_small_cards_launch_slower():
     assert slower == pytest.approx(CONSTANTS.low_power_launches)
 
 
+def test_desktops_launch_faster_and_their_cards_clock_above_their_data_sheets():
+    """Fault of before: short rows of a 7B model on an RTX 4090 were said to take 1.7 times as long as they did."""
+    card = get_gpu("rtx-4090")
+    launching = EMPTY._replace(launches=1000)
+    assert seconds_of(launching, card) == pytest.approx(CONSTANTS.desktop_launches * seconds_of(launching))
+    work = EMPTY._replace(matmul_flops=card.peak_flops("bf16"))
+    assert seconds_of(work, card) == pytest.approx(1 / (CONSTANTS.matmul_efficiency * CONSTANTS.desktop_share))
+    assert not get_gpu("rtx-6000-ada").is_desktop
+
+
+def test_adapters_of_a_unet_multiply_as_many_positions_as_its_modules_see():
+    """Fault of before: a rank of 128 on SDXL was said to cost nearly as much as the network, and is a tenth of it."""
+    sdxl = get_base_model("sdxl-1.0")
+    small, large = (work_of(sdxl, positions=128**2, lora_rank=rank).matmul_flops for rank in (1, 128))
+    assert small < large < 1.15 * small
+
+
+def test_an_eager_attention_makes_the_whole_square_and_does_none_of_it_again(llama_7b):
+    method = describe_method(llama_7b, TrainingConfig(base_model="m"), "bf16", checkpointing=False)
+    fused, eager = (
+        count_step_work(llama_7b, method._replace(attention=form), samples=1, positions=1024)
+        for form in ("sdpa", "eager")
+    )
+    assert eager.attention_flops / fused.attention_flops == pytest.approx(2 * 3 / 3.5)
+
+
+def test_scores_in_32_bit_multiply_at_the_peak_for_it_and_move_twice_as_wide(llama_7b):
+    method = describe_method(llama_7b, TrainingConfig(base_model="m"), "fp16", checkpointing=True)
+    narrow, wide = (
+        count_step_work(llama_7b, each, samples=1, positions=1024)
+        for each in (
+            method._replace(attention="eager"),
+            method._replace(attention="eager", has_wide_scores=True),
+        )
+    )
+    assert (wide.attention_flops, wide.wide_flops) == (0, narrow.attention_flops)
+    scores = 32 * 32 * 1024**2
+    assert wide.moved_bytes - narrow.moved_bytes == pytest.approx(scores * (4 * 30 - 2 * 16))
+
+
 def test_without_autocast_head_and_attention_of_an_upcast_model_multiply_in_32_bit(llama_7b):
     method = describe_method(llama_7b, TrainingConfig(base_model="m", quantization="4bit"), "bf16", checkpointing=True)
     upcast = method._replace(upcasts=True)
