@@ -11,7 +11,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.report_files import fetch_report
 from broker.cli.texts.columns import Column
-from broker.cli.words import say
+from broker.cli.words import say, translate
 
 Month = Annotated[str, typer.Argument(help="The month, as 2026-11.")]
 Customer = Annotated[str | None, typer.Option("--customer", help="Only this customer's.")]
@@ -49,7 +49,7 @@ def show_revenue(
     with connect(url, key) as client:
         report = fetch_report(client, "revenue", {"month": month, "customer_id": customer_id}, output, as_json=as_json)
     if report is not None:
-        total = {**report, "customer": "total", "contract_number": ""}
+        total = {**report, "customer": translate("total"), "contract_number": ""}
         page = report if as_json else collect_page([*report["data"], total])
         write_table(page, REVENUE, _make_revenue_row, as_json=as_json)
 

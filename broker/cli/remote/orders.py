@@ -147,7 +147,7 @@ def show_findings(dataset: Dataset, config: dict[str, Any], console: Console) ->
     write_lines(console, make_report(dataset, console.width))
     bad = count_errors(dataset)
     if bad and not _tolerates(config, dataset) and not is_label_config(config):
-        rows = describe_count(bad, "row")
+        rows = describe_count(bad, "row" if dataset["kind"] == "text" else "picture")
         told = say("{rows} cannot be used. Mend the data, or add --skip-bad-rows to train without", rows=rows)
         raise CommandFailed(told, dataset_id=dataset["id"], findings=dataset["findings"])
 

@@ -18,7 +18,7 @@ from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.report_files import fetch_report
 from broker.cli.texts.columns import Column
-from broker.cli.words import say
+from broker.cli.words import say, translate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -128,7 +128,7 @@ def show_report(
 def make_cost_row(places: Sequence[str], row: dict[str, Any]) -> list[str]:
     """Make the line of a row of costs, or of their total: where it belongs, and what it comes to."""
     names = [one_line(row[PLACES[name]] or "-") if "total" not in row else "" for name in places]
-    names[0] = "total" if "total" in row else names[0]
+    names[0] = translate("total") if "total" in row else names[0]
     counts = [str(row["jobs"]), row["gpu_hours"], f"{row['tokens']:,}"]
     change = row["due_change"]["amount"] if row["due_change"] else "-"
     return [*names, *counts, *(row[name]["amount"] for name in ("list_cost", "cost", "due")), change]

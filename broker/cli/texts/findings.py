@@ -14,6 +14,8 @@ from broker.client.objects.quotes import Dataset, Finding
 
 MOST_SHOWN = 20
 STYLE_OF = {"error": "red", "warning": "yellow", "hint": "dim"}
+# A level stands alone: counted (`3 errors`) it is another word in Chinese.
+WORD_OF = {"error": "Error", "warning": "Warning", "hint": "Hint"}
 
 
 def make_report(dataset: Dataset, width: int, *, all_findings: bool = False) -> list[Text]:
@@ -43,7 +45,7 @@ def _make_finding(finding: Finding, width: int) -> list[Text]:
     place = finding["file"] + (say(", line {line}", line=finding["line"]) if finding["line"] else "")
     text = f"{one_line(place)}: {clean(finding['message'])}" if place else clean(finding["message"])
     first, *more = fold(text, width - 11)
-    level = translate(finding["level"])
+    level = translate(WORD_OF[finding["level"]]).lower()
     head = Text("  ").append(level + " " * (9 - cell_len(level)), STYLE_OF[finding["level"]]).append(first)
     return [head, *(Text(" " * 11 + line) for line in more)]
 

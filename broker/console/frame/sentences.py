@@ -67,7 +67,7 @@ class Sentences:
     def __init__(self, translated: Mapping[str, str]) -> None:
         self.exact = {each: other for each, other in translated.items() if not PLACE.search(each)}
         # The longest first: it says most, and what is left of a shorter one would be taken for a place.
-        placed = sorted((each for each in translated if PLACE.search(each)), key=lambda each: (-len(each), each))
+        placed = sorted({*translated} - {*self.exact}, key=lambda each: (-len(PLACE.sub("", each)), each))
         self.templates = [Template.of(each, translated[each]) for each in placed]
         self.numbers_of = _file_by_word(placed)
         self.known: dict[str, str] = {}

@@ -85,9 +85,12 @@ def show_training_log(
             write_lines(make_console(), [Text(f"{each['at'][:19]}Z  {one_line(each['text'])}") for each in lines])
             last = lines[-1]["id"] if lines else last
             if not follow or (job["status"] in TERMINAL and not lines):
-                return
+                break
             time.sleep(0 if job["status"] in TERMINAL else POLL_SECONDS)
             job = client.get_job(job["id"])
+    if last is None:
+        none, never = say("No line is of this."), say("Its training has written no line yet.")
+        make_console(stderr=True).print(never if search is None and since is None else none)
 
 
 def read_since(typed: str, now: datetime) -> str:
