@@ -11,7 +11,7 @@ import pytest
 from broker.client.rest import Client
 from tests.broker.factories import SIGNED_AT, jsonl
 from tests.broker.served import ServedBroker
-from tests.clients.conftest import FOLDER, Trained
+from tests.clients.conftest import FOLDER, Buyer, Trained
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ADDRESS, KEY = "http://127.0.0.1:8000", "lbk_…"
@@ -65,19 +65,15 @@ def fill_in(snippet: str, url: str, key: str) -> str:
     ],
 )
 def test_the_first_job_of_a_page_is_ordered(
-    reader: Client, tmp_path: Path, page: str, group: str, config: dict[str, int]
+    reader: Client, buyer: Buyer, tmp_path: Path, page: str, group: str, config: dict[str, int]
 ) -> None:
     python = FOLDER / group / "bin" / "python"
     if not python.exists():
         pytest.skip(f"the {group} package is not installed here")
-    key = reader.api_key
-    with reader:
-        if group == "together":  # it can say no bound, as its page says
-            customer = reader.get("/whoami")["customer_id"]
-            made = reader.post(f"/customers/{customer}/api-keys", {"name": "bounded", "max_cost": "20.00"})
-            key = made["key"]
-        type_snippet(tmp_path, [python, "-c"], fill_in(read_snippet(page), reader.url, key))
-        (job,) = reader.get("/jobs")["data"]
+    own = buyer.client if group == "together" else reader  # Together's can say no bound: the key has one, as told there
+    with own:
+        type_snippet(tmp_path, [python, "-c"], fill_in(read_snippet(page), own.url, own.api_key))
+        (job,) = own.get("/jobs")["data"]
         assert {name: job["config"][name] for name in config} == config
 
 

@@ -114,7 +114,7 @@ async def test_a_job_of_several_devices_has_them_all_of_one_machine_or_none(api:
     assert (made["estimate"]["sku"], made["estimate"]["gpus"]) == ("a100-80g", 2)
     small = made["gpu_types"][1]
     assert small["sku"] == "rtx-4090"
-    assert "jobs over several machines come later: ask for 1 or fewer" in small["reason"]
+    assert "jobs over several machines come later; ask for 1 or fewer" in small["reason"]
     assert made["gpu_types"][0]["expected_start"]["p50"] is not None
     refused = await api.post("/quotes", {**asked, "gpus": 8}, expect=422)
     assert refused["errors"][0]["field"] == "gpus"

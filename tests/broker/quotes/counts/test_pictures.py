@@ -59,7 +59,7 @@ async def test_a_default_caption_counts_for_the_pictures_without_one(api: Api, c
     dataset = await upload_pictures(api, customer.id, files)
     refused = await ask(api, dataset["id"], expect=422)
     assert refused["errors"][0]["field"] == "config.skip_bad_rows"
-    assert "b.png has no caption; set default_caption" in refused["errors"][0]["message"]
+    assert "b.png: has no caption; set default_caption" in refused["errors"][0]["message"]
     with_default = await ask(api, dataset["id"], default_caption="in my style", epochs=1)
     assert with_default["estimate"]["tokens"] == sum(count_as_trained(["a cup of tea", "in my style"]))
     without = await ask(api, dataset["id"], skip_bad_rows=True, epochs=1)
@@ -69,7 +69,7 @@ async def test_a_default_caption_counts_for_the_pictures_without_one(api: Api, c
 async def test_files_that_cannot_be_used_are_refused_unless_they_are_left_out(api: Api, customer: Customer) -> None:
     dataset = await upload_pictures(api, customer.id, style_files() | {"broken.jpg": b"x"})
     refused = await ask(api, dataset["id"], expect=422)
-    assert "broken.jpg is no picture" in refused["errors"][0]["message"]
+    assert "broken.jpg: is no picture" in refused["errors"][0]["message"]
     assert (await ask(api, dataset["id"], skip_bad_rows=True))["estimate"]["rows"] == 9
     assert (await ask(api, dataset["id"], max_bad_share=0.125))["estimate"]["rows"] == 9, "one of eight"
     refused = await ask(api, dataset["id"], max_bad_share=0.12, expect=422)
