@@ -28,7 +28,7 @@ from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 
 pytestmark = pytest.mark.slow
 
-LEASE_SECONDS = 6
+LEASE_SECONDS = 4
 place, client, buyer = places.place, places.client, places.buyer
 
 
@@ -115,7 +115,7 @@ def test_killed_worker_closes_its_pool_and_another_takes_it(place: Place, client
 
 
 def test_killed_worker_finds_its_runs_again_when_it_is_back(place: Place, client: Client, buyer: Buyer) -> None:
-    worker = place.worker("phoenix", "phoenix", fake_trainer(beats=80, pause=0.1, save=4))
+    worker = place.worker("phoenix", "phoenix", fake_trainer(beats=40, pause=0.1, save=4))
     worker.start()
     job_id = submit(client, buyer)
     wait_for_step(client, job_id, 2)

@@ -3,8 +3,6 @@
 import os
 import secrets
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +20,8 @@ from broker.persistence.embedded import EmbeddedServer
 from broker.persistence.preflight import DatabaseUnusable, Place, check_before_migration, check_schema, look_at
 from broker.processes.boot import DatabaseUrls
 from tests.broker.databases import drop_database
+from tests.broker.forked import ForkedProcess
+from tests.broker.forked import run_broker as forked_broker
 from tests.broker.rows import owner_connection
 from tests.broker.served import free_port
 
@@ -60,10 +60,11 @@ class Refused:
 def run_process(folder: Path, *arguments: str, **urls: str) -> Refused:
     """Run `broker …` as a process of its own."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BROKER_")}
-    command = [sys.executable, "-m", "broker.cli.main", *arguments]
-    env = inherited | write_settings(folder, urls)
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
-    return Refused(done.returncode, done.stdout, done.stderr)
+    output, errors = folder / "output", folder / "errors"
+    process = ForkedProcess(
+        forked_broker, *arguments, environment=inherited | write_settings(folder, urls), output=output, errors=errors
+    )
+    return Refused(process.wait(120), output.read_text(), errors.read_text())
 
 
 def run_broker(folder: Path, *arguments: str, **urls: str) -> Refused:

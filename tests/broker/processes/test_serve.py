@@ -21,6 +21,7 @@ from tests.conftest import FolderMaker
 pytestmark = pytest.mark.slow
 
 DEADLINE_SECONDS = 120
+LEASE_SECONDS = 3
 QUICK = {"beats": 12, "pause": 0.05, "save": 4}
 ENDLESS = {"beats": 100_000, "pause": 0.05, "save": 4}
 
@@ -38,7 +39,7 @@ def broker(folder: Path) -> Iterator[ServedBroker]:
         "trainer_command": fake_trainer(file=folder / "options.json"),
         "local_slots": "2",
         "heartbeat_seconds": "0.2",
-        "lease_seconds": "4",
+        "lease_seconds": str(LEASE_SECONDS),
         "sweep_seconds": "0.5",
         "stop_grace_seconds": "1",
     }
@@ -200,15 +201,15 @@ def test_killed_broker_adopts_the_run_that_went_on_without_it(
     broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
 ) -> None:
     """The lease is over when it is back, and the run has spooled all that it did."""
-    train_like({**QUICK, "beats": 60})
+    train_like({**QUICK, "beats": 30})
     job_id = submit(client, buyer)
     wait_for_step(client, job_id, 3)
     broker.kill()
-    time.sleep(5)  # more than a lease
+    time.sleep(LEASE_SECONDS + 0.5)
     broker.start()
     job = wait_for_status(client, job_id, "succeeded", "failed")
     assert (job["status"], job["attempts"]) == ("succeeded", 1)
-    assert len(client.get(f"/jobs/{job_id}/usage")["data"]) == 60
+    assert len(client.get(f"/jobs/{job_id}/usage")["data"]) == 30
     check_books(broker, client, buyer)
 
 
@@ -216,12 +217,13 @@ def test_sigterm_lets_the_run_save_and_the_next_broker_goes_on_with_it(
     broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
 ) -> None:
     """Uvicorn raised the signal again, and the process died before it had stopped its database."""
-    train_like({**QUICK, "beats": 200})
+    train_like(ENDLESS)
     job_id = submit(client, buyer)
     wait_for_step(client, job_id, 3)
     assert broker.terminate() == 0
     assert broker.postmaster() is None
     assert broker.workers() == []
+    train_like(QUICK)
     broker.start()
     wait_for_status(client, job_id, "succeeded", "failed")
     assert [run["status"] for run in runs_of(client, job_id)] == ["preempted", "succeeded"]
@@ -232,7 +234,7 @@ def test_sigterm_lets_the_run_save_and_the_next_broker_goes_on_with_it(
 def test_killed_database_is_started_again_and_nothing_is_lost(
     broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
 ) -> None:
-    train_like({**QUICK, "beats": 60})
+    train_like({**QUICK, "beats": 30})
     job_id = submit(client, buyer)
     wait_for_step(client, job_id, 3)
     killed = broker.postmaster()
