@@ -15,22 +15,41 @@ from broker.persistence.pool import with_driver
 from broker.processes.boot import DatabaseUrls, migrate_database
 from tests.broker.rows import list_tables, owner_connection
 
+# From the catalogue itself: views of `information_schema` take longer, and each step down and up asks twice.
 STRUCTURE = """
-    SELECT 'column' AS kind, c.table_name || '.' || c.column_name AS name,
-           concat_ws(' ', c.data_type, c.is_nullable, c.column_default) AS text
-    FROM information_schema.columns c WHERE c.table_schema = 'public'
-    UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+    WITH relations AS (
+        SELECT * FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'f')
+    )
+    SELECT 'column' AS kind, c.relname || '.' || a.attname AS name,
+           concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
+                     pg_get_expr(d.adbin, d.adrelid)) AS text
+    FROM relations c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    UNION ALL SELECT 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+              FROM relations c JOIN pg_index ON indrelid = c.oid
     UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint
               WHERE connamespace = 'public'::regnamespace
-    UNION ALL SELECT 'policy', tablename || '.' || policyname, concat_ws(' ', cmd, qual, with_check) FROM pg_policies
+    UNION ALL SELECT 'policy', c.relname || '.' || polname,
+                     concat_ws(' ', polcmd, pg_get_expr(polqual, c.oid), pg_get_expr(polwithcheck, c.oid))
+              FROM relations c JOIN pg_policy ON polrelid = c.oid
     UNION ALL SELECT 'trigger', tgrelid::regclass || '.' || tgname, pg_get_triggerdef(oid) FROM pg_trigger
               WHERE NOT tgisinternal
-    UNION ALL SELECT 'grant', table_name || '.' || privilege_type, grantee FROM information_schema.role_table_grants
-              WHERE table_schema = 'public' AND grantee = 'broker_app'
-    UNION ALL SELECT 'security', relname, concat_ws(' ', relrowsecurity, relforcerowsecurity) FROM pg_class
-              WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    UNION ALL SELECT 'grant', c.relname || '.' || privilege_type, grantee::regrole::text
+              FROM relations c, aclexplode(c.relacl) WHERE grantee = 'broker_app'::regrole
+    UNION ALL SELECT 'security', relname, concat_ws(' ', relrowsecurity, relforcerowsecurity) FROM relations
     ORDER BY 1, 2, 3
 """
+
+
+CHANGES = {
+    "column": "ALTER TABLE jobs ALTER COLUMN name SET DEFAULT 'odd'",
+    "index": "CREATE INDEX odd ON jobs (name)",
+    "constraint": "ALTER TABLE jobs ADD CONSTRAINT odd CHECK (name <> 'odd')",
+    "policy": "ALTER POLICY own_rows ON jobs USING (true)",
+    "trigger": "CREATE TRIGGER odd BEFORE DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION refuse_change()",
+    "grant": "REVOKE SELECT ON jobs FROM broker_app",
+    "security": "ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY",
+}
 
 
 def read_structure(urls: DatabaseUrls) -> list[tuple[object, ...]]:
@@ -54,6 +73,15 @@ def test_a_difference_of_tables_and_migrations_would_be_found(urls: DatabaseUrls
     assert urls.owner is not None
     with pytest.raises(Exception, match="name"):
         command.check(alembic_config(urls.owner))
+
+
+def test_a_difference_of_each_kind_would_be_found(urls: DatabaseUrls) -> None:
+    seen = read_structure(urls)
+    for kind, change in CHANGES.items():
+        with owner_connection(urls) as connection:
+            connection.execute(change.encode())
+        before, seen = seen, read_structure(urls)
+        assert {row[0] for row in set(before) ^ set(seen)} == {kind}
 
 
 def test_way_down_leaves_nothing_and_the_way_up_is_the_same_again(urls: DatabaseUrls) -> None:
