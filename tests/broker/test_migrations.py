@@ -15,7 +15,7 @@ from broker.persistence.pool import with_driver
 from broker.processes.boot import DatabaseUrls, migrate_database
 from tests.broker.rows import list_tables, owner_connection
 
-# From the catalogue itself: views of `information_schema` take longer, and each step down and up asks twice.
+# From the catalogue itself, which tells a type as it was declared, with its length and of what an array is.
 STRUCTURE = """
     WITH relations AS (
         SELECT * FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'f')
@@ -54,7 +54,11 @@ CHANGES = {
 
 def read_structure(urls: DatabaseUrls) -> list[tuple[object, ...]]:
     with owner_connection(urls) as connection:
-        return [tuple(row.values()) for row in connection.execute(STRUCTURE)]
+        return list_structure(connection)
+
+
+def list_structure(connection: psycopg.Connection[dict[str, object]]) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in connection.execute(STRUCTURE)]
 
 
 @pytest.fixture
@@ -98,19 +102,20 @@ def test_way_down_leaves_nothing_and_the_way_up_is_the_same_again(urls: Database
 
 @pytest.mark.slow
 def test_every_single_step_down_and_up_is_the_same_again(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each step in a transaction of its own; the files are read once, not for each of them."""
+    """Each step in a transaction of its own. The files are read once, and the structure by one connection."""
     assert urls.owner is not None
     config = alembic_config(urls.owner)
     scripts = ScriptDirectory.from_config(config)
     monkeypatch.setattr(ScriptDirectory, "from_config", lambda _config: scripts)
     revisions = [script.revision for script in scripts.walk_revisions()]
     below = {}
-    for revision in revisions:
-        command.downgrade(config, "-1")
-        below[revision] = read_structure(urls)
-    for revision in reversed(revisions):
-        assert read_structure(urls) == below[revision], f"below revision {revision}"
-        command.upgrade(config, "+1")
+    with owner_connection(urls) as connection:
+        for revision in revisions:
+            command.downgrade(config, "-1")
+            below[revision] = list_structure(connection)
+        for revision in reversed(revisions):
+            assert list_structure(connection) == below[revision], f"below revision {revision}"
+            command.upgrade(config, "+1")
 
 
 def test_migrating_an_empty_database_and_doing_it_again_are_the_same(
