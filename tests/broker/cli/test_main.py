@@ -20,8 +20,9 @@ def test_wrong_key_is_one_line(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "job_x"], ["watch", "job_x"], ["cancel", "job_x"]])
-def test_broker_that_does_not_answer_is_one_line(run: Run, command: list[str]) -> None:
+def test_broker_that_does_not_answer_is_one_line(run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """It was a traceback of a hundred lines."""
+    monkeypatch.setattr("broker.client.rest.time.sleep", lambda _seconds: None)
     url = f"http://127.0.0.1:{free_port()}"
     away = run("jobs", *command, "--url", url)
     assert away.exit_code == ExitCode.UNREACHABLE

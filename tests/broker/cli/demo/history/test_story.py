@@ -70,5 +70,5 @@ async def test_same_seed_writes_the_same_history(
 async def _write_and_read(server: EmbeddedServer, folder: Path, seed: int) -> dict[str, Any]:
     with cloned_database(server) as urls:
         async with open_house(Settings(data_dir=folder), urls, VirtualClock(BEGIN), seed) as house:
-            await write(house, days=6, jobs=24)
+            await write(house, days=5, jobs=12)
             return {path: await house.admin.list_all(path) for path in KEPT}
