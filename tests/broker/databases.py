@@ -159,9 +159,10 @@ def cloned_database(server: EmbeddedServer) -> Iterator[DatabaseUrls]:
 
 
 def clone_database(server: EmbeddedServer) -> DatabaseUrls:
+    """Clone the template file by file: its hundreds of small tables take half again as long block by block."""
     name = f"test_{next(NUMBERS)}"
     with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE broker".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE broker STRATEGY file_copy".encode())
     return DatabaseUrls(server.app_url(name), server.owner_url(name))
 
 
