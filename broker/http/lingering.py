@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.http.leaving import Leaving
-from broker.http.raw_headers import find_header
 
 # Source of the times: `lingering_time` and `lingering_timeout` of nginx.
 LINGER_SECONDS, SILENT_SECONDS = 30.0, 5.0
@@ -40,33 +39,32 @@ class Lingering:
         self.app, self.bounds = app, bounds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (announced := find_length(scope)) == 0:
+        body = None if scope["type"] != "http" else find_body(scope, receive, send)
+        if body is None:
             await self.app(scope, receive, send)
             return
-        body = Body(receive, send, announced=announced, waits=waits_for_word(scope))
         await self.app(scope, body.receive, body.send)
         if body.is_held:
             await body.linger(self.bounds, scope["app"].state.leaving)
             await body.end()
 
 
-def find_length(scope: Scope) -> int | None:
-    """Find how many bytes of body a request announces; None where it does not say how many come."""
-    length = 0
+def find_body(scope: Scope, receive: Receive, send: Send) -> "Body | None":
+    """Find the body that a request announces; None where it has none. The server refuses a length that is no number."""
+    length, is_chunked, waits = 0, False, False
     for name, value in scope["headers"]:
-        if name == b"transfer-encoding":
-            return None
         if name == b"content-length":
-            length = int(value) if value.isdigit() else 0  # the server refuses one that is no number
-    return length
+            length = int(value) if value.isdigit() else 0
+        elif name == b"transfer-encoding":
+            is_chunked = True
+        elif name == b"expect":
+            waits = value.lower() == b"100-continue"
+    if length == 0 and not is_chunked:
+        return None
+    return Body(receive, send, announced=None if is_chunked else length, waits=waits)
 
 
-def waits_for_word(scope: Scope) -> bool:
-    """Tell whether the client sends its body only once it is told to go on."""
-    return (find_header(scope, b"expect") or "").lower() == "100-continue"
-
-
-@dataclass
+@dataclass(slots=True)
 class Body:
     """The body of one request as it comes, and the end of its answer, which is held back while bytes are on their way.
 

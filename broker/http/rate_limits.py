@@ -151,7 +151,7 @@ class RateLimits:
             self.services.failures.settle(what)
         except Exception as error:  # noqa: BLE001 (whatever it is, no request is refused for it)
             window.granted += window.batch
-            self.services.failures.note(what, error, expected=True)
+            self.services.note_failure(what, error)
         finally:
             window.is_known, window.is_settled, window.lease = True, True, None
 
