@@ -98,5 +98,8 @@ def _explain(wanted: GuaranteedGpus, taken: int, total: int, there: dict[str, in
         return f"no pool has {wanted.gpu_type}; there are: {', '.join(sorted(there)) or 'none'}"
     left = total - taken
     cure = f"ask for at most {left}, or add machines first" if left > 0 else "add machines first"
-    held = f", of which {taken} are guaranteed to others in that time" if taken else ""
-    return f"asks for {wanted.gpus} {wanted.gpu_type}; all pools together have {total}{held}: {cure}"
+    asked = f"{wanted.gpus} {wanted.gpu_type}"
+    if not taken:
+        return f"asks for {asked}; all pools together have {total}: {cure}"
+    held = f"{taken} are guaranteed to others in that time"
+    return f"asks for {asked}; all pools together have {total}, of which {held}: {cure}"

@@ -25,13 +25,13 @@ def find_moment(terms: ContractTerms, new: NewAmendment, now: datetime, unrated_
     at_once = max(now, terms.starts_at)
     moment = at_once if new.effective_at is None else new.effective_at
     if moment < terms.starts_at:
-        raise _refuse("is before the contract begins", terms.starts_at)
+        raise _refuse(f"is before the contract begins ({terms.starts_at.isoformat()})")
     if moment < now:
         _check_past(terms, new, moment, now, unrated_since)
     elif new.effective_at is not None and new.unused_grants == UnusedGrants.REFUND:
         raise errors.invalid_field("effective_at", "unused grants are refunded at once; leave it out")
     if terms.ends_at is not None and moment >= terms.ends_at:
-        raise _refuse("is not before the contract ends", terms.ends_at)
+        raise _refuse(f"is not before the contract ends ({terms.ends_at.isoformat()})")
     _check_month(terms, new.values, moment, at_once)
     return moment
 
@@ -44,22 +44,25 @@ def _check_past(
     first = now if unrated_since is None else max(unrated_since, month_began)
     if moment < first:
         cure = "choose a moment from then on, and correct what was charged before: POST /v1/credit-notes or adjustments"
-        raise _refuse(f"has passed, and what was rated before an amendment stays as it was; {cure}", first)
+        told = f"has passed, and what was rated before an amendment stays as it was ({first.isoformat()})"
+        raise _refuse(f"{told}; {cure}")
     if (OF_A_MONTH | BUDGET_TERMS | {GUARANTEE}) & new.values.keys() or new.unused_grants != UnusedGrants.CARRY:
-        raise _refuse("has passed; budgets, months, tax, guarantees and the end of grants change from now on", now)
+        told = "budgets, months, tax, guarantees and the end of grants change from now on"
+        raise _refuse(f"has passed ({now.isoformat()}); {told}")
 
 
 def _check_month(terms: ContractTerms, names: Collection[str], moment: datetime, at_once: datetime) -> None:
     """Check that what is of a whole month changes where one begins. Raises: InvalidRequest."""
     if begins_month(terms, moment):
         return
-    following = terms.month_end(terms.billing_month(moment))
+    following = terms.month_end(terms.billing_month(moment)).isoformat()
     bound = OF_A_MONTH & set(names)
     if bound:
-        told = f"is within a billing month, and {name_fields(bound)} changes where one begins, the next"
-        raise _refuse(told, following)
+        raise _refuse(
+            f"is within a billing month, and {name_fields(bound)} changes where one begins, the next ({following})"
+        )
     if BUDGET_TERMS & set(names) and moment > at_once:
-        raise _refuse("is within a billing month; a budget changes at once or when one begins, the next", following)
+        raise _refuse(f"is within a billing month; a budget changes at once or when one begins, the next ({following})")
 
 
 def check_order(terms: ContractTerms, names: Collection[str], after: ContractTerms, moment: datetime) -> None:
@@ -70,10 +73,8 @@ def check_order(terms: ContractTerms, names: Collection[str], after: ContractTer
         raise errors.invalid_field("ends_at", f"is not after {_name(later[-1].amendment_id)} takes effect; {cure}")
     dependent = find_dependent(later, names)
     if dependent is not None:
-        what = (
-            f"is before {_name(dependent.amendment_id)} that changes {name_fields(dependent.names)}; withdraw it first"
-        )
-        raise _refuse(what, dependent.effective_at)
+        what = f"is before {_name(dependent.amendment_id)} that changes {name_fields(dependent.names)}"
+        raise _refuse(f"{what}; withdraw it first ({dependent.effective_at.isoformat()})")
     if CALENDAR_TERMS & set(names):
         _check_cut_month(terms, after, moment)
 
@@ -90,5 +91,5 @@ def _name(amendment_id: str | None) -> str:
     return "the amendment" if amendment_id is None else f"amendment {amendment_id}"
 
 
-def _refuse(what: str, moment: datetime) -> errors.InvalidRequest:
-    return errors.invalid_field("effective_at", f"{what} ({moment.isoformat()})")
+def _refuse(what: str) -> errors.InvalidRequest:
+    return errors.invalid_field("effective_at", what)
