@@ -2,7 +2,7 @@
 
 Making a server and migrating it takes longer than nearly any test, and hundreds of them begin with one. The copy is
 what a broker's first start finds after `broker migrate`; that a start from nothing ends there too is held by
-`test_migrations.py`, `test_embedded.py`, the walkthrough and the guides, which copy nothing.
+`test_migrations.py`, `test_embedded.py`, the walkthrough and the customer's guide, which copy nothing.
 """
 
 import hashlib

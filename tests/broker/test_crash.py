@@ -61,7 +61,7 @@ def relax_fsync(broker: ServedBroker) -> None:
 
 def kill_and_restart(broker: ServedBroker, rng: random.Random, *, with_database: bool) -> None:
     """Kill at a random moment, the start itself included, and see it up again."""
-    time.sleep(rng.uniform(0.0, 2.0))
+    time.sleep(rng.uniform(0.0, 1.2))
     broker.kill()
     if with_database:
         broker.kill_database()
