@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from trainer.errors import AdapterUnusable
 UNET, TEXT_ENCODER, TEXT_ENCODER_2, LANGUAGE_MODEL = "unet", "text_encoder", "text_encoder_2", ""
 COMPONENTS = (UNET, TEXT_ENCODER, TEXT_ENCODER_2)
 PEFT_DEFAULT = 8  # of `r` and `lora_alpha`, where a configuration leaves them out
+PLAIN_PATTERN = re.compile(r"[\w.]+")
 SAME_ALPHA = 1e-3  # relative: alpha stands in some files in 16 bit
 
 
@@ -120,11 +122,30 @@ def get_pattern(config: Mapping[str, Any], key: str, name: str, default: Any) ->
         raise AdapterUnusable(f"{key} in adapter_config is no object of patterns")
     for pattern, value in patterns.items():
         try:
-            if re.match(rf"(.*\.)?({pattern})$", name):
+            if _matches(pattern, name):
                 return value
         except re.error as error:
             raise AdapterUnusable(f"{key} in adapter_config: {pattern!r} is no regular expression ({error})") from error
     return default
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """Match a pattern with the end of a name. Where every layer has a rank of its own there are as many patterns as
+    layers, each the name of one: most of those are told apart by their length and their last word.
+    """
+    whole, last_word = _compile(pattern)
+    if last_word is not None:
+        before = len(name) - len(pattern)
+        if before < 0 or (before and name[before - 1] != ".") or not name.endswith(last_word):
+            return False
+    return whole.match(name) is not None
+
+
+@lru_cache(maxsize=16384)
+def _compile(pattern: str) -> tuple[re.Pattern[str], str | None]:
+    """Compile a pattern of peft, with its last word where nothing in it but a dot stands for another character."""
+    whole = re.compile(rf"(.*\.)?({pattern})$")
+    return whole, pattern.rpartition(".")[2] if PLAIN_PATTERN.fullmatch(pattern) else None
 
 
 def shape_peft_magnitude(layer: LoraLayer) -> torch.Tensor:
@@ -191,7 +212,7 @@ def derive_config(layers: list[LoraLayer]) -> dict[str, Any]:
 
 def name_pattern(layer: LoraLayer) -> str:
     """Name a layer as a pattern that matches it: its dots match themselves, whatever stands beside it."""
-    return layer.name if re.fullmatch(r"[\w.]+", layer.name) else re.escape(layer.name)
+    return layer.name if PLAIN_PATTERN.fullmatch(layer.name) else re.escape(layer.name)
 
 
 def _plain_number(alpha: float) -> int | float:

@@ -130,6 +130,9 @@ def test_the_adapters_own_name_in_a_tensors_name_is_left_out(tmp_path) -> None:
         ({"k_proj|q_proj": 2}, 2),
         ({"self.attn.q.proj": 2}, 2),  # a dot is any character
         ({r"q_proj\b": 2, "q_pro": 3}, 2),
+        ({"x.model.layers.0.self_attn.q_proj": 2, ".layers.0.self_attn.q_proj": 3}, 16),
+        ({"layers.1.self_attn.q_proj": 3, "k_proj": 4, "modelxlayers.0.self_attn.q_proj": 5}, 16),
+        ({"model.layers.0.self.attn.q_proj": 2}, 2),
     ],
 )
 def test_alpha_patterns_are_the_regular_expressions_that_peft_takes_them_for(patterns, expected) -> None:
