@@ -1,13 +1,18 @@
-"""The broker's side: a queue filled by the API, and the daemon's own loops that empty it, in this process."""
+"""The broker's side: a queue filled by the API, and the daemon's own loops that empty it, in this process.
 
+What its runs report may come to another process on the same database, as where `BROKER_WORKER_URL` names one.
+"""
+
+import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.dispatch.ends import PATIENCE_SECONDS, Ends, second_process
 from benchmarks.dispatch.instant_engine import InstantEngine
 from broker.app import create_app
 from broker.config import Settings
@@ -30,23 +35,30 @@ COUNT_ONCE = "SELECT count(*) FROM runs WHERE used_gpu_seconds = 1 AND attempt =
 
 @asynccontextmanager
 async def open_broker(
-    server: EmbeddedServer, folder: Path, *, slots: int, jobs: int, kind: type[InstantEngine] = InstantEngine
+    server: EmbeddedServer,
+    folder: Path,
+    *,
+    slots: int,
+    jobs: int,
+    reports_elsewhere: bool = False,
+    kind: type[InstantEngine] = InstantEngine,
 ) -> AsyncIterator[tuple[System, Daemon]]:
     """Open a broker of one process on an embedded server, with a pool of so many slots whose runs end at once.
 
-    So many `jobs` are to run on it, by this kind of engine.
+    So many `jobs` are to run on it, by this kind of engine. `reports_elsewhere`: a second process takes their ends.
     """
     urls = DatabaseUrls(server.app_url(), server.owner_url())
     migrate_database(urls)
     settings = Settings(_env_file=None, data_dir=folder, local_slots=0)
     system = await prepare(settings, urls)
-    identity = load_identity(folder, system.services.new_id)
-    agent = PoolAgent(system, POOL, kind(system, slots, jobs), identity, Membership(system))
-    await agent.register()
-    try:
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(system.database.close)
+        ends = await closing.enter_async_context(second_process(system)) if reports_elsewhere else Ends(system)
+        identity = load_identity(folder, system.services.new_id)
+        engine = kind(system, slots, jobs, ends)
+        agent = PoolAgent(system, POOL, engine, identity, Membership(system))
+        await agent.register()
         yield system, Daemon(system, agent)
-    finally:
-        await system.database.close()
 
 
 async def fill_queue(system: System, jobs: int) -> None:
@@ -67,7 +79,8 @@ async def empty_queue(system: System, daemon: Daemon) -> float:
     spare_what_stays()  # as a served broker does once it has started
     begun = time.monotonic()
     await daemon.start()
-    await engine.all_ended.wait()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await engine.all_ended.wait()
     seconds = time.monotonic() - begun
     await daemon.stop()
     await check(system, engine.expects)

@@ -151,7 +151,7 @@ def _describe(error: Exception) -> str:
     if isinstance(error, NotReachable):
         return say("{error}; is `broker serve` running there?", error=error)
     if isinstance(error, typer.Abort):
-        return "Nothing was done."
+        return say("Nothing was done.")
     if isinstance(error, UsageError):
         return str(error.format_message())  # type: ignore[attr-defined]
     return str(error)

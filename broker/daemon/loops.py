@@ -69,6 +69,7 @@ class Daemon:
     noted_at: datetime | None = None
     promises_rest_until: float = 0.0
     has_started: bool = False
+    telling_seconds: float = 0.0
     leaves: bool = False
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
     attempts: set[asyncio.Task[bool]] = field(default_factory=set)
@@ -255,12 +256,13 @@ class Daemon:
         while True:
             await self.wake.wait()
             self.wake.clear()
-            plans, self.relays_only = not self.relays_only, False
+            plans, self.relays_only, self.telling_seconds = not self.relays_only, False, 0.0
             began = time.monotonic()
             if not await self.attempt("a scheduling cycle", partial(self.run_once, plans=plans)):
                 await asyncio.sleep(RECONNECT_SECONDS)
                 self._wake_up()
-            await asyncio.sleep(compute_rest(time.monotonic() - began, has_started=self.has_started))
+            took = max(0.0, time.monotonic() - began - self.telling_seconds)  # which has its own share of time
+            await asyncio.sleep(compute_rest(took, has_started=self.has_started))
 
     async def run_once(self, *, plans: bool = True) -> None:
         """Run one scheduling cycle if it `plans` and that is due, then have relayed to the engine what is due."""
@@ -278,8 +280,9 @@ class Daemon:
             ended = time.monotonic()
             self.pace.note_cycle(began, ended, starts_more=result.starts_more)
             if tells and result.has_told:
-                self.pace.note_told(began, ended, waiting=result.waiting)
-            self.has_started = result.started > 0
+                waiting, left = result.waiting, result.pieces_left
+                self.pace.note_told(ended, result.telling_seconds, waiting=waiting, pieces_left=left)
+            self.has_started, self.telling_seconds = result.started > 0, result.telling_seconds
 
     async def _run_cycle(self, *, tells: bool) -> CycleResult:
         """Run a cycle with what this process remembers; where it is not committed, that is begun anew."""

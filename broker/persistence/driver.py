@@ -11,12 +11,13 @@ literals.
 import hashlib
 import re
 from collections import namedtuple
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from itertools import groupby
 from types import FunctionType
 from typing import Any, Generic, Self, TypeVar
 
@@ -54,12 +55,21 @@ PLAIN_KINDS = frozenset({str, int, type(None)})
 WORDS = frozenset({str})
 LIST_PREPARED = b"SELECT name FROM pg_prepared_statements"
 COMMIT = b"COMMIT"
+# A plan that is made while a table is small would read all of it, and is kept as the table grows.
+PLAN_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+PLANNED_ONCE = "; ".join(f"SET LOCAL {name} TO {value}" for name, value in PLAN_ONCE.items()).encode()
+PLANNED_AS_USUAL = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in PLAN_ONCE).encode()
 
 
 class Statement:
-    """A statement of SQLAlchemy, compiled once. Its parameters are what the session would be given for its columns."""
+    """A statement of SQLAlchemy, compiled once. Its parameters are what the session would be given for its columns.
 
-    def __init__(self, statement: ClauseElement) -> None:
+    One that is `planned_once` finds its rows by keys that are given to it: whatever they are, there is one plan, which
+    goes by the indexes. Others are planned for their values, where the server takes that to be worth it.
+    """
+
+    def __init__(self, statement: ClauseElement, *, planned_once: bool = False) -> None:
+        self.planned_once = planned_once
         compiled = statement.compile(dialect=DIALECT)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled).encode()
@@ -132,8 +142,10 @@ def _compose_requirement(statements: tuple[Statement, ...]) -> Requirement:
 class Query(Statement):
     """A SELECT of SQLAlchemy, compiled once; its rows are tuples with the names of its columns."""
 
-    def __init__(self, query: Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]) -> None:
-        super().__init__(query)
+    def __init__(
+        self, query: Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]], *, planned_once: bool = False
+    ) -> None:
+        super().__init__(query, planned_once=planned_once)
         self.row = namedtuple("Row", [column.key for column in query.selected_columns])  # type: ignore[misc]  # noqa: PYI024
 
 
@@ -363,10 +375,20 @@ async def ask_together(
     """Run statements in one message as `run_together` does, on the driver's own connection."""
     sent = [command for command in commands if not command.finds_nothing]
     await _prepare(driven, sent)
-    written = [command.statement.write_execute(command.parameters, driven.driver) for command in sent]
-    script = [part for part in (before, *written, after) if part]
+    script = [part for part in (before, *_write_executes(sent, driven.driver), after) if part]
     found = await send_message(driven.driver, b";".join(script)) if script else []
     return found if len(sent) == len(commands) else _put_in_order(commands, found)
+
+
+def _write_executes(commands: Sequence[Command], driver: Driver) -> Iterator[bytes]:
+    """Write the commands that execute statements, with the settings between them for those that are planned once."""
+    for planned_once, alike in groupby(commands, lambda command: command.statement.planned_once):
+        if planned_once:
+            yield PLANNED_ONCE
+        for command in alike:
+            yield command.statement.write_execute(command.parameters, driver)
+        if planned_once:
+            yield PLANNED_AS_USUAL
 
 
 def _put_in_order(commands: Sequence[Command], found: Sequence[list[Row]]) -> list[list[Row]]:

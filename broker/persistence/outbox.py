@@ -100,7 +100,8 @@ PENDING = Statement(
 MARK_DONE = Statement(
     update(OutboxMessage)
     .where(OutboxMessage.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
-    .values(done_at=bindparam("now", type_=DateTime(timezone=True)))
+    .values(done_at=bindparam("now", type_=DateTime(timezone=True))),
+    planned_once=True,
 )
 
 

@@ -100,7 +100,8 @@ def _compose_update(table: Table, columns: Columns, *, adding: bool = False) -> 
     same = " AND ".join(f"kept.{name} = told.{name}" for name in keys)
     found = f"kept.{keys[0]} = ANY(CAST(:keys AS {table.c[keys[0]].type.compile(DIALECT)}[]))"
     told = _compose_rows(table, (*keys, *columns))
-    return Statement(text(f"UPDATE {table.name} AS kept SET {changed} FROM {told} WHERE {same} AND {found}"))  # noqa: S608 (names of our own)
+    update = f"UPDATE {table.name} AS kept SET {changed} FROM {told} WHERE {same} AND {found}"  # noqa: S608 (names of our own)
+    return Statement(text(update), planned_once=True)
 
 
 @lru_cache(maxsize=256)
@@ -115,7 +116,7 @@ def _compose_insert(
         insert += f" ON CONFLICT ({keys}) DO UPDATE SET {adding} = kept.{adding} + excluded.{adding}"
     elif skipping:
         insert += " ON CONFLICT DO NOTHING"
-    return Statement(text(insert))
+    return Statement(text(insert), planned_once=True)
 
 
 def _compose_copied(copied: Copied) -> str:

@@ -47,17 +47,17 @@ def select_candidate_ids() -> Select[str]:
     return select(Contract.id).where(_are_candidates())
 
 
-def make_lock(are_meant: ColumnElement[bool]) -> Statement:
+def make_lock(are_meant: ColumnElement[bool], *, planned_once: bool = False) -> Statement:
     """Make the statement that locks contracts in the order of their ids, and reads them; see `read_candidates`."""
     locked = select(*CONTRACT_ROW).where(are_meant).order_by(Contract.id)
-    return Statement(locked.with_for_update(of=Contract, key_share=True))
+    return Statement(locked.with_for_update(of=Contract, key_share=True), planned_once=planned_once)
 
 
 def make_lock_of(contract_ids: Select[str]) -> tuple[Statement, Statement]:
     """Make the statements that lock the contracts that a larger query names, and read their grants."""
-    locked = make_lock(Contract.id.in_(contract_ids) & is_seen(Contract.customer_id))
+    locked = make_lock(Contract.id.in_(contract_ids) & is_seen(Contract.customer_id), planned_once=True)
     own = Grant.contract_id.in_(contract_ids) & is_seen(Grant.customer_id)
-    return locked, Statement(select(Grant.__table__).where(own).order_by(Grant.id))
+    return locked, Statement(select(Grant.__table__).where(own).order_by(Grant.id), planned_once=True)
 
 
 LOCK = make_lock(_are_candidates())

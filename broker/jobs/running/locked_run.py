@@ -39,9 +39,13 @@ LOCK_JOBS = Statement(
     select(*JOB_RECORDS.columns)
     .where(Job.id.in_(select(Run.job_id).where(Run.id == TOLD)), is_seen(Job.customer_id))
     .order_by(Job.id)
-    .with_for_update(key_share=True)
+    .with_for_update(key_share=True),
+    planned_once=True,
 )
-RUNS = Statement(select(*RUN_RECORDS.columns).where(Run.id == TOLD, is_seen(Run.customer_id)))
+RUNS = Statement(
+    select(*RUN_RECORDS.columns).where(Run.id == TOLD, is_seen(Run.customer_id)),
+    planned_once=True,
+)
 
 
 @dataclass(frozen=True)

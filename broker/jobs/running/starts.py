@@ -30,7 +30,8 @@ LOCK_WAITING = Statement(
     select(*JOBS.columns)
     .where(Job.id == any_(bindparam("job_ids", type_=ARRAY(Text))), Job.status == JobStatus.QUEUED.value)
     .order_by(Job.id)
-    .with_for_update(key_share=True, skip_locked=True)
+    .with_for_update(key_share=True, skip_locked=True),
+    planned_once=True,
 )
 
 

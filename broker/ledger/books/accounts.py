@@ -168,7 +168,8 @@ POST = Statement(
            UPDATE ledger_accounts SET balance = balance + c.change
            FROM unnest(CAST(:accounts AS text[]), CAST(:changes AS bigint[])) AS c (id, change)
            WHERE ledger_accounts.id = c.id"""
-    )
+    ),
+    planned_once=True,
 )
 
 

@@ -54,37 +54,43 @@ LOCK_HOLDS = Statement(
     select(*HOLDS.columns)
     .where(Hold.job_id == OF_JOBS, is_seen(Hold.customer_id))
     .order_by(Hold.id)
-    .with_for_update(key_share=True)
+    .with_for_update(key_share=True),
+    planned_once=True,
 )
 LOCK_CONTRACTS, GRANTS = make_lock_of(CONTRACT_IDS)
 READ_LEGS = Statement(
     select(*LEGS.columns)
     .join(Hold, Hold.id == HoldLeg.hold_id)
     .where(Hold.job_id == OF_JOBS, is_seen(HoldLeg.customer_id))
-    .order_by(HoldLeg.position)
+    .order_by(HoldLeg.position),
+    planned_once=True,
 )
 ACCOUNTS = Query(
     select(
         *(getattr(Account, name) for name in ("contract_id", "unit", "kind", "grant_id", "month", "cause")),
         Account.id,
         Account.balance,
-    ).where(_are_theirs(Account))
+    ).where(_are_theirs(Account)),
+    planned_once=True,
 )
-CLOSED = Query(select(ClosedMonth.contract_id, ClosedMonth.month).where(_are_theirs(ClosedMonth)))
+CLOSED = Query(select(ClosedMonth.contract_id, ClosedMonth.month).where(_are_theirs(ClosedMonth)), planned_once=True)
 SEGMENTS = Query(
     select(*(getattr(SegmentTotal, name) for name in ("contract_id", *SEGMENT_COLUMNS, "quantity"))).where(
         _are_theirs(SegmentTotal), _is_open(SegmentTotal)
-    )
+    ),
+    planned_once=True,
 )
 CORRECTED = Query(
     select(RateCorrection.contract_id, RateCorrection.month, func.sum(RateCorrection.amount_micros).label("micros"))
     .where(_are_theirs(RateCorrection), _is_open(RateCorrection), RateCorrection.billable)
-    .group_by(RateCorrection.contract_id, RateCorrection.month)
+    .group_by(RateCorrection.contract_id, RateCorrection.month),
+    planned_once=True,
 )
 LINES = Query(
     select(
         *(getattr(LineTotal, name) for name in ("contract_id", "job_id", *SEGMENT_COLUMNS, "quantity", "leads"))
-    ).where(LineTotal.job_id == OF_JOBS, is_seen(LineTotal.customer_id))
+    ).where(LineTotal.job_id == OF_JOBS, is_seen(LineTotal.customer_id)),
+    planned_once=True,
 )
 BOOKS = (ACCOUNTS, CLOSED, SEGMENTS, CORRECTED, LINES)
 

@@ -39,7 +39,8 @@ SPANS_OF_RUN = (
 SPANS_FROM = Statement(
     select(RUNS_FROM.c.run_id, *SPANS_OF_RUN.c)
     .join(SPANS_OF_RUN, true())
-    .order_by(RUNS_FROM.c.run_id, SPANS_OF_RUN.c.sequence)
+    .order_by(RUNS_FROM.c.run_id, SPANS_OF_RUN.c.sequence),
+    planned_once=True,
 )
 
 

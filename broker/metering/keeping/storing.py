@@ -24,7 +24,8 @@ CLAIM = Statement(
         AS told (source text, event_id text, customer_id text, ended_at timestamptz, event jsonb)
     ORDER BY source, event_id
     ON CONFLICT DO NOTHING RETURNING source, event_id
-    """)
+    """),
+    planned_once=True,
 )
 FIND_SAME = Statement(
     text("""
@@ -56,7 +57,8 @@ STORE = Statement(
     ON CONFLICT (hour, contract_id, project_id, job_id, source, gpu_type, labels_digest) DO UPDATE
     SET gpu_seconds = kept.gpu_seconds + excluded.gpu_seconds, tokens = kept.tokens + excluded.tokens,
         events = kept.events + excluded.events
-    """)
+    """),
+    planned_once=True,
 )
 
 

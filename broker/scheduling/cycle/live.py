@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from broker.capacity import readiness
@@ -43,6 +43,7 @@ class CycleResult:
 
     `starts_more`: devices are left on which a job that comes later could start. `has_told`: those who wait were told
     what has changed for them; a process that has just read a long line does not, when it plans for the first time.
+    `pieces_left`: so many further cycles will tell what this one has worked out. Telling has taken `telling_seconds`.
     """
 
     started: int
@@ -50,6 +51,8 @@ class CycleResult:
     set_aside: int = 0
     starts_more: bool = field(default=True, compare=False)
     has_told: bool = field(default=True, compare=False)
+    pieces_left: int = field(default=0, compare=False)
+    telling_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass
@@ -57,13 +60,15 @@ class CycleState:
     """What a cycle has come to so far: the jobs that it started, those that it set aside, each with its fault.
 
     `waits` are those of all others, the ones behind others of their batch included; they are worked out where it
-    `tells`.
+    `explains`: where it `tells`, and has told all of what was worked out before. `telling` is the time that this takes.
     """
 
     memory: CycleMemory
     usage: UsageReading
     recorder: CycleRecorder | None = None
     tells: bool = True
+    explains: bool = True
+    telling: timedelta = timedelta()
     started: set[str] = field(default_factory=set)
     aside: dict[str, str] = field(default_factory=dict)
     waits: tuple[Wait, ...] = ()
@@ -83,6 +88,7 @@ async def run_cycle(
     A job that cannot be read or started is set aside, is told so, and is planned again by the next cycle. `usage` and
     `memory` are kept from one cycle to the next, unless one is not committed; None: all is read. So is `recorder`;
     None: nothing is recorded. Without `tells` those who wait are told nothing new: that takes as long as the line is.
+    A long line is told by several cycles, of which the first works out what all are told.
     """
     memory, since = memory or CycleMemory(), None if memory is None else memory.read_from
     state = CycleState(memory, usage or UsageReading(), recorder, tells)
@@ -106,6 +112,7 @@ async def _run(work: Work, state: CycleState, found: FoundChanges) -> CycleResul
     await memory.catch_up(work, found)
     if memory.is_new and len(memory.jobs) > LONG_LINE:  # who can start is not to wait for what the others are told
         state.tells = False
+    state.explains = state.tells and not memory.untold.notices
     if not memory.jobs:
         return await _run_idle(work, state)
     before = set(memory.aside)
@@ -116,8 +123,16 @@ async def _run(work: Work, state: CycleState, found: FoundChanges) -> CycleResul
     waits.log_set_aside(before, state.aside)
     memory.aside = set(state.aside)
     await _tell(work, state, before)
-    waiting = len(state.waits) + len(state.aside) if state.tells else len(memory.jobs)
-    return CycleResult(len(state.started), waiting, len(state.aside), state.starts_more, has_told=state.tells)
+    waiting = len(state.waits) + len(state.aside) if state.explains else len(memory.jobs)
+    return CycleResult(
+        len(state.started),
+        waiting,
+        len(state.aside),
+        state.starts_more,
+        has_told=state.tells,
+        pieces_left=memory.untold.pieces_left,
+        telling_seconds=state.telling.total_seconds(),
+    )
 
 
 async def _run_idle(work: Work, state: CycleState) -> CycleResult:
@@ -133,21 +148,34 @@ async def _run_idle(work: Work, state: CycleState) -> CycleResult:
 
 
 async def _tell(work: Work, state: CycleState, before: AbstractSet[str]) -> None:
-    """Tell those who wait why, if that has changed; those who are set aside in any case."""
-    memory = state.memory
+    """Tell those who wait why, if that has changed, the first in line first; who is set aside in any case.
+
+    What is too much for one cycle is left for the next ones.
+    """
+    memory, began = state.memory, work.now
     told = [*map(waits.notice_wait, state.waits)]
-    if state.tells or state.aside.keys() != before:
+    if state.explains or state.aside.keys() != before:
         told += waits.notice_set_aside(state.aside, behind=len(state.waits))
-    if state.tells:
+    if state.explains:
         memory.told_at, memory.has_news = work.now, False
     if told:
         present = [notice for notice in told if notice.job_id in memory.jobs]
+        changed = waits.list_changed(await memory.find_told(work), present, work.now)
+        memory.untold.add(changed)
+    if told or state.tells:
+        await _tell_some(work, memory)
+    state.telling += work.now - began
+
+
+async def _tell_some(work: Work, memory: CycleMemory) -> None:
+    """Tell some of those who are to be told something; all, where no later cycle has the memory."""
+    notices = memory.untold.take(is_whole=memory.process_id is None)
+    if notices:
         known = await memory.find_told(work)
-        changed = waits.list_changed(known, present, work.now)
-        written = await queueing.write_waits(work, changed)
-        await note_ended(work, waits.list_ended_causes(known, changed, written))
-        memory.note_told(changed, written)
-        memory.has_news = memory.has_news or len(written) < len(changed)  # whoever was locked is told soon
+        written = await queueing.write_waits(work, notices)
+        await note_ended(work, waits.list_ended_causes(known, notices, written))
+        memory.note_told(notices, written)
+        memory.has_news = memory.has_news or len(written) < len(notices)  # whoever was locked is told soon
 
 
 async def has_free_devices(work: Work, memory: CycleMemory) -> bool:
@@ -180,7 +208,10 @@ async def _plan_and_start(work: Work, state: CycleState) -> bool:
     held, held_back = await read_batches(work, memory.limited.values(), aside)
     conditions = replace(await read_conditions(work, memory, state.usage), batches=held_back)
     changed = memory.tell_planner(aside | held)
-    planned = await work.compute(partial(_plan, memory, conditions, changed, work.now, tells=state.tells))
+    began = work.now
+    planned = await work.compute(partial(_plan, memory, conditions, changed, began, explains=state.explains))
+    if planned.explains:
+        state.telling += work.now - began
     outcome = await _apply_starts(work, memory, conditions, planned.plan)
     if planned.newcomers is not None:
         memory.published = await publish_starts(work, planned.newcomers, memory.published)
@@ -190,7 +221,8 @@ async def _plan_and_start(work: Work, state: CycleState) -> bool:
     await _record(work, state, conditions, started, changed, withheld)
     memory.note_started(started)
     state.started |= outcome.started
-    state.tells = planned.tells
+    if state.explains and not planned.explains:
+        state.tells = state.explains = False
     state.waits, state.starts_more = planned.waits, have_free(conditions.pools, planned.plan.starts)
     state.aside |= outcome.failed
     if outcome.failed:
@@ -216,11 +248,11 @@ async def _find_alike(
 class Planned:
     """A plan, whom it leaves waiting, and when jobs that came after it would start; None: that was not asked for.
 
-    `tells`: who waits is told what has changed for them.
+    `explains`: what has changed for those who wait was worked out.
     """
 
     plan: Plan
-    tells: bool = False
+    explains: bool = False
     waits: tuple[Wait, ...] = ()
     newcomers: Sequence[NewcomerStart] | None = None
 
@@ -231,13 +263,13 @@ def _plan(
     changed: Mapping[str, WaitingJob | None],
     now: datetime,
     *,
-    tells: bool,
+    explains: bool,
 ) -> Planned:
     """Plan a cycle, and forecast when jobs that came after it would start, for quotes and for those who ask a date."""
     following = memory.following
     memory.has_news |= following.follow(conditions, changed)
     plan = following.planner.plan(now)
-    if not tells or not (memory.has_news or plan.starts or plan.preemptions or memory.is_telling_due(now)):
+    if not explains or not (memory.has_news or plan.starts or plan.preemptions or memory.is_telling_due(now)):
         return Planned(plan)
     told = CyclePlan(plan.starts, list_waits(following.planner, plan, conditions.batches), plan.preemptions)
     snapshot = replace(conditions, waiting=tuple(following.waiting.values()))

@@ -10,11 +10,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
+from math import ceil
 
 from broker.capacity.start_forecasts import PublishedStarts
 from broker.jobs.reading.line import FoundChanges, LineChanges, QueuedJob, Told, read_line, read_told
 from broker.jobs.reading.queueing import WaitNotice
 from broker.scheduling.cycle.following import FollowingPlanner
+from broker.scheduling.cycle.pace import SHORT_LINE
 from broker.scheduling.cycle.snapshot import describe_waiting
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.work import Work
@@ -23,6 +26,30 @@ from broker.work import Work
 LONG_LINE = 10_000
 # What time alone moves is told so often: half of what a date must move by to be told anew (`waits.FORECAST_TOLERANCE`).
 TOLD_EVERY = timedelta(seconds=5)
+# A long line is told in so many pieces at most.
+MOST_PIECES = 20
+
+
+@dataclass
+class Untold:
+    """What jobs are to be told, the first in line first: so many `at_once`, for starts wait meanwhile."""
+
+    notices: dict[str, WaitNotice] = field(default_factory=dict)
+    at_once: int = SHORT_LINE
+
+    @property
+    def pieces_left(self) -> int:
+        """Tell in how many pieces all are told."""
+        return ceil(len(self.notices) / self.at_once)
+
+    def add(self, notices: Iterable[WaitNotice]) -> None:
+        """Add what is told before all others."""
+        self.notices = {notice.job_id: notice for notice in notices} | self.notices
+        self.at_once = max(SHORT_LINE, ceil(len(self.notices) / MOST_PIECES))
+
+    def take(self, *, is_whole: bool) -> list[WaitNotice]:
+        """Take what is told now: a piece, or all of it."""
+        return [self.notices.pop(job_id) for job_id in [*islice(self.notices, None if is_whole else self.at_once)]]
 
 
 @dataclass
@@ -34,7 +61,9 @@ class CycleMemory:
     `told` is what each was told last, of those that were told something; None: that was not read yet.
     `moved` are those that were told something, or left the line, since `take_moved`; None: nobody knows which. Those of
     the cycle under way are `moving`: it is not committed yet.
-    `told_at`: when all were told last. `has_news`: what they wait for, or the line, has changed since then.
+    `untold` is what was worked out for jobs that wait, and they are not told yet.
+    `told_at`: when what all are told was worked out last. `has_news`: what they wait for, or the line, has changed
+    since then.
     `published`: the starts of newcomers as they stand; None: that was not read yet.
     `limited` and `expedited` have the jobs whose batch has a limit, and those that go first; `contracts` counts jobs.
     """
@@ -51,6 +80,7 @@ class CycleMemory:
     faulty: dict[str, QueuedJob] = field(default_factory=dict)
     contracts: Counter[str] = field(default_factory=Counter)
     told: dict[str, Told] | None = None
+    untold: Untold = field(default_factory=Untold)
     moved: set[str] | None = None
     moving: set[str] = field(default_factory=set)
     aside: set[str] = field(default_factory=set)
@@ -163,7 +193,7 @@ class CycleMemory:
         job = self.jobs.pop(job_id, None)
         if job is None:
             return
-        for kept in (self.limited, self.expedited, self.faulty, self.told or {}):
+        for kept in (self.limited, self.expedited, self.faulty, self.untold.notices, self.told or {}):
             kept.pop(job_id, None)
         self.contracts[job.contract_id] -= 1
         if not self.contracts[job.contract_id]:

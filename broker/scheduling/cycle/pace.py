@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 # After a cycle the dispatcher rests for so many times as long as that took, so that it never takes more than a quarter
-# of one core: what is submitted meanwhile is planned together. After one that has started jobs it rests as long as that
-# took: the ends and starts that fill a pool again are worth half a core.
-RESTS, RESTS_AFTER_STARTS, LONGEST_REST_SECONDS = 3, 1, 5.0
+# of one core: what is submitted meanwhile is planned together. After one that has started jobs it rests a quarter as
+# long: most of a cycle it waits for the database, and until the next one what has ended meanwhile holds its devices.
+RESTS, RESTS_AFTER_STARTS, LONGEST_REST_SECONDS = 3, 0.25, 5.0
 # Where all devices are held, a cycle starts nothing and explains all: then a twentieth of one core is enough.
 RESTS_AT_LEISURE = 19
-# A line of no more jobs is told by each cycle; a longer one with a twentieth of one core, too.
+# A line of no more jobs is told by each cycle; a longer one with a twentieth of one core, too, piece by piece.
 SHORT_LINE, LONGEST_SILENCE_SECONDS = 500, 120.0
 
 
@@ -47,9 +47,14 @@ class Pace:
         """Tell whether jobs that come are planned now."""
         return now >= self.at_leisure_until
 
-    def note_told(self, began: float, ended: float, *, waiting: int) -> None:
-        """Note a cycle that has told all who wait why: it takes as long as the line is."""
-        self.silent_until = ended + (0.0 if waiting <= SHORT_LINE else rest_at_leisure(ended - began))
+    def note_told(self, ended: float, took: float, *, waiting: int, pieces_left: int = 0) -> None:
+        """Note a cycle that has told those who wait why, which took so long, or some of them.
+
+        All pieces that are left are told within the longest silence, also where that takes more.
+        """
+        longest = LONGEST_SILENCE_SECONDS / (1 + pieces_left)
+        rest = 0.0 if waiting <= SHORT_LINE else min(RESTS_AT_LEISURE * took, longest)
+        self.silent_until = ended + rest
 
     def tells(self, now: float) -> bool:
         """Tell whether those who wait are told by now what has changed for them."""

@@ -49,6 +49,27 @@ def row(number: int) -> dict[str, object]:
     return dict.fromkeys(column.name for column in Customer.__table__.columns) | told | {"verification": "unverified"}
 
 
+KNOWN = Statement(
+    select(Customer.id).where(Customer.id == any_(bindparam("ids", type_=ARRAY(Text)))), planned_once=True
+)
+PLANS = Statement(
+    text(
+        "SELECT generic_plans, custom_plans, current_setting('plan_cache_mode'), current_setting('enable_seqscan')"
+        " FROM pg_prepared_statements WHERE name = :name"
+    )
+)
+
+
+async def test_what_is_planned_once_has_one_plan_from_the_first_on_and_others_are_planned_as_usual(
+    system: System,
+) -> None:
+    async with system.database.transaction(Scope.ALL) as session:
+        asked = [Command(KNOWN, {"ids": [f"cus_{number}"]}) for number in range(2)]
+        plans = Command(PLANS, {"name": KNOWN.prepared_as})
+        *_known, (told,) = await run_together(connection_of(session), [*asked, plans])
+    assert told == (2, 0, "auto", "on")
+
+
 async def count_customers(system: System) -> int:
     async with system.database.transaction(Scope.ALL) as session:
         ((count,),) = await fetch_all(connection_of(session), COUNT, {})

@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 from broker.jobs.reading.line import list_waiting, read_line, read_told
 from broker.jobs.service import Job, lock_job
 from broker.scheduling.cycle import live
+from broker.scheduling.cycle import memory as cycle_memory
 from broker.scheduling.cycle.leading import Lead, Standing, compute_lead, find_lead, give_up_lead, renew_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.scheduling.cycle.memory import TOLD_EVERY, CycleMemory
@@ -136,6 +137,28 @@ async def test_who_has_just_read_a_long_line_plans_before_it_tells(
     assert (await cycle(system, memory)).has_told
     reasons = [(await api.get(f"/jobs/{job_id}"))["pending_reason"]["code"] for job_id in jobs]
     assert reasons == ["no_open_pool"] * 3
+
+
+async def test_a_long_line_is_told_piece_by_piece_the_first_first_and_who_has_left_it_is_not(
+    api: Api, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past fault: the first cycle on 10,000 jobs told all of them, and no other job was started for eight seconds."""
+    customer = await make_ready_customer(api)
+    jobs = [(await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"] for _ in range(4)]
+    monkeypatch.setattr(cycle_memory, "SHORT_LINE", 1)
+    memory = CycleMemory("one")
+
+    async def tell_some() -> tuple[bool, int, list[bool]]:
+        result = await cycle(system, memory)
+        told = [(await api.get(f"/jobs/{job_id}"))["pending_reason"] is not None for job_id in jobs]
+        return result.has_told, result.pieces_left, told
+
+    assert await tell_some() == (True, 3, [True, False, False, False])
+    await api.post(f"/jobs/{jobs[1]}/pause")
+    assert await tell_some() == (True, 1, [True, False, True, False])
+    assert await tell_some() == (True, 0, [True, False, True, True])
+    memory.told_at = None
+    assert (await cycle(system, memory)).has_told
 
 
 async def test_where_nothing_has_changed_nobody_is_told_anew_before_time_could_move_a_date(

@@ -24,18 +24,21 @@ def test_jobs_that_could_start_are_planned_at_once() -> None:
     assert pace.is_due(101.0)
 
 
-def test_a_cycle_that_started_jobs_is_followed_by_the_next_after_as_long_as_it_took() -> None:
-    assert compute_rest(0.25, has_started=True) == 0.25
+def test_a_cycle_that_started_jobs_is_followed_by_the_next_after_a_quarter_of_what_it_took() -> None:
+    assert compute_rest(0.25, has_started=True) == 0.0625
 
 
 @pytest.mark.parametrize(
-    ("waiting", "cycle", "silence"), [(500, 100.0, 0.0), (501, 0.25, 4.75), (100_000, 100.0, 120.0)]
+    ("waiting", "left", "took", "silence"),
+    [(500, 0, 100.0, 0.0), (501, 0, 0.25, 4.75), (100_000, 0, 100.0, 120.0), (100_000, 19, 100.0, 6.0)],
 )
-def test_a_long_line_is_told_with_a_twentieth_of_a_core(waiting: int, cycle: float, silence: float) -> None:
+def test_a_long_line_is_told_with_a_twentieth_of_a_core_and_all_of_it_in_time(
+    waiting: int, left: int, took: float, silence: float
+) -> None:
     pace = Pace()
-    pace.note_told(100.0, 100.0 + cycle, waiting=waiting)
-    assert pace.tells(100.0 + cycle + silence)
-    assert not pace.tells(100.0 + cycle + silence - 0.125) or silence == 0
+    pace.note_told(200.0, took, waiting=waiting, pieces_left=left)
+    assert pace.tells(200.0 + silence)
+    assert not pace.tells(200.0 + silence - 0.125) or silence == 0
 
 
 def test_whoever_waits_is_planned_at_once_when_devices_are_freed() -> None:
