@@ -33,6 +33,15 @@ def test_a_sentence_is_said_by_its_template(sentence: str, said: str) -> None:
     assert Sentences(OURS).say(sentence) == said
 
 
+def test_a_sentence_that_is_made_to_fit_in_many_ways_is_looked_through_once() -> None:
+    """Past fault: a pattern tried each way to part it; a name like this one kept a process busy for ever."""
+    sentences = Sentences({"{1}: {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}; end of {10}!": "{1}"})
+    made = "end of: " + ", " * 180 + ", ; " * 50
+    assert sentences.say(f"{made}end of ?!!") == "end of"
+    assert sentences.say(f"{made}end to ?!") == f"{made}end to ?!"
+    assert sentences.say("of; " * 200) == "of; " * 200
+
+
 def test_english_stays_as_it_is() -> None:
     assert load_sentences("en").say("There is no job job_1.") == "There is no job job_1."
 
