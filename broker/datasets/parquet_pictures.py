@@ -22,7 +22,7 @@ from pricing.datasets.finding_level import Level
 from pricing.datasets.parquet_pages import ParquetDamaged, ParquetTooLarge
 from pricing.datasets.parquet_rows import iter_parquet, open_parquet
 from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, PICTURE_KEYS, PICTURE_SUFFIXES
-from pricing.datasets.telling_keys import SWITCHED_BY
+from pricing.datasets.telling_keys import SWITCHED_BY, is_empty
 
 SUFFIX = ".parquet"
 MOST_CAPTION_CHARACTERS = 20_000
@@ -98,7 +98,7 @@ def _iter_rows(file: DataFile) -> Iterator[tuple[int, Mapping[str, Any] | None, 
             switches = [name for name in SWITCHED_BY if name in names]
             wanted = [name for name in (column, caption, *switches) if name is not None]
             for number, row in enumerate(iter_parquet(opened, wanted), start=1):
-                told = {name: _shorten(row[name]) for name in switches if row[name] is not None}
+                told = {name: _shorten(row[name]) for name in switches if not is_empty(row[name])}
                 text = None if caption is None else row[caption]
                 if isinstance(text, str) and text.strip():
                     told[CAPTION_KEYS[0]] = text[:MOST_CAPTION_CHARACTERS]

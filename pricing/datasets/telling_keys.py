@@ -96,9 +96,14 @@ def take_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return taken if len(taken) == len(pairs) else KeyTwice(taken)
 
 
+def is_empty(value: Any) -> bool:
+    """Tell whether a key holds nothing: null, NaN, an empty text, list or object, also as a table writes them."""
+    return value is None or str(value).strip() in EMPTY
+
+
 def is_said(value: Any) -> bool:
-    """Tell whether a key says anything: an empty text, list or object, `false` and null are the absence of a thing."""
-    return value is not None and value is not False and value not in ("", [], {}) and str(value).strip() not in EMPTY
+    """Tell whether a key says anything: what is empty, and `false`, are the absence of a thing."""
+    return value is not False and not is_empty(value)
 
 
 EMPTY = frozenset({"", "[]", "{}", "null", "None", "nan", "NaN"})
@@ -157,7 +162,7 @@ def _is_other_split(value: Any) -> bool:
 
 def _read_switch(record: Mapping[str, Any], key: str) -> bool | None:
     value = record.get(key)
-    if value is None or value == "":
+    if is_empty(value):
         return None
     if isinstance(value, list | tuple | dict):
         raise RowRefused(f"{key} {MASK}, which is not trained here; {CURE}")
@@ -181,7 +186,7 @@ def _check_judgement(record: Mapping[str, Any], *, is_text: bool) -> None:
     """Check that nothing says that the answer is a bad one, or grades it. Raises: RowRefused."""
     for key, value in record.items():
         is_of_text = is_text and isinstance(value, int | float | str) and not isinstance(value, bool)
-        if key not in _JUDGING or value is None or value == "" or is_of_text:
+        if key not in _JUDGING or is_empty(value) or is_of_text:
             continue
         if key in VERDICTS:
             _check_verdict(key, value)

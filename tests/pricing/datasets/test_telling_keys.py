@@ -99,6 +99,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(record, named) -> None:
         *({"images": None}, {"images": []}, {"chosen": None, "rejected": None}, {"mask": None}, {"id": 7}),
         *({"chosen": True}, {"rejected": 0}, {"score": None}, {"score": float("nan")}, {"reward": ""}, {"good": True}),
         *({"skip": False}, {"deleted": "false"}, {"masked": 0}, {"split": "train_sft"}, {"split": "en"}, {"split": 3}),
+        *({"weight": float("nan")}, {"loss": "nan"}, {"skip": float("nan")}, {"ignore": []}, {"kto_tag": float("nan")}),
         *({"correct": "the other text"}, {"feedback": "too short"}, {"bad": False}, {"valid": "2026-01-01"}),
     ],
 )
