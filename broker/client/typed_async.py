@@ -28,6 +28,7 @@ from broker.client.objects.jobs import (
     JobDetail,
     JobEvent,
     JobsAhead,
+    JobWhy,
     LogLine,
     Losses,
     Notice,
@@ -344,6 +345,10 @@ class AsyncBrokerClient(AsyncClient):
     async def get_ahead(self, job_id: str, *, limit: int = 10) -> JobsAhead:
         """Get how many jobs are ahead of one that waits, and the nearest of those that the key may see, in order."""
         return cast("JobsAhead", await self.get(f"/jobs/{job_id}/ahead", limit=limit))
+
+    async def get_why(self, job_id: str) -> JobWhy:
+        """Get why a job does not run: what it waits for, what helps, who is ahead; or why it has stopped, or failed."""
+        return cast("JobWhy", await self.get(f"/jobs/{job_id}/why"))
 
     async def list_checkpoints(self, job_id: str) -> list[Checkpoint]:
         """List what a job can go on from, the newest first."""

@@ -1,15 +1,24 @@
-"""Who is ahead of a waiting job, as it was told its place last."""
+"""Why a job does not run, and who is ahead of one that waits, as it was told its place last."""
 
+from copy import copy
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.edge import AnyKey, feature_router
 from broker.jobs import service
+from broker.jobs.eviction_schemas import EvictionOut
+from broker.jobs.lost_work_schemas import JobDetailOut
+from broker.jobs.reading.evictions import list_evictions
+from broker.jobs.reading.sooner import list_sooner
 from broker.jobs.reading.waiting_page import LineRow, list_ahead
 from broker.jobs.rules.model import JobStatus
+from broker.jobs.schemas import ExpectedEndOut, JobOut, PendingReasonOut, StopWord
+from broker.jobs.service import Job
+from broker.jobs.sooner_schemas import SoonerStartOut
+from broker.work import STAFF, Work
 
 router = feature_router("/jobs", "jobs")
 MOST_AHEAD = 100
@@ -53,15 +62,55 @@ class JobsAheadOut(BaseModel):
     )
 
 
+def _as_of_job(name: str) -> Any:
+    """Take a field as a job itself is described with."""
+    return copy(JobDetailOut.model_fields[name])
+
+
+class JobWhyOut(BaseModel):
+    object: Literal["job_why"] = Field(default="job_why", description="Kind of object.", examples=["job_why"])
+    id: str = Field(description="The job.", examples=["job_01k"])
+    status: JobStatus = Field(description="Where the job stands.", examples=["queued"])
+    pending_reason: PendingReasonOut | None = _as_of_job("pending_reason")
+    expected_start: datetime | None = _as_of_job("expected_start")
+    latest_start: datetime | None = _as_of_job("latest_start")
+    expected_end: ExpectedEndOut | None = _as_of_job("expected_end")
+    sooner: list[SoonerStartOut] = _as_of_job("sooner")
+    stop_requested: StopWord | None = _as_of_job("stop_requested")
+    pause_reason: str | None = _as_of_job("pause_reason")
+    error: dict[str, Any] | None = _as_of_job("error")
+    evictions: list[EvictionOut] = _as_of_job("evictions")
+    ahead: JobsAheadOut = Field(
+        description="How many are ahead of it, and the nearest ten of them.", examples=[{"ahead": 2, "data": []}]
+    )
+
+
+@router.get("/{job_id}/why")
+async def get_job_why(work: AnyKey, job_id: str) -> JobWhyOut:
+    """Get why a job does not run: what it waits for, what helps, who is ahead; or why it has stopped, or failed."""
+    job = await service.get_job(work, job_id)
+    told = JobOut.of(job, work.now).model_dump(include=set(JobWhyOut.model_fields) - {"object"})
+    cards = await list_evictions(work, job_id)
+    return JobWhyOut(
+        **told,
+        sooner=[SoonerStartOut.of(each) for each in await list_sooner(work, job)],
+        evictions=[EvictionOut.of(card, for_staff=work.actor.role in STAFF) for card in cards],
+        ahead=await _describe_ahead(work, job, limit=10),
+    )
+
+
 @router.get("/{job_id}/ahead")
 async def get_jobs_ahead(work: AnyKey, job_id: str, limit: Nearest = 10) -> JobsAheadOut:
     """Get how many jobs are ahead of one that waits, and the nearest of them, however far behind it stands.
 
     It is as they were told their places last. A customer is told of its own jobs only, staff of all.
     """
-    job = await service.get_job(work, job_id)
+    return await _describe_ahead(work, await service.get_job(work, job_id), limit=limit)
+
+
+async def _describe_ahead(work: Work, job: Job, *, limit: int) -> JobsAheadOut:
     position = None if job.pending_reason is None else job.pending_reason.get("position")
     if job.status != JobStatus.QUEUED or position is None:
-        return JobsAheadOut(job_id=job_id, ahead=None, data=[])
+        return JobsAheadOut(job_id=job.id, ahead=None, data=[])
     nearest = await list_ahead(work, job, limit=limit)
-    return JobsAheadOut(job_id=job_id, ahead=position - 1, data=[JobAheadOut.of(row) for row in nearest])
+    return JobsAheadOut(job_id=job.id, ahead=position - 1, data=[JobAheadOut.of(row) for row in nearest])

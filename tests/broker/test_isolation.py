@@ -257,6 +257,7 @@ ANSWERS = {
     "GET /v1/jobs/{job_id}/runs": NOT_FOUND,
     "GET /v1/jobs/{job_id}/losses": NOT_FOUND,
     "GET /v1/jobs/{job_id}/ahead": NOT_FOUND,
+    "GET /v1/jobs/{job_id}/why": NOT_FOUND,
     "GET /v1/jobs/{job_id}/tensorboard": NOT_FOUND,
     "GET /v1/jobs/{job_id}/checkpoints": NOT_FOUND,
     "GET /v1/jobs/{job_id}/usage": NOT_FOUND,

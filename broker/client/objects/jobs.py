@@ -236,6 +236,23 @@ class JobsAhead(TypedDict):
     data: list[JobAhead]
 
 
+class JobWhy(TypedDict):
+    """Why a job does not run: what it waits for, what helps, who is ahead; or why it has stopped, or failed."""
+
+    id: str
+    status: str
+    pending_reason: PendingReason | None
+    expected_start: str | None
+    latest_start: str | None
+    expected_end: Moments | None
+    sooner: list[SoonerStart]
+    stop_requested: str | None
+    pause_reason: str | None
+    error: dict[str, Any] | None
+    evictions: list[Eviction]
+    ahead: JobsAhead
+
+
 class Checkpoint(TypedDict):
     """A state that a job can go on from."""
 

@@ -36,6 +36,7 @@ SCHEMA_OF = {
     "Run": "RunOut",
     "JobAhead": "JobAheadOut",
     "JobsAhead": "JobsAheadOut",
+    "JobWhy": "JobWhyOut",
     "Checkpoint": "CheckpointOut",
     "GrantScope": "ScopeOut",
     "Grant": "GrantOut",

@@ -248,6 +248,8 @@ SHORT_ARRAYS = {
     "GET /v1/datasets/{dataset_id} token_counts": "one for each base model on offer",
     "GET /v1/jobs/{job_id}/losses data": "thinned out to a thousand rows at most",
     "GET /v1/jobs/{job_id}/ahead data": "the nearest, a hundred at most",
+    "GET /v1/jobs/{job_id}/why evictions": "the last hundred at most",
+    "GET /v1/jobs/{job_id}/why sooner": "one for each type of device",
     "GET /v1/quotes/{quote_id} prices": "one for each plan",
     "GET /v1/adapters/{adapter_id} stages": "one for each stage",
     "GET /v1/adapters/{adapter_id}/lineage nodes": "a hundred adapters at most, with what each is made of",

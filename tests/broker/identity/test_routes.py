@@ -257,6 +257,7 @@ WHO_MAY = {
     "GET /v1/jobs/{job_id}/runs": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}/losses": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}/ahead": {"admin", "customer", "finance", "ops"},
+    "GET /v1/jobs/{job_id}/why": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}/tensorboard": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}/checkpoints": {"admin", "customer", "ops"},
     "GET /v1/jobs/{job_id}/usage": {"admin", "customer", "finance", "ops"},

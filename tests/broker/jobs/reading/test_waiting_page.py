@@ -65,11 +65,15 @@ async def test_rest_tells_who_is_ahead_of_a_job_to_its_customer_of_its_own(api: 
         await run_cycle(work)
     for_ops = await api.get(f"/jobs/{jobs[2]}/ahead")
     nearest = await api.get(f"/jobs/{jobs[2]}/ahead", limit=1)
+    why, whole = await api.get(f"/jobs/{jobs[2]}/why"), await api.get(f"/jobs/{jobs[2]}")
     async with customer_api(api, beta.id) as own_api:
         own = await own_api.get(f"/jobs/{jobs[1]}/ahead")
     assert (for_ops["ahead"], [each["id"] for each in for_ops["data"]]) == (2, jobs[:2])
     assert [each["position"] for each in nearest["data"]] == [2]
     assert (own["ahead"], own["data"]) == (1, [])
+    assert why.pop("ahead") == for_ops
+    assert why.pop("object") == "job_why"
+    assert why == {name: whole[name] for name in why}, "it says of the job what the job itself does"
 
 
 @pytest.mark.parametrize(
