@@ -139,7 +139,7 @@ def explain_answer(answer: Answer) -> ServerFailed:
         return ServerFailed(answer.error or "it did not answer")
     is_refusal = 400 <= answer.status_code < 500 and answer.status_code not in PASSING
     words = " ".join(_find_words(answer.text or "").split())[:MOST_WORDS]
-    told = f"it answered {answer.status_code}" + (f": {words}" if words else "")
+    told = f"it answered {answer.status_code}: {words}" if words else f"it answered {answer.status_code}"
     return ServerFailed(told, is_refusal=is_refusal, status_code=answer.status_code)
 
 

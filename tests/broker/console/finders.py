@@ -1,4 +1,4 @@
-"""What is said of data and of quotes: every text of the code that finds something, part by part."""
+"""What is said of data, of quotes and of servers: every text of the code that finds something, part by part."""
 
 import ast
 import re
@@ -15,6 +15,8 @@ FINDERS = (
     *("broker/quotes/checking/*.py", "broker/quotes/counts/*.py", "broker/quotes/estimating/*.py"),
     *(f"broker/datasets/{each}.py" for each in ("archive", "archive_members", "archive_names", "parquet_pictures")),
     *(f"broker/datasets/{each}.py" for each in ("pictures", "picture_size", "service")),
+    *(f"broker/{each}.py" for each in ("addresses", "environments/pushing", "environments/servers")),
+    "broker/webhooks/sender.py",
     *(f"trainer/checking/{each}.py" for each in ("image_report", "picture_measures", "placed_rows", "text_report")),
 )
 # What stands in finders and nobody is told: a type, a folder's name, the heads of a page in English, faults of ours.
@@ -29,7 +31,8 @@ NOT_SAID = frozenset(
         "config.{1}: {2}",
     }
     | {"Shorter side", "Caption length", "Row length", "{1} is {2}, no whole number of 64 bits"}
-    | {"the count of data set %s broke off after %s rows"}
+    | {"the count of data set %s broke off after %s rows", "pushing to an environment", "push {1}", "Bearer {1}"}
+    | {"noting a push to an environment"}
 )
 # Why others could not read a row or a picture: Python's own readers of JSON and CSV, pyarrow and Pillow.
 OF_READERS = frozenset(

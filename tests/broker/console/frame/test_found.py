@@ -172,6 +172,21 @@ def test_an_archive_is_refused_in_chinese(files: dict[str, bytes], said: str) ->
     assert said in load_sentences("zh").say(str(refused.value))
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("no connection: its name leads to no address", "无法连接：域名无法解析"),
+        ("it answered 400: another base model", "返回 400：another base model"),
+        (
+            "its token is sealed by another secret of the installation; name it anew",
+            "其令牌由另一个安装密钥加密；请重新填写",
+        ),
+    ],
+)
+def test_what_a_server_answered_to_a_push_is_said_in_chinese(told: str, said: str) -> None:
+    assert load_sentences("zh").say(told) == said
+
+
 def test_what_finders_say_is_found_in_their_code() -> None:
     assert {"is of one colour", "delete it", "has {1} tokens", "is a link, which is not followed"} <= {*list_found()}
 
