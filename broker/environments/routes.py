@@ -17,6 +17,7 @@ from broker.environments.schemas import (
 )
 from broker.environments.tables import Environment, EnvironmentPush
 from broker.http.edge import JobControl, feature_router
+from broker.http.languages import Saying
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, OfCustomer, Page
 from broker.identity.service import resolve_customer
@@ -37,17 +38,22 @@ async def create_environment(work: JobControl, body: EnvironmentIn) -> NewEnviro
 
 @router.get("")
 async def list_environments(
-    work: JobControl, customer_id: OfCustomer = None, stage: OfStage = None, limit: Limit = 20, cursor: Cursor = None
+    work: JobControl,
+    say: Saying,
+    customer_id: OfCustomer = None,
+    stage: OfStage = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Page[EnvironmentOut]:
     """List environments, newest first: one's own, and those of the house."""
     query = service.select_environments(customer_id=customer_id, stage=stage)
     rows, after = await fetch_page(work.session, query, Environment, limit=limit, cursor=cursor)
-    return Page(data=[EnvironmentOut.of(row, work.actor) for row in rows], next_cursor=after)
+    return Page(data=[EnvironmentOut.of(row, work.actor).said(say) for row in rows], next_cursor=after)
 
 
 @router.get("/{environment_id}")
-async def get_environment(work: JobControl, environment_id: str) -> EnvironmentOut:
-    return EnvironmentOut.of(await service.get_environment(work, environment_id), work.actor)
+async def get_environment(work: JobControl, say: Saying, environment_id: str) -> EnvironmentOut:
+    return EnvironmentOut.of(await service.get_environment(work, environment_id), work.actor).said(say)
 
 
 @router.patch("/{environment_id}")
@@ -72,6 +78,7 @@ async def push_environment(work: JobControl, environment_id: str) -> PushedAgain
 @router.get("/{environment_id}/pushes")
 async def list_environment_pushes(
     work: JobControl,
+    say: Saying,
     environment_id: str,
     state: Annotated[PushState | None, Query(description="Only these.", examples=["failed"])] = None,
     limit: Limit = 20,
@@ -81,4 +88,4 @@ async def list_environment_pushes(
     await service.get_environment(work, environment_id)
     query = service.select_pushes(environment_id=environment_id, state=state)
     rows, after = await fetch_page(work.session, query, EnvironmentPush, limit=limit, cursor=cursor)
-    return Page(data=[PushOut.of(row) for row in rows], next_cursor=after)
+    return Page(data=[PushOut.of(row).said(say) for row in rows], next_cursor=after)

@@ -11,6 +11,7 @@ from broker.addresses import MOST_URL
 from broker.environments.model import EnvironmentStatus, Kind, PushState, ServesAs
 from broker.environments.service import EnvironmentChanges, NewEnvironment
 from broker.environments.tables import Environment, EnvironmentPush
+from broker.http.languages import Say
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import RequestBody, created_at_field, read_fields, written_like
 from broker.webhooks.signatures import is_secret
@@ -206,6 +207,10 @@ class EnvironmentOut(BaseModel):
             told |= {"url": None, "options": None, "error": None if row.error is None else "it does not answer"}
         return cls.model_validate(told)
 
+    def said(self, say: Say) -> Self:
+        """Tell why it does not answer as its reader is told sentences."""
+        return self if self.error is None else self.model_copy(update={"error": say(self.error)})
+
 
 class NewEnvironmentOut(EnvironmentOut):
     secret: str | None = Field(
@@ -246,6 +251,10 @@ class PushOut(BaseModel):
     @classmethod
     def of(cls, row: EnvironmentPush) -> Self:
         return cls.model_validate(read_fields(cls, row))
+
+    def said(self, say: Say) -> Self:
+        """Tell why it failed as its reader is told sentences."""
+        return self if self.error is None else self.model_copy(update={"error": say(self.error)})
 
 
 class PushedAgainOut(BaseModel):

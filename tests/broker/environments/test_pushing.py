@@ -121,6 +121,9 @@ async def test_a_server_that_is_away_is_tried_again_and_a_refusal_says_why(
     await push_to(system, server)
     refused = await get_push(api, environment)
     assert refused["error"] == "it answered 400: the adapter is of another base model"
+    path, chinese = f"/environments/{environment['id']}/pushes", {"Accept-Language": "zh-CN"}
+    (told,) = (await api.call("GET", path, expect=200, headers=chinese)).json()["data"]
+    assert told["error"].startswith("返回 400：")
     assert datetime.fromisoformat(refused["not_before"]) - clock.now == timedelta(hours=1)
     server.refuses = None
     again = await api.post(f"/environments/{environment['id']}/push")
