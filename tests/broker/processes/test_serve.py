@@ -15,6 +15,7 @@ import pytest
 
 from broker.client.rest import Client
 from broker.reports.verify import verify_database
+from tests.broker.database_folder import copy_database_folder
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 from tests.conftest import FolderMaker
 
@@ -285,9 +286,14 @@ def test_worker_without_slots_is_one_line(broker: ServedBroker) -> None:
     assert started.stderr.splitlines() == ["broker: BROKER_LOCAL_SLOTS is 0: this worker would run nothing"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_while_it_starts_leaves_no_database_behind(number: signal.Signals, server_folder: Path) -> None:
+@pytest.mark.parametrize(("number", "is_there"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_signal_while_it_starts_leaves_no_database_behind(
+    number: signal.Signals, is_there: bool, server_folder: Path
+) -> None:
+    """Once while it makes its tables, once where they are there."""
     starting = ServedBroker(server_folder / "var", from_nothing=True)
+    if is_there:
+        copy_database_folder(starting.data_dir)
     starting.start(wait=False)
     try:
         eventually(starting.postmaster, "its database runs")

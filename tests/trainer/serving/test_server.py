@@ -271,10 +271,10 @@ def test_odd_but_lawful_requests_are_answered(ask_only, more) -> None:
     assert ask_only("POST", "/v1/completions", body)[0] == 200
 
 
-def test_content_in_parts_is_the_text_of_the_parts(ask) -> None:
+def test_content_in_parts_is_the_text_of_the_parts(ask_only) -> None:
     def say(content: object) -> str:
         body = {"messages": [{"role": "developer", "content": "be calm"}, {"role": "user", "content": content}]}
-        status, answer = ask("POST", "/v1/chat/completions", {**body, "model": "calm", "max_tokens": 6})
+        status, answer = ask_only("POST", "/v1/chat/completions", {**body, "model": "calm", "max_tokens": 6})
         assert status == 200, answer
         return json.loads(answer)["choices"][0]["message"]["content"]
 
@@ -337,8 +337,8 @@ def test_a_configuration_that_peft_cannot_use_is_refused_or_read(complete, shelf
     assert text_of(complete("calm"))
 
 
-def test_a_body_without_end_or_too_large_is_not_read(ask) -> None:
-    assert ask("POST", "/v1/completions", b"{}", **{"Content-Length": str(1 << 30)})[0] == 413
+def test_a_body_without_end_or_too_large_is_not_read(ask_only) -> None:
+    assert ask_only("POST", "/v1/completions", b"{}", **{"Content-Length": str(1 << 30)})[0] == 413
 
 
 def test_requests_at_once_each_get_their_own_adapter(complete) -> None:
@@ -371,17 +371,17 @@ def test_a_body_of_unknown_length_is_read_up_to_the_limit(server) -> None:
     assert send([b" " * 400_000] * 3) == 413
 
 
-def test_a_path_that_is_asked_the_wrong_way_is_not_there(ask) -> None:
-    assert ask("GET", "/healthz") == (200, b'{"status":"ok"}')
+def test_a_path_that_is_asked_the_wrong_way_is_not_there(ask_only) -> None:
+    assert ask_only("GET", "/healthz") == (200, b'{"status":"ok"}')
     for method, path in (("GET", "/v1/completions"), ("GET", "/v1/models/"), ("POST", "/v1/models")):
-        status, answer = ask(method, path, {})
+        status, answer = ask_only(method, path, {})
         assert status == 404
         assert json.loads(answer)["error"]["message"] == f"there is no {path}"
 
 
-def test_a_stream_that_cannot_begin_is_refused_as_any_other_request(ask) -> None:
+def test_a_stream_that_cannot_begin_is_refused_as_any_other_request(ask_only) -> None:
     for body, expected_status in (({"prompt": "x" * 200}, 400), ({"prompt": "x", "model": "nobody"}, 404)):
-        status, answer = ask("POST", "/v1/completions", {**body, "stream": True})
+        status, answer = ask_only("POST", "/v1/completions", {**body, "stream": True})
         assert status == expected_status
         assert json.loads(answer)["error"]["type"] == "invalid_request_error"
 
