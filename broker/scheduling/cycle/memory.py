@@ -43,8 +43,9 @@ class Untold:
         return ceil(len(self.notices) / self.at_once)
 
     def add(self, notices: Iterable[WaitNotice]) -> None:
-        """Add what is told before all others."""
-        self.notices = {notice.job_id: notice for notice in notices} | self.notices
+        """Add what is told before all others, and in place of what the same jobs were to be told."""
+        added = {notice.job_id: notice for notice in notices}
+        self.notices = added | {job_id: told for job_id, told in self.notices.items() if job_id not in added}
         self.at_once = max(SHORT_LINE, ceil(len(self.notices) / MOST_PIECES))
 
     def take(self, *, is_whole: bool) -> list[WaitNotice]:

@@ -24,10 +24,14 @@ def rest_at_leisure(took: float) -> float:
 
 @dataclass
 class Pace:
-    """When jobs that come are planned next, as the last cycle left the devices. Units: seconds of one running clock."""
+    """When jobs that come are planned next, as the last cycle left the devices. Units: seconds of one running clock.
+
+    `told_by`: when all of a line that is told piece by piece are to be told; None: no piece is left.
+    """
 
     at_leisure_until: float = 0.0
     silent_until: float = 0.0
+    told_by: float | None = None
     freed_at: float = 0.0
 
     def note_cycle(self, began: float, ended: float, *, starts_more: bool) -> None:
@@ -50,11 +54,15 @@ class Pace:
     def note_told(self, ended: float, took: float, *, waiting: int, pieces_left: int = 0) -> None:
         """Note a cycle that has told those who wait why, which took so long, or some of them.
 
-        All pieces that are left are told within the longest silence, also where that takes more.
+        All pieces that are left are told within the longest silence, also where that takes more of a core.
         """
-        longest = LONGEST_SILENCE_SECONDS / (1 + pieces_left)
-        rest = 0.0 if waiting <= SHORT_LINE else min(RESTS_AT_LEISURE * took, longest)
-        self.silent_until = ended + rest
+        longest = LONGEST_SILENCE_SECONDS
+        if not pieces_left:
+            self.told_by = None
+        else:
+            self.told_by = ended + longest if self.told_by is None else self.told_by
+            longest = max(0.0, self.told_by - ended) / pieces_left
+        self.silent_until = ended + (0.0 if waiting <= SHORT_LINE else min(RESTS_AT_LEISURE * took, longest))
 
     def tells(self, now: float) -> bool:
         """Tell whether those who wait are told by now what has changed for them."""

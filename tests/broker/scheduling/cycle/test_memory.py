@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import select, text
 
 from broker.jobs.reading.line import list_waiting, read_line, read_told
+from broker.jobs.reading.queueing import WaitNotice
 from broker.jobs.service import Job, lock_job
 from broker.scheduling.cycle import live
 from broker.scheduling.cycle import memory as cycle_memory
 from broker.scheduling.cycle.leading import Lead, Standing, compute_lead, find_lead, give_up_lead, renew_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
-from broker.scheduling.cycle.memory import TOLD_EVERY, CycleMemory
+from broker.scheduling.cycle.memory import TOLD_EVERY, CycleMemory, Untold
 from broker.scheduling.cycle.snapshot import describe_waiting, read_conditions
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.books.nodes import name_nodes
@@ -159,6 +160,15 @@ async def test_a_long_line_is_told_piece_by_piece_the_first_first_and_who_has_le
     assert await tell_some() == (True, 0, [True, False, True, True])
     memory.told_at = None
     assert (await cycle(system, memory)).has_told
+
+
+def test_who_is_told_something_newer_is_not_told_what_was_worked_out_before() -> None:
+    """Past fault: a job that was set aside while a long line was told kept the reason of before."""
+    older, newer = ([WaitNotice(job_id, {"code": code}, None) for job_id in ("a", "b")] for code in ("old", "new"))
+    untold = Untold()
+    untold.add(older)
+    untold.add(newer[1:])
+    assert untold.take(is_whole=True) == [newer[1], older[0]]
 
 
 async def test_where_nothing_has_changed_nobody_is_told_anew_before_time_could_move_a_date(

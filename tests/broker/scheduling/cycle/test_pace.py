@@ -30,7 +30,7 @@ def test_a_cycle_that_started_jobs_is_followed_by_the_next_after_a_quarter_of_wh
 
 @pytest.mark.parametrize(
     ("waiting", "left", "took", "silence"),
-    [(500, 0, 100.0, 0.0), (501, 0, 0.25, 4.75), (100_000, 0, 100.0, 120.0), (100_000, 19, 100.0, 6.0)],
+    [(500, 0, 100.0, 0.0), (501, 0, 0.25, 4.75), (100_000, 0, 100.0, 120.0), (100_000, 20, 100.0, 6.0)],
 )
 def test_a_long_line_is_told_with_a_twentieth_of_a_core_and_all_of_it_in_time(
     waiting: int, left: int, took: float, silence: float
@@ -39,6 +39,17 @@ def test_a_long_line_is_told_with_a_twentieth_of_a_core_and_all_of_it_in_time(
     pace.note_told(200.0, took, waiting=waiting, pieces_left=left)
     assert pace.tells(200.0 + silence)
     assert not pace.tells(200.0 + silence - 0.125) or silence == 0
+
+
+def test_the_last_piece_of_a_long_line_is_told_within_the_longest_silence() -> None:
+    """Past fault: each piece had its share of the silence anew, and the last was told after five minutes."""
+    pace, now = Pace(), 0.0
+    for left in range(19, 0, -1):
+        pace.note_told(now, 10.0, waiting=100_000, pieces_left=left)
+        now = pace.silent_until
+    assert now == pytest.approx(120.0)
+    pace.note_told(now, 10.0, waiting=100_000)
+    assert pace.silent_until == pytest.approx(now + 120.0)
 
 
 def test_whoever_waits_is_planned_at_once_when_devices_are_freed() -> None:
