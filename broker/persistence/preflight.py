@@ -28,7 +28,10 @@ RETRY_SECONDS = 1.0
 ROLE = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s"
 # What a server says that is there in a moment: it starts up, ends, recovers from a crash, or has no connection left.
 # It comes without a code while a connection is made. Source: PostgreSQL's `backend_startup.c` and `proc.c`.
-NOT_THERE_YET = ("starting up", "shutting down", "recovery mode", "not yet accepting connections", "too many clients")
+NOT_THERE_YET = (
+    *("starting up", "shutting down", "recovery mode", "not yet accepting connections"),
+    *("too many clients", "too many connections", "connection slots are reserved"),
+)
 # What the server's words mean, which comes without a code while a connection is made.
 CURES = (
     ("password authentication failed", "check the password in it, and that the role may log in"),

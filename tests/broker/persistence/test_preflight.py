@@ -261,7 +261,12 @@ def test_server_that_dies_as_it_is_looked_at_is_waited_for(urls: DatabaseUrls, m
 
 @pytest.mark.parametrize(
     "said",
-    ["the database system is in recovery mode", "the database system is shutting down", "sorry, too many clients"],
+    [
+        "the database system is in recovery mode",
+        "the database system is shutting down",
+        "sorry, too many clients",
+        "remaining connection slots are reserved for roles with the SUPERUSER attribute,",
+    ],
 )
 def test_server_that_takes_nobody_at_the_moment_is_waited_for(
     urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, said: str
