@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pricing.datasets.csv_file import BrokenRow, CsvFile, write_csv
-from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, METADATA_NAMES, SIDECAR_SUFFIXES, fold_name
+from pricing.datasets.picture_listing import (
+    CAPTION_KEYS,
+    FILE_KEYS,
+    METADATA_NAMES,
+    SIDECAR_SUFFIXES,
+    fold_name,
+    is_picture_name,
+)
 from pricing.datasets.text_decoding import EncodingUnknown, decode_text
 from trainer.atomic_files import writing_file
 from trainer.data.quality_samples import PictureSample, list_pictures
@@ -44,14 +51,20 @@ def caption_from_name(name: str) -> str:
 def write_sidecars(captions: Mapping[str, str], folder: Path) -> list[Path]:
     """Write one text file beside each picture, or over the one that is there; each whole or not at all."""
     written = []
-    folders = {(folder / name).parent for name in captions}
-    there = {fold_name(str(path)): path for place in folders for path in place.iterdir()}
+    there = _list_sidecars({(folder / name).parent for name in captions})
     for name, caption in captions.items():
         file = _find_sidecar(folder / name, there)
         with writing_file(file) as aside:
             aside.write_text(caption + "\n", encoding="utf-8")
         written.append(file)
     return written
+
+
+def _list_sidecars(folders: Iterable[Path]) -> dict[str, Path]:
+    """List text files by their names in one case, but for those that are named exactly as a picture is: its own."""
+    files = [path for folder in folders for path in folder.iterdir()]
+    pictured = {path.with_suffix("") for path in files if is_picture_name(path.name)}
+    return {fold_name(str(path)): path for path in files if path.with_suffix("") not in pictured}
 
 
 def _find_sidecar(picture: Path, there: Mapping[str, Path]) -> Path:

@@ -3,7 +3,7 @@
 A graph's outputs lie where its next replay writes, so activations that are kept for the way back and several batches a
 step may come out wrong, on some cards and not on others. Two steps of two batches are therefore computed three times:
 without graphs, without them again (kernels that add in any order differ from themselves), and with them. What fails in
-any way, or is not clearly faster, is left. Decision 0095 says why.
+any way, or is not clearly faster, is left. Decision 0119 says why.
 """
 
 import gc

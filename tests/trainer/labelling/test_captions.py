@@ -52,6 +52,16 @@ def test_sidecars_stand_beside_their_pictures(folder) -> None:
     assert captions_of(folder) == {"000.png": "红色水壶, 木桌", "001.png": "a person wrote this", "002.png": ""}
 
 
+def test_the_text_file_of_a_picture_is_not_that_of_another_one_whose_name_has_another_case(folder) -> None:
+    """Past fault: `A.PNG` wrote its caption over `a.txt`, which is that of `a.png`."""
+    (folder / "000.png").rename(folder / "a.png")
+    (folder / "002.png").rename(folder / "A.PNG")
+    (folder / "a.txt").write_text("a person wrote this, too", encoding="utf-8")
+    write_sidecars({"A.PNG": "another"}, folder)
+    told = captions_of(folder)
+    assert (told["a.png"], told["A.PNG"]) == ("a person wrote this, too", "another")
+
+
 def test_metadata_keeps_other_rows_columns_and_the_sidecars_words(folder) -> None:
     file = folder / "metadata.csv"
     file.write_text('file_name,artist,text\n002.png,Lin,"blue, ""quoted"""\n', encoding="utf-8")
