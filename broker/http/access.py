@@ -47,7 +47,8 @@ class AccessLog:
             if message["type"] == "http.response.start":
                 status = int(message["status"])  # problems have an HTTPStatus, which the log would spell out
                 others = [told for told in message.get("headers", ()) if told[0] != HEADER_NAME]
-                message["headers"] = [*others, *added, (HEADER_NAME, request_id.encode())]
+                further = [told for told in added if told not in others]  # a problem says its language by itself
+                message["headers"] = [*others, *further, (HEADER_NAME, request_id.encode())]
             await send(message)
 
         around = structlog.contextvars.get_contextvars()  # of the request that asks this one within the process

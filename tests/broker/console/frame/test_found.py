@@ -204,6 +204,8 @@ async def test_a_data_set_is_told_in_the_language_of_its_reader(api: Api) -> Non
     assert told["row_counts"]["line"].startswith("读取行数 2：采用 1，拒绝 1（1: 需要文本形式的")
     assert told["row_counts"]["refused_because"][0]["reason"].startswith("需要文本形式的")
     assert await api.get(f"/datasets/{made['id']}") == made
+    refused = await api.call("GET", "/datasets/ds_none", expect=404, headers=CHINESE)
+    assert (refused.headers["content-language"], refused.headers["vary"]) == ("zh-CN", "Accept-Language")
     async with sign_in_customer(api, customer["id"], language="zh") as person:
         page = await person.open(f"/console/datasets/{made['id']}")
         assert "需要文本形式的 prompt 和 completion（每行有" in page.text
