@@ -13,7 +13,7 @@ MENU = MenuGroup(
         MenuItem("/console/ops/queues", N_("Queues"), "q"),
         MenuItem("/console/ops/shares", N_("Shares"), "s"),
         MenuItem("/console/ops/what-if", N_("What if"), "w"),
-        MenuItem("/console/ops/environments", N_("Environments"), "e"),
+        MenuItem("/console/ops/environments", N_("Environments"), "d"),
         MenuItem("/console/ops/retention", N_("Retention"), "n"),
         MenuItem("/console/ops/audit", N_("Audit"), "u"),
     ),
