@@ -12,7 +12,8 @@ from broker.workers.model import Instruction
 HeartbeatBatches = JointReports[Beat, Instruction]
 
 # Under load a heartbeat waits so long for others: a worker sends the next one seconds later, and trains meanwhile.
-GATHER_SECONDS = 0.03
+# Longer, and a process all of whose runs have just been answered idles until they beat again.
+GATHER_SECONDS = 0.01
 
 
 def collect_heartbeats(wait_seconds: float) -> HeartbeatBatches:

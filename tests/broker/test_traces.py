@@ -36,9 +36,9 @@ def spans() -> Iterator[InMemorySpanExporter]:
 def traced_app(spans: InMemorySpanExporter, system: System, routed_app: FastAPI) -> FastAPI:
     """Make an application as one is made while traces are on (`broker/app.py`), of routes that were made before."""
     app = create_routed_app(system, routed_app)
-    access, *inner = app.user_middleware
+    lingering, access, *inner = app.user_middleware
     assert access.cls is AccessLog
-    app.user_middleware = [access, Middleware(TracedRequests), *inner]
+    app.user_middleware = [lingering, access, Middleware(TracedRequests), *inner]
     return app
 
 

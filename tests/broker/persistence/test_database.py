@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 import psycopg
@@ -11,7 +12,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broker.app import create_app
 from broker.config import Settings
 from broker.persistence.database import (
     WAKE_CHANNEL,
@@ -28,7 +28,8 @@ from broker.persistence.driver import Command, Statement, run_together
 from broker.persistence.faults import Fault, find_fault
 from broker.persistence.pool import with_driver, without_driver
 from broker.processes.boot import DatabaseUrls
-from broker.system import System, open_system
+from broker.processes.serve import prepared_daemon
+from broker.system import System
 from tests.broker.rows import owner_connection
 from tests.broker.waiting import until
 
@@ -60,13 +61,11 @@ async def test_role_that_may_bypass_row_level_security_is_refused(urls: Database
             connection.execute("DROP ROLE bypassing")
 
 
-async def test_application_does_not_start_as_a_superuser(settings: Settings, urls: DatabaseUrls) -> None:
+async def test_nothing_is_served_as_a_superuser(settings: Settings, urls: DatabaseUrls) -> None:
     assert urls.owner is not None
-    app = create_app(open_system(settings, urls.owner))
     with pytest.raises(UnsafeDatabaseRole):
-        async with app.router.lifespan_context(app):
+        async with prepared_daemon(settings, replace(urls, app=urls.owner)):
             pytest.fail("it started")
-    await app.state.database.close()
 
 
 async def count_customers(system: System) -> int:
