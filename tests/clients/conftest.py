@@ -17,7 +17,7 @@ from tests.broker.factories import CONFIG, SIGNED_AT, jsonl
 from tests.broker.served import ServedBroker, fake_trainer, follow_job, free_port
 
 WANTED = "BROKER_TEST_CLIENTS"
-FOLDER = Path(os.environ.get(WANTED, ""))
+FOLDER = Path(os.environ.get(WANTED, "")).absolute()  # a client runs in a folder of its own
 collect_ignore_glob = [] if os.environ.get(WANTED) else ["test_*.py"]
 
 
