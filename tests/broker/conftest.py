@@ -13,6 +13,7 @@ from starlette.datastructures import State
 
 from broker.app import create_app, hand_over
 from broker.config import Settings
+from broker.http.lingering import Body
 from broker.persistence.embedded import EmbeddedServer, start_embedded_server
 from broker.private_file import write_private_file
 from broker.processes.boot import DatabaseUrls, prepare
@@ -155,3 +156,13 @@ async def api(app: FastAPI, settings: Settings) -> AsyncIterator[Api]:
     """Connect the administrator to the API."""
     async with Api.connect(app, settings.admin_key_path.read_text().strip()) as api:
         yield api
+
+
+@pytest.fixture
+def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no more of a request once it is answered, so that a test sees what was read for the answer."""
+
+    async def take_no_more(*_bounds: object) -> None:
+        return
+
+    monkeypatch.setattr(Body, "linger", take_no_more)

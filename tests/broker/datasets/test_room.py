@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from broker.http.lingering import Body
 from broker.system import System
 from tests.broker.datasets.test_uploads import TUS, create, list_stored, send
 from tests.broker.factories import Api, customer_api, jsonl, make_customer, staff_key
@@ -83,7 +82,7 @@ async def test_data_set_beyond_the_limit_is_refused_and_leaves_nothing(
 
 
 async def test_form_is_refused_while_it_comes(
-    api: Api, own: Api, customer: Any, system: System, monkeypatch: pytest.MonkeyPatch
+    api: Api, own: Api, customer: Any, system: System, no_lingering: None
 ) -> None:
     """How much was sent by then: what is still on its way is taken afterwards, and thrown away (`lingering.py`)."""
     await limit(api, customer, MIB)
@@ -98,10 +97,6 @@ async def test_form_is_refused_while_it_comes(
             yield b"x" * MIB
         yield f"\r\n--{boundary}--\r\n".encode()
 
-    async def take_no_more(*_bounds: Any) -> None:
-        return
-
-    monkeypatch.setattr(Body, "linger", take_no_more)
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     answer = await own.call("POST", "/datasets", content=body(), headers=headers, expect=413)
     assert_refused(answer.json(), "files")

@@ -16,7 +16,6 @@ from starlette.routing import Match
 from broker.app import create_app
 from broker.config import Settings
 from broker.http.edge import TransactionalRoute, feature_router
-from broker.http.lingering import Body
 from broker.persistence.embedded import EmbeddedServer
 from broker.persistence.folder_storage import FolderStorage
 from broker.persistence.storage import StoredObject
@@ -104,17 +103,13 @@ async def test_without_a_key_nothing_is_said_about_the_body(api: Api, key: str, 
     assert (response.status_code, response.json()["type"]) == (401, "/problems/unauthenticated")
 
 
-async def test_without_a_key_no_body_is_read_before_the_answer(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_key_no_body_is_read_before_the_answer(app: FastAPI, no_lingering: None) -> None:
     """What is on its way is thrown away afterwards (`lingering.py`)."""
 
     async def endless() -> Any:
         pytest.fail("the body was read")
         yield b""
 
-    async def take_no_more(*_bounds: Any) -> None:
-        return
-
-    monkeypatch.setattr(Body, "linger", take_no_more)
     async with Api.connect(app, "lbk_00000000_unknown") as stranger:
         response = await stranger.call("POST", "/datasets", content=endless())
     assert response.status_code == 401
