@@ -28,7 +28,7 @@ from benchmarks.estimator.held_out import (
 )
 from benchmarks.estimator.public_runs import read_public_runs
 from benchmarks.estimator.published import UNSLOTH, read_published
-from benchmarks.estimator.report import build_group_table, build_row_table
+from benchmarks.estimator.report import build_group_table, build_later_table, build_row_table
 from benchmarks.estimator.shares import count_shares
 from benchmarks.estimator.widths import measure_widths
 from benchmarks.machine import describe_machine
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     held_out = hold_out_each(rows)
     apart = hold_apart(fitted, kept) if kept else HeldOut([], [], [])
     console.print(build_group_table("Each program held out in turn: median absolute error", rows, held_out))
+    console.print(build_later_table(held_out))
     if kept:
         console.print(build_group_table("Sources kept apart: median absolute error", kept, apart))
     if chosen.rows:

@@ -1,6 +1,7 @@
 """How wide an interval must be for a program that was never seen, by what is doubtful of a run: fitted to errors."""
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,7 +46,7 @@ class DoubtfulError:
     """An error of a held-out row: log(estimated / published), its program, its kind of job, and what was doubtful.
 
     `first_log_ratio` is the error of what was estimated when the row judged, in the set of that number: nobody had seen
-    it, so that no choice of a formula had a part in that error.
+    it, so that no choice of a formula had a part in that error. `belief` is how much of a row it counts as.
     """
 
     program: str
@@ -54,6 +55,7 @@ class DoubtfulError:
     doubts: Mapping[str, float]
     judged_set: int | None = None
     first_log_ratio: float | None = None
+    belief: float = 1.0
 
 
 def fit_doubts(
@@ -69,31 +71,28 @@ def fit_doubts(
         raise ValueError("without errors there is no width")
     fitted = _fit_factors(errors, PRIORS[measured])
     factors = {name: value if name in KINDS else max(1.0, value) for name, value in fitted.items()}
-    judges = _list_judges(errors, find_strangers(errors) if strangers is None else strangers)
-    programs = {kind: len({error.program for error in errors if error.kind == kind}) for kind in KINDS}
-    scales = {
-        kind: factors[kind] * _find_scale(judges, factors, kind) * widen_for_few(max(1, programs[kind])) / Z_90
-        for kind in KINDS
-    }
-    return factors | scales
+    seen = find_strangers(errors) if strangers is None else strangers
+    if judges := _list_judges(errors, seen):
+        scales = {kind: find_scale(judges, factors, kind) for kind in KINDS}
+    else:
+        programs = {kind: len({error.program for error in errors if error.kind == kind}) for kind in KINDS}
+        scales = {
+            kind: _find_quantile(_of_kind(errors, kind), factors, LEVEL) * widen_for_few(max(1, programs[kind]))
+            for kind in KINDS
+        }
+    return factors | {kind: factors[kind] * scales[kind] / Z_90 for kind in KINDS}
 
 
 def find_strangers(errors: Sequence[DoubtfulError]) -> dict[str, int]:
     """Find the programs that were strangers when they judged, each with its set; none, where too few were.
 
-    A program is one where nothing of it had taught before. The newest sets that make up enough programs count: older
-    ones judged what has been mended since.
+    A program is one where nothing of it had taught before.
     """
-    first = {
-        program: min(error.judged_set or 0 for error in errors if error.program == program)
-        for program in {error.program for error in errors}
-    }
-    found: dict[str, int] = {}
-    for newest in sorted(set(first.values()) - {0}, reverse=True):
-        found |= {program: number for program, number in first.items() if number == newest}
-        if len(found) >= FEWEST_STRANGERS:
-            return found
-    return {}
+    first: dict[str, int] = {}
+    for error in errors:
+        first[error.program] = min(error.judged_set or 0, first.get(error.program, sys.maxsize))
+    found = {program: number for program, number in first.items() if number}
+    return found if len(found) >= FEWEST_STRANGERS else {}
 
 
 def is_first(program: str, judged_set: int | None, strangers: Mapping[str, int]) -> bool:
@@ -102,23 +101,76 @@ def is_first(program: str, judged_set: int | None, strangers: Mapping[str, int])
 
 
 def _list_judges(errors: Sequence[DoubtfulError], strangers: Mapping[str, int]) -> Sequence[DoubtfulError]:
-    """List the errors that say how far off a stranger is: the first ones of strangers, or all where there are none.
+    """List the errors that say how far off a stranger is: the first ones of strangers.
 
-    Formulas were chosen while the others' errors were looked at, so that those are smaller than a stranger's.
+    Formulas were chosen while the others' errors were looked at, so that those are smaller than a stranger's. The more
+    an estimate has changed since it judged, the less its first error tells of today's formulas: where it has doubled
+    or halved it counts half.
     """
-    judges = [
-        replace(error, log_ratio=error.first_log_ratio)
+    return [
+        replace(
+            error,
+            log_ratio=error.first_log_ratio,
+            belief=find_belief(error.log_ratio, error.first_log_ratio),
+        )
         for error in errors
         if error.first_log_ratio is not None and is_first(error.program, error.judged_set, strangers)
     ]
-    return judges or errors
 
 
-def _find_scale(judges: Sequence[DoubtfulError], factors: Mapping[str, float], kind: Kind) -> float:
-    """Find how many spreads cover nine tenths of what judged a kind; of all, where few programs have judged that."""
-    own = [error for error in judges if error.kind == kind]
+def find_belief(log_ratio: float, first_log_ratio: float) -> float:
+    """Find how much of a row a first error counts as, of which another estimate is made today."""
+    return math.exp(-abs(log_ratio - first_log_ratio))
+
+
+def find_scale(judges: Sequence[DoubtfulError], factors: Mapping[str, float], kind: Kind) -> float:
+    """Find how many spreads cover nine tenths of what judged a kind; of all, where few programs have judged that.
+
+    The level is that within which nine tenths of *new* errors lie, of as many as are known: a program gives two, as
+    each of its errors tells of both sides.
+    Source: Vovk, Gammerman, Shafer 2005, "Algorithmic Learning in a Random World": 0.9 · (n + 1) of n.
+    """
+    own = _of_kind(judges, kind)
     programs = len({error.program for error in own})
-    return _find_quantile(own if programs >= FEWEST_PROGRAMS else judges, factors)
+    return _find_quantile(own, factors, min(1.0, LEVEL * (1 + 1 / (2 * programs))))
+
+
+def _of_kind(errors: Sequence[DoubtfulError], kind: Kind) -> Sequence[DoubtfulError]:
+    own = [error for error in errors if error.kind == kind]
+    return own if len({error.program for error in own}) >= FEWEST_PROGRAMS else errors
+
+
+def cover_later_sets(
+    errors: Sequence[DoubtfulError], factors: Mapping[str, float]
+) -> list[tuple[int, int, int, float]]:
+    """Cover each set that has judged by widths of the first errors of the sets before it, as they were then.
+
+    Lists the set, how many programs made the widths, how many the set has, and what share of it lay within p90, a
+    program counting as its rows, four at most. Nothing counts less for what has been mended since.
+    """
+    strangers = find_strangers(errors)
+    judges = [replace(error, belief=1.0) for error in _list_judges(errors, strangers)]
+    found = []
+    for number in sorted(set(strangers.values())):
+        before = [error for error in judges if strangers[error.program] < number]
+        own = [error for error in judges if strangers[error.program] == number]
+        if (known := len({error.program for error in before})) < FEWEST_PROGRAMS or not own:
+            continue
+        scales = {kind: find_scale(before, factors, kind) for kind in KINDS}
+        weights = _weigh_programs(own)
+        within = sum(
+            weights[error.program]
+            for error in own
+            if -error.log_ratio <= scales[error.kind] * widen(factors, error.kind, error.doubts)
+        )
+        total = sum(weights[error.program] for error in own)
+        found.append((number, known, len({error.program for error in own}), within / total))
+    return found
+
+
+def _weigh_programs(errors: Sequence[DoubtfulError]) -> dict[str, float]:
+    counts = Counter(error.program for error in errors)
+    return {program: min(1.0, INDEPENDENT_ROWS / count) for program, count in counts.items()}
 
 
 def _fit_factors(errors: Sequence[DoubtfulError], priors: Mapping[str, Prior]) -> dict[str, float]:
@@ -136,20 +188,22 @@ def _fit_factors(errors: Sequence[DoubtfulError], priors: Mapping[str, Prior]) -
     return fit_constants(priors, residuals, scale=SPREAD_OF_LOG_SIZE)
 
 
-def _find_quantile(errors: Sequence[DoubtfulError], factors: Mapping[str, float]) -> float:
-    """Find how many spreads cover nine tenths of the rows; a program counts as its rows, four at most.
+def _find_quantile(errors: Sequence[DoubtfulError], factors: Mapping[str, float], level: float) -> float:
+    """Find how many spreads cover that share of the rows; a program counts as its rows, four at most.
 
-    An error to one side tells of the other, where it is the larger: what was estimated too high in one set, and is
-    mended since, makes no later stranger surer. Nine tenths of one side are eight of both.
+    An error to one side tells of the other as much: what was estimated too high in one set, and is mended since, makes
+    no later stranger surer.
     Source: conformal prediction over groups with scores that are normalised by their difficulty (Dunn, Wasserman,
     Ramdas 2022, "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models"; Lei et al. 2018,
     "Distribution-Free Predictive Inference for Regression", section 5.2).
     """
-    counts = Counter(error.program for error in errors)
-    weights = {program: min(1.0, INDEPENDENT_ROWS / count) for program, count in counts.items()}
-    scores = [(-error.log_ratio / widen(factors, error.kind, error.doubts), weights[error.program]) for error in errors]
-    of_both = [(abs(score), weight) for score, weight in scores]
-    return max(_take_quantile(scores, LEVEL), _take_quantile(of_both, 2 * LEVEL - 1))
+    weights = _weigh_programs(errors)
+    scores = [
+        (side * error.log_ratio / widen(factors, error.kind, error.doubts), weights[error.program] * error.belief)
+        for error in errors
+        for side in (-1, 1)
+    ]
+    return _take_quantile(scores, level)
 
 
 def _take_quantile(scores: Sequence[tuple[float, float]], level: float) -> float:

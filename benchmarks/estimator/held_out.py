@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from benchmarks.estimator.doubts import DoubtfulError, find_strangers, fit_doubts, is_first
+from benchmarks.estimator.doubts import DoubtfulError, find_belief, find_strangers, fit_doubts, is_first
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
 from pricing.calibration.learning import LOOSENESS
@@ -42,6 +42,13 @@ class Error:
     @property
     def size(self) -> float:
         return abs(self.ratio - 1)
+
+    @property
+    def belief(self) -> float:
+        """How much of a row it counts as where coverage is measured, as where widths are learnt."""
+        if not self.is_judge or self.first_ratio is None:
+            return 1.0
+        return find_belief(math.log(self.ratio), math.log(self.first_ratio))
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class PublicRun(BaseModel):
     weight_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     head_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     adapter_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
+    optimizer_bits: Annotated[Literal[8, 32], BeforeValidator(int)] | None = None
+    evaluation_batch: int | None = Field(default=None, ge=0)
     autocast: bool | None = None
     grouped: bool | None = None
     offloaded: bool | None = None
@@ -129,11 +131,13 @@ class PublicRun(BaseModel):
             caption_tokens=self.caption_tokens,
             gradient_checkpointing=CHECKPOINTING[self.gradient_checkpointing],
             cached_latents=self.encodes != "yes",
-            loss=None if self.loss == "fused" else self.loss,
+            loss=self.loss,
             unpacked_bits=self.unpacked_bits,
             weight_bits=self.weight_bits,
             head_bits=self.head_bits,
             adapter_bits=self.adapter_bits,
+            optimizer_bits=self.optimizer_bits,
+            evaluation_batch=self.evaluation_batch,
             autocast=self.autocast,
             grouped=self.grouped,
             offloaded=self.offloaded,

@@ -6,16 +6,19 @@ from statistics import median
 
 from rich.table import Table
 
+from benchmarks.estimator.doubts import cover_later_sets, fit_doubts
 from benchmarks.estimator.fit import INDEPENDENT_ROWS, PreparedRow
 from benchmarks.estimator.held_out import (
     Error,
     HeldOut,
+    list_doubtful,
     list_programs,
     measure_peer_errors,
     summarize,
     summarize_programs,
 )
 from benchmarks.estimator.peers import estimate_by_fitcheck, estimate_by_kavier, estimate_by_rule
+from pricing.resources.shipped_constants import Measured
 
 HEADINGS = ("rows", "time", "ratio", "the rule", "kavier", "p90 covers", "memory", "ratio", "fitcheck", "p90 covers")
 
@@ -106,9 +109,12 @@ def measure_coverage(errors: Sequence[Error]) -> float:
 
 
 def measure_coverage_of_programs(errors: Sequence[Error]) -> float:
-    """Measure it with the rows of a program counted as four at most: they share code and machine."""
+    """Measure it with the rows of a program counted as four at most: they share code and machine.
+
+    A first error counts the less the more its estimate has changed since.
+    """
     counts = Counter(error.row.row.program for error in errors)
-    weights = [min(1.0, INDEPENDENT_ROWS / counts[error.row.row.program]) for error in errors]
+    weights = [min(1.0, INDEPENDENT_ROWS / counts[error.row.row.program]) * error.belief for error in errors]
     covered = sum(weight for error, weight in zip(errors, weights, strict=True) if error.is_covered)
     return covered / sum(weights)
 
@@ -119,6 +125,19 @@ def _share(errors: Sequence[Error]) -> str:
 
 def _ratio(errors: Sequence[Error]) -> str:
     return f"{median(error.ratio for error in errors):.2f}" if errors else ""
+
+
+def build_later_table(found: HeldOut) -> Table:
+    """Build a table of how widths of the first errors of some sets covered the set that judged after them."""
+    table = Table(title="Widths of the sets before, on the next that judged, as it was estimated then")
+    for heading in ("", "set", "programs before", "programs", "p90 covers"):
+        table.add_column(heading, justify="right")
+    kinds: tuple[tuple[Measured, list[Error]], ...] = (("time", found.time), ("memory", found.memory))
+    for measured, errors in kinds:
+        doubtful = list_doubtful(errors, measured)
+        for number, before, programs, share in cover_later_sets(doubtful, fit_doubts(doubtful, measured)):
+            table.add_row(measured, str(number), str(before), str(programs), f"{share:.0%}")
+    return table
 
 
 def build_row_table(found: HeldOut) -> Table:

@@ -19,6 +19,10 @@ def _stands_out(name: str, value: object) -> Answer:
     return lambda request: getattr(request, name) == value
 
 
+def _evaluates(request: PredictionRequest) -> bool | None:
+    return None if request.evaluation_batch is None else request.evaluation_batch > 0
+
+
 # What each share is of: rows that it is counted in, and whether such a row does it.
 QUESTIONS: dict[str, tuple[Callable[[PublishedRow], bool], Answer]] = {
     "checkpointing_quantized": (lambda row: row.kind == "text QLoRA", _is("gradient_checkpointing", True)),
@@ -29,6 +33,8 @@ QUESTIONS: dict[str, tuple[Callable[[PublishedRow], bool], Answer]] = {
     "chunked": (lambda row: row.kind != "pictures", _stands_out("loss", "chunked")),
     "narrow": (lambda row: row.kind == "text QLoRA", _stands_out("unpacked_bits", 16)),
     "wide": (lambda row: row.kind == "text LoRA", _stands_out("weight_bits", 32)),
+    "narrow_moments": (lambda row: row.kind != "pictures", _is("optimizer_bits", 8)),
+    "evaluates": (lambda row: row.kind != "pictures", _evaluates),
     "retained": (
         lambda row: row.kind != "pictures",
         lambda request: request.retains_checkpoints if request.sharded else None,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PowerClass = Literal["low_power", "dense", "full"]
-HostClass = Literal["shared", "desktop", "usual"]
+HostClass = Literal["shared", "desktop", "recent", "usual"]
 
 # From here its tensor cores are more than its power limit lets work at once.
 DENSE_TERAFLOPS_PER_WATT = 1.0
@@ -20,7 +20,7 @@ SLOT_WATTS = 75
 # Source: NVIDIA GA102 whitepaper: 8 nm of Samsung, where the A100 before and Ada after it are of TSMC's 7 and 4 nm.
 THIRSTY_GENERATION, DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY = 8.6, 0.4
 
-FIRST_WITH_FLASH = 8.0
+FIRST_WITH_FLASH, FIRST_OF_RECENT_HOSTS = 8.0, 8.9
 BYTES_OF_A_STACK = 1024
 THREADS_OF_A_MULTIPROCESSOR = {7.0: 2048, 7.5: 1024, 8.0: 2048, 8.6: 1536, 8.9: 1536, 9.0: 2048, 10.0: 2048, 12.0: 1536}
 
@@ -64,10 +64,21 @@ class GpuProfile(BaseModel):
 
     @cached_property
     def host_class(self) -> HostClass:
-        """Tell what kind of processor launches its kernels: one that clouds share, a desktop's, or a server's."""
+        """Tell what kind of processor launches its kernels: one that clouds share, a desktop's, or a server's.
+
+        A server's is as recent as its card: beside Ada's and Hopper's and later ones, of 2022 and after, are processors
+        that do a third more with one thread than those beside an A100.
+        """
         if self.power_class == "low_power":
             return "shared"
-        return "desktop" if self.is_desktop else "usual"
+        if self.is_desktop or self.is_workstation:
+            return "desktop"
+        return "recent" if (self.compute_capability or 0) >= FIRST_OF_RECENT_HOSTS else "usual"
+
+    @cached_property
+    def is_workstation(self) -> bool:
+        """Whether it is made for a workstation, whose processors are as fast for one thread as a desktop's."""
+        return self.name.startswith(("NVIDIA RTX ", "NVIDIA Quadro "))
 
     @cached_property
     def has_flash_attention(self) -> bool:

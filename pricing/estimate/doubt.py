@@ -25,8 +25,9 @@ def list_time_doubts(run: RequestedRun) -> dict[str, float]:
     """List what makes its time uncertain.
 
     Units: octaves beyond the longest usual row (`long`), the share of a step that waits for launches (`bound`: it
-    depends on the host); the others are 1 or left out: a card whose power limit decides, one that no figure is of, rows
-    of different lengths, several devices, pictures that are encoded in every step.
+    depends on the host), octaves by which rows are padded (`varies`: what the longest of a micro-batch has, nobody
+    states); the others are 1 or left out: a card whose power limit decides, one that no figure is of, several devices,
+    pictures that are encoded in every step.
     """
     step = weigh_step(run.likeliest.work, load_device_constants().steps)
     seconds = step.compute_seconds(run.gpu, run.likeliest.method.precision)
@@ -35,7 +36,7 @@ def list_time_doubts(run: RequestedRun) -> dict[str, float]:
         long=_count_octaves(run, run.mean_length),
         bound=step.compute_launching(run.gpu) / seconds,
         unseen=run.gpu.estimate_only,
-        varies=run.batch.varies and run.batch.samples > 1,
+        varies=_count_padding(run),
         several=run.request.gpus > 1,
         encodes=run.batch.encodes,
     )
@@ -68,6 +69,12 @@ def widen(factors: Mapping[str, float], kind: Kind, doubts: Mapping[str, float])
 
 def _count_octaves(run: RequestedRun, positions: float) -> float:
     return math.log2(positions / LONGEST_USUAL) if run.profile.is_text and positions > LONGEST_USUAL else 0.0
+
+
+def _count_padding(run: RequestedRun) -> float:
+    if not (run.profile.is_text and run.batch.varies):
+        return 0.0
+    return math.log2(run.likeliest.work.product_rows / (run.batch.samples * run.mean_length))
 
 
 def _drop_none(**doubts: float) -> dict[str, float]:

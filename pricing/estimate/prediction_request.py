@@ -95,7 +95,8 @@ class PredictionRequest(BaseModel):
     )
     loss: Loss | None = Field(
         default=None,
-        description="chunked never holds a micro-batch's logits, half makes no 32-bit copy of them; null: not known.",
+        description="chunked never holds a micro-batch's logits, fused has a few hundred rows of them within a kernel "
+        "(Liger, Unsloth, TRL's chunked_nll), half makes no 32-bit copy of them; null: not known.",
     )
     unpacked_bits: Literal[16, 32] | None = Field(
         default=None,
@@ -125,6 +126,18 @@ class PredictionRequest(BaseModel):
     autocast: bool | None = Field(
         default=None,
         description="Whether autocast alone casts weights kept in 32 bit, so that layers pass 32 bit on; null: no.",
+    )
+    optimizer_bits: Literal[8, 32] | None = Field(
+        default=None,
+        description="Bits of what Adam keeps of each trained number: 8 where it is one in 8 bit, paged or not; "
+        "null: not known.",
+    )
+    evaluation_batch: WholeNumber | None = Field(
+        default=None,
+        ge=0,
+        le=65536,
+        description="Rows in a micro-batch of the evaluations within the run, which may hold more than training does: "
+        "Transformers takes 8 unless told; 0: none; null: not known.",
     )
     offloaded: bool | None = Field(
         default=None,

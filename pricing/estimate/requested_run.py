@@ -1,8 +1,8 @@
 """What a requested run does and holds, in each of the ways in which its program may go about what was not said."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
@@ -13,11 +13,14 @@ from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.method import Method, Quantization, describe_method
 from pricing.resources.peak_contents import Device, MicroBatch, PeakContents, count_peak_contents
+from pricing.resources.shipped_constants import load_share
 from pricing.resources.step_work import StepWork, count_step_work
 from pricing.training.config import TrainingConfig
 
 METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-int8": "8bit"}
-NARROW, WIDE = 16, 32
+# Rows of an evaluation's micro-batch, unless told. Source: transformers, `TrainingArguments`.
+USUAL_EVALUATION = 8
+NARROW, WIDE, BITS_OF_NARROW_MOMENTS = 16, 32, 8
 
 
 @dataclass(frozen=True)
@@ -111,16 +114,26 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
             share * share_of_length,
             method,
             _count_work(profile, method, positions, batch),
-            tuple(
-                Held(variant.share, count_peak_contents(profile, variant.method, batch))
-                for variant in list_variants(request, profile, method)
-            ),
+            tuple(_list_held(request, profile, method, batch)),
         )
         for share, checkpointing in list_checkpointing(request, profile, kept, fits_without=fits)
         for method in [kept._replace(checkpointing=checkpointing)]
         for share_of_length, positions in list_lengths(request, longest, mean)
     ]
     return RequestedRun(request, profile, gpu, mean, batch, tuple(sorted(ways, key=lambda way: -way.share)))
+
+
+def _list_held(
+    request: PredictionRequest, profile: BaseModelProfile, method: Method, batch: MicroBatch
+) -> Iterator[Held]:
+    """List what a GPU may hold under what was not said; an evaluation that was not said is one of the usual method."""
+    variants, evaluated = list_variants(request, profile, method), 0.0
+    if profile.is_text and request.evaluation_batch is None:
+        evaluated = load_share("evaluates")
+    for variant in variants:
+        yield Held(variant.share * (1 - evaluated), count_peak_contents(profile, variant.method, batch))
+    if evaluated:
+        yield Held(evaluated, count_peak_contents(profile, method, replace(batch, evaluated=USUAL_EVALUATION)))
 
 
 def refuse_excluded(request: PredictionRequest, gpu: GpuProfile, quantization: Quantization) -> None:
@@ -151,6 +164,7 @@ def _describe_method(
         has_wide_weights=request.weight_bits == WIDE and request.precision != "fp32",
         has_wide_head=profile.is_text and request.head_bits == WIDE and request.precision != "fp32",
         has_wide_adapters=request.adapter_bits == WIDE and request.precision != "fp32",
+        has_narrow_moments=request.optimizer_bits == BITS_OF_NARROW_MOMENTS,
         packs_weights_alone=_packs_weights_alone(request, profile),
         offloads=request.offloaded is True,
         retains_checkpoints=request.retains_checkpoints is True,
@@ -218,6 +232,7 @@ def _fill_micro_batch(
         holds_encoders=encodes,
         varies=mean < longest,
         device=device,
+        evaluated=(request.evaluation_batch or 0) if profile.is_text else 0,
     )
 
 

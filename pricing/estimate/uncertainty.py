@@ -1,9 +1,10 @@
 """What makes a prediction uncertain, in sentences: what was not said of the program, and what nobody has measured."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pricing.estimate.doubt import LONGEST_USUAL
-from pricing.estimate.requested_run import RequestedRun
+from pricing.estimate.requested_run import USUAL_EVALUATION, RequestedRun
 from pricing.resources.memory import estimate_peak
 from pricing.resources.method import Method
 from pricing.resources.peak_contents import MicroBatch, count_peak_contents
@@ -52,6 +53,7 @@ def _name_unsaid(run: RequestedRun) -> Iterator[str]:
     for unsaid, other, effect in (
         (run.request.attention, method._replace(attention="eager"), "attention not stated: eager"),
         (run.request.loss, method._replace(loss="chunked"), "loss not stated: chunked"),
+        (run.request.optimizer_bits, method._replace(has_narrow_moments=True), "optimizer_bits not stated: 8"),
         (run.request.unpacked_bits, method._replace(upcasts=False), "unpacked_bits not stated: 16"),
         (run.request.weight_bits, _widen(method), "weight_bits not stated: 32"),
         (run.request.retains_checkpoints, _retain(method), "sharded_by and reentrant not stated: fsdp and true"),
@@ -59,6 +61,9 @@ def _name_unsaid(run: RequestedRun) -> Iterator[str]:
         gib = _estimate_gib(run, other, batch)
         if unsaid is None and abs(gib / now - 1) >= WORTH_SAYING:
             yield f"{effect} would need {gib:.1f} GiB, not {now:.1f}"
+    evaluated = _estimate_gib(run, method, replace(batch, evaluated=USUAL_EVALUATION))
+    if run.request.evaluation_batch is None and evaluated / now - 1 >= WORTH_SAYING:
+        yield f"evaluation_batch not stated: {USUAL_EVALUATION} would need {evaluated:.1f} GiB, not {now:.1f}"
 
 
 def _widen(method: Method) -> Method:

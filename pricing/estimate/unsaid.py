@@ -82,6 +82,8 @@ def _list_choices(request: PredictionRequest, profile: BaseModelProfile, method:
         return
     if request.attention is None:
         yield _choose([("eager", [("attention", "eager")])])
+    if request.optimizer_bits is None:
+        yield _choose([("narrow_moments", [("has_narrow_moments", True)])])
     if request.loss is None:
         yield _choose([("half", [("loss", "half")]), ("chunked", [("loss", "chunked")])])
     if method.upcasts and not request.autocast and request.unpacked_bits is None:

@@ -134,10 +134,17 @@ def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> Memory
     Gradients of the layer in work are about as much as it keeps, once the logits are gone. Source: traced (2.2 times
     with its own, SmolLM2 at 4,096 tokens).
     """
+    training = _weigh(contents, constants)
+    if contents.evaluation is None:
+        return training
+    return max(training, _weigh(contents.evaluation, constants), key=lambda parts: parts.total)
+
+
+def _weigh(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     device = contents.device
     held = 1.0 if device.is_cpu else constants.gaps if contents.varies else constants.slack
     context = constants.context_gib + device.further_context_bytes / BYTES_PER_GIB
-    logits = contents.logits * constants.logit_bytes
+    logits = contents.logits * constants.logit_bytes + contents.head_bytes
     layer = contents.layer_bytes * constants.activations
     going_back = max(0.0, layer + contents.retained_bytes * constants.activations - logits)
     activations = contents.kept_bytes * constants.activations + going_back + contents.scores * constants.score_bytes
@@ -157,7 +164,11 @@ def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) ->
 
     What torch holds of the card (reserved) has both, as the blocks of the one are seldom those of the other.
     """
-    parts = weigh_contents(contents, replace(constants, slack=1.0, gaps=1.0))
+    constants = replace(constants, slack=1.0, gaps=1.0)
+    parts = _weigh(contents, constants)
     layer = contents.layer_bytes * constants.activations / BYTES_PER_GIB
     retained = contents.retained_bytes * constants.activations / BYTES_PER_GIB
-    return parts.total - parts.context - min(layer, max(0.0, parts.logits - layer - retained))
+    in_use = parts.total - parts.context - min(layer, max(0.0, parts.logits - layer - retained))
+    if contents.evaluation is None:
+        return in_use
+    return max(in_use, weigh_contents_in_use(contents.evaluation, constants))

@@ -8,7 +8,7 @@ from pricing.training.adapter_parameters import count_parameters_on, list_target
 from pricing.training.config import TrainingConfig
 
 Quantization = Literal["none", "8bit", "4bit", "gptq"]
-Loss = Literal["whole", "half", "chunked"]
+Loss = Literal["whole", "half", "chunked", "fused"]
 Attention = Literal["eager", "sdpa", "flash"]
 
 # Bits of a quantized weight with its scales. 4 bit: NF4 in blocks of 64, scales quantized again (Dettmers et al. 2023,
@@ -21,17 +21,20 @@ class Method(NamedTuple):
 
     `adapts_all` says that most linear modules have an adapter, so that their inputs are kept for the backward pass.
     `adapted_width` is the numbers that go into and come out of all adapted modules, for one position, and `inner_width`
-    those between the two products of their adapters.
-    `gpus` work side by side, each on its own samples. `loss` is taken of a whole micro-batch, with copies of its logits
-    in 32 bit (`whole`) or in their own 16 (`half`), or in pieces; `attention` keeps its scores where it is eager;
-    `is_compiled`: small kernels are fused, by a compiler or by hand. `upcasts`: what quantization leaves unpacked is in
-    32 bit, and with it all that passes from module to module and the logits; so it is where autocast alone casts wide
-    weights, as embeddings and norms have wide answers. `has_wide_weights`: weights that are not
-    quantized are kept in 32 bit and cast for each pass, by autocast or as the masters of a sharded run.
+    those between the two products of their adapters;
+    `adapted_inputs` those that go in alone.
+    `gpus` work side by side, each on its own samples. `loss` is taken of a whole micro-batch, with copies of its
+    logits in 32 bit (`whole`) or in their own 16 (`half`), in pieces, or in pieces within a kernel (`fused`);
+    `attention` keeps its scores where it is eager; `is_compiled`: small kernels are fused, by a compiler or by
+    hand. `upcasts`: what quantization leaves unpacked is in 32 bit, and with it all that passes from module to
+    module, and the logits where no autocast narrows the head's product; so it is where autocast alone casts wide
+    weights, as embeddings and norms have wide answers. `has_wide_weights`: weights that are not quantized are kept
+    in 32 bit and cast for each pass, by autocast or as the masters of a sharded run.
     `has_wide_head`: the head's product is taken in 32 bit, also where all others are in 16.
     `has_wide_adapters`: adapters multiply in 32 bit, as those of peft do where no autocast narrows them.
     `packs_weights_alone`: weights of 8 bit are cast to 16 for each product; else its input is quantized too (LLM.int8).
     `has_wide_scores`: scores of an eager attention are made, kept and multiplied in 32 bit.
+    `has_narrow_moments`: what Adam keeps of each trained number is in 8 bit.
     `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
     until the backward pass has ended, each with its gradient.
     """
@@ -45,6 +48,7 @@ class Method(NamedTuple):
     gpus: int = 1
     adapted_width: int = 0
     inner_width: int = 0
+    adapted_inputs: int = 0
     loss: Loss = "whole"
     attention: Attention = "sdpa"
     is_compiled: bool = False
@@ -56,6 +60,7 @@ class Method(NamedTuple):
     has_wide_adapters: bool = False
     packs_weights_alone: bool = False
     has_wide_scores: bool = False
+    has_narrow_moments: bool = False
 
     @property
     def quantizes_inputs(self) -> bool:
@@ -90,6 +95,23 @@ class Method(NamedTuple):
         return self.upcasts and self.has_wide_adapters
 
     @property
+    def has_narrowed_head(self) -> bool:
+        """Whether autocast makes a copy in 16 bit of a head that is kept in 32, which the backward pass needs."""
+        return self.upcasts and self.precision != "fp32" and not (self.has_wide_adapters or self.has_wide_head)
+
+    @property
+    def copies_inputs(self) -> bool:
+        """Whether each adapter keeps a copy of its input of its own, as those of peft in 32 bit do under autocast."""
+        narrows = self.precision != "fp32" and not (self.has_wide_adapters or self.is_compiled)
+        is_cast_alone = self.upcasts and self.quantization == "none"
+        return narrows and not (self.quantizes_inputs or is_cast_alone)
+
+    @property
+    def bytes_of_a_logit(self) -> int:
+        """The bytes in which the head answers: those of its product, whatever passes from layer to layer."""
+        return 2 if self.has_narrowed_head else self.bytes_passed_on
+
+    @property
     def has_wide_attention(self) -> bool:
         """Whether attention multiplies in 32 bit, where all else may be in 16."""
         return self.is_wide_between_products or self.has_wide_scores
@@ -120,6 +142,7 @@ def describe_method(
         checkpointing=checkpointing,
         gpus=gpus,
         inner_width=config.lora_rank * adapted,
+        adapted_inputs=sum(shape.count * shape.in_features for shape in shapes),
         adapted_width=sum(shape.count * (shape.in_features + shape.out_features) for shape in shapes),
     )
 

@@ -8,17 +8,31 @@ from pricing.resources.method import BITS_PER_WEIGHT, Method
 from pricing.resources.step_work import count_scores
 
 # A loss in pieces has the logits of so many positions at once. Source: Liger Kernel's fused linear cross entropy.
-POSITIONS_OF_A_PIECE = 1024
+# A kernel that takes head and loss together has fewer: TRL's 256, Liger's as many as the vocabulary is wide, for a
+# thirty-second of the positions of LLaMA 3.
+POSITIONS_OF_A_PIECE, POSITIONS_IN_A_KERNEL = 1024, 256
 # What a logit weighs beside one of 16 bit whose loss copies it to 32 bit (14 bytes: itself, its copy, the logarithms of
 # the shares, the gradient): in 16 bit throughout it is 6, in 32 bit from the head on 12. A model that caps its logits
 # keeps what the cap made of them. A loop without autocast is one of its own: it holds the model's answer, with the
 # logits in it, while it goes back, where `Trainer.compute_loss` lets it go. Source: traced; transformers,
 # `ForCausalLMLoss`, `Gemma2ForCausalLM.forward`.
-BYTES_OF_A_COPIED_LOGIT = 14
+BYTES_OF_A_COPIED_LOGIT, WIDE_BYTES = 14, 4
 LOGITS_KEPT, LOGITS_CAPPED, LOGITS_ANSWERED = 3, 1, 1
+# An evaluation keeps nothing to go back: the logit, its copy in 32 bit and the logarithms of the shares. Source: the
+# peaks of four runs, to the hundredth of a GiB (firstaidqa-gemma); transformers, `ForCausalLMLoss` without gradients.
+LOGITS_EVALUATED, BYTES_OF_AN_EVALUATED_COPY = 2, 6
+# What is left of the 20 bytes of a trained number: without its gradient (an evaluation), with moments of a byte each.
+# Source: Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"; ranks 8 to 32 of the same four runs.
+WITHOUT_GRADIENTS, WITH_NARROW_MOMENTS, WITH_NEITHER = 0.6, 0.5, 0.3
 # Fused kernels compute again what lies between their input and their output. Source: Hsu et al. 2024, "Liger Kernel",
 # section 3: norms, rotations and gated activations.
 SHARE_KEPT_BY_FUSED_KERNELS = 0.75
+# An adapter of peft in 32 bit under autocast casts its input to 32 bit and back to 16, which it keeps beside the mask
+# of its dropout. What passes on in 32 bit is not twice as wide in all: queries, keys and values are cast for attention.
+# Source: traced with peft 0.21 on the meta device, a layer of LLaMA 3 8B at 1,024 tokens: 136 MiB beside adapters, 230
+# where embeddings and norms are in 32 bit, and two bytes a number that goes into an adapted module.
+BYTES_OF_AN_INPUT, BYTES_OF_A_COPIED_INPUT = 2, 2 + 1
+WIDTH_UNDER_AUTOCAST = 1.69
 # Under autocast a GPU's norms answer in 32 bit, which a UNet keeps. Source: traced (trainer/tracing), SD 1.5: 1163 MB a
 # picture of 512 pixels in 16 bit, where 16 bit throughout would be 929.
 NORMS_IN_32_BIT = 1.25
@@ -62,6 +76,7 @@ class MicroBatch:
     micro-batch at once. `holds_encoders`: VAE and text encoders stay in memory, and where pictures are not encoded in
     every step, they are one by one before the first. `varies`: samples are of different lengths, which leaves gaps
     between what the allocator hands out. `device` is what holds it.
+    `evaluated`: samples in a micro-batch of an evaluation within the run, as long as these.
     """
 
     samples: int
@@ -71,22 +86,25 @@ class MicroBatch:
     holds_encoders: bool = True
     varies: bool = False
     device: Device = USUAL_CARD
+    evaluated: int = 0
 
 
 @dataclass(frozen=True)
 class PeakContents:
     """What one GPU holds at the peak of a run.
 
-    Units: bytes of weights, with the room to work on them; adapter parameters, spread over `shards` GPUs; bytes kept
-    for the backward pass, `checkpoint_bytes` of them in checkpoints, `layer_bytes` by the layer that is computed again,
+    Units: bytes of weights, with the room to work on them; adapter parameters, as many as weigh the same with a
+    gradient and two moments in 32 bit, spread over `shards` GPUs; bytes kept for the backward pass,
+    `checkpoint_bytes` of them in checkpoints, `layer_bytes` by the layer that is computed again,
     which has the logits' place once these are gone, as have `retained_bytes`, gradients of checkpoints that are kept to
     the end; logits, as many of 16 bit whose loss copies them to 32 as weigh the
     same; latent positions of the pictures that are encoded at once; scores of an eager attention. `varies` says that
-    samples are of different lengths; `device` is what holds all that.
+    samples are of different lengths; `device` is what holds all that. `head_bytes`: a head in 16 bit that is there as
+    long as the logits are. `evaluation`: what an evaluation within the run holds, which may be more.
     """
 
     weight_bytes: float
-    adapter_parameters: int
+    adapter_parameters: float
     shards: int
     kept_bytes: float
     checkpoint_bytes: float
@@ -97,6 +115,8 @@ class PeakContents:
     varies: bool = False
     device: Device = USUAL_CARD
     retained_bytes: float = 0.0
+    head_bytes: float = 0.0
+    evaluation: "PeakContents | None" = None
 
 
 def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> PeakContents:
@@ -107,36 +127,70 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
     kept = batch.samples * _count_kept_bytes(profile, method, batch.positions)
     checkpoints = batch.samples * _count_checkpoint_bytes(profile, method, batch.positions)
     on_card = 0.0 if method.offloads else checkpoints
+    weights = _count_weight_bytes(profile, method) / shards + room + encoders
     return PeakContents(
-        weight_bytes=_count_weight_bytes(profile, method) / shards + room + encoders,
-        adapter_parameters=method.adapter_parameters,
+        weight_bytes=weights,
+        adapter_parameters=method.adapter_parameters * (WITH_NARROW_MOMENTS if method.has_narrow_moments else 1.0),
         shards=shards,
         kept_bytes=on_card + kept,
         checkpoint_bytes=on_card,
         layer_bytes=kept if method.checkpointing else 0.0,
-        logits=_count_logits(profile, method, batch),
+        logits=_count_positions_of_logits(profile, method, batch.samples * batch.positions)
+        * _weigh_logit(profile, method),
         picture_positions=_count_picture_positions(profile, batch),
         scores=batch.samples * _count_scores(profile, method, batch),
         varies=batch.varies,
         device=batch.device,
         retained_bytes=_count_retained_bytes(profile, method, checkpoints) if batch.is_sharded else 0.0,
+        head_bytes=_count_head_bytes(profile) if profile.is_text and method.has_narrowed_head else 0.0,
+        evaluation=_count_evaluation(profile, method, batch, weights, shards) if batch.evaluated else None,
     )
 
 
-def _count_logits(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
+def _count_evaluation(
+    profile: BaseModelProfile, method: Method, batch: MicroBatch, weights: float, shards: int
+) -> PeakContents:
+    """Count what an evaluation holds: weights, adapter and moments, and the logits; layers leave nothing behind."""
+    positions = _count_positions_of_logits(profile, method, batch.evaluated * batch.positions)
+    copied = 0 if method.loss == "half" or method.bytes_of_a_logit == WIDE_BYTES else BYTES_OF_AN_EVALUATED_COPY
+    bytes_of_a_logit = LOGITS_EVALUATED * method.bytes_of_a_logit + copied
+    return PeakContents(
+        weight_bytes=weights,
+        adapter_parameters=method.adapter_parameters
+        * (WITH_NEITHER if method.has_narrow_moments else WITHOUT_GRADIENTS),
+        shards=shards,
+        kept_bytes=0.0,
+        checkpoint_bytes=0.0,
+        layer_bytes=0.0,
+        logits=positions * bytes_of_a_logit / BYTES_OF_A_COPIED_LOGIT,
+        picture_positions=0.0,
+        varies=batch.varies,
+        device=batch.device,
+    )
+
+
+def _count_head_bytes(profile: BaseModelProfile) -> float:
+    """Count the bytes of the head's weights in 16 bit: its share of a forward pass tells how many there are."""
+    return max(0.0, profile.costs.forward_flops.linear - 2 * profile.linear_weights)
+
+
+def _count_positions_of_logits(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    """Count the logits that are there at once, by what the loss takes at once of all positions."""
     if not profile.is_text:
         return 0.0
-    positions = batch.samples * batch.positions
-    if method.loss == "chunked":
-        positions = min(positions, POSITIONS_OF_A_PIECE)
-    return profile.vocabulary * positions * _weigh_logit(profile, method)
+    match method.loss:
+        case "chunked":
+            positions = min(positions, POSITIONS_OF_A_PIECE)
+        case "fused":
+            positions = min(positions, POSITIONS_IN_A_KERNEL)
+    return profile.vocabulary * positions
 
 
 def _weigh_logit(profile: BaseModelProfile, method: Method) -> float:
     """Weigh what is kept of a logit by what is kept of one in 16 bit that the loss copies to 32."""
-    width, capped = method.bytes_passed_on, LOGITS_CAPPED if profile.caps_logits else 0
+    width, capped = method.bytes_of_a_logit, LOGITS_CAPPED if profile.caps_logits else 0
     answered = LOGITS_ANSWERED if method.is_wide_between_products else 0
-    copied = 0 if method.loss == "half" or width == 4 else BYTES_OF_A_COPIED_LOGIT - LOGITS_KEPT * width
+    copied = 0 if method.loss == "half" or width == WIDE_BYTES else BYTES_OF_A_COPIED_LOGIT - LOGITS_KEPT * width
     return ((LOGITS_KEPT + capped + answered) * width + copied) / BYTES_OF_A_COPIED_LOGIT
 
 
@@ -211,13 +265,31 @@ def _count_retained_bytes(profile: BaseModelProfile, method: Method, checkpoints
     return checkpoints * retained / (profile.layers + CHECKPOINTS_BESIDE_THE_LAYERS)
 
 
+def _count_kept_beside_copies(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    """Count what a sample keeps where each adapter copies its input, which a profile's usual adapters share."""
+    costs = profile.costs
+    shared = BYTES_OF_AN_INPUT * positions * _count_usual_inputs(profile)
+    copies = BYTES_OF_A_COPIED_INPUT * positions * method.adapted_inputs
+    kept, layers = costs.activation_bytes.at(positions) - shared, 1
+    if method.checkpointing:
+        kept, layers = costs.layer_bytes.at(positions) - shared / profile.layers, profile.layers
+    return max(0.0, kept) * (WIDTH_UNDER_AUTOCAST if method.upcasts else 1.0) + copies / layers
+
+
+def _count_usual_inputs(profile: BaseModelProfile) -> int:
+    """Count the numbers of a position that go into the usual modules of all layers, which share what goes in."""
+    shapes = profile.modules[profile.default_target_modules[0]]
+    return sum(shape.count * shape.in_features for shape in shapes)
+
+
 def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
     """Count the bytes of one sample kept for the backward pass beside checkpoints, with which it is a layer's.
 
-    Products with packed weights keep their input also where no adapter needs it; weights that are cast for each do not.
-    Source: measured on the meta device for the profile, at 16 bits a number; bitsandbytes, `MatMul4Bit.forward`,
-    `MatMul8bitLt.forward`.
+    LLM.int8's products keep their input also where no adapter needs it; weights that are cast for each do not.
+    Source: measured on the meta device for the profile, at 16 bits a number; bitsandbytes, `MatMul8bitLt.forward`.
     """
+    if profile.is_text and method.copies_inputs:
+        return _count_kept_beside_copies(profile, method, positions)
     costs = profile.costs
     keeps_all_inputs = method.adapts_all or method.quantization == "4bit" or method.quantizes_inputs
     further = costs.all_linear_activation_bytes.at(positions) - costs.activation_bytes.at(positions)

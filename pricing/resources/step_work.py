@@ -23,6 +23,8 @@ LAUNCHES_PER_ADAPTED_MODULE = 13
 # twice and written in 8 bit. A weight is written in 16 bit, read, scaled, written and read by the product.
 # Source: bitsandbytes, `MatMul8bitLt`, `double_quant`, `mm_dequant`.
 BYTES_TO_QUANTIZE, BYTES_TO_SCALE_BACK, BYTES_OF_A_GRADIENT, BYTES_OF_SCALING = 8, 8, 6, 8
+# A number of 32 bit is read and one of 16 is written, or the other way round.
+BYTES_OF_A_CAST = 4 + 2
 # An unpacked weight is written in 16 bit, and read by the product.
 BYTES_OF_A_WRITTEN_WEIGHT = 2 + 2
 # How often what goes into or comes out of an adapted module passes through memory for the adapter's sake: dropout, two
@@ -126,7 +128,8 @@ def count_step_work(
         moved_bytes=passes * _count_read_bytes(profile, method)
         + samples * _count_adapter_bytes(method, seen)
         + samples * _count_score_bytes(profile, method, positions)
-        + samples * _count_quantized_bytes(profile, method, seen),
+        + samples * _count_quantized_bytes(profile, method, seen)
+        + samples * _count_cast_bytes(profile, method, seen),
         encodes=encodes,
         is_compiled=method.is_compiled,
         product_rows=samples * seen,
@@ -223,6 +226,19 @@ def _count_quantized_bytes(profile: BaseModelProfile, method: Method, seen: floa
     leaving = sum(shape.count * shape.out_features for shape in shapes)
     forward = BYTES_TO_QUANTIZE * entering + BYTES_TO_SCALE_BACK * leaving
     return seen * (forward * (2 if method.checkpointing else 1) + BYTES_OF_A_GRADIENT * leaving)
+
+
+def _count_cast_bytes(profile: BaseModelProfile, method: Method, seen: float) -> float:
+    """Count what casting moves for one sample, where packed products answer in 32 bit as what goes into them is.
+
+    An input is read wide and written narrow, for the product and again for its adapter; an answer is read narrow and
+    written wide. Going back it is the same of gradients. Source: bitsandbytes, `Linear4bit.forward`.
+    """
+    if method.quantization != "4bit" or not method.upcasts or method.precision == "fp32":
+        return 0.0
+    shapes = [shape for shapes in profile.modules.values() for shape in shapes]
+    width = sum(shape.count * (shape.in_features + shape.out_features) for shape in shapes) + method.adapted_width / 2
+    return BYTES_OF_A_CAST * width * seen * (3 if method.checkpointing else 2)
 
 
 def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:

@@ -36,6 +36,7 @@ class TimeConstants:
     low_power_launches: float
     desktop_share: float
     desktop_launches: float
+    recent_launches: float
     dense_share: float
     traffic: float
     compiled_share: float
@@ -75,6 +76,7 @@ TIME_PRIORS: dict[str, Prior] = {
     "low_power_launches": Prior(1.3, 0.2, "clouds put T4 and L4 beside shared processors of 2.0 to 2.5 GHz"),
     "desktop_share": Prior(1.1, 0.06, "GeForce cards clock above the boost that their data sheets count"),
     "desktop_launches": Prior(0.8, 0.15, "desktops have processors of 5 GHz and more for one thread"),
+    "recent_launches": Prior(0.8, 0.15, "one thread of Sapphire Rapids or Genoa beside one of Cascade Lake or Rome"),
     "dense_share": Prior(0.85, 0.1, "H100, L40S, A10G draw their limit before their peak"),
     "link_efficiency": Prior(0.6, 0.2, "share of the link that gathering weights reaches"),
 }
@@ -121,14 +123,19 @@ class WeighedStep(NamedTuple):
     def compute_launching(self, gpu: GpuProfile) -> float:
         """Compute the seconds in which the host launches a micro-batch's kernels.
 
-        The hosts of small cards are slow, those of desktops fast.
+        The hosts of small cards are slow, those of desktops and of recent cards fast.
         """
         if gpu.host_class == "usual":
             return self.launching
         constants = self.constants
-        return self.launching * (
-            constants.desktop_launches if gpu.host_class == "desktop" else constants.low_power_launches
-        )
+        match gpu.host_class:
+            case "desktop":
+                return self.launching * constants.desktop_launches
+            case "recent":
+                return self.launching * constants.recent_launches
+            case "shared":
+                return self.launching * constants.low_power_launches
+        return self.launching
 
 
 def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:

@@ -1,8 +1,9 @@
 import math
+from dataclasses import replace
 
 import pytest
 
-from benchmarks.estimator.doubts import PRIORS, DoubtfulError, find_strangers, fit_doubts
+from benchmarks.estimator.doubts import PRIORS, DoubtfulError, cover_later_sets, find_strangers, fit_doubts
 from pricing.calibration.width import Z_90
 from pricing.estimate.doubt import widen
 from pricing.resources.shipped_constants import load_shipped
@@ -101,12 +102,20 @@ def test_nine_tenths_are_of_what_was_estimated_before_anybody_had_seen_the_rows(
     assert p90_of(fit_doubts([*known, *strangers[:-1]], "time")) < 0.3, "eleven programs are too few to judge"
 
 
-def test_the_newest_sets_judge_as_many_as_make_a_dozen_strangers():
-    oldest, older, newest = judged("abcdefghijkl", 0.2, 1), judged("mnopqrs", 0.6, 2), judged("tuvwx", 0.7, 3)
-    assert find_strangers([*oldest, *older, *newest]) == dict.fromkeys("mnopqrs", 2) | dict.fromkeys("tuvwx", 3)
-    assert find_strangers([*older]) == {}
-    p90 = p90_of(fit_doubts([*oldest, *older, *newest], "time"))
-    assert -math.log(0.6) <= p90 < 1.2 * -math.log(0.6)
+def test_all_sets_judge_and_an_estimate_that_was_mended_since_tells_less():
+    older, newest = judged("abcdefghijklmnop", 0.5, 1), judged("qrstuvwx", 0.9, 2)
+    assert find_strangers([*older, *newest]) == dict.fromkeys("abcdefghijklmnop", 1) | dict.fromkeys("qrstuvwx", 2)
+    assert find_strangers([*newest]) == {}
+    as_it_was = [replace(error, log_ratio=error.first_log_ratio) for error in older]
+    assert p90_of(fit_doubts([*as_it_was, *newest], "time")) == pytest.approx(math.log(2))
+    mended = [replace(error, log_ratio=2.0) for error in older]  # by a factor of fifteen: a fifteenth of a row each
+    assert p90_of(fit_doubts([*mended, *newest], "time")) < math.log(2)
+
+
+def test_later_sets_are_covered_by_the_widths_of_those_before():
+    sets = [*judged("abcdefghijkl", 0.7, 1), *judged("mnop", 0.8, 2), *judged("qrst", 0.5, 3)]
+    factors = dict.fromkeys(PRIORS["time"], 1.0) | {"text": 1.0, "pictures": 1.0}
+    assert cover_later_sets(sets, factors) == [(2, 12, 4, 1.0), (3, 16, 4, 0.0)]
 
 
 def test_a_program_that_had_taught_is_no_stranger_to_a_later_set():

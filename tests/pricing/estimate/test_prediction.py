@@ -180,12 +180,12 @@ def test_a_second_card_s_worth_of_multiprocessors_is_no_use_to_one_short_row():
     """A row of 64 tokens fills few tiles: a card twice as wide is hardly faster, where a large batch is."""
     small, wide = ({"sequence_length": size, "micro_batch": 1, "gradient_checkpointing": True} for size in (64, 4096))
     gain = {
-        size["sequence_length"]: answer(LLAMA | size, gpu="A100-80G").seconds_per_step.p50
-        / answer(LLAMA | size, gpu="H100").seconds_per_step.p50
+        size["sequence_length"]: answer(LLAMA | size, gpu="RTX3090").seconds_per_step.p50
+        / answer(LLAMA | size, gpu="RTX4090").seconds_per_step.p50
         for size in (small, wide)
     }
     assert gain[4096] > 1.7
-    assert 1 < gain[64] < 1.15
+    assert 1 < gain[64] < 1.25
 
 
 def test_a_peak_is_told_part_by_part():
@@ -431,3 +431,16 @@ def test_a_width_that_finished_runs_taught_is_not_widened_by_doubts():
         for length in (2048, 65536)
     )
     assert width(long.seconds_per_step) == pytest.approx(width(short.seconds_per_step))
+
+
+def test_evaluations_and_an_optimizer_that_were_not_said_widen_a_peak_and_move_no_middle():
+    """Fault of before: a script that trains by two rows and evaluates by eight held nearly twice what was said."""
+    small = {"base_model": "gemma-2b", "gpu": "RTX3060", "method": "qlora-nf4", "precision": "fp16", "micro_batch": 2}
+    said = small | {"sequence_length": 320, "gradient_checkpointing": True, "unpacked_bits": 32, "attention": "sdpa"}
+    unsaid, none, eight = (answer(said, evaluation_batch=rows) for rows in (None, 0, 8))
+    assert unsaid.peak_vram.p50 == none.peak_vram.p50 < 0.8 * eight.peak_vram.p50
+    assert width(unsaid.peak_vram) > width(none.peak_vram)
+    assert any("evaluation_batch not stated: 8" in each for each in unsaid.uncertain)
+    assert not any("evaluation_batch" in each for each in none.uncertain)
+    assert answer(said, optimizer_bits=8).peak_vram.p50 < unsaid.peak_vram.p50
+    assert answer(FLUX, evaluation_batch=8).peak_vram == answer(FLUX, evaluation_batch=0).peak_vram

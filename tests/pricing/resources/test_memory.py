@@ -114,11 +114,18 @@ def test_samples_of_different_lengths_leave_gaps_and_those_of_one_length_little(
     assert uneven.weights == even.weights
 
 
-def test_products_with_packed_weights_keep_inputs_that_no_adapter_needs(llama_7b):
-    packed, plain = (parts_of(llama_7b, method_of(llama_7b, quantization=bits)) for bits in ("4bit", "none"))
-    everywhere = parts_of(llama_7b, method_of(llama_7b, target_modules=["all-linear"]))
-    assert packed.activations == pytest.approx(everywhere.activations)
-    assert packed.activations > 1.1 * plain.activations
+@pytest.mark.parametrize(("targets", "mebibytes"), [(["q_proj", "v_proj"], 160.4), (["all-linear"], 251.6)])
+def test_each_adapter_copies_its_input_and_has_the_mask_of_its_dropout(targets, mebibytes):
+    """As traced: a layer of LLaMA 3 8B at 1,024 tokens with adapters of peft, two and seven of its modules.
+
+    Fault of before: litgpt's LoRA without checkpointing was said 0.87 to 0.94 of what it held, and is 0.98 to 1.01.
+    """
+    llama_3 = get_base_model("llama-3-8b")
+    method = method_of(llama_3, target_modules=targets)
+    kept = count_peak_contents(llama_3, method, MicroBatch(1, 1024)).kept_bytes / 32 / 2**20
+    assert kept == pytest.approx(mebibytes, rel=0.02)
+    packed = method_of(llama_3, target_modules=targets, quantization="4bit")
+    assert count_peak_contents(llama_3, packed, MicroBatch(1, 1024)).kept_bytes / 32 / 2**20 == pytest.approx(kept)
 
 
 def test_a_unet_in_16_bit_keeps_the_answers_of_its_norms_in_32():
@@ -135,10 +142,56 @@ def test_what_is_cast_to_32_bit_keeps_all_that_passes_on_twice_as_wide(llama_7b,
     """Fault of before: 4-bit runs as peft prepares them were said 20 to 30 % too low."""
     packed = method_of(llama_7b, quantization="4bit", checkpointing=checkpointing)
     narrow, wide = (parts_of(llama_7b, packed._replace(upcasts=upcasts)) for upcasts in (False, True))
-    assert wide.activations == pytest.approx(2 * narrow.activations)
-    assert wide.logits == pytest.approx(12 / 14 * narrow.logits)  # there is no copy to make
+    assert 1.4 < wide.activations / narrow.activations < 2, "what adapters copy is in 16 bit all the same"
     own_loop = parts_of(llama_7b, packed._replace(upcasts=True, has_wide_adapters=True))
     assert own_loop.logits == pytest.approx(16 / 14 * narrow.logits)  # the model's answer is held, too
+
+
+def test_a_head_in_32_bit_has_a_copy_in_16_beside_the_logits_that_autocast_makes_of_it():
+    """Fault of before: QLoRA of LLaMA 3 8B was said to need 12.6 of 14.2 GiB; its head is 1 GiB in 16 bit."""
+    llama_3 = get_base_model("llama-3-8b")
+    packed = method_of(llama_3, quantization="4bit", checkpointing=True)
+    narrow, wide, without = (
+        count_peak_contents(llama_3, packed._replace(**keys), MicroBatch(2, 1024))
+        for keys in ({}, {"upcasts": True}, {"upcasts": True, "has_wide_adapters": True})
+    )
+    assert (narrow.head_bytes, without.head_bytes) == (0, 0)
+    assert wide.head_bytes == pytest.approx(2 * 128_256 * 4096, rel=0.01)
+    assert wide.logits == narrow.logits, "the product answers in 16 bit, whatever the head is kept in"
+    further = weigh_contents(wide, DEFAULT_MEMORY).logits - weigh_contents(narrow, DEFAULT_MEMORY).logits
+    assert further == pytest.approx(wide.head_bytes / 2**30)
+
+
+def test_an_evaluation_of_more_rows_may_be_the_peak_and_keeps_nothing_to_go_back():
+    """Fault of before: four runs of a Gemma 2B whose evaluations took eight rows were said 0.56 of 9.17 GiB."""
+    gemma = get_base_model("gemma-2b")
+    keys = {"quantization": "4bit", "target_modules": ["all-linear"], "lora_rank": 16}
+    method = method_of(gemma, checkpointing=True, precision="fp16", **keys)._replace(
+        upcasts=True, has_narrow_moments=True
+    )
+    exact = replace(DEFAULT_MEMORY, logit_bytes=14.0)
+    peaks = [
+        weigh_contents_in_use(count_peak_contents(gemma, method, MicroBatch(2, 320, evaluated=rows)), exact)
+        for rows in (0, 1, 8)
+    ]
+    assert peaks[0] == peaks[1] < peaks[2]
+    assert peaks[2] == pytest.approx(9.841e9 / 2**30, rel=0.01), "as its log says, rank 16"
+    in_pieces = method._replace(loss="fused")
+    alone, beside = (
+        weigh_contents(count_peak_contents(gemma, in_pieces, MicroBatch(2, 320, evaluated=rows)), exact)
+        for rows in (0, 8)
+    )
+    assert alone == beside
+
+
+def test_moments_in_8_bit_and_a_loss_within_a_kernel_need_less(llama_7b):
+    method, batch = method_of(llama_7b, lora_rank=64), MicroBatch(4, 2048)
+    usual, narrow, fused = (
+        estimate_peak(count_peak_contents(llama_7b, each, batch)).parts
+        for each in (method, method._replace(has_narrow_moments=True), method._replace(loss="fused"))
+    )
+    assert narrow.adapter == pytest.approx(usual.adapter / 2)
+    assert fused.logits == pytest.approx(usual.logits * 256 / (4 * 2048))
 
 
 def test_a_loss_in_16_bit_makes_no_copies(llama_7b):
@@ -159,7 +212,7 @@ def test_a_cap_on_the_logits_keeps_its_answers():
 def test_what_torch_counts_has_the_layer_in_work_where_the_logits_were(llama_7b):
     """What it holds of the card has both; fms-acceleration published 42.2 GiB of the driver and 34.6 of torch."""
     mistral = get_base_model("mistral-7b")
-    method = method_of(mistral, checkpointing=True, target_modules=["all-linear"])
+    method = method_of(mistral, checkpointing=True)
     contents = count_peak_contents(mistral, method, MicroBatch(8, 4096))
     held = weigh_contents(contents, DEFAULT_MEMORY)
     in_use = weigh_contents_in_use(contents, DEFAULT_MEMORY)
@@ -186,7 +239,7 @@ def test_fused_kernels_keep_fewer_activations_but_all_checkpoints(llama_7b):
         for is_fused in (False, True)
     )
     assert fused.checkpoint_bytes == plain.checkpoint_bytes
-    assert fused.layer_bytes == pytest.approx(0.75 * plain.layer_bytes)
+    assert fused.layer_bytes < 0.95 * plain.layer_bytes
 
 
 def test_packed_weights_that_are_sharded_are_gathered_packed(llama_7b):
@@ -255,4 +308,4 @@ def test_packed_weights_keep_what_goes_into_them_unless_they_are_cast_for_each_p
     mixed, cast, in_4_bit, plain = (
         count_peak_contents(llama_7b, method, MicroBatch(2, 1024)).kept_bytes for method in methods
     )
-    assert mixed == in_4_bit > plain == cast
+    assert mixed > in_4_bit == plain == cast

@@ -204,6 +204,25 @@ def test_desktops_launch_faster_and_their_cards_clock_above_their_data_sheets():
     assert not get_gpu("rtx-6000-ada").is_desktop
 
 
+def test_a_host_is_as_recent_as_its_card_and_a_workstation_s_as_fast_as_a_desktop_s():
+    """Fault of before: short rows on an RTX PRO 6000 were said to take 2.56 times as long as they did."""
+    launching = EMPTY._replace(launches=1000)
+    shares = {sku: seconds_of(launching, get_gpu(sku)) / seconds_of(launching) for sku in ("h100-80g", "rtx-pro-6000")}
+    assert shares == pytest.approx({"h100-80g": CONSTANTS.recent_launches, "rtx-pro-6000": CONSTANTS.desktop_launches})
+    assert get_gpu("a6000").host_class == "desktop"
+    assert get_gpu("a40").host_class == "usual"
+
+
+def test_packed_products_among_what_is_in_32_bit_cast_what_goes_in_and_comes_out(llama_7b):
+    method = describe_method(llama_7b, TrainingConfig(base_model="m", quantization="4bit"), "bf16", checkpointing=True)
+    narrow, wide = (
+        count_step_work(llama_7b, method._replace(upcasts=upcasts), samples=2, positions=1024).moved_bytes
+        for upcasts in (False, True)
+    )
+    modules = 32 * ((6 * 4096 + 11_008) + (4 * 4096 + 2 * 11_008 + 4096)) + 32 * 2 * 4096
+    assert wide - narrow == pytest.approx(3 * 6 * modules * 2 * 1024, rel=0.05)
+
+
 def test_adapters_of_a_unet_multiply_as_many_positions_as_its_modules_see():
     """Fault of before: a rank of 128 on SDXL was said to cost nearly as much as the network, and is a tenth of it."""
     sdxl = get_base_model("sdxl-1.0")
