@@ -24,6 +24,7 @@ class Conditions(BaseModel):
     gib_per_gb: float = 1.0
     speed: Literal["one_gpu", "all_gpus"] = "one_gpu"
     encodes: bool = False
+    precision: Literal["fp32"] | None = None
     checkpointing: bool | None = None
     attention: Literal["eager"] | None = None
     rank: int = 8

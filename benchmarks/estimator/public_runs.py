@@ -59,6 +59,7 @@ class PublicRun(BaseModel):
     reentrant: bool | None = None
     attention: Literal["eager", "sdpa", "flash"] | None = None
     encodes: Literal["yes", "captions", "no"] | None = None
+    vae_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     speed: float | None = Field(default=None, gt=0)
     speed_unit: Literal["s/step", "s/micro-batch", "s/run", "min/run", "tokens/s"] | None = None
     run_steps: int | None = Field(default=None, ge=1)
@@ -131,6 +132,7 @@ class PublicRun(BaseModel):
             caption_tokens=self.caption_tokens,
             gradient_checkpointing=CHECKPOINTING[self.gradient_checkpointing],
             cached_latents=self.encodes != "yes",
+            vae_bits=self.vae_bits,
             loss=self.loss,
             unpacked_bits=self.unpacked_bits,
             weight_bits=self.weight_bits,

@@ -124,7 +124,7 @@ def _read_request(
         gpu=UNSTATED_GPUS.get(record["gpu"], record["gpu"]),
         gpus=int(record["n_gpu"]),
         method=METHODS[quantization],
-        precision="fp16" if "fp16" in record["method"] or record["gpu"].startswith(WITHOUT_BF16) else "bf16",
+        precision=conditions.precision or _read_precision(record),
         rank=_read_rank(record, conditions),
         target_modules=_read_targets(record, conditions),
         micro_batch=micro_batch,
@@ -138,6 +138,10 @@ def _read_request(
         attention=conditions.attention,
         **_read_size(record, conditions),
     )
+
+
+def _read_precision(record: dict[str, str]) -> Literal["bf16", "fp16"]:
+    return "fp16" if "fp16" in record["method"] or record["gpu"].startswith(WITHOUT_BF16) else "bf16"
 
 
 def _read_batch(text: str) -> tuple[int, int]:

@@ -21,6 +21,9 @@ SLOT_WATTS = 75
 THIRSTY_GENERATION, DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY = 8.6, 0.4
 
 FIRST_WITH_FLASH, FIRST_OF_RECENT_HOSTS = 8.0, 8.9
+# From Ampere on cuDNN rounds what goes into convolutions in 32 bit to TF32, for which tensor cores do half as much.
+# Source: PyTorch, "CUDA semantics", on `torch.backends.cudnn.allow_tf32`, which is on; NVIDIA, A100 whitepaper.
+FIRST_WITH_TF32, TF32_SHARE = 8.0, 0.5
 BYTES_OF_A_STACK = 1024
 THREADS_OF_A_MULTIPROCESSOR = {7.0: 2048, 7.5: 1024, 8.0: 2048, 8.6: 1536, 8.9: 1536, 9.0: 2048, 10.0: 2048, 12.0: 1536}
 
@@ -122,6 +125,12 @@ class GpuProfile(BaseModel):
         Source: the data sheet.
         """
         return self._peaks[precision]
+
+    @cached_property
+    def wide_convolution_flops(self) -> float:
+        """The FLOP/s of convolutions in 32 bit, which need not multiply all of it."""
+        rounds = self.compute_capability is not None and self.compute_capability >= FIRST_WITH_TF32
+        return 1e12 * max(self.fp32_teraflops, TF32_SHARE * self.teraflops if rounds else 0.0)
 
     @cached_property
     def _peaks(self) -> dict[Precision, float]:

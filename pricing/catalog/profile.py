@@ -49,7 +49,11 @@ class Costs(BaseModel):
       is computed again.
     - `launches`: kernels that forward and backward launch in eager mode, adapters on the default target modules;
       `recomputed_launches`: those that gradient checkpointing adds.
-    - `encode_flops`: the VAE's encoder, per image; `text_flops`: all text encoders, per caption at its full length.
+    - `passed_bytes`: what kernels beside products read and write, forward and backward; `recomputed_passed_bytes`: what
+      gradient checkpointing adds. Of image models alone: of text it is estimated from the bytes that are kept.
+    - `encode_flops`: the VAE's encoder, per image; `text_flops`: all text encoders, per caption at its full length;
+      `encoding_launches`: the kernels of both, for a micro-batch. `encodes_in_32_bit`: the VAE does, whatever all else
+      computes in, as its own configuration asks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,8 +66,12 @@ class Costs(BaseModel):
     layer_bytes: Curve
     launches: Curve
     recomputed_launches: Curve
+    passed_bytes: Curve = NO_COST
+    recomputed_passed_bytes: Curve = NO_COST
     encode_flops: Curve = NO_COST
     text_flops: float = 0.0
+    encoding_launches: float = 0.0
+    encodes_in_32_bit: bool = False
 
 
 class ModuleShape(BaseModel):

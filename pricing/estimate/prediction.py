@@ -35,7 +35,7 @@ class PeakParts(BaseModel):
     adapter: float = Field(description="The adapter, its gradients and the optimizer's moments.")
     activations: float = Field(description="What is kept for the backward pass, an eager attention's scores included.")
     logits: float = Field(description="Logits and what the loss makes of them; 0 for pictures.")
-    pictures: float = Field(description="What encodes pictures and captions; 0 where both are cached.")
+    pictures: float = Field(description="What encoding pictures takes beyond activations; 0 where they are cached.")
     context: float = Field(description="CUDA, cuBLAS and what is never used.")
     allocator: float = Field(description="What rows of different lengths leave unusable.")
 

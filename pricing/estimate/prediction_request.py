@@ -93,6 +93,11 @@ class PredictionRequest(BaseModel):
         default=True,
         description="False: pictures and captions go through VAE and text encoders in every step.",
     )
+    vae_bits: Literal[16, 32] | None = Field(
+        default=None,
+        description="Bits in which the VAE encodes pictures in the step; null: 32 where it asks for it (SDXL) or where "
+        "all weights are kept so, else 16.",
+    )
     loss: Loss | None = Field(
         default=None,
         description="chunked never holds a micro-batch's logits, fused has a few hundred rows of them within a kernel "
@@ -181,6 +186,8 @@ class PredictionRequest(BaseModel):
             raise ValueError("mean_tokens is at most sequence_length")
         if self.caption_tokens is not None and self.resolution is None:
             raise ValueError("caption_tokens is of pictures: leave it out for a text model")
+        if self.vae_bits is not None and self.resolution is None:
+            raise ValueError("vae_bits is of pictures: leave it out for a text model")
         if self.sharded is False and self.sharded_by is not None:
             raise ValueError("sharded_by is of weights that lie spread over the GPUs: leave it out, or sharded")
         if self.weight_bits is not None and self.method != "lora":

@@ -166,9 +166,10 @@ def _describe_method(
         has_wide_adapters=request.adapter_bits == WIDE and request.precision != "fp32",
         has_narrow_moments=request.optimizer_bits == BITS_OF_NARROW_MOMENTS,
         packs_weights_alone=_packs_weights_alone(request, profile),
+        encodes_in_32_bit=_encodes_in_32_bit(request, profile),
         offloads=request.offloaded is True,
         retains_checkpoints=request.retains_checkpoints is True,
-        upcasts=request.autocast is True
+        upcasts=(request.autocast is True and profile.is_text)
         or (_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW),
     )
 
@@ -186,6 +187,13 @@ def _falls_back(
     is_padded = batch.varies and batch.samples > 1
     may = request.attention in {None, "sdpa"} and not gpu.is_cpu and not kept.is_compiled and not is_padded
     return may and profile.shares_keys and not (gpu.has_flash_attention and is_narrow)
+
+
+def _encodes_in_32_bit(request: PredictionRequest, profile: BaseModelProfile) -> bool:
+    """Tell whether the VAE computes in 32 bit: as was said, where it asks for it, or where all weights are kept so."""
+    if request.vae_bits is not None:
+        return request.vae_bits == WIDE
+    return profile.costs.encodes_in_32_bit or request.weight_bits == WIDE or request.precision == "fp32"
 
 
 def _packs_weights_alone(request: PredictionRequest, profile: BaseModelProfile) -> bool:

@@ -23,7 +23,8 @@ class MemoryConstants:
     """What the contents of a GPU are weighed by.
 
     Units: a multiple of the bytes kept for the backward pass, and of those and the logits where lengths vary; bytes a
-    logit, a latent position of a picture that is encoded, an adapter parameter, and a score of eager attention; GiB.
+    logit, a latent position of a picture that is encoded in 32 bit, an adapter parameter, and a score of eager
+    attention; GiB.
     `slack` and `gaps` are what torch holds of the card for a byte that goes and comes with each micro-batch, where rows
     are of one length and where they are not.
     """
@@ -41,7 +42,7 @@ class MemoryConstants:
 MEMORY_PRIORS: dict[str, Prior] = {
     "activations": Prior(1.05, 0.05, "rounding and what PyTorch's allocator holds beyond what is in use"),
     "logit_bytes": Prior(16.0, 0.15, "traced: 14 of a loss of transformers of today, 18 of one of before 2025"),
-    "picture_bytes": Prior(265e3, 0.2, "traced: 200 kB of a VAE in 32 bit; a workspace of two maps of 128 channels"),
+    "picture_bytes": Prior(265e3, 0.1, "traced: 200 kB of a VAE in 32 bit; a workspace of two maps of 128 channels"),
     "adapter_bytes": Prior(
         20.0, 0.1, "in 32 bit: weight, gradient, two moments, and the root that a foreach Adam makes"
     ),
@@ -131,8 +132,9 @@ def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_M
 def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     """Turn what a GPU holds into GiB, part by part; scores count as activations.
 
-    Gradients of the layer in work are about as much as it keeps, once the logits are gone. Source: traced (2.2 times
-    with its own, SmolLM2 at 4,096 tokens).
+    Pictures are encoded before the network sees them, and what that took is free by then: `pictures` is what it takes
+    beyond activations. Gradients of the layer in work are about as much as it keeps, once the logits are gone. Source:
+    traced (2.2 times with its own, SmolLM2 at 4,096 tokens).
     """
     training = _weigh(contents, constants)
     if contents.evaluation is None:
@@ -148,14 +150,15 @@ def _weigh(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     layer = contents.layer_bytes * constants.activations
     going_back = max(0.0, layer + contents.retained_bytes * constants.activations - logits)
     activations = contents.kept_bytes * constants.activations + going_back + contents.scores * constants.score_bytes
+    encoding = max(0.0, contents.picture_positions * constants.picture_bytes - activations - logits)
     return MemoryParts(
         weights=contents.weight_bytes / BYTES_PER_GIB,
         adapter=contents.adapter_parameters * constants.adapter_bytes / contents.shards / BYTES_PER_GIB,
         activations=activations / BYTES_PER_GIB,
         logits=logits / BYTES_PER_GIB,
-        pictures=contents.picture_positions * constants.picture_bytes / BYTES_PER_GIB,
+        pictures=encoding / BYTES_PER_GIB,
         context=CONTEXT_OF_A_CPU_GIB if device.is_cpu else context,
-        allocator=(activations + logits) * (held - 1) / BYTES_PER_GIB,
+        allocator=(activations + logits + encoding) * (held - 1) / BYTES_PER_GIB,
     )
 
 

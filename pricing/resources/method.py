@@ -35,6 +35,7 @@ class Method(NamedTuple):
     `packs_weights_alone`: weights of 8 bit are cast to 16 for each product; else its input is quantized too (LLM.int8).
     `has_wide_scores`: scores of an eager attention are made, kept and multiplied in 32 bit.
     `has_narrow_moments`: what Adam keeps of each trained number is in 8 bit.
+    `encodes_in_32_bit`: the VAE that encodes pictures computes in 32 bit.
     `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
     until the backward pass has ended, each with its gradient.
     """
@@ -61,6 +62,7 @@ class Method(NamedTuple):
     packs_weights_alone: bool = False
     has_wide_scores: bool = False
     has_narrow_moments: bool = False
+    encodes_in_32_bit: bool = False
 
     @property
     def quantizes_inputs(self) -> bool:

@@ -44,6 +44,8 @@ CHECKPOINTS_BESIDE_THE_LAYERS = 2
 # What a score in 32 bit weighs beside one of 16 whose softmax is in 32 (10 bytes): what softmax answered is kept, and
 # of the layer in work its gradients before and behind softmax. Source: PyTorch, `_scaled_dot_product_attention_math`.
 WIDE_SCORES_KEPT, WIDE_SCORES_IN_WORK = 0.4, 0.8
+# What a VAE holds in 16 bit of what it does in 32.
+NARROW_SHARE = 0.5
 STACK_BYTES_OF_AN_A100 = 108 * 2048 * 1024
 
 
@@ -98,9 +100,10 @@ class PeakContents:
     `checkpoint_bytes` of them in checkpoints, `layer_bytes` by the layer that is computed again,
     which has the logits' place once these are gone, as have `retained_bytes`, gradients of checkpoints that are kept to
     the end; logits, as many of 16 bit whose loss copies them to 32 as weigh the
-    same; latent positions of the pictures that are encoded at once; scores of an eager attention. `varies` says that
-    samples are of different lengths; `device` is what holds all that. `head_bytes`: a head in 16 bit that is there as
-    long as the logits are. `evaluation`: what an evaluation within the run holds, which may be more.
+    same; latent positions of the pictures that are encoded at once, those of a VAE in 16 bit as half as many; scores of
+    an eager attention. `varies` says that samples are of different lengths; `device` is what holds all that.
+    `head_bytes`: a head in 16 bit that is there as long as the logits are. `evaluation`: what an evaluation within the
+    run holds, which may be more.
     """
 
     weight_bytes: float
@@ -137,7 +140,7 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
         layer_bytes=kept if method.checkpointing else 0.0,
         logits=_count_positions_of_logits(profile, method, batch.samples * batch.positions)
         * _weigh_logit(profile, method),
-        picture_positions=_count_picture_positions(profile, batch),
+        picture_positions=_count_picture_positions(profile, method, batch),
         scores=batch.samples * _count_scores(profile, method, batch),
         varies=batch.varies,
         device=batch.device,
@@ -194,10 +197,11 @@ def _weigh_logit(profile: BaseModelProfile, method: Method) -> float:
     return ((LOGITS_KEPT + capped + answered) * width + copied) / BYTES_OF_A_COPIED_LOGIT
 
 
-def _count_picture_positions(profile: BaseModelProfile, batch: MicroBatch) -> float:
+def _count_picture_positions(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
     if profile.is_text or not batch.holds_encoders:
         return 0.0
-    return (batch.samples if batch.encodes else 1) * batch.positions
+    width = 1.0 if method.encodes_in_32_bit else NARROW_SHARE
+    return (batch.samples if batch.encodes else 1) * batch.positions * width
 
 
 def _count_scores(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
@@ -212,7 +216,7 @@ def _count_scores(profile: BaseModelProfile, method: Method, batch: MicroBatch) 
 
 def _count_encoder_bytes(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
     """Count the components beside the trained network: the VAE and the text encoders of a picture model."""
-    return sum(profile.component_parameters.values()) * method.bytes_per_number if batch.holds_encoders else 0.0
+    return sum(profile.component_parameters.values()) * method.bytes_of_weights if batch.holds_encoders else 0.0
 
 
 def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:

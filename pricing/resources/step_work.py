@@ -17,7 +17,8 @@ PASSES_OF_SCORES, PASSES_OF_WIDE_SCORES = (4, 8), (10, 10)
 CAUSAL_SHARE = 0.5
 FLOPS_PER_ADAPTER_PARAMETER = 6
 LOGIT_PASSES = 10
-LAUNCHES_PER_ADAPTED_MODULE = 13
+# peft launches 8 kernels forward for an adapter and 5 backward, counted on the meta device.
+LAUNCHES_PER_ADAPTED_MODULE, LAUNCHES_FORWARD = 13, 8
 # What LLM.int8 moves for a number: an input is read for its greatest and read again, and written and laid out in 8 bit,
 # by rows and by columns; an answer is written and read in 32 bit, and written in 16; the gradient of an answer is read
 # twice and written in 8 bit. A weight is written in 16 bit, read, scaled, written and read by the product.
@@ -30,6 +31,10 @@ BYTES_OF_A_WRITTEN_WEIGHT = 2 + 2
 # How often what goes into or comes out of an adapted module passes through memory for the adapter's sake: dropout, two
 # narrow products, a scaling and an addition, forward, and about twice that backward. Source: peft, `Linear.forward`.
 PASSES_OF_AN_ADAPTER = 12
+# How often when checkpointing computes it again: counted on the meta device, under autocast.
+PASSES_RECOMPUTED = 5.5
+# Works of before counted no kernels of adapters on a UNet's usual modules, which are about as many as its own.
+LAUNCHES_OF_BEFORE = 2.0
 # Heads are 128 wide in nearly all models, so that the FLOPs of attention tell how many scores there are: two products,
 # a multiply-add being two.
 FLOPS_PER_SCORE = 4 * 128
@@ -38,14 +43,17 @@ FLOPS_PER_SCORE = 4 * 128
 class StepWork(NamedTuple):
     """The work of one micro-batch on one GPU, forward and backward.
 
-    Units: kernel launches; FLOPs of matrix products and of attention; bytes that pass through memory between kernels
-    (`traffic_bytes`, `logit_bytes` of them of logits), that are counted pass by pass (`moved_bytes`: weights that are
-    read, what adapters and an eager attention read and write), that unpacking quantized weights reads and writes
-    (`unpacked_bytes`), and that arrive from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through
-    VAE and text encoders in the step. `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows`
-    are those of a matrix product, and `product_widths` the columns that products have; a network of convolutions has
-    none. `wide_flops` are those of a head, of adapters and of attention that multiply in 32 bit, which the others leave
-    out. `seeks_outliers`: the host waits within each product for the outliers that LLM.int8 finds.
+    Units: kernel launches; FLOPs of matrix products and of attention; bytes that pass through memory between
+    kernels (`traffic_bytes`, `logit_bytes` of them of logits), that are counted pass by pass (`moved_bytes`:
+    weights that are read, what adapters and an eager attention read and write), that unpacking quantized weights
+    reads and writes (`unpacked_bytes`), and that arrive from other GPUs (`gathered_bytes`). Of pictures
+    `passed_bytes` pass between kernels, counted kernel by kernel, in place of `traffic_bytes`; `draws_pictures`:
+    the network does. Where pictures and captions are encoded in the step: `encoding_launches`, `loaded_pictures`
+    that the host decodes and resizes for it, `encoding_flops`, and `wide_encoding_flops` of a VAE that computes in
+    32 bit. `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows` are those of a matrix
+    product, and `product_widths` the columns that products have; a network of convolutions has none. `wide_flops`
+    are those of a head, of adapters and of attention that multiply in 32 bit, which the others leave out.
+    `seeks_outliers`: the host waits within each product for the outliers that LLM.int8 finds.
     """
 
     launches: float
@@ -59,13 +67,18 @@ class StepWork(NamedTuple):
     unpacked_bytes: float = 0.0
     gathered_bytes: float = 0.0
     moved_bytes: float = 0.0
-    encodes: bool = False
     is_compiled: bool = False
     product_rows: float = 0.0
     product_widths: Widths = ()
     logit_bytes: float = 0.0
     wide_flops: float = 0.0
     seeks_outliers: bool = False
+    draws_pictures: bool = False
+    passed_bytes: float = 0.0
+    encoding_launches: float = 0.0
+    loaded_pictures: float = 0.0
+    encoding_flops: float = 0.0
+    wide_encoding_flops: float = 0.0
 
     @property
     def decoded_weights(self) -> float:
@@ -82,7 +95,8 @@ class StepWork(NamedTuple):
     def from_json(cls, written: Mapping[str, Any]) -> "StepWork":
         """Read a work as it was kept; what is no field, which other versions wrote, is passed over.
 
-        Versions of before called a network convolutional where it drew pictures, and knew one way of 8 bit.
+        Versions of before called a network convolutional where it drew pictures, knew one way of 8 bit, and counted no
+        adapters of a UNet.
         """
         known = {name: value for name, value in written.items() if name in cls._fields}
         widths = tuple((columns, share) for columns, share in written.get("product_widths", ()))
@@ -90,7 +104,17 @@ class StepWork(NamedTuple):
             "is_convolutional": written.get("is_image", False),
             "seeks_outliers": written.get("quantization") == "8bit",
         }
-        return cls(**{**usual, **known, "product_widths": widths})
+        work = cls(**{**usual, **known, "product_widths": widths})
+        return work if "draws_pictures" in written or not work.is_convolutional else _add_adapters(work)
+
+
+def _add_adapters(work: StepWork) -> StepWork:
+    """Add the kernels of adapters to a UNet's work that was kept before they were counted."""
+    return work._replace(
+        draws_pictures=True,
+        launches=LAUNCHES_OF_BEFORE * work.launches,
+        recomputed_launches=LAUNCHES_OF_BEFORE * work.recomputed_launches,
+    )
 
 
 def count_step_work(
@@ -109,19 +133,20 @@ def count_step_work(
     """
     costs, recomputes = profile.costs, method.checkpointing
     passes = 3 if recomputes else 2
-    is_convolutional = profile.family == "stable_diffusion"
     logit_bytes, seen = _count_logit_bytes(profile, positions), _count_seen_positions(profile, positions)
     narrow, wide = _count_wide_flops(profile, method, positions, seen)
     attention = _count_attention_flops(profile, method, positions)
     wide_attention = method.has_wide_attention and method.precision != "fp32"
-    return StepWork(
-        launches=costs.launches.at(positions),
-        recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
+    adapters = 0 if profile.is_text else method.adapted_modules
+    counted = costs.passed_bytes.constant > 0
+    work = StepWork(
+        launches=costs.launches.at(positions) + LAUNCHES_PER_ADAPTED_MODULE * adapters,
+        recomputed_launches=costs.recomputed_launches.at(positions) + LAUNCHES_FORWARD * adapters if recomputes else 0,
         adapter_launches=LAUNCHES_PER_ADAPTED_MODULE * _count_further_modules(profile, method),
-        matmul_flops=samples * (_count_matmul_flops(profile, method, positions, seen, encodes=encodes) - narrow),
+        matmul_flops=samples * (_count_matmul_flops(profile, method, positions, seen) - narrow),
         attention_flops=0.0 if wide_attention else samples * attention,
-        traffic_bytes=samples * (_count_traffic_bytes(profile, method, positions) + logit_bytes),
-        is_convolutional=is_convolutional,
+        traffic_bytes=samples * ((0.0 if counted else _count_traffic_bytes(profile, method, positions)) + logit_bytes),
+        is_convolutional=profile.is_convolutional,
         quantization=method.quantization,
         unpacked_bytes=_count_unpacked_bytes(profile, method, passes),
         gathered_bytes=passes * _count_gathered_bytes(profile, method) if is_sharded else 0.0,
@@ -130,13 +155,30 @@ def count_step_work(
         + samples * _count_score_bytes(profile, method, positions)
         + samples * _count_quantized_bytes(profile, method, seen)
         + samples * _count_cast_bytes(profile, method, seen),
-        encodes=encodes,
         is_compiled=method.is_compiled,
         product_rows=samples * seen,
-        product_widths=() if is_convolutional else profile.product_widths,
+        product_widths=() if profile.is_convolutional else profile.product_widths,
         logit_bytes=samples * logit_bytes,
         wide_flops=samples * (wide + (attention if wide_attention else 0.0)),
         seeks_outliers=method.quantizes_inputs,
+        draws_pictures=not profile.is_text,
+        passed_bytes=samples * _count_passed_bytes(profile, method, positions),
+    )
+    return _add_encoding(work, profile, method, samples, positions) if encodes else work
+
+
+def _add_encoding(
+    work: StepWork, profile: BaseModelProfile, method: Method, samples: float, positions: float
+) -> StepWork:
+    """Add what encodes the micro-batch's pictures and captions: kernels, products, and pictures that the host loads."""
+    costs = profile.costs
+    pictures, captions = samples * costs.encode_flops.at(positions), samples * costs.text_flops
+    is_wide = method.encodes_in_32_bit
+    return work._replace(
+        encoding_launches=costs.encoding_launches,
+        loaded_pictures=samples,
+        encoding_flops=captions + (0.0 if is_wide else pictures),
+        wide_encoding_flops=pictures if is_wide else 0.0,
     )
 
 
@@ -146,20 +188,16 @@ def count_scores(profile: BaseModelProfile, positions: float) -> float:
 
 
 def _count_further_modules(profile: BaseModelProfile, method: Method) -> int:
-    """Count adapted modules beyond the default targets, whose launches the profile has."""
-    return max(0, method.adapted_modules - profile.usual_modules)
+    """Count a text model's adapted modules beyond the default targets, whose launches the profile has."""
+    return max(0, method.adapted_modules - profile.usual_modules) if profile.is_text else 0
 
 
-def _count_matmul_flops(
-    profile: BaseModelProfile, method: Method, positions: float, seen: float, *, encodes: bool
-) -> float:
+def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: float, seen: float) -> float:
     """Count the FLOPs of one sample beside attention: forward, backward, recomputed, and the adapter's own (2 + 4)."""
     costs = profile.costs
     curves = [costs.forward_flops, costs.backward_flops, *([costs.recomputed_flops] if method.checkpointing else [])]
     base = sum(curve.constant + curve.linear * positions for curve in curves)
-    adapter = _count_adapter_flops(method, seen)
-    encoder = costs.encode_flops.at(positions) + costs.text_flops if encodes else 0.0
-    return base + adapter + encoder
+    return base + _count_adapter_flops(method, seen)
 
 
 def _count_wide_flops(profile: BaseModelProfile, method: Method, positions: float, seen: float) -> tuple[float, float]:
@@ -197,6 +235,13 @@ def _count_traffic_bytes(profile: BaseModelProfile, method: Method, positions: f
     """Count what is kept for the backward pass: written once, read once, and once more where it is recomputed."""
     kept = profile.costs.activation_bytes.at(positions) * method.bytes_passed_on / 2
     return kept * (3 if method.checkpointing else 2)
+
+
+def _count_passed_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    """Count what the kernels beside products read and write for one picture, which a profile has at 16 bits."""
+    costs = profile.costs
+    again = costs.recomputed_passed_bytes.at(positions) if method.checkpointing else 0.0
+    return (costs.passed_bytes.at(positions) + again) * method.bytes_passed_on / 2
 
 
 def _count_logit_bytes(profile: BaseModelProfile, positions: float) -> float:
@@ -254,7 +299,8 @@ def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
 def _count_adapter_bytes(method: Method, seen: float) -> float:
     """Count what adapters read and write for one sample, of which they see so many positions, forward and backward."""
     width = method.adapted_width + 2 * method.inner_width  # written by one product and read by the next
-    return PASSES_OF_AN_ADAPTER * width * seen * method.bytes_in_adapters
+    passes = PASSES_OF_AN_ADAPTER + (PASSES_RECOMPUTED if method.checkpointing else 0.0)
+    return passes * width * seen * method.bytes_in_adapters
 
 
 def _count_seen_positions(profile: BaseModelProfile, positions: float) -> float:

@@ -16,6 +16,8 @@ SAVED_SHARE = 1 - 1 / CACHE_GAIN
 BYTES_OF_AN_ACTIVATION = 2
 # A peak in 32 bit counts an instruction of each lane as a multiplication and an addition.
 FLOPS_OF_AN_INSTRUCTION = 2
+# The share of a UNet's products that are convolutions: 0.55 of SD 1.5, 0.24 of SDXL, counted on the meta device.
+CONVOLUTIONS_OF_A_UNET = 0.4
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ class TimeConstants:
     adapter_launch_share: float
     unpacking_launches: float
     unpacking_launches_8bit: float
-    convolution_launches: float
-    encoding_launches: float
+    picture_launches: float
+    loading_seconds: float
     matmul_efficiency: float
     convolution_efficiency: float
+    encoding_efficiency: float
     attention_efficiency: float
     low_power_share: float
     low_power_launches: float
@@ -58,10 +61,11 @@ TIME_PRIORS: dict[str, Prior] = {
     "unpacking_launches_8bit": Prior(
         3.0, 0.2, "bitsandbytes, MatMul8bitLt: quantizes rows, finds outliers, multiplies twice, scales back"
     ),
-    "convolution_launches": Prior(2.5, 0.2, "norms, casts of inputs and weights, and hooks around a UNet's modules"),
-    "encoding_launches": Prior(2.0, 0.15, "a step that runs the text encoder and the VAE, and decodes pictures"),
+    "picture_launches": Prior(1.2, 0.1, "counted: autocast casts 1.12 (FLUX) to 1.25 (SDXL) times as much"),
+    "loading_seconds": Prior(0.015, 0.4, "a picture of a megapixel: decoding 8 ms, resizing and normalizing 7 ms"),
     "matmul_efficiency": Prior(0.82, 0.08, "cuBLAS reaches 80 to 87 % of the dense peak where tiles fill the card"),
     "convolution_efficiency": Prior(0.5, 0.15, "cuDNN in channels-first order on the small maps of a UNet"),
+    "encoding_efficiency": Prior(0.7, 0.15, "cuDNN on the large maps of a VAE, where Winograd's way saves products"),
     "attention_efficiency": Prior(0.6, 0.1, "Dao 2023, FlashAttention-2: 73 % forward, 63 % backward on A100"),
     "traffic": Prior(6.0, 0.2, "unfused norms, rotations and activations read and write several times what they keep"),
     "compiled_share": Prior(0.5, 0.1, "launches and traffic that are left of small kernels that are fused"),
@@ -148,7 +152,7 @@ def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
         efficiency=constants.convolution_efficiency if work.is_convolutional else constants.matmul_efficiency,
         products=Products.of(work.product_rows, work.product_widths) if work.product_widths else None,
         attention_flops=work.attention_flops / constants.attention_efficiency,
-        traffic_bytes=(work.traffic_bytes - work.logit_bytes) * constants.traffic * fused,
+        traffic_bytes=fused * _count_traffic_bytes(work, constants),
         written_bytes=count_written_bytes(work),
         moved_bytes=(work.logit_bytes * fused + work.moved_bytes) / constants.moving_efficiency,
         unpacked_bytes=_count_unpacked_bytes(work, constants),
@@ -173,13 +177,12 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
         launches *= constants.unpacking_launches_8bit
     elif work.quantization != "none":
         launches *= constants.unpacking_launches
-    if work.encodes:
-        launches *= constants.encoding_launches
-    if work.is_convolutional:
-        launches *= constants.convolution_launches
+    if work.draws_pictures:
+        launches *= constants.picture_launches
     if work.is_compiled:
         launches *= constants.compiled_share
-    return launches * constants.launch_seconds
+    launches += work.encoding_launches
+    return launches * constants.launch_seconds + work.loaded_pictures * constants.loading_seconds
 
 
 def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision) -> float:
@@ -190,7 +193,7 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     efficiency = step.efficiency
     if gpu.multiprocessors is not None and step.products is not None:
         efficiency *= step.products.compute_utilization(gpu.multiprocessors)
-    peak = gpu.peak_flops(precision)
+    peak = _find_peak(step.work, gpu, precision)
     if gpu.power_class != "full":
         peak *= step.constants.dense_share if gpu.power_class == "dense" else step.constants.low_power_share
     elif gpu.is_desktop:
@@ -198,7 +201,28 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     seconds = (step.work.matmul_flops / efficiency + step.attention_flops) / peak
     if step.work.wide_flops and precision != "fp32":
         seconds += step.work.wide_flops / (efficiency * gpu.peak_flops("fp32"))
-    return seconds
+    return seconds + _compute_encoding(step, gpu, precision) if step.work.loaded_pictures else seconds
+
+
+def _find_peak(work: StepWork, gpu: GpuProfile, precision: Precision) -> float:
+    """Find the FLOP/s of a network's products: of a UNet in 32 bit the mean of convolutions and of all else."""
+    peak = gpu.peak_flops(precision)
+    if precision != "fp32" or not work.is_convolutional:
+        return peak
+    return 1 / (CONVOLUTIONS_OF_A_UNET / gpu.wide_convolution_flops + (1 - CONVOLUTIONS_OF_A_UNET) / peak)
+
+
+def _compute_encoding(step: WeighedStep, gpu: GpuProfile, precision: Precision) -> float:
+    """Compute the seconds in which VAE and text encoders read a micro-batch: convolutions, all but a hundredth."""
+    work, efficiency = step.work, step.constants.encoding_efficiency
+    narrow = work.encoding_flops / gpu.peak_flops(precision)
+    return (narrow + work.wide_encoding_flops / gpu.wide_convolution_flops) / efficiency
+
+
+def _count_traffic_bytes(work: StepWork, constants: TimeConstants) -> float:
+    """Count what passes between kernels: as many bytes as were counted, or estimated from those that are kept."""
+    kept = (work.traffic_bytes - work.logit_bytes) * constants.traffic
+    return kept + work.passed_bytes / constants.moving_efficiency
 
 
 def count_written_bytes(work: StepWork) -> float:

@@ -12,6 +12,7 @@ from trainer.base_models.diffusers_quiet import diffusers, transformers
 from trainer.profiles.attention import MEASURED, measured_attention
 from trainer.profiles.curves import fit_curve
 from trainer.profiles.image_network import CLIP_TOKENS, FLUX_TOKENS, SIZES
+from trainer.profiles.launches import LaunchCounter
 
 Config = Mapping[str, Any]
 CLIP_MODEL = "clip_text_model"
@@ -38,10 +39,15 @@ def measure_encoding(vae: Any) -> Curve:
 
 
 def _count_encoding(vae: Any, positions: int) -> int:
-    side = PIXELS_PER_POSITION * math.isqrt(positions)
-    with torch.no_grad(), measured_attention(), FlopCounterMode(display=False) as counter:
-        vae.encode(torch.empty(1, 3, side, side, device="meta"))
+    with FlopCounterMode(display=False) as counter:
+        _encode(vae, positions)
     return counter.get_total_flops()
+
+
+def _encode(vae: Any, positions: int) -> None:
+    side = PIXELS_PER_POSITION * math.isqrt(positions)
+    with torch.no_grad(), measured_attention():
+        vae.encode(torch.empty(1, 3, side, side, device="meta"))
 
 
 def count_text_flops(encoders: Iterable[Any]) -> int:
@@ -49,14 +55,28 @@ def count_text_flops(encoders: Iterable[Any]) -> int:
     return sum(_count_reading(encoder) for encoder in encoders)
 
 
+def count_encoding_launches(vae: Any, encoders: Iterable[Any]) -> int:
+    """Count the kernels that encode a micro-batch: its pictures at once, and its captions."""
+    with LaunchCounter() as counter:
+        _encode(vae, SIZES[0])
+        for encoder in encoders:
+            _read(encoder)
+    return counter.launches
+
+
 def _count_reading(encoder: Any) -> int:
+    with FlopCounterMode(display=False) as counter:
+        _read(encoder)
+    return counter.get_total_flops()
+
+
+def _read(encoder: Any) -> None:
     tokens = caption_tokens(encoder.config)
     ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
     mask = torch.zeros(1, 1, tokens, tokens, dtype=torch.bool, device="meta")
     body = encoder.get_decoder() if hasattr(encoder, "lm_head") else encoder
-    with torch.no_grad(), measured_attention(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), measured_attention():
         body(input_ids=ids, attention_mask=mask)
-    return counter.get_total_flops()
 
 
 def caption_tokens(config: Any) -> int:

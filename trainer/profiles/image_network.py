@@ -21,7 +21,7 @@ def build_image_network(config: Config) -> Network:
     with torch.device("meta"):
         model = getattr(diffusers, config["_class_name"]).from_config(dict(config))
     model = model.to(torch.bfloat16).requires_grad_(requires_grad=False).train()
-    return Network(model, RUNS[config["_class_name"]](model), SIZES)
+    return Network(model, RUNS[config["_class_name"]](model), SIZES, counts_passes=True)
 
 
 def _draw(*shape: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ from trainer.profiles.image_components import (
     build_text_encoder,
     build_vae,
     caption_tokens,
+    count_encoding_launches,
     count_text_flops,
     measure_encoding,
 )
@@ -25,7 +26,12 @@ def describe_image_model(components: Components, family: Family, targets: Sequen
     vae = build_vae(components[VAE])
     encoders = {name: build_text_encoder(components[name]) for name in TEXT_ENCODERS if name in components}
     costs = measure_costs(network, targets).model_copy(
-        update={"encode_flops": measure_encoding(vae), "text_flops": count_text_flops(encoders.values())}
+        update={
+            "encode_flops": measure_encoding(vae),
+            "text_flops": float(count_text_flops(encoders.values())),
+            "encoding_launches": float(count_encoding_launches(vae, encoders.values())),
+            "encodes_in_32_bit": bool(components[VAE].get("force_upcast")),
+        }
     )
     trained_encoders = encoders if family == "stable_diffusion" else {}
     return {

@@ -55,6 +55,14 @@ def measure_work(network: Network, size: int, targets: Sequence[str]) -> Measure
         "recomputed_flops": recomputing.backward_flops - kept.backward_flops,
         "launches": kept.launches,
         "recomputed_launches": recomputing.launches - kept.launches,
+        **(_compare_passes(kept, recomputing) if network.counts_passes else {}),
+    }
+
+
+def _compare_passes(kept: "_Counted", recomputing: "_Counted") -> Measured:
+    return {
+        "passed_bytes": kept.passed_bytes,
+        "recomputed_passed_bytes": recomputing.passed_bytes - kept.passed_bytes,
     }
 
 
@@ -63,6 +71,7 @@ class _Counted:
     forward_flops: int
     backward_flops: int
     launches: int
+    passed_bytes: int
 
 
 def _count(
@@ -76,7 +85,7 @@ def _count(
             output = network.head(output) if network.head is not None else output
         with backward, launched:
             output.backward(torch.empty_like(output))
-    return _Counted(forward.get_total_flops(), backward.get_total_flops(), launched.launches)
+    return _Counted(forward.get_total_flops(), backward.get_total_flops(), launched.launches, launched.passed_bytes)
 
 
 def _set_checkpointing(model: Any, function: Callable[..., Any] | None) -> None:

@@ -14,12 +14,16 @@ Modules = dict[str, tuple[ModuleShape, ...]]
 
 @dataclass(frozen=True)
 class Network:
-    """`run` takes the size n of one sample to the output before the head; `sizes` are the n to measure at."""
+    """`run` takes the size n of one sample to the output before the head; `sizes` are the n to measure at.
+
+    `counts_passes`: what its kernels beside products pass through memory is counted, too.
+    """
 
     model: Any
     run: Callable[[int], torch.Tensor]
     sizes: Sequence[int]
     head: torch.nn.Linear | None = None
+    counts_passes: bool = False
 
     def find_layers(self, targets: Sequence[str]) -> list[torch.nn.Linear]:
         """Find the linear layers that these names mean, by the whole path or its end."""

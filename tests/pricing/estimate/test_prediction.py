@@ -110,6 +110,19 @@ def test_cached_pictures_need_no_encoders_in_memory():
     assert cached.fit is FitJudgement.FITS
 
 
+def test_a_vae_encodes_in_the_bits_that_were_said_or_that_it_asks_for():
+    said = {"base_model": "sdxl-1.0", "gpu": "T4", "precision": "fp16", "resolution": 1024, "cached_latents": False}
+    said |= {"gradient_checkpointing": True, "micro_batch": 2}
+    narrow, wide = (answer(said, vae_bits=bits) for bits in (16, 32))
+    assert wide == answer(said)
+    assert wide.seconds_per_step.p50 > 1.2 * narrow.seconds_per_step.p50
+    assert wide.peak_vram_parts.pictures > narrow.peak_vram_parts.pictures
+    first = said | {"base_model": "sd-1.5"}
+    assert answer(first) == answer(first, vae_bits=16)
+    with pytest.raises(ValidationError, match="vae_bits is of pictures"):
+        answer(LLAMA, vae_bits=32)
+
+
 def test_pictures_are_the_least_certain_and_say_so():
     pictures, text = answer(FLUX), answer(LLAMA, gradient_checkpointing=True)
     assert width(pictures.seconds_per_step) > width(text.seconds_per_step)
@@ -198,7 +211,8 @@ def test_a_peak_is_told_part_by_part():
     assert parts.allocator == pytest.approx((constants.slack - 1) * (parts.activations + parts.logits))
     uneven = answer(said, mean_tokens=500).peak_vram_parts
     assert uneven.allocator > 0 == uneven.pictures
-    encoding = answer(FLUX | {"gradient_checkpointing": True}, cached_latents=False).peak_vram_parts
+    sdxl = FLUX | {"base_model": "sdxl-1.0", "method": "lora", "gradient_checkpointing": True}
+    encoding = answer(sdxl, cached_latents=False).peak_vram_parts
     assert encoding.pictures > 0 == encoding.logits
 
 

@@ -309,3 +309,25 @@ def test_packed_weights_keep_what_goes_into_them_unless_they_are_cast_for_each_p
         count_peak_contents(llama_7b, method, MicroBatch(2, 1024)).kept_bytes for method in methods
     )
     assert mixed > in_4_bit == plain == cast
+
+
+def test_what_encoding_took_is_free_when_the_network_sees_the_pictures():
+    """Fault of before: both were added, and Stable Diffusion in a notebook was said to need twice its 10 GB."""
+    profile = get_base_model("sd-1.5")
+    kept, recomputed = (method_of(profile, checkpointing=on) for on in (False, True))
+    batch = MicroBatch(4, 64 * 64, encodes=True)
+    with_all, without = (count_peak_contents(profile, method, batch) for method in (kept, recomputed))
+    assert weigh_contents(with_all, DEFAULT_MEMORY).pictures == 0
+    parts = weigh_contents(without, DEFAULT_MEMORY)
+    encoding = 4 * 64 * 64 * DEFAULT_MEMORY.picture_bytes / 2 / 2**30
+    assert parts.pictures + parts.activations == pytest.approx(max(encoding, parts.activations))
+
+
+def test_a_vae_in_32_bit_holds_twice_as_much():
+    profile = get_base_model("sdxl-1.0")
+    method, batch = method_of(profile), MicroBatch(2, 128 * 128, encodes=True)
+    narrow, wide = (
+        count_peak_contents(profile, method._replace(encodes_in_32_bit=is_wide), batch).picture_positions
+        for is_wide in (False, True)
+    )
+    assert wide == 2 * narrow == 2 * 128 * 128

@@ -80,8 +80,10 @@ def test_sharded_weights_are_gathered_in_every_pass(llama_7b):
 def test_a_work_that_was_kept_before_is_read_as_it_was():
     """Fault to guard: jobs of 0.1.0 teach for ever, and had `is_image` where a network is convolutional now."""
     kept = {name: value for name, value in EMPTY._asdict().items() if name not in {"is_convolutional", "moved_bytes"}}
-    kept = {name: value for name, value in kept.items() if name not in {"encodes", "is_compiled"}} | {"is_image": True}
-    assert StepWork.from_json(kept) == EMPTY._replace(is_convolutional=True)
+    kept = {name: value for name, value in kept.items() if name not in {"draws_pictures", "is_compiled"}}
+    kept |= {"is_image": True, "encodes": False, "launches": 100, "recomputed_launches": 10}
+    with_adapters = EMPTY._replace(launches=200, recomputed_launches=20)
+    assert StepWork.from_json(kept) == with_adapters._replace(is_convolutional=True, draws_pictures=True)
     assert StepWork.from_json(EMPTY._asdict()) == EMPTY
 
 
@@ -93,9 +95,46 @@ def test_a_power_limit_takes_its_share_of_the_peak(sku, share):
     assert seconds_of(work, gpu, "fp16") == pytest.approx(1 / reached)
 
 
-def test_a_step_that_encodes_launches_more(llama_7b):
-    work = EMPTY._replace(launches=1000)
-    assert seconds_of(work._replace(encodes=True)) == pytest.approx(CONSTANTS.encoding_launches * seconds_of(work))
+def test_encoding_takes_its_own_launches_and_what_the_host_loads_and_nothing_of_the_network():
+    """Fault of before: encoding doubled all launches, and SDXL in scripts that encode took up to four times as long."""
+    work = EMPTY._replace(launches=1000, draws_pictures=True)
+    encoding = work._replace(encoding_launches=200, loaded_pictures=4)
+    further = 200 * CONSTANTS.launch_seconds + 4 * CONSTANTS.loading_seconds
+    assert seconds_of(encoding) == pytest.approx(seconds_of(work) + further)
+
+
+def test_a_vae_in_32_bit_is_slow_where_no_tensor_cores_round_to_it():
+    vae = EMPTY._replace(loaded_pictures=1e-9)
+    for sku, slower in (("t4", 65 / 8.1), ("a100-80g", 2)):
+        gpu = get_gpu(sku)
+        narrow = seconds_of(vae._replace(encoding_flops=1e12), gpu, "fp16")
+        wide = seconds_of(vae._replace(wide_encoding_flops=1e12), gpu, "fp16")
+        assert wide / narrow == pytest.approx(slower, rel=0.01)
+
+
+def test_convolutions_in_32_bit_are_rounded_from_ampere_on():
+    work = EMPTY._replace(matmul_flops=1e12, is_convolutional=True)
+    for sku, gain in (("t4", 1.0), ("a100-80g", 1 / (0.4 / 8 + 0.6))):
+        unet, linear = (seconds_of(work._replace(is_convolutional=is_unet), get_gpu(sku), "fp32") for is_unet in (1, 0))
+        efficiencies = CONSTANTS.convolution_efficiency / CONSTANTS.matmul_efficiency
+        assert linear / (unet * efficiencies) == pytest.approx(gain)
+
+
+def test_the_launches_of_a_picture_model_are_those_that_were_counted_with_its_adapters():
+    """Counted on the meta device with peft's adapters: forward and backward, and what checkpointing adds."""
+    for name, launches, recomputed in (("sd-1.5", 1848 + 1690, 1614), ("flux.1-dev", 5257 + 6085, 5054)):
+        work = work_of(get_base_model(name), positions=4096, checkpointing=True)
+        assert work.launches == pytest.approx(launches, rel=0.02)
+        assert work.recomputed_launches == pytest.approx(recomputed, rel=0.01)
+        assert work.adapter_launches == 0
+
+
+def test_what_passes_between_kernels_of_a_picture_model_is_counted_and_not_estimated(llama_7b):
+    flux = work_of(get_base_model("flux.1-dev"), positions=16384, checkpointing=True)
+    assert flux.traffic_bytes == 0
+    assert flux.passed_bytes == pytest.approx(681e9, rel=0.01)
+    text = work_of(llama_7b)
+    assert text.passed_bytes == 0 < text.traffic_bytes
 
 
 def test_what_is_compiled_launches_and_moves_less(llama_7b):

@@ -27,3 +27,19 @@ def test_the_backward_pass_counts_too():
         return (weight * 2).sum()
 
     assert count(lambda: forward().backward()) > count(forward)
+
+
+def test_kernels_beside_products_pass_bytes_and_an_expanded_tensor_no_more_than_it_has():
+    left, row = torch.ones(4, 8), torch.ones(8)
+    with LaunchCounter() as counter:
+        _ = left @ left.t()
+        _ = left + row.expand(4, 8)
+    assert counter.launches == 2
+    assert counter.passed_bytes == 4 * (32 + 8 + 32)
+
+
+def test_a_norm_reads_its_input_twice():
+    states = torch.ones(4, 8)
+    with LaunchCounter() as counter:
+        torch.nn.functional.layer_norm(states, (8,))
+    assert counter.passed_bytes == 4 * (2 * 32 + 32 + 2 * 4)
