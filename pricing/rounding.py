@@ -80,24 +80,34 @@ def _lifts(line: ExactLine, rest: int, whole: int) -> bool:
 
 @dataclass(frozen=True)
 class InvoicedLine:
-    """A line as an invoice has it. Units: GPU-seconds or tokens; `taken_back` are those that came back before."""
+    """A line as an invoice has it. Units: GPU-seconds or tokens; `taken_back` are those that came back before.
+
+    `credited` is what of its amount was given back otherwise: by credit notes, or since it will never be paid.
+    """
 
     quantity: int
     amount: Money
     taken_back: int = 0
+    credited: Money | None = None
 
 
 def share_taken_back(line: InvoicedLine, quantity: int) -> Money:
     """Compute what comes back for so many more units of an invoiced line, in whole fen.
 
     What came back of a line is always its amount's share of the units that did, rounded once, half-even. So all of its
-    units bring back just what was charged for them, in however many parts, and never more.
+    units bring back just what was charged for them, in however many parts, and never more. What was credited is given
+    back already: both together never come to more than the line.
     Raises: ValueError, for units that the line does not have any more.
     Source: decision 0027.
     """
     if not 0 <= quantity <= line.quantity - line.taken_back:
         raise ValueError(f"{quantity} units cannot come back of {line.quantity - line.taken_back}")
-    return _share_of_line(line, line.taken_back + quantity) - _share_of_line(line, line.taken_back)
+    return _give_back(line, line.taken_back + quantity) - _give_back(line, line.taken_back)
+
+
+def _give_back(line: InvoicedLine, quantity: int) -> Money:
+    share = _share_of_line(line, quantity)
+    return share if line.credited is None else min(share, max(line.amount - line.credited, Money.zero()))
 
 
 def _share_of_line(line: InvoicedLine, quantity: int) -> Money:

@@ -6,8 +6,10 @@ from enum import StrEnum
 from sqlalchemy import Select, select
 
 from broker import errors
+from broker.billing.credit_notes import read_billed
+from broker.billing.given_back import note_credited, share_given_up
 from broker.billing.model import InvoiceKind, InvoiceStatus
-from broker.billing.service import lock_invoice
+from broker.billing.service import list_lines, lock_invoice
 from broker.billing.tables import Adjustment
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms, GrantTerms
@@ -114,6 +116,9 @@ async def write_off(work: Work, new: BadDebt) -> Adjustment:
     adjusted = _Adjusted(AdjustmentKind.BAD_DEBT, Unit.MICRO_YUAN, amount.micros, new.reason, invoice_id=invoice.id)
     row = await _write(work, terms, adjusted)
     await ledger.book_bad_debt(work, terms, amount, reference=row.id)
+    lines = await list_lines(work, invoice.id)
+    shares = share_given_up(invoice, await read_billed(work, invoice, lines), amount)
+    await note_credited(work, invoice, lines, shares)
     invoice.written_off_micros += amount.micros
     if not invoice.due.micros:
         invoice.status = InvoiceStatus.WRITTEN_OFF.value

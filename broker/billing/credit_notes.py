@@ -7,7 +7,7 @@ from sqlalchemy import Select, func, select
 
 from broker import errors
 from broker.billing.crediting import BilledInvoice, BilledLine, CreditedLine, CreditSums, list_all_left, plan_credit
-from broker.billing.given_back import read_refunded
+from broker.billing.given_back import note_credited, read_refunded, share_taken_back
 from broker.billing.model import InvoiceKind, InvoiceStatus, LineKind
 from broker.billing.numbers import Series, next_number
 from broker.billing.service import list_lines, lock_invoice
@@ -38,7 +38,8 @@ async def issue_credit_note(work: Work, new: NewCreditNote) -> CreditNote:
     terms, invoice = await lock_invoice(work, new.invoice_id)
     _require_creditable(invoice)
     billed = await list_lines(work, invoice.id)
-    sums = plan_credit(await _read_billed(work, invoice, billed), new.lines)
+    sums = plan_credit(await read_billed(work, invoice, billed), new.lines)
+    _require_not_written_off(invoice, sums)
     require_second_person(work, Giving.CREDIT_NOTE, sums.total)
     note = await _write(work, invoice, new, sums)
     ids = {line.position: line.id for line in billed}
@@ -53,8 +54,17 @@ async def issue_credit_note(work: Work, new: NewCreditNote) -> CreditNote:
         for line in new.lines
     )
     await _book(work, terms, invoice, note)
+    await note_credited(work, invoice, billed, {line.position: line.amount for line in new.lines})
     await work.session.flush()
     return note
+
+
+def _require_not_written_off(invoice: Invoice, sums: CreditSums) -> None:
+    """Require that nothing is credited of what was written off: nobody has paid it, or will. Raises: InvalidRequest."""
+    left = invoice.due + Money(invoice.paid_micros)
+    if invoice.written_off_micros and sums.total > left:
+        told = f"come to {sums.total}, with tax; {left} of the invoice is neither credited nor written off"
+        raise errors.invalid_field("lines", told)
 
 
 async def credit_whole(work: Work, invoice_id: str, reason: str) -> CreditNote:
@@ -63,7 +73,7 @@ async def credit_whole(work: Work, invoice_id: str, reason: str) -> CreditNote:
     Raises: NotFound, IllegalTransition, InvalidRequest, ApprovalNeeded.
     """
     _terms, invoice = await lock_invoice(work, invoice_id)
-    billed = await _read_billed(work, invoice, await list_lines(work, invoice.id))
+    billed = await read_billed(work, invoice, await list_lines(work, invoice.id))
     return await issue_credit_note(work, NewCreditNote(invoice_id, reason, list_all_left(billed)))
 
 
@@ -81,15 +91,22 @@ def _require_creditable(invoice: Invoice) -> None:
         )
 
 
-async def _read_billed(work: Work, invoice: Invoice, lines: Sequence[InvoiceLine]) -> BilledInvoice:
+async def read_billed(work: Work, invoice: Invoice, lines: Sequence[InvoiceLine]) -> BilledInvoice:
+    """Read what is billed by an invoice's lines, and what of it was given back. The caller holds its lock."""
     query = (
         select(CreditNoteLine.invoice_line_id, func.sum(CreditNoteLine.amount_micros).label("micros"))
         .where(CreditNoteLine.invoice_line_id.in_([line.id for line in lines]))
         .group_by(CreditNoteLine.invoice_line_id)
     )
     credited = {row.invoice_line_id: int(row.micros) for row in await work.session.execute(query)}
+    taken_back = await share_taken_back(work, invoice, lines)
     billed = {
-        line.position: BilledLine(LineKind(line.kind), Money(line.amount_micros), Money(credited.get(line.id, 0)))
+        line.position: BilledLine(
+            LineKind(line.kind),
+            Money(line.amount_micros),
+            Money(credited.get(line.id, 0)),
+            taken_back.get(line.position, Money.zero()),
+        )
         for line in lines
     }
     refunded, tax_mode = await read_refunded(work, [invoice]), TaxMode(invoice.tax_mode)

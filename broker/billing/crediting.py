@@ -20,11 +20,17 @@ class CreditedLine:
 
 @dataclass(frozen=True)
 class BilledLine:
-    """A line of the invoice, and what earlier credit notes have taken back of it."""
+    """A line of the invoice, and what earlier credit notes, and corrections of its month, have taken back of it."""
 
     kind: LineKind
     amount: Money
     credited: Money
+    taken_back: Money = field(default_factory=Money.zero)
+
+    @property
+    def left(self) -> Money:
+        """What can be credited of it still."""
+        return max(Money.zero(), self.amount - self.credited - self.taken_back)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,12 @@ class BilledInvoice:
     @property
     def credited(self) -> Money:
         return _sum(line.credited for line in self.lines.values())
+
+    @property
+    def left(self) -> Money:
+        """What neither credit notes, refunds nor later months' invoices have given back: never below zero."""
+        taken_back = _sum(line.taken_back for line in self.lines.values())
+        return max(Money.zero(), self.base - self.credited - self.refunded - taken_back)
 
 
 @dataclass(frozen=True)
@@ -76,9 +88,9 @@ def list_all_left(invoice: BilledInvoice) -> list[CreditedLine]:
 
     What some lines take off the others is not given back: together it comes to what is left of the whole.
     """
-    left, found = invoice.base - invoice.credited - invoice.refunded, []
+    left, found = invoice.left, []
     for position, line in sorted(invoice.lines.items()):
-        amount = min(line.amount - line.credited, left)
+        amount = min(line.left, left)
         if line.kind != LineKind.TAX and amount.micros > 0:
             found.append(CreditedLine(position, amount))
             left -= amount
@@ -99,9 +111,9 @@ def _find_faults(invoice: BilledInvoice, lines: Sequence[CreditedLine]) -> Itera
         if fault is not None:
             yield errors.FieldError(f"lines.{index}.{fault.field}", fault.message)
         seen.add(line.position)
-    left, asked = invoice.base - invoice.credited - invoice.refunded, _sum(line.amount for line in lines)
-    if asked > left:
-        told = f"come to {asked}; {max(left, Money.zero())} of the invoice is left to be credited"
+    asked = _sum(line.amount for line in lines)
+    if asked > invoice.left:
+        told = f"come to {asked}; {invoice.left} of the invoice is left to be credited"
         yield errors.FieldError("lines", told)
 
 
@@ -113,9 +125,8 @@ def _find_fault(invoice: BilledInvoice, line: CreditedLine) -> errors.FieldError
         return errors.FieldError("position", "is tax, which follows the other lines by itself; name those")
     if line.amount.micros % MICROS_PER_FEN:
         return errors.FieldError("amount", "must be whole fen: two decimal places at most")
-    left = billed.amount - billed.credited
-    if line.amount > left:
-        return errors.FieldError("amount", f"is more than is left of the line: {max(left, Money.zero())}")
+    if line.amount > billed.left:
+        return errors.FieldError("amount", f"is more than is left of the line: {billed.left}")
     return None
 
 

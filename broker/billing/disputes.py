@@ -13,12 +13,12 @@ from sqlalchemy import Select, func, select
 
 from broker import errors
 from broker.billing.adjustments import BadDebt, write_off
-from broker.billing.credit_notes import NewCreditNote, issue_credit_note
+from broker.billing.credit_notes import NewCreditNote, issue_credit_note, read_billed
 from broker.billing.crediting import CreditedLine
 from broker.billing.dispute_model import STANDING, DisputeKind, DisputeStatus, Remedy, choose_remedy, require_next
 from broker.billing.model import InvoiceStatus, LineKind
 from broker.billing.service import list_lines, lock_invoice
-from broker.billing.tables import CreditNoteLine, Dispute, Invoice, InvoiceLine
+from broker.billing.tables import Dispute, Invoice, InvoiceLine
 from broker.contracts import service as contracts
 from broker.persistence.database import narrow
 from broker.work import Role, Work
@@ -85,7 +85,7 @@ async def open_dispute(work: Work, new: NewDispute) -> Dispute:
             status_before=invoice.status,
         )
     line = await _get_line(work, invoice, new.position)
-    left = await _read_left(work, line)
+    left = await _read_left(work, invoice, line)
     amount = new.amount or left
     if not Money.zero() < amount <= left:
         raise errors.invalid_field("amount", f"must be above zero, and no more than is left of the line: {left}")
@@ -102,16 +102,14 @@ async def _get_line(work: Work, invoice: Invoice, position: int) -> InvoiceLine:
     return line
 
 
-async def _read_left(work: Work, line: InvoiceLine) -> Money:
-    """Read what neither credit notes have taken back of a line nor other disputes are about."""
-    credited = select(func.coalesce(func.sum(CreditNoteLine.amount_micros), 0)).where(
-        CreditNoteLine.invoice_line_id == line.id
-    )
+async def _read_left(work: Work, invoice: Invoice, line: InvoiceLine) -> Money:
+    """Read what neither credit notes nor corrections have taken back of a line nor other disputes are about."""
+    billed = await read_billed(work, invoice, await list_lines(work, invoice.id))
     disputed = select(func.coalesce(func.sum(Dispute.amount_micros), 0)).where(
         Dispute.invoice_id == line.invoice_id, Dispute.position == line.position, Dispute.ended_at.is_(None)
     )
-    taken = int(await work.session.scalar(credited) or 0) + int(await work.session.scalar(disputed) or 0)
-    return Money(max(0, line.amount_micros - taken))
+    taken = Money(int(await work.session.scalar(disputed) or 0))
+    return max(Money.zero(), billed.lines[line.position].left - taken)
 
 
 def _add_tax(invoice: Invoice, amount: Money) -> Money:

@@ -4,12 +4,13 @@ What an invoice for usage asked for is taken back by a credit note in full, so t
 an advance is cancelled with its grant, which was never credited. What of it comes in later is the customer's credit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
 from broker import errors
 from broker.billing.credit_notes import credit_whole
+from broker.billing.given_back import share_taken_back
 from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.orders import require_not_credited, void_order
 from broker.billing.service import list_lines, lock_invoice
@@ -22,7 +23,10 @@ from pricing.money import Money
 
 @dataclass(frozen=True)
 class Touched:
-    """An invoice as a void sees it: what has become of it. `by_grants`: grants have paid for some of its usage."""
+    """An invoice as a void sees it: what has become of it. `by_grants`: grants have paid for some of its usage.
+
+    `taken_back` is what later months' invoices take back of it.
+    """
 
     status: InvoiceStatus
     total: Money
@@ -31,6 +35,7 @@ class Touched:
     written_off: Money
     by_grants: bool = False
     is_disputed: bool = False
+    taken_back: Money = field(default_factory=Money.zero)
 
 
 def find_obstacle(invoice: Touched) -> str | None:
@@ -49,6 +54,7 @@ def find_obstacle(invoice: Touched) -> str | None:
         (bool(invoice.written_off.micros), f"was written off, or a part of it: take back the rest {note}."),
         (invoice.total.micros <= 0, "asks for nothing: there is nothing to be made void."),
         (invoice.by_grants, f"has usage that grants have paid for: take back what it asks for beside that {note}."),
+        (bool(invoice.taken_back.micros), f"is taken back in part by a later invoice: take back the rest {note}."),
         (invoice.is_disputed, "is disputed: end its dispute first (POST /v1/disputes/{id}/lose, /win or /withdraw)."),
     )
     return next((told for stands, told in obstacles if stands), None)
@@ -92,4 +98,5 @@ async def _read_touched(work: Work, invoice: Invoice) -> Touched:
         written_off=Money(invoice.written_off_micros),
         by_grants=any(line.grants for line in lines),
         is_disputed=await work.session.scalar(standing) is not None,
+        taken_back=sum((await share_taken_back(work, invoice, lines)).values(), Money.zero()),
     )

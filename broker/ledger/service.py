@@ -129,7 +129,7 @@ from broker.ledger.limits.credit_limits import has_use
 from broker.ledger.rating.charge_limit import Promise
 from broker.ledger.rating.line_parts import LinePart, list_line_parts
 from broker.ledger.rating.month_charges import MonthCharge, list_leading_lines, list_month_charges
-from broker.ledger.rating.rate_corrections import Return, list_returns
+from broker.ledger.rating.rate_corrections import LinePlace, Return, list_returns, note_credits, read_taken_back
 from broker.ledger.rating.usage import (
     BorneUsage,
     CapturedUsage,
@@ -164,6 +164,7 @@ __all__ = [
     "HoldSnapshot",
     "HoldView",
     "LinePart",
+    "LinePlace",
     "LockedHolds",
     "LostWork",
     "Mark",
@@ -263,6 +264,7 @@ __all__ = [
     "lock_hold_rows",
     "lock_holds",
     "match_receipt",
+    "note_credits",
     "open_standing_hold",
     "plan_wide_hold",
     "post_sides",
@@ -289,6 +291,7 @@ __all__ = [
     "read_owed_back",
     "read_refunded",
     "read_snapshot",
+    "read_taken_back",
     "read_unearned",
     "read_unmatched",
     "read_unused",

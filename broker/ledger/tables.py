@@ -257,7 +257,8 @@ class LineTotal(Base):
     """A job's share of a rate segment: the sum of its captures, and a line of the invoice.
 
     `leads`: the segment's first line, where its job has a promise (`pricing/rounding.py`). The version is that of the
-    rate card by which the line was first priced.
+    rate card by which the line was first priced. `credited_micros`: what of it, once it is on a final invoice, credit
+    notes have given back or nobody will pay.
     """
 
     __tablename__ = "rate_lines"
@@ -274,12 +275,14 @@ class LineTotal(Base):
     rate_card_version: Mapped[str]
     quantity: Mapped[int]
     leads: Mapped[bool]
+    credited_micros: Mapped[int] = mapped_column(server_default="0")
 
 
 class RateCorrection(Base):
     """What of a closed month's line an open month's invoice takes back: so many units, and the fen charged for them.
 
-    `corrected_month` is the month whose final invoice has the line. `quantity` and `amount_micros` are above zero.
+    `corrected_month` is the month whose final invoice has the line. `quantity` is above zero. `credited_micros` is what
+    of the line was given back otherwise by then: together it never comes to more than the line.
     """
 
     __tablename__ = "rate_corrections"
@@ -301,6 +304,7 @@ class RateCorrection(Base):
     rate_card_version: Mapped[str]
     quantity: Mapped[int]
     amount_micros: Mapped[int]
+    credited_micros: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = moment_column()
 
 

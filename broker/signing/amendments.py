@@ -135,7 +135,9 @@ async def _find_unrated_since(work: Work, terms: ContractTerms, new: NewAmendmen
     """Find from when on nothing was rated, where an amendment reaches back; None where that does not matter."""
     if new.effective_at is None or new.effective_at >= work.now:
         return None
-    return await find_last_use(work, terms.customer_id, terms.id) or terms.starts_at
+    last = await find_last_use(work, terms.customer_id, terms.id)
+    # What ended at just that moment was rated by the terms that were in effect then: it is before what is changed.
+    return terms.starts_at if last is None else last + MICROSECOND
 
 
 async def amend_contract(work: Work, new: NewAmendment, token: str) -> Amendment:

@@ -19,7 +19,7 @@ async def renew_contract(work: Work, contract_id: str, **other_terms: Any) -> Si
     """Sign the contract that follows one, right after its end and under its number; its terms may be others.
 
     On another plan it buys no tokens ahead, and has overage that lets jobs run and, where it has no queue of its own,
-    no guaranteed GPUs, as an amendment would have it.
+    no guaranteed GPUs, as an amendment would have it. Hours that are not paid ahead have no rollover.
 
     Raises: NotFound, IllegalTransition, CommitmentRefused, ContractsOverlap, InvalidRequest.
     """
@@ -27,6 +27,8 @@ async def renew_contract(work: Work, contract_id: str, **other_terms: Any) -> Si
     following = plan_successor(terms)
     rules: dict[str, Any] = {"rollover": await _read_rollover(work, terms)}
     plan = other_terms.get("plan", following.plan)
+    if not replace(terms, plan=plan).plan_terms.advance:
+        rules["rollover"] = NO_ROLLOVER
     if plan != following.plan:
         rules |= {"true_up": TrueUpRule.AT_END, "committed_tokens": 0}
         if not replace(terms, plan=plan).has_own_queue:

@@ -123,7 +123,8 @@ class ContractIn(RequestBody):
     )
     rollover: RolloverRule = Field(
         default=RolloverRule.NONE,
-        description="What becomes of unused hours when the contract is renewed: they lapse, or are carried on.",
+        description="What becomes of unused hours that were paid ahead when the contract is renewed: they lapse, or "
+        "are carried on.",
         examples=["carry"],
     )
     rollover_percent: int = Field(

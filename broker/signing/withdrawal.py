@@ -3,7 +3,7 @@
 from broker import errors
 from broker.billing import service as billing
 from broker.contracts import service as contracts
-from broker.contracts.amendment.amendable import find_dependent, name_fields
+from broker.contracts.amendment.amendable import OF_THE_WHOLE, find_dependent, name_fields
 from broker.contracts.amendment.amending import get_amendment, record_withdrawal, take_change_back
 from broker.contracts.amendment.amendments import Amendment, AmendmentStatus
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
@@ -21,8 +21,8 @@ async def withdraw_amendment(work: Work, contract_id: str, amendment_id: str, re
     """Withdraw an amendment that is still to come. Again, it changes nothing.
 
     Hours that it added go with it: an unpaid order is void, what was paid for is refunded.
-    Raises: NotFound; IllegalTransition, where it has taken effect or another builds on it; ContractsOverlap;
-    InvalidRequest, where GPUs that it gave up are guaranteed to others by now.
+    Raises: NotFound; IllegalTransition, where it has taken effect, another builds on it, or a renewal does;
+    ContractsOverlap; InvalidRequest, where GPUs that it gave up are guaranteed to others by now.
     """
     await lock_customer(work, (await contracts.get_contract(work, contract_id)).customer_id)
     terms = await contracts.lock_contract(work, contract_id)
@@ -31,6 +31,7 @@ async def withdraw_amendment(work: Work, contract_id: str, amendment_id: str, re
     if status == AmendmentStatus.WITHDRAWN:
         return amendment
     require_withdrawable(terms, amendment, status, terms.status_at(work.now))
+    await _require_no_successor(work, terms, amendment)
     refunded = await _take_hours_back(work, amendment)
     restored = await take_change_back(work, terms, amendment)
     await require_capacity(work, restored, terms)
@@ -59,6 +60,22 @@ def require_withdrawable(
         raise errors.IllegalTransition(told, status_before=status)
 
 
+async def _require_no_successor(work: Work, terms: ContractTerms, amendment: Amendment) -> None:
+    """Refuse to give a contract its former end back where its renewal begins at the end that it has now.
+
+    Raises: IllegalTransition.
+    """
+    if all(each["field"] != OF_THE_WHOLE for each in amendment.changes):
+        return
+    successor_id = await contracts.find_successor(work, terms.id)
+    if successor_id is not None:
+        told = (
+            f"Contract {successor_id}, the renewal, begins at the end that amendment {amendment.id} gave; "
+            "cancel it first."
+        )
+        raise errors.IllegalTransition(told, status_before=AmendmentStatus.PLANNED)
+
+
 def _find_later(terms: ContractTerms, amendment: Amendment) -> TermsChange | None:
     """Find a change that was planned for the same moment after it, or for a later one, and bears on its terms."""
     ids = [change.amendment_id for change in terms.changes]
@@ -76,6 +93,7 @@ async def _take_hours_back(work: Work, amendment: Amendment) -> str | None:
         await billing.cancel_order(work, grant.invoice_id)
     if grant.status != GrantStatus.ACTIVE:
         return None
-    refund = (await refund_grant(work, grant.id)).total.format_amount() if grant.advance else None
+    is_refunded = grant.advance and await ledger.read_unused(work, grant)
+    refund = (await refund_grant(work, grant.id)).total.format_amount() if is_refunded else None
     await ledger.void_grant(work, grant.id, f"amendment {amendment.id} was withdrawn")
     return refund

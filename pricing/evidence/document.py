@@ -109,11 +109,15 @@ class GrantRecord(Hashed):
 
 
 class ReturnRecord(Record):
-    """So many units of a closed month's line that came back at once; `before`: those that had come back by then."""
+    """So many units of a closed month's line that came back at once; `before`: those that had come back by then.
+
+    `credited` is what of the line was credited or written off by then, where anything was.
+    """
 
     before: int = Field(ge=0)
     quantity: int = Field(gt=0)
     amount: Amount
+    credited: Amount | None = None
 
 
 class YearRecord(Record):

@@ -150,7 +150,7 @@ def _sum_returns(basis: BasisRecord, quantity: int, amount: Money) -> Money:
     total = Money.zero()
     for each in basis.returns or ():
         if 0 <= each.quantity <= quantity - each.before:
-            total += share_taken_back(InvoicedLine(quantity, amount, each.before), each.quantity)
+            total += share_taken_back(InvoicedLine(quantity, amount, each.before, each.credited), each.quantity)
     return total
 
 

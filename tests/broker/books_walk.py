@@ -76,7 +76,7 @@ class Walk:
         terms["quote_guarantee"] = self.lot.choice(["pause", "cap"])
         terms["billing_day"] = self.lot.choice([1, 1, 15, 28])
         terms["time_zone"] = self.lot.choice(ZONES)
-        if plan != "on_demand" and self.lot.chance(0.4):
+        if plan == "prepaid" and self.lot.chance(0.4):
             terms |= {"rollover": "carry", "rollover_percent": self.lot.choice([100, 37])}
         if plan == "prepaid" and self.lot.chance(0.3):
             terms["committed_tokens"] = 1_000_000
@@ -252,6 +252,11 @@ class Walk:
             amount = self.lot.choice([line["amount"]["amount"], "1.37", "2000.00"])
             named = {"invoice_id": invoice["id"], "reason": "a walk"}
             await self.post("/credit-notes", {**named, "lines": [{"position": line["position"], "amount": amount}]})
+
+    async def void(self) -> None:
+        invoice = await self.pick("/invoices", status="open")
+        if invoice is not None:
+            await self.post(f"/invoices/{invoice['id']}/void", {"reason": "a walk"})
 
     async def adjust_credit(self) -> None:
         contract = self.lot.choice(self.customers).contract

@@ -174,6 +174,21 @@ async def test_number_and_end_change_at_once_and_grants_go_with_the_end(api: Api
     assert problem["contract_id"] == other["id"]
 
 
+async def test_what_ended_at_just_that_moment_was_rated_before_an_amendment(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """A guard: two uses that ended at one moment were priced by the terms before it and after it."""
+    customer = await make_ready_customer(api)
+    await report_usage(system, await start_job(system, customer), gpu_seconds=HOUR)
+    used_at = clock.now
+    clock.advance(hours=1)
+    change = {"rate_card": "newest", "effective_at": used_at.isoformat()}
+    problem = await amend_contract(api, customer.contract["id"], **change, expect=422)
+    assert problem["errors"][0]["field"] == "effective_at"
+    change["effective_at"] = (used_at + timedelta(microseconds=1)).isoformat()
+    await amend_contract(api, customer.contract["id"], **change)
+
+
 async def test_unused_grants_are_refunded_as_the_preview_shows(api: Api, system: System) -> None:
     customer = await make_ready_customer(api, plan="prepaid")
     path = f"/contracts/{customer.contract['id']}/amendments"

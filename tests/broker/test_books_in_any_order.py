@@ -90,7 +90,9 @@ class BooksMachine(RuleBasedStateMachine):
     )
     amend, amend_again, amend_more, withdraw = (make_step(name) for name in ("amend", "amend", "amend", "withdraw"))
     pay, adjust, end_contract, sign_more = (make_step(name) for name in ("pay", "adjust", "end_contract", "sign"))
-    give_back, adjust_credit, top_up = (make_step(name) for name in ("give_back", "adjust_credit", "top_up"))
+    give_back, adjust_credit, top_up, void = (
+        make_step(name) for name in ("give_back", "adjust_credit", "top_up", "void")
+    )
 
     @invariant()
     def every_rule_of_the_ledger_holds(self) -> None:
@@ -106,6 +108,11 @@ class BooksMachine(RuleBasedStateMachine):
     @invariant()
     def every_segment_is_its_exact_price_rounded_once(self) -> None:
         faults = self.world.run(find_wrong_segments(self.world))
+        assert faults == [], (faults, self.walk.done)
+
+    @invariant()
+    def nothing_of_a_line_is_given_back_twice(self) -> None:
+        faults = self.world.run(find_given_back_twice(self.world))
         assert faults == [], (faults, self.walk.done)
 
     def teardown(self) -> None:
@@ -177,6 +184,27 @@ async def find_wrong_segments(world: World) -> list[Any]:
         if abs(Fraction(int(row.micros), 1_000_000) - exact) > Fraction(1, 200):
             faults.append(tuple(row))
     return faults
+
+
+async def find_given_back_twice(world: World) -> list[Any]:
+    """Find lines of which credit notes and later months' corrections have given back more than they ask for."""
+    query = text("""
+        SELECT a.*, r.micros AS taken_back
+        FROM (SELECT n.job_id, i.month, n.used_month, n.meter AS unit, n.unit_price, sum(n.amount_micros) AS asked,
+                     sum(coalesce(c.micros, 0)) AS credited
+              FROM invoice_lines n JOIN invoices i ON i.id = n.invoice_id
+              LEFT JOIN (SELECT invoice_line_id, sum(amount_micros) AS micros FROM credit_note_lines GROUP BY 1) c
+                  ON c.invoice_line_id = n.id
+              WHERE i.number IS NOT NULL AND n.kind IN ('usage', 'correction') AND n.quantity > 0 AND NOT EXISTS (
+                  SELECT FROM invoice_lines x
+                  WHERE (x.invoice_id, x.position, x.kind) = (n.invoice_id, n.position + 1, 'advance'))
+              GROUP BY 1, 2, 3, 4, 5) a
+        JOIN (SELECT job_id, corrected_month AS month, used_month, unit, unit_price, sum(amount_micros) AS micros
+              FROM rate_corrections WHERE billable GROUP BY 1, 2, 3, 4, 5) r
+            USING (job_id, month, used_month, unit, unit_price)
+        WHERE a.credited + r.micros > a.asked""")
+    async with world.system.work() as work:
+        return [tuple(row) for row in await work.session.execute(query)]
 
 
 @pytest.mark.slow

@@ -139,6 +139,11 @@ def test_all_units_of_a_line_bring_back_what_was_charged_in_however_many_parts(
         (InvoicedLine(57, Money(0)), 57, 0),
         (InvoicedLine(57, Money(FEN)), 0, 0),
         (InvoicedLine(57, Money(FEN), taken_back=57), 0, 0),
+        (InvoicedLine(100, Money(1000 * FEN), credited=Money(750 * FEN)), 25, 250),
+        (InvoicedLine(100, Money(1000 * FEN), credited=Money(751 * FEN)), 25, 249),
+        (InvoicedLine(100, Money(1000 * FEN), 25, Money(700 * FEN)), 10, 50),
+        (InvoicedLine(100, Money(1000 * FEN), 25, Money(750 * FEN)), 75, 0),
+        (InvoicedLine(100, Money(1000 * FEN), 25, Money(1001 * FEN)), 75, 0),
     ],
 )
 def test_what_comes_back_is_a_share_of_the_line_as_it_was_rounded(

@@ -71,10 +71,13 @@ def describe_basis(group: CapturedUsage, returns: Iterable[ledger.Return]) -> di
         "closed_month": group.corrects,
         "line_quantity": own[0].line.quantity,
         "line_amount": own[0].line.amount.format_amount(),
-        "returns": [
-            {"before": each.before, "quantity": each.quantity, "amount": each.amount.format_amount()} for each in own
-        ],
+        "returns": [_describe_return(each) for each in own],
     }
+
+
+def _describe_return(each: ledger.Return) -> dict[str, Any]:
+    told = {"before": each.before, "quantity": each.quantity, "amount": each.amount.format_amount()}
+    return told | ({"credited": each.credited.format_amount()} if each.credited.micros else {})
 
 
 def _is_of(each: ledger.Return, group: CapturedUsage) -> bool:

@@ -14,6 +14,9 @@ from pricing.tax import Tax, TaxMode
 
 # The end is of the contract as a whole: it is known from the confirmation on, and stands in no change of a moment.
 OF_THE_WHOLE = "ends_at"
+# Grants that are to expire as an amendment takes effect have a new end from the confirmation on, too: so it is with the
+# ends of contracts, which move those of grants.
+GRANT_ENDS = "unused_grants"
 VOLUME_TERMS = frozenset({"plan", "committed_gpu_hours", "overage", "true_up", OF_THE_WHOLE})
 BUDGET_TERMS = frozenset({"monthly_budget_micros", "budget_hard_stop"})
 CALENDAR_TERMS = frozenset({"time_zone", "billing_day"})
@@ -29,6 +32,7 @@ TOGETHER = (
     CALENDAR_TERMS | BUDGET_TERMS,
     CALENDAR_TERMS | {"tax"},
     frozenset({"plan", GUARANTEE}),
+    frozenset({OF_THE_WHOLE, GRANT_ENDS}),
 )
 # Terms in micro-yuan and others, and what the API calls them.
 NAMES = {

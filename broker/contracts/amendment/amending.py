@@ -46,7 +46,8 @@ async def take_change_back(work: Work, terms: ContractTerms, amendment: Amendmen
     row = await work.session.get_one(Contract, terms.id)
     own = [each for each in row.changes if each.get("amendment_id") == amendment.id]
     row.changes = [each for each in row.changes if each not in own]
-    await give_ends_back(work, [GrantEnd.from_json_dict(each) for each in amendment.grant_ends])
+    ends = [GrantEnd.from_json_dict(each) for each in amendment.grant_ends]
+    await give_ends_back(work, ends, moved_at=amendment.created_at)
     if any(OF_THE_WHOLE in each.get("of_the_whole", ()) for each in own):
         before = amendment.find_before(OF_THE_WHOLE)
         row.ends_at = None if before is None else datetime.fromisoformat(before)

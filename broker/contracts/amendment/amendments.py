@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from broker import errors
-from broker.contracts.amendment.amendable import GUARANTEE, OF_THE_WHOLE, show_term
+from broker.contracts.amendment.amendable import GRANT_ENDS, GUARANTEE, OF_THE_WHOLE, show_term
 from broker.contracts.amendment.amendment_moments import check_order, find_moment
 from broker.contracts.amendment.new_amendment import NewAmendment, UnusedGrants, resolve_values
 from broker.contracts.terms.agreed import ContractStatus, TrueUpRule, make_no_guarantee, make_no_true_up
@@ -57,8 +57,13 @@ class PlannedAmendment:
     def make_change(self, amendment_id: str) -> TermsChange:
         """Make what holds from a moment on, with the name of what else it changes of the contract as a whole."""
         values = {name: value for name, value in self.values.items() if name != OF_THE_WHOLE}
-        whole = (OF_THE_WHOLE,) if self.changes(OF_THE_WHOLE) else ()
-        return TermsChange(self.effective_at, values, amendment_id, whole, self.commitment)
+        return TermsChange(self.effective_at, values, amendment_id, self.of_the_whole, self.commitment)
+
+    @property
+    def of_the_whole(self) -> tuple[str, ...]:
+        """Name what else it changes from its confirmation on: the end of the contract, and those of grants."""
+        ends_grants = self.unused_grants == UnusedGrants.EXPIRE
+        return (OF_THE_WHOLE,) * self.changes(OF_THE_WHOLE) + (GRANT_ENDS,) * ends_grants
 
     def foresee(self) -> ContractTerms:
         """Foresee the whole contract as it would be amended."""
@@ -147,12 +152,13 @@ def plan_amendment(
         )
     after = replace(before, **values)
     _check_terms(before, after, max(effective_at, now))
-    check_order(terms, {each.name for each in replaced}, after, effective_at)
     added = count_added_seconds(terms, before, after, basis)
     price = after.prices_at(effective_at).per_gpu_hour
     amount = round_to_fen(price_usage(Unit.GPU_SECONDS, added, price))
     point = plan_commitment(terms, before, after, Moments(effective_at, basis))
-    return PlannedAmendment(terms, effective_at, replaced, added, amount, new.unused_grants, after, point)
+    planned = PlannedAmendment(terms, effective_at, replaced, added, amount, new.unused_grants, after, point)
+    check_order(terms, planned.make_change("").names, after, effective_at)
+    return planned
 
 
 def complete_values(before: ContractTerms, values: dict[str, Any], effective_at: datetime) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from broker.contracts.tables import Grant
 from broker.contracts.terms.model import ContractTerms, GrantStatus
@@ -61,8 +61,12 @@ async def _move(work: Work, contract_id: str, which: ColumnElement[bool], moment
     return had
 
 
-async def give_ends_back(work: Work, ends: Sequence[GrantEnd]) -> None:
-    """Give living grants the ends back that they had, the first that was told of each."""
+async def give_ends_back(work: Work, ends: Sequence[GrantEnd], *, moved_at: datetime) -> None:
+    """Give living grants the ends back that they had, the first that was told of each.
+
+    One whose term was counted from its payment since they were moved has an end of its own, which it keeps.
+    """
+    has_that_term = or_(Grant.term_months.is_(None), Grant.activated_at.is_(None), Grant.activated_at < moved_at)
     for end in reversed(ends):
-        again = update(Grant).where(Grant.id == end.grant_id, Grant.status.in_(LIVING))
+        again = update(Grant).where(Grant.id == end.grant_id, Grant.status.in_(LIVING), has_that_term)
         await work.session.execute(again.values(expires_at=end.expires_at))

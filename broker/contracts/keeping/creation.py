@@ -9,9 +9,9 @@ from broker.contracts.cards.rate_cards import get_listed_card, rate_card_on
 from broker.contracts.keeping.loading import load_row
 from broker.contracts.keeping.numbers import keep_apart
 from broker.contracts.tables import Contract
-from broker.contracts.terms.agreed import TrueUpRule, make_no_guarantee, make_no_true_up
+from broker.contracts.terms.agreed import TrueUpRule, make_no_guarantee, make_no_rollover, make_no_true_up
 from broker.contracts.terms.arrears import ArrearsState
-from broker.contracts.terms.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
+from broker.contracts.terms.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage, RolloverRule
 from broker.identity.service import lock_customer
 from broker.work import Work
 from pricing.grants import compute_expiry
@@ -116,6 +116,8 @@ def _check_terms(card: RateCard, new: NewContract) -> None:
         raise errors.invalid_field("committed_tokens", "only prepaid buys tokens at signing; others order them later")
     if new.true_up == TrueUpRule.YEARLY and (card.terms(new.plan).advance or not new.committed_gpu_hours):
         raise make_no_true_up()
+    if new.rollover.rule == RolloverRule.CARRY and new.committed_gpu_hours and not card.terms(new.plan).advance:
+        raise make_no_rollover()
     if new.guaranteed_gpus and card.terms(new.plan).queue != "dedicated":
         raise make_no_guarantee()
     if new.ends_at is not None and new.ends_at <= new.starts_at:

@@ -58,6 +58,12 @@ def make_no_true_up() -> errors.InvalidRequest:
     return errors.invalid_field("true_up", told)
 
 
+def make_no_rollover() -> errors.InvalidRequest:
+    """Make the refusal of a rollover of hours that a true-up charges where nobody uses them."""
+    told = "carry is for hours that are paid ahead (prepaid); a true-up charges what is unused of others: leave it out"
+    return errors.invalid_field("rollover", told)
+
+
 def make_no_guarantee() -> errors.InvalidRequest:
     """Make the refusal of guaranteed GPUs where the plan has no queue that they would serve."""
     told = "serve a queue of the contract's own, which the plan long_term has; leave them out for others"

@@ -269,8 +269,11 @@ class ContractTerms(Agreement):
         return ContractStatus.ENDED if over else ContractStatus.ACTIVE
 
     def ends_before(self, moment: datetime) -> bool:
-        """Tell whether usage up to a moment is from after the contract's end; usage up to its end is not."""
-        return self.ends_at is not None and moment > self.ends_at
+        """Tell whether usage up to a moment is from after the contract's end; usage up to its end is not.
+
+        None is of a contract that was cancelled.
+        """
+        return self.cancelled_at is not None or (self.ends_at is not None and moment > self.ends_at)
 
 
 def _find_card(terms: ContractTerms, moment: datetime) -> RateCard:

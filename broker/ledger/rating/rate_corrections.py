@@ -1,13 +1,19 @@
-"""Corrections of closed months: what is taken back of a line that a final invoice has, on a later month's invoice."""
+"""Corrections of closed months: what is taken back of a line that a final invoice has, on a later month's invoice.
 
-from collections.abc import Sequence
+Beside them credit notes give back of such a line, and write-offs give it up: together never more than it asks for.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from sqlalchemy import func, insert, select
 
 from broker.ledger.rating.usage import CapturedUsage, list_captured_usage
-from broker.ledger.tables import Capture, RateCorrection
+from broker.ledger.tables import Capture, LineTotal, RateCorrection
+from broker.persistence.set_writes import command_additions
 from broker.work import Work
 from pricing.money import Money
 from pricing.rounding import InvoicedLine, share_taken_back
@@ -16,17 +22,28 @@ from pricing.usage import Unit
 CORRECTED_LINE = ("used_month", "unit", "unit_price", "billable")
 
 
+class LinePlace(NamedTuple):
+    """What tells the lines of a month's usage from each other that its invoice asks for."""
+
+    job_id: str
+    used_month: str
+    meter: Unit
+    unit_price: Decimal
+
+
 async def correct_closed_month(work: Work, capture: Capture, quantity: int, *, billed_by: str) -> None:
     """Let an open month's invoice take back what a final one charged for so many units of a capture.
 
     The caller holds the contract's lock. Units: GPU-seconds or tokens.
     """
-    amount = share_taken_back(await _find_line(work, capture), quantity)
+    line = await _find_line(work, capture)
+    amount, credited = share_taken_back(line, quantity), line.credited or Money.zero()
     columns = ("customer_id", "contract_id", "job_id", *CORRECTED_LINE, "rate_card_version")
     row = {name: getattr(capture, name) for name in columns}
     own = {"month": billed_by, "corrected_month": capture.month, "created_at": work.now}
     await work.session.execute(
-        insert(RateCorrection), [row | own | {"quantity": quantity, "amount_micros": amount.micros}]
+        insert(RateCorrection),
+        [row | own | {"quantity": quantity, "amount_micros": amount.micros, "credited_micros": credited.micros}],
     )
 
 
@@ -34,7 +51,8 @@ async def _find_line(work: Work, capture: Capture) -> InvoicedLine:
     """Find the line that has a capture, as its closed month's invoice rounded it, and what came back of it before."""
     lines = await list_captured_usage(work, capture.month, contract_ids=[capture.contract_id])
     line = next(line for line in lines if _has(line, capture))
-    return InvoicedLine(line.quantity, line.amount, await _count_taken_back(work, capture))
+    taken_back, credited = await _count_taken_back(work, capture), await _read_credited(work, capture)
+    return InvoicedLine(line.quantity, line.amount, taken_back, credited)
 
 
 def _has(line: CapturedUsage, capture: Capture | RateCorrection) -> bool:
@@ -51,11 +69,47 @@ async def _count_taken_back(work: Work, capture: Capture) -> int:
     return int(await work.session.scalar(query) or 0)
 
 
+async def _read_credited(work: Work, capture: Capture) -> Money:
+    own = (getattr(LineTotal, name) == getattr(capture, name) for name in ("job_id", "month", *CORRECTED_LINE))
+    return Money(int(await work.session.scalar(select(LineTotal.credited_micros).where(*own)) or 0))
+
+
+async def note_credits(work: Work, month: str, given: Iterable[tuple[LinePlace, Money]]) -> None:
+    """Note what of a closed month's lines is given back, or given up. The caller holds the contract's lock."""
+    sums: Counter[LinePlace] = Counter()
+    for place, amount in given:
+        sums[place] += amount.micros
+    rows = [
+        {
+            "job_id": place.job_id,
+            "month": month,
+            "used_month": place.used_month,
+            "unit": place.meter.value,
+            "unit_price": place.unit_price,
+            "billable": True,
+            "credited_micros": micros,
+        }
+        for place, micros in sorted((+sums).items())
+    ]
+    await work.run_together(command_additions(LineTotal, "credited_micros", rows))
+
+
+async def read_taken_back(work: Work, contract_id: str, month: str) -> Mapping[LinePlace, Money]:
+    """Read what later months' invoices take back of the lines that a closed month's invoice asks for."""
+    of_line = (RateCorrection.job_id, RateCorrection.used_month, RateCorrection.unit, RateCorrection.unit_price)
+    query = select(*of_line, func.sum(RateCorrection.amount_micros)).where(
+        RateCorrection.contract_id == contract_id, RateCorrection.corrected_month == month, RateCorrection.billable
+    )
+    rows = await work.session.execute(query.group_by(*of_line))
+    return {LinePlace(job, used, Unit(unit), price): Money(int(micros)) for job, used, unit, price, micros in rows}
+
+
 @dataclass(frozen=True)
 class Return:
     """So many units of a closed month's line that came back at once; `before`: those that had come back by then.
 
-    Units: GPU-seconds or tokens. `line` is how that month's invoice has the line.
+    Units: GPU-seconds or tokens. `line` is how that month's invoice has the line; `credited` what of it was credited
+    or given up by then.
     """
 
     job_id: str
@@ -69,6 +123,7 @@ class Return:
     quantity: int
     amount: Money
     line: InvoicedLine
+    credited: Money
 
 
 async def list_returns(work: Work, contract_id: str, month: str) -> list[Return]:
@@ -99,6 +154,7 @@ def _to_return(row: RateCorrection, before: int, lines: Sequence[CapturedUsage])
         quantity=row.quantity,
         amount=Money(row.amount_micros),
         line=InvoicedLine(line.quantity, line.amount),
+        credited=Money(row.credited_micros),
     )
 
 

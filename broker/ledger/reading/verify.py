@@ -238,10 +238,13 @@ LEDGER_CHECKS = (
     ),
     Check(
         "a line of an invoice is the price of what it bills, to less than a fen; of what it takes back, to two",
-        """SELECT invoice_id AS id, position, amount_micros FROM invoice_lines
-           WHERE abs(abs(amount_micros) * 3600 - abs(quantity) * unit_price * 1000000
-                     * CASE meter WHEN 'gpu_seconds' THEN 1 ELSE 3600 END)
-                 >= 10000 * 3600 * CASE WHEN quantity < 0 THEN 2 ELSE 1 END""",
+        """SELECT l.invoice_id AS id, l.position, l.amount_micros
+           FROM invoice_lines l CROSS JOIN LATERAL (SELECT
+               abs(l.amount_micros) * 3600
+               - abs(l.quantity) * l.unit_price * 1000000 * CASE l.meter WHEN 'gpu_seconds' THEN 1 ELSE 3600 END AS off,
+               10000 * 3600 * CASE WHEN l.quantity < 0 THEN 2 ELSE 1 END AS most) x
+           WHERE x.off >= x.most
+              OR -x.off >= x.most AND NOT coalesce(jsonb_path_exists(l.basis, '$.returns[*].credited'), false)""",
     ),
     Check(
         "a final invoice bills what its month captured, and takes off what an advance has paid",

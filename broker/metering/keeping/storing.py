@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from broker.persistence.driver import Command, Statement, write_rows
+from broker.persistence.driver import Command, Row, Statement, write_rows
 from broker.work import Work
 
 RUN_SOURCES = "/runs/"
@@ -29,8 +29,8 @@ CLAIM = Statement(
 )
 FIND_SAME = Statement(
     text("""
-    SELECT source, event_id
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS told (source text, event_id text, event jsonb)
+    SELECT told.place
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS told (place bigint, source text, event_id text, event jsonb)
     JOIN usage_event_keys kept USING (source, event_id) WHERE kept.digest = md5(told.event::text)::uuid
     """)
 )
@@ -72,17 +72,20 @@ async def claim_keys(work: Work, rows: Sequence[EventRow]) -> set[EventName]:
 
     Each row has the columns of a key, and the event.
     """
-    return await _run(work, CLAIM, rows)
+    return {(source, event_id) for source, event_id in await _run(work, CLAIM, rows)}
 
 
-async def find_same(work: Work, rows: Sequence[EventRow]) -> set[EventName]:
-    """Find those of some events whose name stands for the very same event already."""
-    return await _run(work, FIND_SAME, rows)
+async def find_same(work: Work, rows: Sequence[EventRow]) -> set[int]:
+    """Find those of some events, by their places, whose name stands for the very same event already."""
+    if not rows:
+        return set()
+    numbered = [{"place": place, **row} for place, row in enumerate(rows)]
+    return {place for (place,) in await _run(work, FIND_SAME, numbered)}
 
 
-async def _run(work: Work, statement: Statement, rows: Sequence[EventRow]) -> set[EventName]:
+async def _run(work: Work, statement: Statement, rows: Sequence[EventRow]) -> Sequence[Row]:
     (found,) = await work.run_together([Command(statement, {"rows": write_rows(rows)})])
-    return {(source, event_id) for source, event_id in found}
+    return found
 
 
 async def store_events(work: Work, rows: Sequence[EventRow]) -> None:

@@ -51,7 +51,7 @@ class Places:
             fits = place is not None and place.terms.customer_id == owner.customer_id
             found = [place.terms] if place is not None and fits else []
         else:
-            found = [terms for terms in self._list_of(owner.customer_id) if terms.covers(event.time)]
+            found = _choose_in_force(self._list_of(owner.customer_id), event)
         if len(found) == 1:
             return Place(found[0], owner.project_id, owner.job_id, owner.labels)
         return _no_contract(found, named)
@@ -63,6 +63,15 @@ class Places:
 
     def _list_of(self, customer_id: str) -> Sequence[ContractTerms]:
         return [terms for terms in self.contracts.values() if terms.customer_id == customer_id]
+
+
+def _choose_in_force(candidates: Sequence[ContractTerms], event: MeasuredEvent) -> list[ContractTerms]:
+    """Choose the contracts in force from an event's beginning to its end; where none was, those in force at its end.
+
+    What ends just where a contract does is of that one, and not of the next, which begins there.
+    """
+    whole = [each for each in candidates if each.covers(event.started_at) and not each.ends_before(event.time)]
+    return whole or [each for each in candidates if each.covers(event.time)]
 
 
 def no_subject(event: MeasuredEvent) -> FieldError:

@@ -59,12 +59,11 @@ async def take_measured(work: Work, posted: Posted, also_locked: Collection[str]
     """
     outcomes: dict[int, Outcome] = {}
     fresh: dict[EventName, Reported] = {}
-    for each in await _judge(work, posted, outcomes):
-        first = fresh.setdefault(each.event.name, each)
-        if first is not each:
-            outcomes[each.position] = DUPLICATE if first.document == each.document else CONFLICTING
+    judged = await _judge(work, posted, outcomes)
+    repeated = [each for each in judged if fresh.setdefault(each.event.name, each) is not each]
     locked = await contracts.lock_contracts(work, {*(each.place.terms.id for each in fresh.values()), *also_locked})
-    accepted = await _claim(work, list(fresh.values()), outcomes)
+    accepted, known = await _claim(work, list(fresh.values()))
+    await _compare(work, [*known, *repeated], outcomes)
     for each in accepted:
         outcomes[each.position] = ACCEPTED
     by_contract = _share_out(accepted)
@@ -104,17 +103,20 @@ def _place(work: Work, event: MeasuredEvent, source: UsageSource | None, places:
     return Invalid(faults) if faults else place
 
 
-async def _claim(work: Work, fresh: Sequence[Reported], outcomes: dict[int, Outcome]) -> list[Reported]:
-    """Take the keys of events; those that were taken before get their outcome, the others are returned."""
+async def _claim(work: Work, fresh: Sequence[Reported]) -> tuple[list[Reported], list[Reported]]:
+    """Take the keys of events; returns those that are new, and those whose keys were taken before."""
     if not fresh:
-        return []
-    rows = {each.event.name: each.key_row for each in fresh}
-    claimed = await claim_keys(work, list(rows.values()))
-    known = [each for each in fresh if each.event.name not in claimed]
-    same = await find_same(work, [rows[each.event.name] for each in known]) if known else set()
-    for each in known:
-        outcomes[each.position] = DUPLICATE if each.event.name in same else CONFLICTING
-    return [each for each in fresh if each.event.name in claimed]
+        return [], []
+    claimed = await claim_keys(work, [each.key_row for each in fresh])
+    new = [each for each in fresh if each.event.name in claimed]
+    return new, [each for each in fresh if each.event.name not in claimed]
+
+
+async def _compare(work: Work, known: Sequence[Reported], outcomes: dict[int, Outcome]) -> None:
+    """Compare events with what their keys were taken for, before or in this batch: the same once more, or another."""
+    same = await find_same(work, [each.key_row for each in known])
+    for place, each in enumerate(known):
+        outcomes[each.position] = DUPLICATE if place in same else CONFLICTING
 
 
 def _share_out(accepted: Sequence[Reported]) -> dict[str, list[Reported]]:

@@ -12,7 +12,7 @@ from broker.signing.unused import carry_grants, expire_grants
 from broker.system import System
 from pricing.money import Money
 from tests.broker.conftest import START, ManualClock
-from tests.broker.factories import Api, Customer, make_ready_customer, sign_contract
+from tests.broker.factories import Api, Customer, make_customer, make_ready_customer, sign_contract
 from tests.broker.running_jobs import HOUR, broken_rules, read_balance, settle, start_job
 from tests.broker.signing.test_refunds import accounts_of
 
@@ -74,6 +74,19 @@ async def test_renewal_takes_over_what_its_rule_carries_on(api: Api, system: Sys
     async with system.work() as work:
         assert await ledger.read_deferred(work, carried["id"]) == Money(920_350_000)
     assert await broken_rules(system) == {}
+
+
+async def test_hours_that_a_true_up_charges_are_not_carried_on(api: Api) -> None:
+    """A guard: their customer paid for them as unused, and again as they were used in the term that followed."""
+    rule = {"rollover": "carry", "ends_at": "2027-11-01T00:00:00Z"}
+    customer = await make_customer(api)
+    problem = await sign_contract(api, customer["id"], plan="long_term", committed_gpu_hours=2000, **rule, expect=422)
+    assert problem["errors"][0]["field"] == "rollover"
+    signed = await sign_contract(api, customer["id"], plan="prepaid", committed_gpu_hours=500, **rule)
+    other = {"plan": "long_term", "committed_gpu_hours": 2000}
+    following = await api.post(f"/contracts/{signed['id']}/renewal", {"renew": True, **other})
+    (grant,) = (await api.get("/grants", contract_id=following["id"]))["data"]
+    assert (grant["quantity"], grant["rollover"]) == (2000 * HOUR, "none")
 
 
 async def test_all_that_is_unused_is_carried_refunded_or_given_up_at_a_word(

@@ -84,6 +84,17 @@ async def test_hours_that_were_paid_for_are_refunded_where_their_amendment_is_wi
     assert await broken_rules(system) == {}
 
 
+async def test_hours_that_were_refunded_before_are_not_refunded_again(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    planned = await plan(api, customer.contract["id"], committed_gpu_hours=1000)
+    await api.post(f"/invoices/{planned['invoice_id']}/pay")
+    await api.post(f"/grants/{planned['grant_id']}/refund")
+    assert (await withdraw(api, planned))["status"] == "withdrawn"
+    [event] = (await api.get(f"/contracts/{customer.contract['id']}/events", kind="amendment_withdrawn"))["data"]
+    assert event["data"]["refunded"] is None
+    assert await broken_rules(system) == {}
+
+
 async def test_what_took_effect_or_is_built_upon_is_not_withdrawn(api: Api, clock: ManualClock) -> None:
     customer = await make_ready_customer(api, plan="long_term", committed_gpu_hours=2000)
     contract = customer.contract["id"]
@@ -96,6 +107,35 @@ async def test_what_took_effect_or_is_built_upon_is_not_withdrawn(api: Api, cloc
     await withdraw(api, second)
     clock.now = LATER
     assert (await withdraw(api, first, expect=409))["status_before"] == "in_effect"
+
+
+async def test_end_at_which_a_renewal_begins_is_not_given_back(api: Api) -> None:
+    """A guard: the contract went back to its former end, and its renewal began months later."""
+    customer = await make_ready_customer(api, ends_at="2027-03-01T00:00:00Z")
+    contract = customer.contract["id"]
+    planned = await plan(api, contract, ends_at="2027-06-01T00:00:00Z")
+    other = await plan(api, contract, purchase_order="PO-2")
+    renewal = await api.post(f"/contracts/{contract}/renewal", {"renew": True})
+    assert renewal["starts_at"] == "2027-06-01T00:00:00Z"
+    refused = await withdraw(api, planned, expect=409)
+    assert renewal["id"] in refused["detail"]
+    await withdraw(api, other)
+    await api.post(f"/contracts/{renewal['id']}/cancel")
+    await withdraw(api, planned)
+    assert (await api.get(f"/contracts/{contract}"))["ends_at"] == "2027-03-01T00:00:00Z"
+
+
+async def test_term_that_was_counted_from_a_payment_stays(api: Api, clock: ManualClock) -> None:
+    """A guard: hours that were paid since an amendment got the end that was planned when they were ordered."""
+    customer = await make_ready_customer(api, plan="prepaid")
+    contract = customer.contract["id"]
+    order = await api.post("/purchases", {"contract_id": contract, "gpu_hours": "9", "term_months": 1}, expect=201)
+    planned = await plan(api, contract, overage="contract", unused_grants="expire")
+    clock.advance(days=2)
+    await api.post(f"/invoices/{order['invoice_id']}/pay")
+    await withdraw(api, planned)
+    grants = {each["id"]: each for each in (await api.get("/grants", contract_id=contract))["data"]}
+    assert grants[order["grant_id"]]["expires_at"] == "2026-12-12T04:00:00Z"
 
 
 async def test_a_number_belongs_to_one_contract_at_a_time_also_at_dates_to_come(api: Api, clock: ManualClock) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from broker import errors
 from broker.contracts.amendment.amendments import PlannedAmendment, plan_amendment
-from broker.contracts.amendment.new_amendment import NewAmendment
+from broker.contracts.amendment.new_amendment import NewAmendment, UnusedGrants
 from broker.contracts.keeping.rows import CHANGING, READERS
 from broker.contracts.terms.agreed import ArrearsTerms, Finalizing
 from broker.contracts.terms.changes import TermsChange, find_values, read_changes
@@ -135,12 +135,34 @@ def test_amendment_that_changes_nothing_or_comes_too_late_is_refused() -> None:
             amend(over, committed_gpu_hours=600)
 
 
+def test_nothing_is_refunded_by_an_amendment_that_could_be_withdrawn_still() -> None:
+    to_come = replace(SIGNED, starts_at=NOW + timedelta(days=1))
+    new = NewAmendment("con_1", {"overage": Overage.CONTRACT}, unused_grants=UnusedGrants.REFUND)
+    with pytest.raises(errors.InvalidRequest, match="unused_grants: must be carry before the contract begins"):
+        plan_amendment(to_come, new, NOW)
+    assert plan_amendment(SIGNED, new, NOW).effective_at == NOW
+
+
 def test_what_bears_on_a_planned_amendment_waits_for_it_or_for_its_withdrawal() -> None:
     planned = confirmed(amend(at=NOW + timedelta(days=9), committed_gpu_hours=600))
     with pytest.raises(errors.InvalidRequest, match="amd_1 that changes committed_gpu_hours; withdraw it first"):
         amend(planned, overage=Overage.CONTRACT)
     with pytest.raises(errors.InvalidRequest, match="ends_at: is not after amendment amd_1 takes effect"):
         amend(planned, ends_at=NOW + timedelta(days=9))
+
+
+@pytest.mark.parametrize("values", [{"ends_at": JUNE}, {"overage": Overage.CONTRACT}])
+def test_ends_of_grants_are_moved_in_their_order_by_whoever_moves_them(values: dict[str, Any]) -> None:
+    def expire(terms: ContractTerms, days: int, **values: Any) -> PlannedAmendment:
+        new = NewAmendment(terms.id, values, NOW + timedelta(days=days), UnusedGrants.EXPIRE)
+        return plan_amendment(terms, new, NOW)
+
+    planned = confirmed(expire(SIGNED, 9, purchase_order="PO-1"))
+    assert planned.changes[-1].names == {"purchase_order", "unused_grants"}
+    unused = UnusedGrants.CARRY if "ends_at" in values else UnusedGrants.EXPIRE
+    with pytest.raises(errors.InvalidRequest, match="changes purchase_order, unused_grants; withdraw it first"):
+        plan_amendment(planned, NewAmendment(planned.id, values, NOW + timedelta(days=3), unused), NOW)
+    assert confirmed(expire(planned, 20, overage=Overage.CONTRACT)).changes[-1].names == {"overage", "unused_grants"}
 
 
 def test_what_does_not_bear_on_a_planned_amendment_comes_before_it() -> None:

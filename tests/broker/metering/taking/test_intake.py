@@ -61,6 +61,14 @@ async def test_event_is_charged_once_however_often_and_whenever_it_is_sent(
     assert await broken_rules(system) == {}
 
 
+async def test_event_that_was_taken_is_a_duplicate_whatever_comes_under_its_id_before_it(meter: Meter) -> None:
+    """A guard: the first of a batch decided over those after it, though it was in conflict with what was kept."""
+    kept, other = meter.event("1"), meter.event("1", quantity=7)
+    assert await meter.verdicts(kept) == ["accepted"]
+    assert await meter.verdicts(other, kept, other) == ["rejected", "duplicate", "rejected"]
+    assert await meter.used() == (0, 100)
+
+
 async def test_batches_that_share_events_and_come_at_once_are_charged_once(meter: Meter, system: System) -> None:
     events = [meter.event(str(number)) for number in range(20)]
     batches = [events, events[::-1], events[5:15], events[::2]]
@@ -167,6 +175,27 @@ async def test_project_and_job_lead_to_the_contract_that_is_charged(meter: Meter
     assert await broken_rules(system) == {}
 
 
+@pytest.mark.parametrize("follows", [True, False])
+async def test_usage_up_to_the_end_of_a_contract_is_of_it_also_where_a_project_is_named(
+    api: Api, system: System, clock: ManualClock, follows: bool
+) -> None:
+    """A guard: what a source measures by the hour ends just where contracts and months do."""
+    ends_at = (START + timedelta(hours=1)).isoformat()
+    async with open_meter(api, ends_at=ends_at) as meter:
+        other = []
+        if follows:
+            other = [await sign_contract(api, meter.customer.id, starts_at=ends_at, contract_number="N-2")]
+        project = await api.post("/projects", {"name": "Chat", "customer_id": meter.customer.id}, expect=201)
+        clock.advance(hours=2)
+        last = meter.event("last", subject=project["id"], time=ends_at, started_at=START.isoformat())
+        at_once = meter.event("at-once", subject=project["id"], time=ends_at, quantity=7)
+        assert await meter.verdicts(last, at_once) == ["accepted", "accepted" if follows else "rejected"]
+        assert await meter.used() == (0, 100)
+        for each in other:
+            assert (await api.get(f"/contracts/{each['id']}/balance"))["used_tokens"] == 7
+    assert await broken_rules(system) == {}
+
+
 async def test_source_of_one_customer_reports_for_no_other(meter: Meter, api: Api) -> None:
     other = await make_ready_customer(api)
     await api.post("/usage-sources", {"source": "/own", "name": "Own", "customer_id": other.id}, expect=201)
@@ -204,6 +233,17 @@ async def test_usage_after_the_contracts_end_waits_in_quarantine(api: Api, syste
         ]
         assert await meter.verdicts(late) == ["duplicate"]
         assert await broken_rules(system) == {}
+
+
+async def test_usage_of_a_cancelled_contract_waits_in_quarantine(meter: Meter, api: Api, system: System) -> None:
+    """A guard: a source that went on naming it had its usage charged to a contract that was never in force."""
+    await api.post(f"/contracts/{meter.contract_id}/cancel")
+    assert await meter.verdicts(meter.event("1")) == ["accepted"]
+    (kept,) = (await api.get("/quarantined-usage", contract_id=meter.contract_id))["data"]
+    assert (kept["reason"], kept["status"]) == ("contract_ended", "open")
+    assert (await api.post(f"/quarantined-usage/{kept['id']}/retry"))["status"] == "open"
+    assert await meter.used() == (0, 0)
+    assert await broken_rules(system) == {}
 
 
 async def test_what_goes_beyond_a_budget_is_borne(api: Api, system: System) -> None:
