@@ -59,6 +59,7 @@ class PublicRun(BaseModel):
     reentrant: bool | None = None
     attention: Literal["eager", "sdpa", "flash"] | None = None
     encodes: Literal["yes", "captions", "no"] | None = None
+    text_encoders: bool | None = None
     vae_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
     speed: float | None = Field(default=None, gt=0)
     speed_unit: Literal["s/step", "s/micro-batch", "s/run", "min/run", "tokens/s"] | None = None
@@ -132,6 +133,7 @@ class PublicRun(BaseModel):
             caption_tokens=self.caption_tokens,
             gradient_checkpointing=CHECKPOINTING[self.gradient_checkpointing],
             cached_latents=self.encodes != "yes",
+            text_encoders=self.text_encoders,
             vae_bits=self.vae_bits,
             loss=self.loss,
             unpacked_bits=self.unpacked_bits,

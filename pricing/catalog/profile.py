@@ -52,7 +52,8 @@ class Costs(BaseModel):
     - `passed_bytes`: what kernels beside products read and write, forward and backward; `recomputed_passed_bytes`: what
       gradient checkpointing adds. Of image models alone: of text it is estimated from the bytes that are kept.
     - `encode_flops`: the VAE's encoder, per image; `text_flops`: all text encoders, per caption at its full length;
-      `encoding_launches`: the kernels of both, for a micro-batch. `encodes_in_32_bit`: the VAE does, whatever all else
+      `encoding_launches`: the kernels of both, for a micro-batch, `text_launches` of them of the text encoders.
+      `encodes_in_32_bit`: the VAE does, whatever all else
       computes in, as its own configuration asks.
     """
 
@@ -71,6 +72,7 @@ class Costs(BaseModel):
     encode_flops: Curve = NO_COST
     text_flops: float = 0.0
     encoding_launches: float = 0.0
+    text_launches: float = 0.0
     encodes_in_32_bit: bool = False
 
 

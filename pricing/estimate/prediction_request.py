@@ -13,6 +13,7 @@ EightBit = Literal["llm_int8", "weight_only"]
 LATENT_PIXELS = 8
 POSITIONS_OF_A_TOKEN = 4
 BITS_IN_16 = 16
+OF_PICTURES = ("caption_tokens", "text_encoders", "vae_bits")
 
 
 def _split(written: Any) -> Any:
@@ -92,6 +93,11 @@ class PredictionRequest(BaseModel):
     cached_latents: bool = Field(
         default=True,
         description="False: pictures and captions go through VAE and text encoders in every step.",
+    )
+    text_encoders: bool | None = Field(
+        default=None,
+        description="Whether the text encoders of Stable Diffusion get adapters, too, and read captions in every step; "
+        "null: no.",
     )
     vae_bits: Literal[16, 32] | None = Field(
         default=None,
@@ -184,10 +190,9 @@ class PredictionRequest(BaseModel):
             raise ValueError("give sequence_length for a text model, or resolution for an image model")
         if self.mean_tokens is not None and self.mean_tokens > (self.sequence_length or 0):
             raise ValueError("mean_tokens is at most sequence_length")
-        if self.caption_tokens is not None and self.resolution is None:
-            raise ValueError("caption_tokens is of pictures: leave it out for a text model")
-        if self.vae_bits is not None and self.resolution is None:
-            raise ValueError("vae_bits is of pictures: leave it out for a text model")
+        of_pictures = [name for name in OF_PICTURES if getattr(self, name) not in {None, False}]
+        if of_pictures and self.resolution is None:
+            raise ValueError(f"{of_pictures[0]} is of pictures: leave it out for a text model")
         if self.sharded is False and self.sharded_by is not None:
             raise ValueError("sharded_by is of weights that lie spread over the GPUs: leave it out, or sharded")
         if self.weight_bits is not None and self.method != "lora":

@@ -15,7 +15,8 @@ from pricing.resources.method import Method, Quantization, describe_method
 from pricing.resources.peak_contents import Device, MicroBatch, PeakContents, count_peak_contents
 from pricing.resources.shipped_constants import load_share
 from pricing.resources.step_work import StepWork, count_step_work
-from pricing.training.config import TrainingConfig
+from pricing.training.adapter_parameters import TEXT_ENCODER_TARGETS
+from pricing.training.config import ALL_LINEAR, TrainingConfig
 
 METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-int8": "8bit"}
 # Rows of an evaluation's micro-batch, unless told. Source: transformers, `TrainingArguments`.
@@ -150,9 +151,10 @@ def _describe_method(
     config = TrainingConfig(
         base_model=profile.name,
         lora_rank=request.rank,
-        target_modules=request.target_modules,
+        target_modules=_list_targets(request),
         precision=request.precision,
         quantization=METHODS[request.method],
+        train_text_encoder=request.text_encoders is True,
         batch_size=min(request.micro_batch, 4096),
     )
     kept = describe_method(profile, config, request.precision, checkpointing=False, gpus=request.gpus)
@@ -172,6 +174,14 @@ def _describe_method(
         upcasts=(request.autocast is True and profile.is_text)
         or (_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW),
     )
+
+
+def _list_targets(request: PredictionRequest) -> tuple[str, ...] | None:
+    """List the modules with an adapter, those that text encoders usually get theirs on with them, where they train."""
+    named = request.target_modules
+    if named is None or not request.text_encoders or ALL_LINEAR in named:
+        return named
+    return (*named, *TEXT_ENCODER_TARGETS)
 
 
 def _falls_back(

@@ -35,7 +35,8 @@ class Method(NamedTuple):
     `packs_weights_alone`: weights of 8 bit are cast to 16 for each product; else its input is quantized too (LLM.int8).
     `has_wide_scores`: scores of an eager attention are made, kept and multiplied in 32 bit.
     `has_narrow_moments`: what Adam keeps of each trained number is in 8 bit.
-    `encodes_in_32_bit`: the VAE that encodes pictures computes in 32 bit.
+    `encodes_in_32_bit`: the VAE that encodes pictures computes in 32 bit. `trains_text_encoders`: they have adapters,
+    too, and read captions in every step.
     `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
     until the backward pass has ended, each with its gradient.
     """
@@ -63,6 +64,7 @@ class Method(NamedTuple):
     has_wide_scores: bool = False
     has_narrow_moments: bool = False
     encodes_in_32_bit: bool = False
+    trains_text_encoders: bool = False
 
     @property
     def quantizes_inputs(self) -> bool:
@@ -144,6 +146,7 @@ def describe_method(
         checkpointing=checkpointing,
         gpus=gpus,
         inner_width=config.lora_rank * adapted,
+        trains_text_encoders=config.train_text_encoder and bool(profile.text_modules),
         adapted_inputs=sum(shape.count * shape.in_features for shape in shapes),
         adapted_width=sum(shape.count * (shape.in_features + shape.out_features) for shape in shapes),
     )

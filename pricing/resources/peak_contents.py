@@ -44,6 +44,9 @@ CHECKPOINTS_BESIDE_THE_LAYERS = 2
 # What a score in 32 bit weighs beside one of 16 whose softmax is in 32 (10 bytes): what softmax answered is kept, and
 # of the layer in work its gradients before and behind softmax. Source: PyTorch, `_scaled_dot_product_attention_math`.
 WIDE_SCORES_KEPT, WIDE_SCORES_IN_WORK = 0.4, 0.8
+VAE = "vae"
+# CLIP reads so many tokens of a caption, and keeps so much of each number that passes through a layer.
+TOKENS_OF_A_CAPTION, BYTES_KEPT_BY_A_LAYER = 77, 34
 # What a VAE holds in 16 bit of what it does in 32.
 NARROW_SHARE = 0.5
 STACK_BYTES_OF_AN_A100 = 108 * 2048 * 1024
@@ -128,6 +131,7 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
     room = _count_work_bytes(profile, method, is_sharded=batch.is_sharded)
     encoders = _count_encoder_bytes(profile, method, batch)
     kept = batch.samples * _count_kept_bytes(profile, method, batch.positions)
+    of_text = batch.samples * _count_text_encoder_bytes(profile, method)
     checkpoints = batch.samples * _count_checkpoint_bytes(profile, method, batch.positions)
     on_card = 0.0 if method.offloads else checkpoints
     weights = _count_weight_bytes(profile, method) / shards + room + encoders
@@ -135,7 +139,7 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
         weight_bytes=weights,
         adapter_parameters=method.adapter_parameters * (WITH_NARROW_MOMENTS if method.has_narrow_moments else 1.0),
         shards=shards,
-        kept_bytes=on_card + kept,
+        kept_bytes=on_card + kept + of_text,
         checkpoint_bytes=on_card,
         layer_bytes=kept if method.checkpointing else 0.0,
         logits=_count_positions_of_logits(profile, method, batch.samples * batch.positions)
@@ -215,8 +219,11 @@ def _count_scores(profile: BaseModelProfile, method: Method, batch: MicroBatch) 
 
 
 def _count_encoder_bytes(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
-    """Count the components beside the trained network: the VAE and the text encoders of a picture model."""
-    return sum(profile.component_parameters.values()) * method.bytes_of_weights if batch.holds_encoders else 0.0
+    """Count the components beside the trained network: the VAE and the text encoders, these alone where they train."""
+    counts = profile.component_parameters
+    if not batch.holds_encoders:
+        counts = {name: count for name, count in counts.items() if name != VAE} if method.trains_text_encoders else {}
+    return sum(counts.values()) * method.bytes_of_weights
 
 
 def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
@@ -250,6 +257,18 @@ def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: 
     layers = 1 if method.retains_checkpoints else 2
     gathered = layers * linear / profile.layers * layer_bytes + (profile.parameters - linear) * method.bytes_passed_on
     return room + gathered
+
+
+def _count_text_encoder_bytes(profile: BaseModelProfile, method: Method) -> float:
+    """Count what text encoders that train keep of a caption.
+
+    Source: Korthikanti et al. 2022, "Reducing Activation Recomputation in Large Transformer Models", section 4.1: 34
+    bytes a number that passes from layer to layer, in 16 bit, without scores.
+    """
+    if not method.trains_text_encoders:
+        return 0.0
+    width = sum(shape.in_features * shape.count for shape in profile.text_modules.get("q_proj", ()))
+    return BYTES_KEPT_BY_A_LAYER * width * TOKENS_OF_A_CAPTION * method.bytes_per_number / 2
 
 
 def _count_checkpoint_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:

@@ -35,6 +35,8 @@ PASSES_OF_AN_ADAPTER = 12
 PASSES_RECOMPUTED = 5.5
 # Works of before counted no kernels of adapters on a UNet's usual modules, which are about as many as its own.
 LAUNCHES_OF_BEFORE = 2.0
+# Going back through frozen layers takes as many products as forward, and 1.24 times the kernels of a UNet.
+TEXT_BACKWARD, LAUNCHES_BACKWARD = 1.0, 1.24
 # Heads are 128 wide in nearly all models, so that the FLOPs of attention tell how many scores there are: two products,
 # a multiply-add being two.
 FLOPS_PER_SCORE = 4 * 128
@@ -164,7 +166,18 @@ def count_step_work(
         draws_pictures=not profile.is_text,
         passed_bytes=samples * _count_passed_bytes(profile, method, positions),
     )
-    return _add_encoding(work, profile, method, samples, positions) if encodes else work
+    work = _add_encoding(work, profile, method, samples, positions) if encodes else work
+    return _add_text_encoders(work, profile, samples, encodes=encodes) if method.trains_text_encoders else work
+
+
+def _add_text_encoders(work: StepWork, profile: BaseModelProfile, samples: float, *, encodes: bool) -> StepWork:
+    """Add what text encoders that train do in a step: back through them, and forward where they did not read anyway."""
+    launches, flops = profile.costs.text_launches, samples * profile.costs.text_flops
+    forward = 0.0 if encodes else 1.0
+    return work._replace(
+        launches=work.launches + launches * (LAUNCHES_BACKWARD + forward),
+        encoding_flops=work.encoding_flops + flops * (TEXT_BACKWARD + forward),
+    )
 
 
 def _add_encoding(

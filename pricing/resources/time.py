@@ -201,7 +201,8 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     seconds = (step.work.matmul_flops / efficiency + step.attention_flops) / peak
     if step.work.wide_flops and precision != "fp32":
         seconds += step.work.wide_flops / (efficiency * gpu.peak_flops("fp32"))
-    return seconds + _compute_encoding(step, gpu, precision) if step.work.loaded_pictures else seconds
+    encodes = step.work.encoding_flops or step.work.wide_encoding_flops
+    return seconds + _compute_encoding(step, gpu, precision) if encodes else seconds
 
 
 def _find_peak(work: StepWork, gpu: GpuProfile, precision: Precision) -> float:

@@ -55,13 +55,17 @@ def list_target_shapes(profile: BaseModelProfile, config: TrainingConfig) -> Seq
 
 
 def name_target_modules(profile: BaseModelProfile, config: TrainingConfig) -> set[str]:
-    """Name the keys of `modules` that the configuration, or else the profile, targets. Raises: UnknownTargetModules."""
+    """Name the keys of `modules` that the configuration, or else the profile, targets.
+
+    Where text encoders train, a target may be one of theirs alone. Raises: UnknownTargetModules.
+    """
     named = config.target_modules or profile.default_target_modules
     targets = [module for target in named for module in profile.module_aliases.get(target, (target,))]
     matched = {target: _match(profile.modules, [target]) for target in targets}
-    missing = sorted(target for target, names in matched.items() if not names)
+    of_text = profile.text_modules if config.train_text_encoder else {}
+    missing = sorted(target for target, names in matched.items() if not names and not _match(of_text, [target]))
     if missing:
-        raise UnknownTargetModules(profile.name, missing, sorted(profile.modules))
+        raise UnknownTargetModules(profile.name, missing, sorted({*profile.modules, *of_text}))
     return set().union(*matched.values())
 
 

@@ -55,10 +55,16 @@ def count_text_flops(encoders: Iterable[Any]) -> int:
     return sum(_count_reading(encoder) for encoder in encoders)
 
 
-def count_encoding_launches(vae: Any, encoders: Iterable[Any]) -> int:
-    """Count the kernels that encode a micro-batch: its pictures at once, and its captions."""
+def count_encoding_launches(vae: Any) -> int:
+    """Count the kernels that encode the pictures of a micro-batch, all at once."""
     with LaunchCounter() as counter:
         _encode(vae, SIZES[0])
+    return counter.launches
+
+
+def count_text_launches(encoders: Iterable[Any]) -> int:
+    """Count the kernels that read the captions of a micro-batch."""
+    with LaunchCounter() as counter:
         for encoder in encoders:
             _read(encoder)
     return counter.launches

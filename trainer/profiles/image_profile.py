@@ -10,6 +10,7 @@ from trainer.profiles.image_components import (
     caption_tokens,
     count_encoding_launches,
     count_text_flops,
+    count_text_launches,
     measure_encoding,
 )
 from trainer.profiles.image_network import build_image_network
@@ -25,11 +26,13 @@ def describe_image_model(components: Components, family: Family, targets: Sequen
     network = build_image_network(next(components[name] for name in TRAINED if name in components))
     vae = build_vae(components[VAE])
     encoders = {name: build_text_encoder(components[name]) for name in TEXT_ENCODERS if name in components}
+    text_launches = count_text_launches(encoders.values())
     costs = measure_costs(network, targets).model_copy(
         update={
             "encode_flops": measure_encoding(vae),
             "text_flops": float(count_text_flops(encoders.values())),
-            "encoding_launches": float(count_encoding_launches(vae, encoders.values())),
+            "encoding_launches": float(count_encoding_launches(vae) + text_launches),
+            "text_launches": float(text_launches),
             "encodes_in_32_bit": bool(components[VAE].get("force_upcast")),
         }
     )

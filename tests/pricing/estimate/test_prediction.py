@@ -110,6 +110,19 @@ def test_cached_pictures_need_no_encoders_in_memory():
     assert cached.fit is FitJudgement.FITS
 
 
+def test_text_encoders_that_train_are_in_memory_and_take_longer():
+    said = {"base_model": "sdxl-1.0", "gpu": "A100-40G", "resolution": 1024, "gradient_checkpointing": True}
+    plain, trained = answer(said), answer(said, text_encoders=True)
+    assert trained.peak_vram_parts.weights - plain.peak_vram_parts.weights == pytest.approx(1.52, abs=0.02)
+    assert trained.peak_vram_parts.activations > plain.peak_vram_parts.activations
+    assert trained.seconds_per_step.p50 > plain.seconds_per_step.p50
+    assert trained.adapter_parameters > plain.adapter_parameters
+    assert answer(said, text_encoders=False) == plain
+    assert answer(said, text_encoders=True, target_modules="to_q,to_k,to_v,to_out.0") == trained
+    with pytest.raises(ValidationError, match="text_encoders is of pictures"):
+        answer(LLAMA, text_encoders=True)
+
+
 def test_a_vae_encodes_in_the_bits_that_were_said_or_that_it_asks_for():
     said = {"base_model": "sdxl-1.0", "gpu": "T4", "precision": "fp16", "resolution": 1024, "cached_latents": False}
     said |= {"gradient_checkpointing": True, "micro_batch": 2}

@@ -302,3 +302,18 @@ def test_without_autocast_head_and_attention_of_an_upcast_model_multiply_in_32_b
     assert (cast.wide_flops, wide.attention_flops) == (0, 0)
     assert wide.matmul_flops + wide.wide_flops == pytest.approx(cast.matmul_flops + cast.attention_flops)
     assert wide.wide_flops > cast.attention_flops
+
+
+def test_text_encoders_that_train_go_through_the_step_and_back_also_where_pictures_are_cached():
+    profile = get_base_model("sdxl-1.0")
+    plain, trained = (work_of(profile, positions=128**2, train_text_encoder=on) for on in (False, True))
+    adapters = 13 * sum(
+        shape.count
+        for name, shapes in profile.text_modules.items()
+        if name.endswith(("q_proj", "k_proj", "v_proj", "out_proj"))
+        for shape in shapes
+    )
+    assert trained.launches - plain.launches == pytest.approx(2.24 * 573 + adapters)
+    assert trained.encoding_flops == 2 * profile.costs.text_flops
+    assert plain.encoding_flops == trained.loaded_pictures == 0
+    assert seconds_of(trained) > seconds_of(plain)
