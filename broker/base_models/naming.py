@@ -3,7 +3,8 @@
 import re
 
 from broker.errors import OperatorError
-from pricing.catalog import find_base_model, fold_spelling
+from pricing.catalog import find_base_model
+from pricing.catalog.spellings import fold_spelling
 
 NAME = re.compile(r"[0-9a-z][0-9a-z._-]{0,63}")
 

@@ -14,10 +14,10 @@ from broker.persistence.database import add_unique
 from broker.persistence.documents import explain_unreadable
 from broker.persistence.driver import Command, Statement, require
 from broker.work import Work
-from pricing.catalog import fold_spelling
 from pricing.catalog.described import ModelDescription
 from pricing.catalog.offered import OfferedModels
 from pricing.catalog.profile import BaseModelProfile
+from pricing.catalog.spellings import fold_spelling
 
 __all__ = [
     "OFFER_VERSION",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pricing.catalog import fold_spelling
+from pricing.catalog.spellings import fold_spelling
 
 ADAPTER_MARK = "ft:"
 SUFFIX_LABEL = "model.suffix"  # how a job tells the suffix of its model's name

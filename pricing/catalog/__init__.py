@@ -7,7 +7,7 @@ never changes. `make profiles` writes the base models, `make bench-estimator ARG
 May never: hold what one installation has learnt or owns, or need torch or a network to be read.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -15,35 +15,31 @@ from importlib.resources.abc import Traversable
 from pydantic import TypeAdapter
 
 from pricing.catalog.gpu import GpuProfile
-from pricing.catalog.near_names import suggest
+from pricing.catalog.near_names import suggest_owner
 from pricing.catalog.profile import BaseModelProfile
+from pricing.catalog.spellings import fold_card, fold_spelling
 from pricing.unique_yaml import load_yaml
 
 CATALOG: Traversable = files("pricing.catalog")
 
 
 class UnknownBaseModel(LookupError):
-    """The base model is not in the catalogue."""
+    """The base model is not in the catalogue. `known` says whose each spelling is."""
 
-    def __init__(self, name: str, known: list[str]) -> None:
-        self.name, self.known = name, known
-        near = suggest(name, known)
-        super().__init__(f"{name!r} is not in the catalogue; {near}known base models: {', '.join(known)}")
+    def __init__(self, name: str, known: Mapping[str, str]) -> None:
+        self.name = name
+        near = suggest_owner(name, known) or suggest_owner(name.rpartition("/")[2], known)
+        names = sorted(set(known.values()))
+        super().__init__(f"{name!r} is not in the catalogue; {near}known base models: {', '.join(names)}")
 
 
 class UnknownGpu(LookupError):
-    """The GPU type is not in the catalogue."""
+    """The GPU type is not in the catalogue. `known` says whose each spelling is."""
 
-    def __init__(self, sku: str, known: list[str]) -> None:
-        self.sku, self.known = sku, known
-        near = suggest(sku, known)
-        super().__init__(f"{sku!r} is not in the catalogue; {near}known GPU types: {', '.join(known)}")
-
-
-def fold_spelling(name: str) -> str:
-    """Reduce a name to what its spellings have in common: letters and digits in lower case; 40GB is 40G."""
-    folded = "".join(filter(str.isalnum, name.casefold()))
-    return folded.removesuffix("b") if folded.endswith("gb") else folded
+    def __init__(self, sku: str, known: Mapping[str, str]) -> None:
+        self.sku = sku
+        near, skus = suggest_owner(sku, known), sorted(set(known.values()))
+        super().__init__(f"{sku!r} is not in the catalogue; {near}known GPU types: {', '.join(skus)}")
 
 
 @cache
@@ -75,8 +71,26 @@ def get_base_model(name: str) -> BaseModelProfile:
     """Get a profile by name or alias, however its words are joined. Raises: UnknownBaseModel."""
     profile = find_base_model(name)
     if profile is None:
-        raise UnknownBaseModel(name, sorted(load_base_models()))
+        raise UnknownBaseModel(name, list_spellings_of_models())
     return profile
+
+
+def list_spellings_of_models() -> dict[str, str]:
+    """List every spelling of a base model, and the name of the one that it means."""
+    profiles = load_base_models().values()
+    return {spelling: profile.name for profile in profiles for spelling in (*profile.aliases, profile.name)}
+
+
+@cache
+def _index_same_shapes() -> dict[str, BaseModelProfile]:
+    return {
+        fold_spelling(spelling): profile for profile in load_base_models().values() for spelling in profile.same_shape
+    }
+
+
+def find_same_shape(name: str) -> BaseModelProfile | None:
+    """Find the profile of the shape that a further model has, which is none of the catalogue; None where none is."""
+    return _index_same_shapes().get(fold_spelling(name))
 
 
 @cache
@@ -88,9 +102,7 @@ def load_gpus() -> dict[str, GpuProfile]:
 
 @cache
 def _index_gpus() -> dict[str, GpuProfile]:
-    return {
-        fold_spelling(spelling): gpu for gpu in load_gpus().values() for spelling in (*gpu.aliases, gpu.name, gpu.sku)
-    }
+    return {fold_card(spelling): gpu for gpu in load_gpus().values() for spelling in (*gpu.aliases, gpu.name, gpu.sku)}
 
 
 def list_offered_skus(available: Collection[str]) -> list[str]:
@@ -100,14 +112,15 @@ def list_offered_skus(available: Collection[str]) -> list[str]:
 
 def find_gpu(sku: str) -> GpuProfile | None:
     """Find a GPU type by SKU, name or alias, however its words are joined; None where the catalogue has none."""
-    return _index_gpus().get(fold_spelling(sku))
+    return _index_gpus().get(fold_card(sku))
 
 
 def get_gpu(sku: str) -> GpuProfile:
     """Get a GPU type by SKU, name or alias, however its words are joined. Raises: UnknownGpu."""
     gpu = find_gpu(sku)
     if gpu is None:
-        raise UnknownGpu(sku, sorted(load_gpus()))
+        gpus = load_gpus().values()
+        raise UnknownGpu(sku, {spelling: known.sku for known in gpus for spelling in (*known.aliases, known.sku)})
     return gpu
 
 

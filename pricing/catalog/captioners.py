@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pricing.catalog import CATALOG, fold_spelling
+from pricing.catalog import CATALOG
 from pricing.catalog.near_names import suggest
+from pricing.catalog.spellings import fold_spelling
 from pricing.unique_yaml import load_yaml
 
 BYTES_PER_PARAMETER = 4  # the trainer loads them in 32 bit

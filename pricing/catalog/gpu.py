@@ -25,7 +25,18 @@ FIRST_WITH_FLASH, FIRST_OF_RECENT_HOSTS = 8.0, 8.9
 # Source: PyTorch, "CUDA semantics", on `torch.backends.cudnn.allow_tf32`, which is on; NVIDIA, A100 whitepaper.
 FIRST_WITH_TF32, TF32_SHARE = 8.0, 0.5
 BYTES_OF_A_STACK = 1024
-THREADS_OF_A_MULTIPROCESSOR = {7.0: 2048, 7.5: 1024, 8.0: 2048, 8.6: 1536, 8.9: 1536, 9.0: 2048, 10.0: 2048, 12.0: 1536}
+THREADS_OF_A_MULTIPROCESSOR = {
+    6.0: 2048,
+    7.0: 2048,
+    7.5: 1024,
+    8.0: 2048,
+    8.6: 1536,
+    8.9: 1536,
+    9.0: 2048,
+    10.0: 2048,
+    12.0: 1536,
+    12.1: 1536,
+}
 
 
 class GpuProfile(BaseModel):

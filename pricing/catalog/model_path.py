@@ -2,13 +2,24 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 
-from pricing.catalog import fold_spelling, load_base_models
+from pricing.catalog import (
+    UnknownBaseModel,
+    find_base_model,
+    find_same_shape,
+    list_spellings_of_models,
+    load_base_models,
+)
 from pricing.catalog.profile import BaseModelProfile
+from pricing.catalog.spellings import fold_spelling
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 # What distributors put behind a model's name; it changes neither shape nor tokenizer.
-DISTRIBUTION = re.compile(r"[-_.](?:emaonly|ema[-_.]only|no[-_.]?ema|pruned|ema|fp16|fp32|bf16|hf)$")
+DISTRIBUTION = re.compile(
+    r"[-_.](?:emaonly|ema[-_.]only|no[-_.]?ema|pruned|ema|fp16|fp32|bf16|hf|unsloth|bnb|[48]bit|nf4|int[48]|fp8|awq|gptq"
+    r"|gguf|mlx|qat|dynamic|quantized|unquantized|w4a16|w8a8|q\d(?:_\d|_k(?:_[sml])?)?)$"
+)
 
 DRIVE = re.compile(r"[A-Za-z]:")
 HUB_PARTS = 2  # owner/Name
@@ -45,6 +56,35 @@ def find_named_by_path(path: str, find: Callable[[str], BaseModelProfile | None]
             if found is not None:
                 return found
     return None
+
+
+def get_model_by_shape(name: str) -> BaseModelProfile:
+    """Get the model whose shape something has that a hub calls so: by any spelling, whoever packed or copied it.
+
+    `unsloth/Qwen3-8B-bnb-4bit` has the shape of qwen3-8b; that its weights are the same nobody says.
+    Raises: UnknownBaseModel.
+    """
+    known = find_base_model(name) or find_same_shape(name) or _find_copied(name)
+    if known is None:
+        raise UnknownBaseModel(name, list_spellings_of_models())
+    return known
+
+
+def _find_copied(name: str) -> BaseModelProfile | None:
+    """Find by the last part of a name, without what distributors put behind it."""
+    part = re.split(r"[/\\]", name)[-1]
+    spellings = _list_spellings(part) if 0 < len(part) <= LONGEST_NAME else ()
+    return next(filter(None, (_index_tails().get(fold_spelling(spelling)) for spelling in spellings)), None)
+
+
+@cache
+def _index_tails() -> dict[str, BaseModelProfile]:
+    """Index models, and those of the same shape, by their names without an owner."""
+    return {
+        fold_spelling(spelling.rpartition("/")[2]): profile
+        for profile in load_base_models().values()
+        for spelling in (*profile.same_shape, *profile.aliases, profile.name)
+    }
 
 
 def _list_spellings(part: str) -> Iterator[str]:

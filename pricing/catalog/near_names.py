@@ -1,7 +1,7 @@
 """The known name that somebody may have meant by one that is not known. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 CLOSE_ENOUGH = 0.6
@@ -31,3 +31,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Write `did you mean …?` where a known name is near, with what goes before it; empty where none is."""
     near = find_near(name, known)
     return "" if near is None else f"did you mean {near}? "
+
+
+def suggest_owner(name: str, owners: Mapping[str, str]) -> str:
+    """Write the question where a spelling is near, by the name of whose it is."""
+    near = find_near(name, owners)
+    return "" if near is None else f"did you mean {owners[near]}? "

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 
-from pricing.catalog import find_base_model, fold_spelling, load_base_models
+from pricing.catalog import find_base_model, load_base_models
 from pricing.catalog.captioners import OfferedCaptioners
 from pricing.catalog.model_path import find_named_by_path, is_path
 from pricing.catalog.profile import BaseModelProfile
+from pricing.catalog.spellings import fold_spelling
 
 PREDICT = "`broker estimator predict` estimates it without a data set"
 

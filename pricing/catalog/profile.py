@@ -96,8 +96,10 @@ class PackagedWeights(BaseModel):
 class BaseModelProfile(BaseModel):
     """Facts of a base model that pricing and the broker need, so that neither has to load it.
 
-    `aliases` are other spellings of the name. `parameters` is exact and of the trained network: the language model, or
-    the UNet or transformer of an image model, whose other components are in `component_parameters`. `layers` counts
+    `aliases` are other spellings of the name; `same_shape` names further models that have this shape and weights of
+    their own, so that what is true of shape and cost is true of them, and nothing else. `parameters` is exact and of
+    the trained network: the language model, or the UNet or transformer of an image model, whose other components are in
+    `component_parameters`, as is what sees beside a language model that was made with it. `layers` counts
     transformer blocks; of an image model `vocabulary` and `context_length` (in tokens) are those of its longest text
     encoder, and `resolution` is the side of the square pictures that it was made for. `caps_logits`: the logits pass
     through a hyperbolic tangent before the loss, whose answers the backward pass needs.
@@ -118,6 +120,7 @@ class BaseModelProfile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     aliases: tuple[str, ...] = ()
+    same_shape: tuple[str, ...] = ()
     family: Family
     licence: str
     parameters: int = Field(gt=0)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from pricing.catalog import get_base_model, get_gpu
+from pricing.catalog import get_gpu
 from pricing.catalog.gpu import GpuProfile
+from pricing.catalog.model_path import get_model_by_shape
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.prediction_request import PredictionRefused, PredictionRequest, read_sizes
 from pricing.estimate.unsaid import list_checkpointing, list_lengths, list_variants
@@ -101,7 +102,7 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
 
     Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused.
     """
-    profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
+    profile, gpu = get_model_by_shape(request.base_model), get_gpu(request.gpu)
     refuse_excluded(request, gpu, quantization or METHODS[request.method])
     longest, mean = read_sizes(request, profile)
     kept = _describe_method(request, profile, quantization)
@@ -247,7 +248,7 @@ def _fill_micro_batch(
         longest,
         is_sharded=is_sharded,
         encodes=encodes,
-        holds_encoders=encodes,
+        holds_encoders=encodes or profile.is_text,
         varies=mean < longest,
         device=device,
         evaluated=(request.evaluation_batch or 0) if profile.is_text else 0,

