@@ -20,6 +20,7 @@ from broker.config import Settings
 from broker.failure_log import describe_failure
 from broker.http.leaving import Leaving
 from broker.persistence.faults import find_fault
+from broker.processes.joined_writes import JoiningProtocol
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,9 @@ class Server(uvicorn.Server):
     @classmethod
     def of(cls, app: FastAPI, settings: Settings) -> Self:
         longest = math.ceil(settings.shutdown_seconds)
-        server = cls(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=longest))
+        server = cls(uvicorn.Config(
+            app, http=JoiningProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=longest
+        ))
         server.leaving, server.leave_seconds = app.state.leaving, settings.leave_seconds
         return server
 
