@@ -15,6 +15,8 @@ from pricing.rate_card import UnitPrices
 from pricing.rating import BASE_UNITS_PER_PRICED_UNIT, NegativeUsage
 from pricing.usage import Unit
 
+# So much usage is remembered with its price, of which a submission asks for that of its quote several times.
+MOST_KNOWN = 256
 # Whole units that were used, or a share of them: what is quoted of a job ends between two units.
 Count = int | Fraction
 
@@ -109,6 +111,8 @@ class UsagePrices:
         asked = tuple(counts.items())
         known = self._known.get(asked)
         if known is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
             lines = [line for meter, count in asked for line in self._list_meter_lines(meter, count)]
             known = self._known[asked] = PricedUsage(lines, add_quotients(lines))
         return known

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fastapi import Request, Response
-from sqlalchemy import ARRAY, Text, any_, bindparam, delete, select, tuple_, update
+from sqlalchemy import ARRAY, Text, any_, bindparam, delete, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -19,8 +19,7 @@ from broker.http.body import UNSTORABLE, is_form
 from broker.http.form import ReceivedFile
 from broker.http.raw_headers import find_header
 from broker.persistence.database import Base, moment_column
-from broker.persistence.driver import Command, Row, Statement
-from broker.persistence.set_writes import command_inserts
+from broker.persistence.driver import Command, Row, Statement, write_rows
 from broker.work import Actor, Role, Work
 
 HEADER = "Idempotency-Key"
@@ -61,6 +60,20 @@ FIND_ANSWERS = Statement(
     )
 )
 TWIN_ANSWERED = "pk_idempotency_keys"
+# Stands between bodies. JSON has no control character unescaped, so that they need not be JSON within JSON, of which
+# each quotation mark is escaped here, and read and undone there.
+BETWEEN_BODIES = "\x1e"
+KEPT_BESIDE_BODIES = ("principal", "key", "customer_id", "fingerprint", "status")
+KEEP_ANSWERS = Statement(
+    text(
+        "INSERT INTO idempotency_keys (principal, key, customer_id, fingerprint, status, body, created_at)"
+        " SELECT told.*, CAST(:moment AS timestamptz) FROM ROWS FROM ("
+        "json_to_recordset(CAST(:rows AS json))"
+        " AS (principal text, key text, customer_id text, fingerprint text, status integer),"
+        f" string_to_table(CAST(:bodies AS text), chr({ord(BETWEEN_BODIES)}))) AS told"
+    ),
+    planned_once=True,
+)
 
 
 @dataclass(frozen=True)
@@ -183,9 +196,16 @@ def read_answers(rows: Sequence[Row]) -> dict[tuple[str, str], EarlierAnswer]:
 
 def keep_answers(answered: Iterable[tuple[Actor, Claim, Response]], now: datetime) -> list[Command]:
     """Make the commands that keep the answers of requests which have not claimed their keys before."""
-    rows = [_describe_claim(actor, claim, now) | _describe_answer(response) for actor, claim, response in answered]
-    rows.sort(key=lambda row: (str(row["principal"]), str(row["key"])))
-    return command_inserts(IdempotencyKey, rows)
+    rows = [
+        ((name_principal(actor), claim.key, actor.customer_id, claim.fingerprint, response.status_code), response)
+        for actor, claim, response in answered
+    ]
+    if not rows:
+        return []
+    rows.sort(key=lambda row: row[0][:2])
+    bodies = [_without_secrets(bytes(response.body).decode()) for _row, response in rows]
+    told = write_rows([dict(zip(KEPT_BESIDE_BODIES, row, strict=True)) for row, _response in rows])
+    return [Command(KEEP_ANSWERS, {"rows": told, "bodies": BETWEEN_BODIES.join(bodies), "moment": now})]
 
 
 async def keep_answer(work: Work, claim: Claim, response: Response) -> None:

@@ -27,7 +27,26 @@ from broker.work import Services, Work
 SUBMITTED = "submitted"
 # What of a job may be its quote's, as it stands there.
 QUOTED = Copied(Quote.__tablename__, named_by="quote_id", columns=("config", "estimate"))
-QUOTED_COLUMNS = frozenset(QUOTED.columns)
+# What no job has before the planner has looked at it or a run has begun: null, which is not written.
+NOT_YET = frozenset(
+    {
+        "pending_reason",
+        "expected_start",
+        "latest_start",
+        "expedited_at",
+        "stop_requested",
+        "pause_reason",
+        "progress",
+        "remaining",
+        "error",
+        "adapter_id",
+        "started_at",
+        "finished_at",
+        "changed_in",
+        "ended_cost_micros",
+    }
+)
+NOT_YET_OR_QUOTED = NOT_YET.union(QUOTED.columns)
 
 
 def list_known_quotes(services: Services, orders: Sequence[Order]) -> dict[str, Quote]:
@@ -119,8 +138,8 @@ def write_admissions(plans: Mapping[str, AdmissionPlan], services: Services) -> 
 
 def _write_jobs(admitted: Sequence[Admission]) -> list[Command]:
     """Make the commands that write jobs; what is the quote's is copied from the quote, and not sent once more."""
-    sent = [JOBS.write(each.job) for each in admitted if not each.has_quoted_documents]
-    quoted = [JOBS.write(each.job, without=QUOTED_COLUMNS) for each in admitted if each.has_quoted_documents]
+    sent = [JOBS.write(each.job, without=NOT_YET) for each in admitted if not each.has_quoted_documents]
+    quoted = [JOBS.write(each.job, without=NOT_YET_OR_QUOTED) for each in admitted if each.has_quoted_documents]
     return [*command_inserts(Job, sent), *command_inserts(Job, quoted, copied=QUOTED)]
 
 

@@ -156,12 +156,8 @@ def _pair(unit: Unit, changes: Mapping[str, int]) -> Iterator[Move]:
                 targets.appendleft((target_id, arriving - amount))
 
 
-class Leg(Protocol):
-    """What the arithmetic reads of a hold's leg: one that is kept, or one that is planned.
-
-    Units: quantities in the leg's unit, price per GPU-hour or token. `month` is the budget month of a leg in money; the
-    others have none. `borne`: the house bears it, not the customer. `grant_id` is the grant that a leg comes from.
-    """
+class PricedLeg(Protocol):
+    """What the price of a hold reads of a leg. Units: `held` in the leg's unit, price per GPU-hour or token."""
 
     @property
     def unit(self) -> str: ...
@@ -171,6 +167,15 @@ class Leg(Protocol):
     def billable(self) -> bool: ...
     @property
     def held(self) -> int: ...
+
+
+class Leg(PricedLeg, Protocol):
+    """What the arithmetic reads of a hold's leg: one that is kept, or one that is planned.
+
+    Units: quantities in the leg's unit. `month` is the budget month of a leg in money; the others have none. `borne`:
+    the house bears it, not the customer. `grant_id` is the grant that a leg comes from.
+    """
+
     @property
     def captured(self) -> int: ...
     @property
@@ -261,7 +266,7 @@ def compute_captured_micros(legs: Iterable[Leg], *, billable_only: bool = False,
     return divide_half_even(dividend * MICROS_PER_UNIT, divisor)
 
 
-def compute_hold_micros(legs: Iterable[Leg]) -> int:
+def compute_hold_micros(legs: Iterable[PricedLeg]) -> int:
     """Compute the price of what billable legs hold, rounded up to the micro-yuan: the money held always suffices."""
     return _round_up(_divide_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None)
 
@@ -273,7 +278,7 @@ def compute_money_needed(legs: Sequence[Leg]) -> int:
     return _round_up(_divide_price(leg, leg.captured + leg.open_quantity) for leg in metered) - captured
 
 
-def _divide_price(leg: Leg, quantity: int) -> Quotient:
+def _divide_price(leg: PricedLeg, quantity: int) -> Quotient:
     assert leg.unit_price is not None
     return divide_price(Unit(leg.unit), quantity, leg.unit_price)
 

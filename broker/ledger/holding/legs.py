@@ -38,6 +38,10 @@ class NewLeg:
     month: str | None = None
     borne: bool = False
 
+    @property
+    def held(self) -> int:
+        return self.quantity
+
     def as_state(self) -> LegState:
         return LegState(
             self.unit, self.unit_price, self.billable, self.quantity, 0, 0, self.month, self.borne, self.grant_id

@@ -53,7 +53,7 @@ class Reserves:
         for meter, origin in list_origins(terms, need.project_id, need.gpu_type, moment).items():
             legs += plan_meter_legs(grants, terms, need.usage.count(meter), origin, moment)
         require_within_paid(terms, legs)
-        micros = compute_hold_micros([leg.as_state() for leg in legs if leg.billable])
+        micros = compute_hold_micros(legs)
         if self.credit is not None:
             self.credit.require(micros)
         return legs + plan_money_legs(self.room, micros, self.month)

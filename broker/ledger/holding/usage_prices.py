@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
 
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.model import Leg
@@ -20,11 +22,20 @@ def find_usage_prices(
 ) -> UsagePrices:
     """Find what usage of a moment costs, in the order in which it is charged: first what is `held` of grants for it."""
     gpu_hours, tokens = (find_uncommitted_prices(terms, origins[meter], moment) for meter in METERS)
+    beyond = gpu_hours.per_gpu_hour, tokens.per_token, tokens.currency
+    if not (grants.terms or held):
+        return find_plain_prices(*beyond)
     granted = {
         meter: (*_list_held(grants, held, origin, moment), *_list_free(grants, origin, moment))
         for meter, origin in origins.items()
     }
-    return UsagePrices(gpu_hours.per_gpu_hour, tokens.per_token, tokens.currency, granted)
+    return UsagePrices(*beyond, granted)
+
+
+@lru_cache(maxsize=256)  # with what usage came to by them, which many submissions ask for of one quote
+def find_plain_prices(per_gpu_hour: Decimal, per_token: Decimal, currency: str) -> UsagePrices:
+    """Find the prices of usage that no grant pays for."""
+    return UsagePrices(per_gpu_hour, per_token, currency)
 
 
 def _list_held(grants: OpenGrants, held: Sequence[Leg], origin: UsageOrigin, moment: datetime) -> list[PricedUnits]:
