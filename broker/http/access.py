@@ -62,6 +62,7 @@ class AccessLog:
                 raise
         finally:
             _write_line(scope, status, time.monotonic() - began)
+            _let_go(scope)
             if around:
                 structlog.contextvars.clear_contextvars()
                 structlog.contextvars.bind_contextvars(**around)
@@ -70,6 +71,16 @@ class AccessLog:
 def _write_line(scope: Scope, status: int, seconds: float) -> None:
     told = {"status": status or None, "ms": round(seconds * 1000, 1)}
     log.log(_choose_level(scope["path"], status), "%s %s", scope["method"], scope["path"], extra=told)
+
+
+def _let_go(scope: Scope) -> None:
+    """Let go of what a request holds on to: some of it knows the request again.
+
+    Without that circle some sixty objects of each request are freed at once. They were left to the garbage collector,
+    and it took a thirtieth of a submission.
+    """
+    if "state" in scope:
+        scope["state"].clear()
 
 
 def _is_cut_short(scope: Scope, error: Exception) -> bool:

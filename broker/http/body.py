@@ -101,12 +101,12 @@ def limit_body(
         return request
     usual = services.settings.max_dataset_bytes + FORM_SLACK_BYTES if is_form(request) else MAX_JSON_BYTES
     limit = usual if most_bytes is None else most_bytes
-    refusal: errors.DomainError = _too_large(limit)
+    refusal: errors.DomainError | None = None
     if of_form is not None and of_form.most_bytes + FORM_SLACK_BYTES < limit:
         limit, refusal = of_form.most_bytes + FORM_SLACK_BYTES, of_form.refusal
     announced = find_header(request.scope, b"content-length") or "0"
     if not re.fullmatch("[0-9]{1,18}", announced) or int(announced) > limit:
-        raise refusal
+        raise refusal or _too_large(limit)
     received = 0
 
     async def receive() -> Message:
@@ -114,7 +114,7 @@ def limit_body(
         message = await request.receive()
         received += len(message.get("body", b""))
         if received > limit:
-            raise refusal
+            raise refusal or _too_large(limit)
         return message
 
     return BodyRequest(request.scope, receive)

@@ -1,6 +1,7 @@
 """The access line and the request id."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import OperationalError
 from starlette.types import Message
 
+from broker.http.caller import Caller
 from tests.broker.factories import Api, make_customer, make_ready_customer, submit_job
 
 LOGGER = "broker.http.access"
@@ -122,3 +124,15 @@ async def test_an_answer_that_its_database_cuts_short_is_told_in_a_line(
     ]
     with pytest.raises(KeyError):
         await ask("away=false")
+
+
+async def test_what_a_request_held_is_freed_when_it_is_answered_and_not_by_the_garbage_collector(api: Api) -> None:
+    ready = await make_ready_customer(api)
+    gc.collect()
+    gc.disable()
+    try:
+        await submit_job(api, ready.dataset["id"], customer_id=ready.id)
+        await api.call("GET", "/customers")
+        assert not [held for held in gc.get_objects() if isinstance(held, Caller)]
+    finally:
+        gc.enable()
