@@ -4,13 +4,13 @@ import logging
 import re
 import time
 
-import structlog
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.failure_log import describe_failure
 from broker.http.raw_headers import find_header
 from broker.ids import new_id
+from broker.log_context import bind, bind_anew, get_bound
 from broker.persistence.faults import find_fault
 from broker.work import Actor, Role
 
@@ -51,9 +51,8 @@ class AccessLog:
                 message["headers"] = [*others, *further, (HEADER_NAME, request_id.encode())]
             await send(message)
 
-        around = structlog.contextvars.get_contextvars()  # of the request that asks this one within the process
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        around = get_bound()  # of the request that asks this one within the process
+        bind_anew({"request_id": request_id})
         try:
             await self.app(scope, receive, note_status)
         except Exception as error:
@@ -63,9 +62,8 @@ class AccessLog:
         finally:
             _write_line(scope, status, time.monotonic() - began)
             _let_go(scope)
-            if around:
-                structlog.contextvars.clear_contextvars()
-                structlog.contextvars.bind_contextvars(**around)
+            if around:  # else what failed beyond is answered outside of here, with the id that is bound
+                bind_anew(around)
 
 
 def _write_line(scope: Scope, status: int, seconds: float) -> None:
@@ -105,10 +103,9 @@ def bind_caller(request: Request, actor: Actor) -> None:
     """Bind who asks, and for which job or run, to every line that is told until the request is answered."""
     ids = {name: request.path_params[name] for name in BOUND_IDS if name in request.path_params}
     who = {"run_id": actor.id} if actor.role == Role.RUN else {"actor": actor.id}
-    structlog.contextvars.bind_contextvars(role=actor.role.value, **{**ids, **who})
+    bind(role=actor.role.value, **{**ids, **who})
 
 
 def find_request_id() -> str | None:
     """Find the id of the request that is being answered; None outside of one."""
-    request_id: str | None = structlog.contextvars.get_contextvars().get("request_id")
-    return request_id
+    return get_bound().get("request_id")

@@ -70,7 +70,7 @@ KEEP_ANSWERS = Statement(
         " SELECT told.*, CAST(:moment AS timestamptz) FROM ROWS FROM ("
         "json_to_recordset(CAST(:rows AS json))"
         " AS (principal text, key text, customer_id text, fingerprint text, status integer),"
-        f" string_to_table(CAST(:bodies AS text), chr({ord(BETWEEN_BODIES)}))) AS told"
+        " string_to_table(CAST(:bodies AS text), CAST(:between AS text))) AS told"
     ),
     planned_once=True,
 )
@@ -205,7 +205,8 @@ def keep_answers(answered: Iterable[tuple[Actor, Claim, Response]], now: datetim
     rows.sort(key=lambda row: row[0][:2])
     bodies = [_without_secrets(bytes(response.body).decode()) for _row, response in rows]
     told = write_rows([dict(zip(KEPT_BESIDE_BODIES, row, strict=True)) for row, _response in rows])
-    return [Command(KEEP_ANSWERS, {"rows": told, "bodies": BETWEEN_BODIES.join(bodies), "moment": now})]
+    kept = {"rows": told, "bodies": BETWEEN_BODIES.join(bodies), "between": BETWEEN_BODIES, "moment": now}
+    return [Command(KEEP_ANSWERS, kept)]
 
 
 async def keep_answer(work: Work, claim: Claim, response: Response) -> None:

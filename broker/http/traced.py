@@ -1,11 +1,11 @@
 """A span for each request, below the one that its sender names; the log's lines tell the trace, too."""
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker import traces
 from broker.http.access import ROUTINE
 from broker.http.raw_headers import find_header
+from broker.log_context import bind
 
 HEADER_NAME = traces.HEADER.encode()
 
@@ -29,7 +29,7 @@ class TracedRequests:
                     span.set_attribute("http.response.status_code", int(message["status"]))
                 await send(message)
 
-            structlog.contextvars.bind_contextvars(trace_id=traces.find_trace_id(span))
+            bind(trace_id=traces.find_trace_id(span))
             try:
                 await self.app(scope, receive, note_status)
             finally:

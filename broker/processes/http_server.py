@@ -75,9 +75,11 @@ class Server(uvicorn.Server):
     @classmethod
     def of(cls, app: FastAPI, settings: Settings) -> Self:
         longest = math.ceil(settings.shutdown_seconds)
-        server = cls(uvicorn.Config(
-            app, http=JoiningProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=longest
-        ))
+        server = cls(
+            uvicorn.Config(
+                app, http=JoiningProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=longest
+            )
+        )
         server.leaving, server.leave_seconds = app.state.leaving, settings.leave_seconds
         return server
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 import structlog
 
+from broker.log_context import get_bound
+
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 QUOTED = re.compile(r"[ \t=\r\n\"']")
 # What every record has; the rest was told with it (`extra`).
@@ -28,8 +30,7 @@ class TextLines(structlog.stdlib.ProcessorFormatter):
 
 def write_line(record: logging.LogRecord, moment: datetime) -> str:
     """Write a record with what is bound around it, in one line: control characters are escaped."""
-    told = structlog.contextvars.get_contextvars()
-    told.update((name, value) for name, value in record.__dict__.items() if name not in OWN_KEYS)
+    told = {**get_bound(), **{name: value for name, value in record.__dict__.items() if name not in OWN_KEYS}}
     words = " ".join(f"{name}={_write_value(told[name])}" for name in sorted(told))
     time = moment.isoformat().removesuffix("+00:00")
     level = record.levelname.lower()

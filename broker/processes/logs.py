@@ -1,6 +1,6 @@
 """The log of the service's processes: one line for each event on the standard error, as text or as JSON.
 
-Loggers are those of the standard library. Every line carries what is bound around it (`structlog.contextvars`: the
+Loggers are those of the standard library. Every line carries what is bound around it (`broker/log_context.py`: the
 request, its actor, its run and job, or the task of the daemon) and what is told with it (`extra`), and no secret.
 """
 
@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from broker.config import Settings
+from broker.log_context import get_bound
 from broker.processes.log_lines import TextLines, escape_control
 from broker.processes.redaction import Redaction
 
@@ -28,8 +29,12 @@ def _keep_on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> E
     return {name: escape_control(told) if isinstance(told, str) else told for name, told in event.items()}
 
 
+def _add_bound(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    return {**get_bound(), **event}
+
+
 SHARED: list[Processor] = [
-    structlog.contextvars.merge_contextvars,
+    _add_bound,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
+from broker.log_context import bind_anew
 from broker.processes.logs import OURS
 
 
@@ -22,4 +22,4 @@ def restored() -> Iterator[None]:
         logging.getLogger(name).setLevel(own)
     root.handlers[:], logging._srcfile = handlers, place
     logging.logThreads, logging.logProcesses, logging.logMultiprocessing = flags
-    structlog.contextvars.clear_contextvars()
+    bind_anew({})

@@ -29,7 +29,7 @@ class Recording:
 
 def join_writes() -> tuple[Recording, JoinedWrites]:
     recording = Recording()
-    return recording, JoinedWrites(cast(asyncio.Transport, recording))
+    return recording, JoinedWrites(cast("asyncio.Transport", recording))
 
 
 async def test_head_and_body_of_one_turn_leave_together() -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.config import Settings
+from broker.log_context import bind
 from broker.processes.log_lines import TextLines, write_line
 from broker.processes.logs import StruckLines, configure_logging
 
@@ -26,7 +27,7 @@ def test_line_is_that_of_structlog(event: str, told: dict[str, object], level: i
     assert isinstance(handler.formatter, StruckLines)
     lines = handler.formatter.lines
     assert isinstance(lines, TextLines)
-    structlog.contextvars.bind_contextvars(request_id="req_1", queue="bound")
+    bind(request_id="req_1", queue="bound")
     record = logging.makeLogRecord(
         {
             "name": "broker.here",

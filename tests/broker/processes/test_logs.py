@@ -6,15 +6,15 @@ import secrets
 from pathlib import Path
 
 import pytest
-import structlog
 
 from broker.config import Settings
+from broker.log_context import bind
 from broker.processes.logs import configure_logging
 
 
 def tell(settings: Settings, capsys: pytest.CaptureFixture[str]) -> list[str]:
     configure_logging(settings)
-    structlog.contextvars.bind_contextvars(request_id="req_1")
+    bind(request_id="req_1")
     log = logging.getLogger("broker.somewhere")
     log.debug("looked at %s", "it")
     log.info("中文 %s", "started", extra={"job_id": "job_1"})
