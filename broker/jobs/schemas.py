@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_json
+from pydantic_core import to_jsonable_python
 
 from broker.http.shapes import MoneyOut, as_hours, created_at_field
 from broker.jobs.reading.expected_end import expect_end
@@ -254,7 +255,9 @@ def describe_job(job: Job, now: datetime) -> dict[str, Any]:
 
 def write_job(job: Job, now: datetime, *, is_new: bool) -> str | bytes:
     """Write a job as `JobOut` does; a new one past the shape, since all that it would check has just been decided."""
-    return to_json(describe_job(job, now)) if is_new else JobOut.of(job, now).model_dump_json()
+    if is_new:
+        return orjson.dumps(describe_job(job, now), to_jsonable_python, orjson.OPT_UTC_Z)
+    return JobOut.of(job, now).model_dump_json()
 
 
 def _describe_type(run: TypedRun) -> dict[str, Any]:

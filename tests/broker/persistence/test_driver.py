@@ -1,7 +1,9 @@
 """Statements of the driver: in the transaction of the session beside them, and with its errors."""
 
+import json
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -14,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker.capacity.tables import Queue
+from broker.contracts.terms.model import GrantStatus
 from broker.identity.tables import Customer
 from broker.persistence.database import Scope, TimeLimits
 from broker.persistence.driver import (
@@ -26,6 +29,7 @@ from broker.persistence.driver import (
     require,
     require_all,
     run_together,
+    write_rows,
 )
 from broker.persistence.set_writes import command_inserts
 from broker.processes.boot import DatabaseUrls
@@ -273,3 +277,10 @@ def test_a_moment_is_written_as_the_driver_writes_it(moment: datetime) -> None:
     no_driver = cast("Any", None)  # a text alone asks it how it is written
     written = MOMENT.write_execute({"moment": moment}, no_driver)
     assert written == f"EXECUTE {MOMENT.prepared_as} ({sql.Literal(moment).as_string()})".encode()
+
+
+def test_rows_are_written_with_every_value_that_a_column_may_have() -> None:
+    plain = {"price": Decimal("0.10"), "at": START, "kind": GrantStatus.ACTIVE, "said": 'ja\x1e"', "null": None}
+    assert json.loads(write_rows([plain])) == [plain | {"price": "0.10", "at": START.isoformat(), "kind": "active"}]
+    odd = {"named": {"a"}, "huge": 2**70}
+    assert json.loads(write_rows([odd])) == [{"named": ["a"], "huge": 2**70}]

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from broker.http.idempotency import IdempotencyKey
+from broker.jobs.admitting.admission_batch import NOT_YET
 from broker.jobs.schemas import JobOut
 from broker.jobs.tables import Job, JobEvent
 from broker.ledger.tables import Hold, Transfer
@@ -339,3 +340,8 @@ async def test_a_submission_is_one_message(api: Api, neighbour: Customer, monkey
     assert [message.split(" ", 1)[0] for message in messages] == ["BEGIN;"]
     assert (kept["config"], kept["estimate"]) == (quote["config"], quote["estimate"])
     assert {name: kept[name] for name in job} == job
+
+
+def test_what_is_not_written_of_a_new_job_is_null_by_itself() -> None:
+    columns = [Job.__table__.columns[name] for name in NOT_YET]
+    assert all(each.nullable and each.default is None and each.server_default is None for each in columns)
