@@ -24,6 +24,7 @@ FIRST_WITH_FLASH, FIRST_OF_RECENT_HOSTS = 8.0, 8.9
 # From Ampere on cuDNN rounds what goes into convolutions in 32 bit to TF32, for which tensor cores do half as much.
 # Source: PyTorch, "CUDA semantics", on `torch.backends.cudnn.allow_tf32`, which is on; NVIDIA, A100 whitepaper.
 FIRST_WITH_TF32, TF32_SHARE = 8.0, 0.5
+FIRST_WITH_FP8 = 8.9
 BYTES_OF_A_STACK = 1024
 THREADS_OF_A_MULTIPROCESSOR = {
     6.0: 2048,
@@ -98,6 +99,11 @@ class GpuProfile(BaseModel):
     def has_flash_attention(self) -> bool:
         """Whether kernels of flash attention exist for it. Source: PyTorch, `check_sm_version`: from 8.0 on."""
         return not self.is_cpu and (self.compute_capability is None or self.compute_capability >= FIRST_WITH_FLASH)
+
+    @property
+    def has_fp8(self) -> bool:
+        """Whether its tensor cores multiply 8-bit floats, as Ada's, Hopper's and later ones do."""
+        return self.compute_capability is not None and self.compute_capability >= FIRST_WITH_FP8
 
     @property
     def auto_precision(self) -> Precision:

@@ -26,8 +26,8 @@ def list_time_doubts(run: RequestedRun) -> dict[str, float]:
 
     Units: octaves beyond the longest usual row (`long`), the share of a step that waits for launches (`bound`: it
     depends on the host), octaves by which rows are padded (`varies`: what the longest of a micro-batch has, nobody
-    states); the others are 1 or left out: a card whose power limit decides, one that no figure is of, several devices,
-    pictures that are encoded in every step.
+    states); the others are 1 or left out: a card whose power limit decides, a card or products of 8-bit floats that no
+    figure is of, several devices, pictures that are encoded in every step.
     """
     step = weigh_step(run.likeliest.work, load_device_constants().steps)
     seconds = step.compute_seconds(run.gpu, run.likeliest.method.precision)
@@ -35,7 +35,7 @@ def list_time_doubts(run: RequestedRun) -> dict[str, float]:
         dense=run.gpu.power_class != "full",
         long=_count_octaves(run, run.mean_length),
         bound=step.compute_launching(run.gpu) / seconds,
-        unseen=run.gpu.estimate_only,
+        unseen=run.gpu.estimate_only or run.likeliest.method.multiplies_in_fp8,
         varies=_count_padding(run),
         several=run.request.gpus > 1,
         encodes=run.batch.encodes,

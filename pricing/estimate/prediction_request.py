@@ -9,7 +9,7 @@ from pricing.resources.method import Attention, Loss
 from pricing.training.config import ALL_LINEAR
 
 ShardedBy = Literal["zero", "fsdp", "fsdp2"]
-EightBit = Literal["llm_int8", "weight_only"]
+EightBit = Literal["llm_int8", "weight_only", "fp8"]
 LATENT_PIXELS = 8
 POSITIONS_OF_A_TOKEN = 4
 BITS_IN_16 = 16
@@ -116,7 +116,8 @@ class PredictionRequest(BaseModel):
     eight_bit: EightBit | None = Field(
         default=None,
         description="How a base in 8 bit multiplies: llm_int8 quantizes what goes into each product and looks for "
-        "outliers (bitsandbytes), weight_only casts the weights to 16 bit (torchao, quanto, stored in fp8); null: "
+        "outliers (bitsandbytes), weight_only casts the weights to 16 bit (torchao, quanto, stored in fp8), fp8 casts "
+        "what goes into each product to 8-bit floats and multiplies in those (Ada, Hopper and later); null: "
         "llm_int8 for text, weight_only for pictures.",
     )
     weight_bits: Literal[16, 32] | None = Field(

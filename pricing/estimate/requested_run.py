@@ -144,6 +144,8 @@ def refuse_excluded(request: PredictionRequest, gpu: GpuProfile, quantization: Q
     if excluded is not None:
         key, asked = ("method", request.method) if excluded.key == "quantization" else ("precision", request.precision)
         raise PredictionRefused(f"{key} {asked}: {excluded.message}")
+    if request.eight_bit == "fp8" and not gpu.has_fp8:
+        raise PredictionRefused(f"eight_bit fp8: {gpu.name} has no products of 8-bit floats: give weight_only")
 
 
 def _describe_method(
@@ -169,6 +171,7 @@ def _describe_method(
         has_wide_adapters=request.adapter_bits == WIDE and request.precision != "fp32",
         has_narrow_moments=request.optimizer_bits == BITS_OF_NARROW_MOMENTS,
         packs_weights_alone=_packs_weights_alone(request, profile),
+        multiplies_in_fp8=request.eight_bit == "fp8",
         encodes_in_32_bit=_encodes_in_32_bit(request, profile),
         offloads=request.offloaded is True,
         retains_checkpoints=request.retains_checkpoints is True,
@@ -220,7 +223,8 @@ def _may_upcast(request: PredictionRequest, profile: BaseModelProfile, quantizat
     Programs with kernels of their own do not, and pictures are not prepared so; FSDP spreads numbers of one kind only.
     Source: PyTorch, `FlatParamHandle`, whose parameters share one dtype.
     """
-    is_prepared = profile.is_text and quantization in {"4bit", "8bit"} and request.sharded_by != "fsdp"
+    is_packed = quantization in {"4bit", "8bit"} and request.eight_bit != "fp8"
+    is_prepared = profile.is_text and is_packed and request.sharded_by != "fsdp"
     return is_prepared and (request.unpacked_bits is not None or request.compiled is not True)
 
 

@@ -37,6 +37,8 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
         yield "several devices: few figures are of them, and none tells how they are linked"
     if run.request.measured_seconds_per_step is None and gpu.estimate_only:
         yield f"{gpu.name}: no published figure is of it, its data sheet alone speaks"
+    if run.likeliest.method.multiplies_in_fp8:
+        yield "eight_bit fp8: no published figure is of products in 8-bit floats, the card's data sheet alone speaks"
     if not run.profile.is_text:
         yield "pictures: least certain, as programs differ most in what they do beside the network"
 

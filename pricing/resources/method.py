@@ -35,6 +35,7 @@ class Method(NamedTuple):
     `packs_weights_alone`: weights of 8 bit are cast to 16 for each product; else its input is quantized too (LLM.int8).
     `has_wide_scores`: scores of an eager attention are made, kept and multiplied in 32 bit.
     `has_narrow_moments`: what Adam keeps of each trained number is in 8 bit.
+    `multiplies_in_fp8`: weights of 8 bit are floats, and so is what they multiply.
     `encodes_in_32_bit`: the VAE that encodes pictures computes in 32 bit. `trains_text_encoders`: they have adapters,
     too, and read captions in every step.
     `offloads`: checkpoints wait in the host's memory. `retains_checkpoints`: where weights are spread, checkpoints stay
@@ -65,11 +66,12 @@ class Method(NamedTuple):
     has_narrow_moments: bool = False
     encodes_in_32_bit: bool = False
     trains_text_encoders: bool = False
+    multiplies_in_fp8: bool = False
 
     @property
     def quantizes_inputs(self) -> bool:
         """Whether products multiply 8 bit by 8 bit, as LLM.int8 does. Source: Dettmers et al. 2022, "LLM.int8()"."""
-        return self.quantization == "8bit" and not self.packs_weights_alone
+        return self.quantization == "8bit" and not (self.packs_weights_alone or self.multiplies_in_fp8)
 
     @property
     def bytes_per_number(self) -> int:

@@ -26,6 +26,9 @@ LAUNCHES_PER_ADAPTED_MODULE, LAUNCHES_FORWARD = 13, 8
 BYTES_TO_QUANTIZE, BYTES_TO_SCALE_BACK, BYTES_OF_A_GRADIENT, BYTES_OF_SCALING = 8, 8, 6, 8
 # A number of 32 bit is read and one of 16 is written, or the other way round.
 BYTES_OF_A_CAST = 4 + 2
+# Casting to 8-bit floats reads a tensor for its greatest number and again, and writes it; tensor cores do twice as many
+# products of them. Source: NVIDIA, Ada and Hopper whitepapers; torchao, `hp_tensor_to_float8_dynamic`.
+BYTES_TO_CAST_TO_FP8, GAIN_OF_FP8 = 5, 2.0
 # An unpacked weight is written in 16 bit, and read by the product.
 BYTES_OF_A_WRITTEN_WEIGHT = 2 + 2
 # How often what goes into or comes out of an adapted module passes through memory for the adapter's sake: dropout, two
@@ -37,6 +40,8 @@ PASSES_RECOMPUTED = 5.5
 LAUNCHES_OF_BEFORE = 2.0
 # Going back through frozen layers takes as many products as forward, and 1.24 times the kernels of a UNet.
 TEXT_BACKWARD, LAUNCHES_BACKWARD = 1.0, 1.24
+# The share of a UNet's products that are convolutions: 0.55 of SD 1.5, 0.24 of SDXL, counted on the meta device.
+CONVOLUTIONS_OF_A_UNET = 0.4
 # Heads are 128 wide in nearly all models, so that the FLOPs of attention tell how many scores there are: two products,
 # a multiply-add being two.
 FLOPS_PER_SCORE = 4 * 128
@@ -210,7 +215,16 @@ def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: fl
     costs = profile.costs
     curves = [costs.forward_flops, costs.backward_flops, *([costs.recomputed_flops] if method.checkpointing else [])]
     base = sum(curve.constant + curve.linear * positions for curve in curves)
-    return base + _count_adapter_flops(method, seen)
+    return base - _count_spared_flops(profile, method, seen) + _count_adapter_flops(method, seen)
+
+
+def _count_spared_flops(profile: BaseModelProfile, method: Method, seen: float) -> float:
+    """Count by how much less linear modules' products weigh where they are of 8-bit floats; convolutions are not."""
+    if not method.multiplies_in_fp8:
+        return 0.0
+    linear = 1 - CONVOLUTIONS_OF_A_UNET if profile.is_convolutional else 1.0
+    passes = 3 if method.checkpointing else 2
+    return passes * 2 * profile.linear_weights * seen * linear * (1 - 1 / GAIN_OF_FP8)
 
 
 def _count_wide_flops(profile: BaseModelProfile, method: Method, positions: float, seen: float) -> tuple[float, float]:
@@ -267,7 +281,7 @@ def _count_unpacked_bytes(profile: BaseModelProfile, method: Method, passes: int
 
     LLM.int8 multiplies packed ones forward; for the backward pass it copies them to 16 bit and scales them in place.
     """
-    if method.quantization == "none":
+    if method.quantization == "none" or method.multiplies_in_fp8:
         return 0.0
     packed = BITS_PER_WEIGHT[method.quantization] / 8
     if method.quantizes_inputs:
@@ -276,14 +290,17 @@ def _count_unpacked_bytes(profile: BaseModelProfile, method: Method, passes: int
 
 
 def _count_quantized_bytes(profile: BaseModelProfile, method: Method, seen: float) -> float:
-    """Count what LLM.int8 moves for one sample beside its products: inputs, answers, and the gradients of answers."""
-    if not method.quantizes_inputs:
+    """Count what quantizing moves for one sample: inputs, of LLM.int8 answers, and the gradients of answers."""
+    if not (method.quantizes_inputs or method.multiplies_in_fp8):
         return 0.0
     shapes = [shape for shapes in profile.modules.values() for shape in shapes]
     entering = sum(shape.count * shape.in_features for shape in shapes)
     leaving = sum(shape.count * shape.out_features for shape in shapes)
-    forward = BYTES_TO_QUANTIZE * entering + BYTES_TO_SCALE_BACK * leaving
-    return seen * (forward * (2 if method.checkpointing else 1) + BYTES_OF_A_GRADIENT * leaving)
+    forward, backward = BYTES_TO_CAST_TO_FP8 * entering, BYTES_TO_CAST_TO_FP8 * leaving
+    if method.quantizes_inputs:
+        forward = BYTES_TO_QUANTIZE * entering + BYTES_TO_SCALE_BACK * leaving
+        backward = BYTES_OF_A_GRADIENT * leaving
+    return seen * (forward * (2 if method.checkpointing else 1) + backward)
 
 
 def _count_cast_bytes(profile: BaseModelProfile, method: Method, seen: float) -> float:
@@ -305,8 +322,9 @@ def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
     Wide ones are read once more and written narrow, before the products read those.
     """
     packed = 0 if method.quantization == "none" else profile.linear_weights
+    in_fp8 = packed if method.multiplies_in_fp8 else 0
     cast = method.bytes_of_weights + method.bytes_per_number if method.has_wide_weights else 0
-    return (profile.parameters - packed) * (method.bytes_per_number + cast)
+    return (profile.parameters - packed) * (method.bytes_per_number + cast) + in_fp8
 
 
 def _count_adapter_bytes(method: Method, seen: float) -> float:

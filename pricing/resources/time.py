@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.resources.fitting import Prior
-from pricing.resources.step_work import StepWork
+from pricing.resources.step_work import CONVOLUTIONS_OF_A_UNET, StepWork
 from pricing.resources.tiles import Products
 
 # A pass reads two tensors and writes one, beside what it needs again; a cache is about three times as fast as
@@ -16,8 +16,6 @@ SAVED_SHARE = 1 - 1 / CACHE_GAIN
 BYTES_OF_AN_ACTIVATION = 2
 # A peak in 32 bit counts an instruction of each lane as a multiplication and an addition.
 FLOPS_OF_AN_INSTRUCTION = 2
-# The share of a UNet's products that are convolutions: 0.55 of SD 1.5, 0.24 of SDXL, counted on the meta device.
-CONVOLUTIONS_OF_A_UNET = 0.4
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from pricing.calibration.calibration import Calibration
 from pricing.estimate.prediction import predict
-from pricing.estimate.prediction_request import PredictionRequest
+from pricing.estimate.prediction_request import PredictionRefused, PredictionRequest
 from pricing.estimate.unsaid import pad_to_longest
 from pricing.resources.memory import FitJudgement
 from pricing.resources.shipped_constants import load_memory_constants
@@ -477,3 +477,21 @@ def test_evaluations_and_an_optimizer_that_were_not_said_widen_a_peak_and_move_n
     assert not any("evaluation_batch" in each for each in none.uncertain)
     assert answer(said, optimizer_bits=8).peak_vram.p50 < unsaid.peak_vram.p50
     assert answer(FLUX, evaluation_batch=8).peak_vram == answer(FLUX, evaluation_batch=0).peak_vram
+
+
+@pytest.mark.parametrize("asked", [LLAMA, FLUX | {"resolution": 1024}])
+def test_products_of_8_bit_floats_take_half_their_time_and_casts_on_top(asked):
+    large = asked | {"gpu": "H100-80G", "micro_batch": 16, "gradient_checkpointing": True}
+    plain = answer(large | {"method": "lora"})
+    stored, multiplied = (answer(large | {"method": "lora-int8"}, eight_bit=way) for way in ("weight_only", "fp8"))
+    assert 0.5 * plain.seconds_per_step.p50 < multiplied.seconds_per_step.p50 < 0.9 * plain.seconds_per_step.p50
+    assert stored.seconds_per_step.p50 > plain.seconds_per_step.p50
+    assert multiplied.peak_vram_parts.weights < 0.6 * plain.peak_vram_parts.weights
+    assert width(multiplied.seconds_per_step) > width(plain.seconds_per_step)
+    assert any(line.startswith("eight_bit fp8") for line in multiplied.uncertain)
+
+
+@pytest.mark.parametrize("gpu", ["A100-80G", "T4"])
+def test_products_of_8_bit_floats_are_refused_where_no_tensor_core_does_them(gpu):
+    with pytest.raises(PredictionRefused, match=r"no products of 8-bit floats.*weight_only"):
+        answer(LLAMA | {"method": "lora-int8", "gpu": gpu, "precision": "fp16"}, eight_bit="fp8")
