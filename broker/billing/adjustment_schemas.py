@@ -36,7 +36,8 @@ class AdjustmentIn(RequestBody):
     )
     amount: Yuan | None = Field(
         default=None,
-        description="Yuan of credit, below zero to take them; or what is given up: by default all that is due.",
+        description="Yuan of credit, below zero to take them; or what is given up: by default all that is due, below "
+        "zero to have it owed again, as where it is paid after all.",
         examples=["10.00"],
     )
     currency: Currency = "CNY"
@@ -51,8 +52,6 @@ class AdjustmentIn(RequestBody):
         if self.contract_id is not None and amount is not None:
             return CreditAdjustment(self.contract_id, amount, self.reason)
         assert self.invoice_id is not None, "the fields were checked"
-        if amount is not None and amount.micros < 0:
-            raise errors.invalid_field("amount", "must be above zero: it is what is given up")
         return BadDebt(self.invoice_id, amount, self.reason)
 
     def _check_fields(self) -> None:

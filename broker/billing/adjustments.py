@@ -10,7 +10,7 @@ from broker.billing.credit_notes import read_billed
 from broker.billing.given_back import note_credited, share_given_up
 from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.service import list_lines, lock_invoice
-from broker.billing.tables import Adjustment
+from broker.billing.tables import Adjustment, Invoice
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
@@ -50,7 +50,7 @@ class CreditAdjustment:
 
 @dataclass(frozen=True)
 class BadDebt:
-    """What of an open invoice is given up; None: all that is due."""
+    """What of an open invoice is given up; None: all that is due. Below zero it is owed again, as where it is paid."""
 
     invoice_id: str
     amount: Money | None
@@ -98,11 +98,13 @@ async def adjust_credit(work: Work, new: CreditAdjustment) -> Adjustment:
 
 
 async def write_off(work: Work, new: BadDebt) -> Adjustment:
-    """Give up what is due of an open invoice for usage, or a part of it.
+    """Give up what is due of an open invoice for usage, or a part of it; below zero, take that back.
 
     Raises: NotFound, IllegalTransition, InvalidRequest.
     """
     terms, invoice = await lock_invoice(work, new.invoice_id)
+    if new.amount is not None and new.amount.micros < 0:
+        return await _take_write_off_back(work, terms, invoice, new)
     if invoice.status != InvoiceStatus.OPEN or invoice.kind != InvoiceKind.USAGE:
         raise errors.IllegalTransition(
             f"Invoice {invoice.number or invoice.id} is {invoice.status} and of kind {invoice.kind}; "
@@ -113,15 +115,33 @@ async def write_off(work: Work, new: BadDebt) -> Adjustment:
     if amount > invoice.due:
         raise errors.invalid_field("amount", f"is more than is due of the invoice: {invoice.due}")
     require_second_person(work, Giving.WRITE_OFF, amount)
-    adjusted = _Adjusted(AdjustmentKind.BAD_DEBT, Unit.MICRO_YUAN, amount.micros, new.reason, invoice_id=invoice.id)
+    row = await _book_bad_debt(work, terms, invoice, amount, new.reason)
+    if not invoice.due.micros:
+        invoice.status = InvoiceStatus.WRITTEN_OFF.value
+    return row
+
+
+async def _take_write_off_back(work: Work, terms: ContractTerms, invoice: Invoice, new: BadDebt) -> Adjustment:
+    """Let so much of what was given up be due again. Raises: InvalidRequest, where no so much was."""
+    assert new.amount is not None, "it is below zero"
+    given_up = Money(invoice.written_off_micros)
+    if -new.amount > given_up:
+        raise errors.invalid_field("amount", f"takes back more than was given up of the invoice: {given_up}")
+    row = await _book_bad_debt(work, terms, invoice, new.amount, new.reason)
+    if invoice.due.micros:
+        invoice.status, invoice.paid_at = InvoiceStatus.OPEN.value, None
+    return row
+
+
+async def _book_bad_debt(work: Work, terms: ContractTerms, invoice: Invoice, amount: Money, reason: str) -> Adjustment:
+    """Book what is given up of an invoice, or owed again where it is below zero, and note it of the lines."""
+    adjusted = _Adjusted(AdjustmentKind.BAD_DEBT, Unit.MICRO_YUAN, amount.micros, reason, invoice_id=invoice.id)
     row = await _write(work, terms, adjusted)
     await ledger.book_bad_debt(work, terms, amount, reference=row.id)
     lines = await list_lines(work, invoice.id)
     shares = share_given_up(invoice, await read_billed(work, invoice, lines), amount)
     await note_credited(work, invoice, lines, shares)
     invoice.written_off_micros += amount.micros
-    if not invoice.due.micros:
-        invoice.status = InvoiceStatus.WRITTEN_OFF.value
     return row
 
 

@@ -92,7 +92,8 @@ def list_places(lines: Sequence[InvoiceLine], month: str) -> dict[int, ledger.Li
 def share_given_up(invoice: Invoice, billed: BilledInvoice, amount: Money) -> dict[int, Money]:
     """Share an amount of an invoice that will never be paid among its lines, by what is left of them, to the fen. Pure.
 
-    `billed` is the invoice as crediting sees it. Units: shares by the lines' positions, without tax on top.
+    Below zero it is owed again. `billed` is the invoice as crediting sees it. Units: shares by the lines' positions,
+    without tax on top.
     """
     whole = invoice.total_micros - invoice.credited_micros
     part = Fraction(amount.micros, whole)

@@ -31,7 +31,7 @@ def find_moment(terms: ContractTerms, new: NewAmendment, now: datetime, unrated_
     elif new.effective_at is not None and new.unused_grants == UnusedGrants.REFUND:
         raise errors.invalid_field("effective_at", "unused grants are refunded at once; leave it out")
     elif moment > now and new.unused_grants == UnusedGrants.REFUND:
-        told = "must be carry before the contract begins: refund its grants by themselves, POST /v1/grants/{id}/refund"
+        told = "must be carry before the contract begins; refund its grants by themselves"
         raise errors.invalid_field("unused_grants", told)
     if terms.ends_at is not None and moment >= terms.ends_at:
         raise _refuse(f"is not before the contract ends ({terms.ends_at.isoformat()})")

@@ -89,7 +89,8 @@ async def note_credits(work: Work, month: str, given: Iterable[tuple[LinePlace, 
             "billable": True,
             "credited_micros": micros,
         }
-        for place, micros in sorted((+sums).items())
+        for place, micros in sorted(sums.items())
+        if micros
     ]
     await work.run_together(command_additions(LineTotal, "credited_micros", rows))
 

@@ -73,9 +73,30 @@ async def test_invoice_that_nobody_will_pay_is_given_up(api: Api, system: System
     assert await broken_rules(system) == {}
 
 
+async def test_debt_that_was_given_up_is_owed_again_where_it_is_paid_after_all(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """A guard: what came for it was the customer's credit, to be used for something else."""
+    customer = await make_ready_customer(api)
+    await use(system, customer, 10 * HOUR)
+    clock.advance(days=30)
+    invoice = await bill(api, customer, "2026-11")
+    await adjust(api, "bad_debt", invoice_id=invoice["id"], amount="8.00")
+    await api.post(f"/invoices/{invoice['id']}/pay")
+    await adjust(api, "bad_debt", invoice_id=invoice["id"], amount="-8.01", expect=422)
+    again = await adjust(api, "bad_debt", invoice_id=invoice["id"], amount="-8.00")
+    assert again["amount"]["amount"] == "-8.00"
+    shown = await api.get(f"/invoices/{invoice['id']}")
+    assert (shown["status"], shown["due"]["amount"], shown["paid_at"]) == ("partly_paid", "8.00", None)
+    assert (await api.post(f"/invoices/{invoice['id']}/pay"))["status"] == "paid"
+    assert await read_money(system, customer) == {"cash": "68.00", "revenue": "-68.00"}
+    assert await broken_rules(system) == {}
+
+
 async def test_what_makes_no_sense_is_refused_and_nothing_is_written(api: Api) -> None:
     customer = await make_ready_customer(api, plan="prepaid")
     grant_id, contract_id = (await api.get("/grants"))["data"][0]["id"], customer.contract["id"]
+    grant_invoice = customer.contract["advance_invoice_id"]
     for kind, fields, field in (
         ("grant", {"grant_id": grant_id}, "quantity"),
         ("grant", {"quantity": 1}, "grant_id"),
@@ -86,7 +107,7 @@ async def test_what_makes_no_sense_is_refused_and_nothing_is_written(api: Api) -
         ("credit", {"contract_id": contract_id, "amount": "0.00"}, "amount"),
         ("credit", {"contract_id": contract_id, "amount": "0.001"}, "amount"),
         ("credit", {"contract_id": contract_id, "amount": "1.00", "currency": "EUR"}, "currency"),
-        ("bad_debt", {"invoice_id": "inv_1", "amount": "-1.00"}, "amount"),
+        ("bad_debt", {"invoice_id": grant_invoice, "amount": "-1.00"}, "amount"),
         ("gift", {}, "kind"),
     ):
         problem = await adjust(api, kind, expect=422, **fields)
