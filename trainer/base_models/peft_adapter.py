@@ -33,6 +33,16 @@ def put_adapter_on(model: Any, adapter: Any, name: str = "default") -> Any:
         return peft.get_peft_model(model, adapter, name)
 
 
+# By how architectures name their layers of attention: apart, or fused in one.
+USUAL_TARGETS = (("q_proj", "v_proj"), ("query_key_value",), ("qkv_proj",))
+
+
+def choose_usual_targets(model: torch.nn.Module) -> tuple[str, ...]:
+    """Choose what usually gets adapters where nobody said what: the first of the usual whose layers the model has."""
+    names = {name.rpartition(".")[2] for name, _ in _linear_layers(model)}
+    return next((targets for targets in USUAL_TARGETS if names >= set(targets)), USUAL_TARGETS[0])
+
+
 def name_targets(model: Any, targets: Sequence[str]) -> list[str]:
     """Name the modules that get adapters: those asked for, or with all-linear every linear layer but the output layer.
 

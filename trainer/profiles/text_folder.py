@@ -8,7 +8,8 @@ import torch
 
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_format import TextFormat
-from trainer.base_models.model_type import CHATGLM_ORIGINAL, is_chatglm, read_model_type
+from trainer.base_models.model_type import CHATGLM_ORIGINAL, is_chatglm, read_model_type, refuse_what_sees
+from trainer.base_models.peft_adapter import USUAL_TARGETS
 from trainer.base_models.transformers_quiet import transformers
 from trainer.errors import BadInput
 from trainer.families.chatglm.chatglm import DEFAULT_TARGETS as CHATGLM_TARGETS
@@ -17,8 +18,6 @@ from trainer.families.chatglm.layout import map_config, read_original_config
 from trainer.profiles.network import Modules
 from trainer.profiles.text_network import SIZES, build_text_network
 from trainer.profiles.text_profile import describe_text_network
-
-USUAL_TARGETS = (("q_proj", "v_proj"), ("query_key_value",), ("qkv_proj",))
 
 
 def profile_text_folder(folder: Path, name: str, *, sizes: Sequence[int] = SIZES) -> BaseModelProfile:
@@ -51,8 +50,9 @@ def _choose_targets(modules: Modules, usual: Sequence[tuple[str, ...]]) -> tuple
 
 def read_folder_config(folder: Path) -> Any:
     """Read the configuration, running no code of the folder: an architecture that transformers does not have is
-    refused.
+    refused, and what reads pictures, too.
     """
     if read_model_type(folder) == CHATGLM_ORIGINAL:
         return transformers.GlmConfig(**map_config(read_original_config(folder)))
+    refuse_what_sees(folder)
     return transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)

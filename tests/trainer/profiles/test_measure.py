@@ -13,6 +13,7 @@ from trainer.base_models.peft_adapter import describe_adapter, put_adapter_on
 from trainer.families.stable_diffusion.adapter import UNET_TARGETS, ComponentAdapters
 from trainer.families.stable_diffusion.configs import get_config
 from trainer.profiles.attention import measured_attention
+from trainer.profiles.curves import fit_curve
 from trainer.profiles.image_network import RUNS, build_image_network
 from trainer.profiles.measure import measure_bytes, measure_costs, measure_work
 from trainer.profiles.saved_bytes import SavedTape, count_bytes
@@ -96,3 +97,26 @@ def test_sd15_with_a_real_adapter_of_rank_8_at_512_pixels(checkpointed, teraflop
         output = run(4096)
         output.backward(torch.empty_like(output))
     assert counter.get_total_flops() / 1e12 == pytest.approx(teraflops, abs=5e-4)
+
+
+def test_attention_of_stable_diffusion_3_sees_picture_and_caption_at_once():
+    width, layers = 2 * 16, 2
+    config = {
+        "_class_name": "SD3Transformer2DModel",
+        "attention_head_dim": 16,
+        "caption_projection_dim": width,
+        "joint_attention_dim": 48,
+        "num_attention_heads": 2,
+        "num_layers": layers,
+        "pooled_projection_dim": 40,
+        "pos_embed_max_size": 64,
+        "sample_size": 64,
+        "dual_attention_layers": [0],
+        "qk_norm": "rms_norm",
+    }
+    network, sizes = build_image_network(config), (64, 256, 576)
+    flops = fit_curve(sizes, [measure_work(network, size, ("to_q", "to_v"))["forward_flops"] for size in sizes])
+    of_one_product = 2 * width / 4**2  # positions are packed by four
+    assert flops.quadratic == pytest.approx((layers + 1) * 2 * of_one_product)
+    captions = 77 + 256
+    assert flops.constant > layers * 2 * 2 * width * captions**2

@@ -14,8 +14,15 @@ from pricing.datasets.text_rows import EncodedRow, TextRow, encode_row
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import BaseModelSource
 from trainer.base_models.gguf_cache import dequantize_once
+from trainer.base_models.model_type import refuse_what_sees
 from trainer.base_models.number_format import choose_dtype, describe_quantization
-from trainer.base_models.peft_adapter import check_targets, describe_adapter, name_targets, put_adapter_on
+from trainer.base_models.peft_adapter import (
+    check_targets,
+    choose_usual_targets,
+    describe_adapter,
+    name_targets,
+    put_adapter_on,
+)
 from trainer.base_models.transformers_quiet import peft, transformers
 from trainer.data.dataset import EncodingCounts
 from trainer.errors import BadInput
@@ -27,7 +34,6 @@ from trainer.kernels.head_loss import find_plain_head, sum_head_loss
 from trainer.kernels.narrow_adapter import use_narrow_adapters
 from trainer.kernels.packed_attention import find_row_kernel, use_packed_attention
 
-FALLBACK_TARGETS = ("q_proj", "v_proj")
 SAMPLE_TOKENS = 48
 
 
@@ -71,7 +77,8 @@ class CausalLM:
         self.packs_by_bounds = self.packs_rows and find_row_kernel(self.model, self.device)
         dtype = self.model.dtype
         use_fused_layers(self.model, self.device, dtype)
-        targets = name_targets(self.model, config.target_modules or default_targets or FALLBACK_TARGETS)
+        asked = config.target_modules or default_targets or choose_usual_targets(self.model)
+        targets = name_targets(self.model, asked)
         self.model = put_adapter_on(self.model, describe_adapter(config, targets, "CAUSAL_LM"))
         use_narrow_adapters(self.model, self.device, dtype)
         if self.packs_rows:
@@ -209,6 +216,7 @@ def _load_frozen_model(
     placing = {} if quantization is None else {"quantization_config": quantization, "device_map": {"": 0}}
     try:
         folder = CausalLM.prepare_weights(source)
+        refuse_what_sees(folder)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, **placing
         )

@@ -109,6 +109,14 @@ def test_adapter_tensors_of_another_rank_are_refused(trained, tiny_source) -> No
         other.load_adapter_tensors(trained.adapter_tensors())
 
 
+def test_a_model_that_reads_pictures_too_is_refused_with_what_to_take(tmp_path) -> None:
+    """Fault of before: it was loaded whole, and training ended in a traceback of its configuration."""
+    (tmp_path / "config.json").write_text('{"model_type": "gemma3", "vision_config": {}, "text_config": {}}')
+    with pytest.raises(BadInput, match="reads pictures, too") as caught:
+        CausalLM.load(BaseModelSource("gemma", tmp_path))
+    assert caught.value.field == "base_model"
+
+
 def test_a_folder_with_a_pickle_is_refused(tiny_model, tmp_path) -> None:
     folder = tmp_path / "pickled"
     folder.mkdir()
