@@ -169,7 +169,7 @@ def count_step_work(
         wide_flops=samples * (wide + (attention if wide_attention else 0.0)),
         seeks_outliers=method.quantizes_inputs,
         draws_pictures=not profile.is_text,
-        passed_bytes=samples * _count_passed_bytes(profile, method, positions),
+        passed_bytes=samples * _count_passed_bytes(profile, method, positions) if counted else 0.0,
     )
     work = _add_encoding(work, profile, method, samples, positions) if encodes else work
     return _add_text_encoders(work, profile, samples, encodes=encodes) if method.trains_text_encoders else work
@@ -215,13 +215,12 @@ def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: fl
     costs = profile.costs
     curves = [costs.forward_flops, costs.backward_flops, *([costs.recomputed_flops] if method.checkpointing else [])]
     base = sum(curve.constant + curve.linear * positions for curve in curves)
-    return base - _count_spared_flops(profile, method, seen) + _count_adapter_flops(method, seen)
+    spared = _count_spared_flops(profile, method, seen) if method.multiplies_in_fp8 else 0.0
+    return base - spared + _count_adapter_flops(method, seen)
 
 
 def _count_spared_flops(profile: BaseModelProfile, method: Method, seen: float) -> float:
     """Count by how much less linear modules' products weigh where they are of 8-bit floats; convolutions are not."""
-    if not method.multiplies_in_fp8:
-        return 0.0
     linear = 1 - CONVOLUTIONS_OF_A_UNET if profile.is_convolutional else 1.0
     passes = 3 if method.checkpointing else 2
     return passes * 2 * profile.linear_weights * seen * linear * (1 - 1 / GAIN_OF_FP8)

@@ -59,7 +59,7 @@ TIME_PRIORS: dict[str, Prior] = {
     "unpacking_launches_8bit": Prior(
         3.0, 0.2, "bitsandbytes, MatMul8bitLt: quantizes rows, finds outliers, multiplies twice, scales back"
     ),
-    "picture_launches": Prior(1.2, 0.1, "counted: autocast casts 1.12 (FLUX) to 1.25 (SDXL) times as much"),
+    "picture_launches": Prior(1.2, 0.1, "counted: autocast launches 1.09 (FLUX) to 1.27 (SD 1.5) times as much"),
     "loading_seconds": Prior(0.015, 0.4, "a picture of a megapixel: decoding 8 ms, resizing and normalizing 7 ms"),
     "matmul_efficiency": Prior(0.82, 0.08, "cuBLAS reaches 80 to 87 % of the dense peak where tiles fill the card"),
     "convolution_efficiency": Prior(0.5, 0.15, "cuDNN in channels-first order on the small maps of a UNet"),
@@ -191,23 +191,22 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     efficiency = step.efficiency
     if gpu.multiprocessors is not None and step.products is not None:
         efficiency *= step.products.compute_utilization(gpu.multiprocessors)
-    peak = _find_peak(step.work, gpu, precision)
+    work, peak = step.work, gpu.peak_flops(precision)
+    if precision == "fp32" and work.is_convolutional:
+        peak = _find_peak_in_32_bit(gpu, peak)
     if gpu.power_class != "full":
         peak *= step.constants.dense_share if gpu.power_class == "dense" else step.constants.low_power_share
     elif gpu.is_desktop:
         peak *= step.constants.desktop_share
-    seconds = (step.work.matmul_flops / efficiency + step.attention_flops) / peak
-    if step.work.wide_flops and precision != "fp32":
-        seconds += step.work.wide_flops / (efficiency * gpu.peak_flops("fp32"))
-    encodes = step.work.encoding_flops or step.work.wide_encoding_flops
+    seconds = (work.matmul_flops / efficiency + step.attention_flops) / peak
+    if work.wide_flops and precision != "fp32":
+        seconds += work.wide_flops / (efficiency * gpu.peak_flops("fp32"))
+    encodes = work.draws_pictures and (work.encoding_flops or work.wide_encoding_flops)
     return seconds + _compute_encoding(step, gpu, precision) if encodes else seconds
 
 
-def _find_peak(work: StepWork, gpu: GpuProfile, precision: Precision) -> float:
-    """Find the FLOP/s of a network's products: of a UNet in 32 bit the mean of convolutions and of all else."""
-    peak = gpu.peak_flops(precision)
-    if precision != "fp32" or not work.is_convolutional:
-        return peak
+def _find_peak_in_32_bit(gpu: GpuProfile, peak: float) -> float:
+    """Find the FLOP/s of a UNet's products in 32 bit: the mean of convolutions and of all else."""
     return 1 / (CONVOLUTIONS_OF_A_UNET / gpu.wide_convolution_flops + (1 - CONVOLUTIONS_OF_A_UNET) / peak)
 
 

@@ -104,7 +104,7 @@ def test_encoding_takes_its_own_launches_and_what_the_host_loads_and_nothing_of_
 
 
 def test_a_vae_in_32_bit_is_slow_where_no_tensor_cores_round_to_it():
-    vae = EMPTY._replace(loaded_pictures=1e-9)
+    vae = EMPTY._replace(draws_pictures=True)
     for sku, slower in (("t4", 65 / 8.1), ("a100-80g", 2)):
         gpu = get_gpu(sku)
         narrow = seconds_of(vae._replace(encoding_flops=1e12), gpu, "fp16")

@@ -94,3 +94,10 @@ def test_a_picture_that_is_dearer_to_encode_than_to_train_on_is_the_peak():
     sd = get_base_model("sd-1.5")
     parts = parts_of(sd, length=20_000, recomputed=True)
     assert parts.activations == 0 < parts.pictures
+
+
+def test_sdxl_keeps_a_third_more_with_dora_where_nothing_is_computed_again():
+    sdxl = get_base_model("sdxl-1.0")
+    lora, dora = (parts_of(sdxl, length=128**2, variant=variant) for variant in ("lora", "dora"))
+    assert dora.pictures == lora.pictures == 0
+    assert 1.3 < dora.activations / lora.activations < 1.4
