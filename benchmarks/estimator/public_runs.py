@@ -23,6 +23,7 @@ class PublicRun(BaseModel):
     `assumed` names the columns that the source leaves open. Without `mean_tokens` the speed of a text run serves for
     ratios to other rows of its source only. `judged_set` numbers the set in which the row has judged, where it has;
     `judged_seconds` of an optimizer step and `judged_gib` are what was estimated then, before anybody had seen it.
+    `states_all` is false of a row that leaves open what a request must say: it judges coverage alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -70,6 +71,7 @@ class PublicRun(BaseModel):
     judged_set: int | None = Field(default=None, ge=1)
     judged_seconds: float | None = Field(default=None, gt=0)
     judged_gib: float | None = Field(default=None, gt=0)
+    states_all: bool = True
     assumed: str | None = None
     reference: str = Field(pattern=r"^(https://|benchmarks/results/)\S+$")
     note: str | None = None
@@ -173,6 +175,7 @@ class PublicRun(BaseModel):
             judged_set=self.judged_set,
             judged_seconds=self.judged_seconds,
             judged_gib=self.judged_gib,
+            states_all=self.states_all,
         )
 
 

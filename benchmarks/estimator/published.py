@@ -34,7 +34,8 @@ class PublishedRow:
 
     `trainer` tells the programs of one source apart. `quantization` may be one that a request cannot name.
     `judged_set` numbers the set in which the row has judged; `judged_seconds` and `judged_gib` are what was estimated
-    then, before anybody had seen it. None of one that never has.
+    then, before anybody had seen it. None of one that never has. `states_all`: its source leaves nothing open that a
+    request must say, so that it judges medians and not the coverage of p90 alone.
     """
 
     source: str
@@ -47,6 +48,7 @@ class PublishedRow:
     judged_set: int | None = None
     judged_seconds: float | None = None
     judged_gib: float | None = None
+    states_all: bool = True
 
     @property
     def program(self) -> str:
