@@ -84,16 +84,16 @@ class GpuProfile(BaseModel):
         A server's is as recent as its card: beside Ada's and Hopper's and later ones, of 2022 and after, are processors
         that do a third more with one thread than those beside an A100.
         """
-        if self.power_class == "low_power":
-            return "shared"
         if self.is_desktop or self.is_workstation:
             return "desktop"
+        if self.power_class == "low_power":
+            return "shared"
         return "recent" if (self.compute_capability or 0) >= FIRST_OF_RECENT_HOSTS else "usual"
 
     @cached_property
     def is_workstation(self) -> bool:
         """Whether it is made for a workstation, whose processors are as fast for one thread as a desktop's."""
-        return self.name.startswith(("NVIDIA RTX ", "NVIDIA Quadro "))
+        return self.name.startswith(("NVIDIA RTX ", "NVIDIA Quadro ", "NVIDIA TITAN "))
 
     @cached_property
     def has_flash_attention(self) -> bool:

@@ -250,6 +250,7 @@ def test_a_host_is_as_recent_as_its_card_and_a_workstation_s_as_fast_as_a_deskto
     assert shares == pytest.approx({"h100-80g": CONSTANTS.recent_launches, "rtx-pro-6000": CONSTANTS.desktop_launches})
     assert get_gpu("a6000").host_class == "desktop"
     assert get_gpu("a40").host_class == "usual"
+    assert get_gpu("rtx-a2000").host_class == "desktop", "of 70 W, and not rented beside shared processors"
 
 
 def test_packed_products_among_what_is_in_32_bit_cast_what_goes_in_and_comes_out(llama_7b):
