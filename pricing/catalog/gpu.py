@@ -74,17 +74,22 @@ class GpuProfile(BaseModel):
 
     @cached_property
     def is_desktop(self) -> bool:
-        """Whether it is made for a desktop, as GeForce cards are."""
-        return "GeForce" in self.name
+        """Whether it is made for a desktop, as GeForce cards are, and TITAN."""
+        return ("GeForce" in self.name or "TITAN" in self.name) and not self.is_laptop
+
+    @cached_property
+    def is_laptop(self) -> bool:
+        """Whether it is made for a laptop: it never clocks above what is stated, as those of desktops do."""
+        return "Laptop" in self.name
 
     @cached_property
     def host_class(self) -> HostClass:
-        """Tell what kind of processor launches its kernels: one that clouds share, a desktop's, or a server's.
+        """Tell what kind of processor launches its kernels: one that clouds share, a desktop's or laptop's, a server's.
 
         A server's is as recent as its card: beside Ada's and Hopper's and later ones, of 2022 and after, are processors
         that do a third more with one thread than those beside an A100.
         """
-        if self.is_desktop or self.is_workstation:
+        if self.is_desktop or self.is_laptop or self.is_workstation:
             return "desktop"
         if self.power_class == "low_power":
             return "shared"

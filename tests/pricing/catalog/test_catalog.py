@@ -72,6 +72,8 @@ def test_a_card_of_a_laptop_has_the_most_power_that_is_stated_and_less_than_that
     for number in ("3060", "3070", "3080", "4060", "4070", "4080", "4090", "5070", "5080", "5090"):
         laptop, desk = get_gpu(f"RTX {number} Laptop"), get_gpu(f"RTX {number}")
         assert laptop.estimate_only
+        assert laptop.host_class == desk.host_class == "desktop"
+        assert (laptop.is_desktop, desk.is_desktop) == (False, True)
         assert laptop.watts <= desk.watts
         assert laptop.bandwidth_gb_per_second <= desk.bandwidth_gb_per_second
 
