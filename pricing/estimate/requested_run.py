@@ -104,6 +104,8 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
     """
     profile, gpu = get_model_by_shape(request.base_model), get_gpu(request.gpu)
     refuse_excluded(request, gpu, quantization or METHODS[request.method])
+    if request.text_encoders and not profile.text_modules:
+        raise PredictionRefused(f"text_encoders: no program is known to train those of {profile.name}: leave it out")
     longest, mean = read_sizes(request, profile)
     kept = _describe_method(request, profile, quantization)
     is_sharded = _is_sharded(request, profile, kept, gpu)

@@ -121,6 +121,8 @@ def test_text_encoders_that_train_are_in_memory_and_take_longer():
     assert answer(said, text_encoders=True, target_modules="to_q,to_k,to_v,to_out.0") == trained
     with pytest.raises(ValidationError, match="text_encoders is of pictures"):
         answer(LLAMA, text_encoders=True)
+    with pytest.raises(PredictionRefused, match="text_encoders: no program is known to train those of flux"):
+        answer(FLUX, text_encoders=True)
 
 
 def test_a_vae_encodes_in_the_bits_that_were_said_or_that_it_asks_for():
