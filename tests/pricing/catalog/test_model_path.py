@@ -30,6 +30,7 @@ def test_the_end_of_a_deep_path_names_its_model():
         ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "qwen2.5-7b"),
         ("unsloth/gemma-3-4b-it-qat-bnb-4bit", "gemma-3-4b"),
         ("unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit", "llama-3.1-8b"),
+        ("unsloth/mistral-7b-v0.3-bnb-4bit", "mistral-7b"),
         ("bartowski/Mistral-Nemo-Instruct-2407-GGUF", "mistral-nemo-12b"),
     ],
 )
