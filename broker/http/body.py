@@ -31,8 +31,10 @@ JSON_TYPE = re.compile(r"application/(?:[^;/]*\+)?json\s*(?:;|$)", re.IGNORECASE
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # How everything that `find_unstorable` finds is written, but for what is nested too deep, and some that is well. A NUL
 # is of another encoding than UTF-8, where nothing looks as it does here.
+ODD_NUMBER = rb"\s*-?(?:NaN|Infinity|[0-9]{18}|[0-9][0-9.]*[eE])"
+# Each alternative begins with a sign of its own: what none begins with is passed over faster.
 SUSPICIOUS = re.compile(
-    rb"\\u(?:0000|[dD][89a-fA-F])|\xed[\xa0-\xbf]|\x00|[:,\[]\s*-?(?:NaN|Infinity|[0-9]{18}|[0-9][0-9.]*[eE])"
+    rb"\\u(?:0000|[dD][89a-fA-F])|\xed[\xa0-\xbf]|\x00|:%b|,%b|\[%b" % (ODD_NUMBER, ODD_NUMBER, ODD_NUMBER)
 )
 
 

@@ -96,7 +96,8 @@ def written_like(pattern: str, example: str) -> BeforeValidator:
 
 def _check_moment(moment: datetime) -> datetime:
     """Check that every time zone and PostgreSQL can write the time, too. Raises: ValueError."""
-    if not EARLIEST <= moment < LATEST:
+    is_plain = EARLIEST.year < moment.year < LATEST.year - 1  # in whatever zone: to compare moments takes longer
+    if not is_plain and not EARLIEST <= moment < LATEST:
         raise ValueError(f"must be between {EARLIEST.year} and {LATEST.year}")
     return moment
 

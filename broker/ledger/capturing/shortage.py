@@ -65,7 +65,7 @@ async def is_beyond_paid(view: HoldView, moment: datetime) -> bool:
         return True
     grants, origins = await view.books.read_grants(), view.origins_at(moment)
     draws, more = plan_draws(terms, grants, view.legs, origins[Unit.GPU_SECONDS], 1, moment)
-    legs: list[Leg] = [*view.legs, *(leg.as_state() for leg in more)]
+    legs: list[Leg] = [*view.legs, *more]
     return not draws or any(legs[draw.index].billable for draw in draws)
 
 

@@ -35,7 +35,7 @@ def plan_supply(
     for meter in METERS:
         quantity = usage.count(meter)
         draws, more = plan_draws(terms, grants, legs, origins[meter], quantity, moment)
-        extended = [*legs, *(leg.as_state() for leg in more)]
+        extended = [*legs, *more]
         units[meter] = [(to_segment(extended[draw.index], months), draw.quantity) for draw in draws]
         planned[meter] = PlannedDraws(quantity, draws, more)
     return Supply(units, planned)
@@ -64,7 +64,7 @@ def plan_draws(
         missing = max(0, missing - sum(leg.quantity for leg in more))
         more += plan_uncommitted_leg(terms, origin, missing, moment)
     if more:
-        extended = [*legs, *(leg.as_state() for leg in more)]
+        extended = [*legs, *more]
         draws, _missing = plan_capture(extended, origin.meter, quantity, closed=closed, price=price)
     return draws, more
 

@@ -82,7 +82,7 @@ def compute_money(legs: Iterable[Leg], planned: Iterable[NewLeg]) -> int:
         for leg in legs
         if not leg.borne
     ]
-    return compute_money_needed([*used, *(leg.as_state() for leg in planned)])
+    return compute_money_needed([*used, *planned])
 
 
 def part_legs(legs: Sequence[HoldLeg], wanted: Sequence[NewLeg]) -> tuple[list[tuple[HoldLeg, int]], list[NewLeg]]:

@@ -13,7 +13,7 @@ from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, Overage
 from broker.ledger.books import accounts
-from broker.ledger.books.model import AccountKind, LegState
+from broker.ledger.books.model import AccountKind
 from broker.work import Work
 from pricing import grants as burn
 from pricing.grants import UsageOrigin
@@ -38,14 +38,15 @@ class NewLeg:
     month: str | None = None
     borne: bool = False
 
+    captured = 0  # it stands among legs that are there as one of which nothing was used
+
     @property
     def held(self) -> int:
         return self.quantity
 
-    def as_state(self) -> LegState:
-        return LegState(
-            self.unit, self.unit_price, self.billable, self.quantity, 0, 0, self.month, self.borne, self.grant_id
-        )
+    @property
+    def open_quantity(self) -> int:
+        return self.quantity
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
 
 from pricing.money import MICROS_PER_UNIT, Money, Quotient, add_quotients, divide_half_even, round_quotient_to_fen
 from pricing.rating import divide_price, price_usage
@@ -16,8 +17,7 @@ from pricing.rounding import ExactLine
 from pricing.usage import Unit
 
 
-@dataclass(frozen=True)
-class RateSegment:
+class RateSegment(NamedTuple):
     """What an invoice rounds once: one contract's usage of a meter at one price in one billing month.
 
     `billable` is false where an advance has paid for it. A job's share of a segment becomes a line of the invoice.

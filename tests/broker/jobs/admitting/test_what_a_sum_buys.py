@@ -84,7 +84,7 @@ def count_charged_steps(
     supply = plan_supply(
         terms,
         reserves.less(legs).grants,
-        [leg.as_state() for leg in legs],
+        legs,
         used[-1],
         origins=list_origins(terms, None, GPU_TYPE, moment),
         moment=moment,

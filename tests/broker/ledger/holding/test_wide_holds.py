@@ -76,8 +76,7 @@ def run_on(reserves: Reserves, legs: list[NewLeg], need: HoldNeed) -> tuple[Usag
     terms, moment = reserves.terms, reserves.terms.starts_at
     nothing_free = OpenGrants(reserves.grants.terms, dict.fromkeys(reserves.grants.terms, 0))
     origins = list_origins(terms, None, need.gpu_type, moment)
-    held = [leg.as_state() for leg in legs]
-    supply = plan_supply(terms, nothing_free, held, need.usage, origins=origins, moment=moment, months=NOVEMBER)
+    supply = plan_supply(terms, nothing_free, legs, need.usage, origins=origins, moment=moment, months=NOVEMBER)
     drawn = [(segment, count) for meter in METERS for segment, count in supply.units[meter]]
     covered = Usage(*(sum(count for _segment, count in supply.units[meter]) for meter in METERS))
     money = sum((segment.price(count) for segment, count in drawn if segment.billable), Fraction(0))
@@ -167,11 +166,11 @@ def origins_of(terms: ContractTerms, need: HoldNeed):
 
 def capture_on(reserves: Reserves, legs: list[NewLeg], need: HoldNeed) -> tuple[list[LegState], Fraction]:
     """Capture usage from a hold, extended by what lies beyond its grants; returns its legs, and the money it costs."""
-    terms, states = reserves.terms, [leg.as_state() for leg in legs]
+    terms, states = reserves.terms, [to_state(leg) for leg in legs]
     nothing_free = OpenGrants(reserves.grants.terms, dict.fromkeys(reserves.grants.terms, 0))
     for meter, origin in origins_of(terms, need).items():
         draws, more = plan_draws(terms, nothing_free, states, origin, need.usage.count(meter), terms.starts_at)
-        states += [leg.as_state() for leg in more]
+        states += [to_state(leg) for leg in more]
         for draw in draws:
             states[draw.index] = replace(states[draw.index], captured=states[draw.index].captured + draw.quantity)
     billed = [state for state in states if state.billable and state.unit_price is not None]
@@ -180,6 +179,10 @@ def capture_on(reserves: Reserves, legs: list[NewLeg], need: HoldNeed) -> tuple[
     if money is not None:
         states[money] = replace(states[money], captured=int(charged * 10**6))
     return states, charged
+
+
+def to_state(leg: NewLeg) -> LegState:
+    return LegState(leg.unit, leg.unit_price, leg.billable, leg.quantity, 0, 0, leg.month, leg.borne, leg.grant_id)
 
 
 def charged_money(states: list[LegState]) -> int:
