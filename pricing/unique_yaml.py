@@ -13,6 +13,13 @@ def load_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  it is a SafeLoader
 
 
+def load_shipped_yaml(text: str) -> Any:
+    """Load a document that ships with the program, eight times as fast where libyaml is: tests see that no key of it is
+    written twice. Raises: yaml.YAMLError.
+    """
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  it is a SafeLoader
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """Refuses a second key where a mapping is as it was written: what `<<` merges may be overridden."""
 

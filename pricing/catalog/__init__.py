@@ -18,7 +18,7 @@ from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.near_names import suggest_owner
 from pricing.catalog.profile import BaseModelProfile
 from pricing.catalog.spellings import fold_card, fold_spelling
-from pricing.unique_yaml import load_yaml
+from pricing.unique_yaml import load_shipped_yaml
 
 CATALOG: Traversable = files("pricing.catalog")
 
@@ -96,7 +96,7 @@ def find_same_shape(name: str) -> BaseModelProfile | None:
 @cache
 def load_gpus() -> dict[str, GpuProfile]:
     text = (CATALOG / "gpus.yaml").read_text(encoding="utf-8")
-    profiles = TypeAdapter(list[GpuProfile]).validate_python(load_yaml(text))
+    profiles = TypeAdapter(list[GpuProfile]).validate_python(load_shipped_yaml(text))
     return {profile.sku: profile for profile in profiles}
 
 

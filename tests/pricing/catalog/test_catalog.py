@@ -4,6 +4,7 @@ import json
 import pytest
 
 from pricing.catalog import (
+    CATALOG,
     NoTokenizer,
     UnknownBaseModel,
     UnknownGpu,
@@ -17,6 +18,12 @@ from pricing.catalog import (
 from pricing.catalog.spellings import fold_card, fold_spelling
 from pricing.training.adapter_parameters import name_target_modules
 from pricing.training.config import TrainingConfig
+from pricing.unique_yaml import load_shipped_yaml, load_yaml
+
+
+def test_no_key_of_a_gpu_type_is_written_twice():
+    text = (CATALOG / "gpus.yaml").read_text(encoding="utf-8")
+    assert load_yaml(text) == load_shipped_yaml(text)
 
 
 def test_the_named_gpu_types_are_there():
