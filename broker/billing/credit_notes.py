@@ -38,8 +38,9 @@ async def issue_credit_note(work: Work, new: NewCreditNote) -> CreditNote:
     terms, invoice = await lock_invoice(work, new.invoice_id)
     _require_creditable(invoice)
     billed = await list_lines(work, invoice.id)
-    sums = plan_credit(await read_billed(work, invoice, billed), new.lines)
-    _require_not_written_off(invoice, sums)
+    before = await read_billed(work, invoice, billed)
+    sums = plan_credit(before, new.lines)
+    _require_not_written_off(invoice, before, sums)
     require_second_person(work, Giving.CREDIT_NOTE, sums.total)
     note = await _write(work, invoice, new, sums)
     ids = {line.position: line.id for line in billed}
@@ -59,9 +60,9 @@ async def issue_credit_note(work: Work, new: NewCreditNote) -> CreditNote:
     return note
 
 
-def _require_not_written_off(invoice: Invoice, sums: CreditSums) -> None:
+def _require_not_written_off(invoice: Invoice, billed: BilledInvoice, sums: CreditSums) -> None:
     """Require that nothing is credited of what was written off: nobody has paid it, or will. Raises: InvalidRequest."""
-    left = invoice.due + Money(invoice.paid_micros)
+    left = max(Money.zero(), invoice.due + Money(invoice.paid_micros) - billed.taken_back_with_tax)
     if invoice.written_off_micros and sums.total > left:
         told = f"come to {sums.total}, with tax; {left} of the invoice is neither credited nor written off"
         raise errors.invalid_field("lines", told)

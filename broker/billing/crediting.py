@@ -57,8 +57,18 @@ class BilledInvoice:
     @property
     def left(self) -> Money:
         """What neither credit notes, refunds nor later months' invoices have given back: never below zero."""
-        taken_back = _sum(line.taken_back for line in self.lines.values())
-        return max(Money.zero(), self.base - self.credited - self.refunded - taken_back)
+        return max(Money.zero(), self.base - self.credited - self.refunded - self.taken_back)
+
+    @property
+    def taken_back(self) -> Money:
+        return _sum(line.taken_back for line in self.lines.values())
+
+    @property
+    def taken_back_with_tax(self) -> Money:
+        """What later months' invoices have given back of it, with its share of a tax on top."""
+        taken_back = self.taken_back
+        on_top = self.tax_mode == TaxMode.ON_TOP and bool(taken_back.micros)
+        return taken_back + _share_tax(self, taken_back) if on_top else taken_back
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from fractions import Fraction
 import cn2an
 
 from broker.billing.documents.words import Language, list_words, name_cause, name_line
+from broker.billing.lines.corrections import find_credited
 from broker.billing.model import InvoiceStatus, LineKind
 from broker.billing.parties import Issuer
 from broker.billing.reference import make_reference
@@ -200,6 +201,9 @@ def _list_notes(line: InvoiceLine, kind: LineKind, language: Language) -> Iterab
         yield f"{words['job']} {line.job_id}"
     if kind == LineKind.CORRECTION and line.used_month is not None:
         yield f"{words['of_month']} {line.used_month}"
+        credited = find_credited(basis)
+        if credited is not None:
+            yield f"{words['credited']} {credited}"
     if "cause" in basis:
         yield name_cause(basis["cause"], language)
     if "commitments" in basis:

@@ -61,6 +61,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "tokens": ("Token", "token"),
     "job": ("作业", "Job"),
     "of_month": ("所属账期", "of"),
+    "credited": ("该行此前已贷记或核销", "credited or written off of that line before"),
     "grant": ("资源包", "grant"),
     "unused": ("未使用", "not used"),
     "overage": ("其中超出资源包", "beyond grants"),

@@ -60,7 +60,9 @@ async def _draft_returns(
         places = await _find_places(work, contract_id, closed)
         for group in (each for each in taken if each.corrects == closed):
             first, *taken_off = _draft_taken(group, places, describe_origin(group, batch.streams))
-            lines += [replace(first, basis=describe_basis(group, returns)), *taken_off]
+            basis = describe_basis(group, returns)
+            told = f"{first.description}{_describe_credited(basis)}"
+            lines += [replace(first, description=told, basis=basis), *taken_off]
     return lines
 
 
@@ -73,6 +75,17 @@ def describe_basis(group: CapturedUsage, returns: Iterable[ledger.Return]) -> di
         "line_amount": own[0].line.amount.format_amount(),
         "returns": [_describe_return(each) for each in own],
     }
+
+
+def _describe_credited(basis: Mapping[str, Any]) -> str:
+    """Describe why a line takes back less than its quantity was charged: the rest was given back before."""
+    credited = find_credited(basis)
+    return "" if credited is None else f"; {credited} of that line was credited or written off before"
+
+
+def find_credited(basis: Mapping[str, Any]) -> str | None:
+    """Find what of a closed month's line was given back otherwise when it was taken back; None where nothing was."""
+    return next((each["credited"] for each in reversed(basis.get("returns") or ()) if "credited" in each), None)
 
 
 def _describe_return(each: ledger.Return) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What is given back of a month's line in two ways: credit notes, write-offs and corrections never give it twice."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from tests.broker.factories import Api, Customer, make_ready_customer
 from tests.broker.running_jobs import HOUR, RunningJob, broken_rules, report_usage, settle, start_job
 
 
-async def bill_ten_hours(api: Api, system: System, clock: ManualClock) -> tuple[Customer, RunningJob, Any]:
+async def bill_ten_hours(
+    api: Api, system: System, clock: ManualClock, **terms: str
+) -> tuple[Customer, RunningJob, Any]:
     """Bill ten hours at 6.80 of one interval, in a final invoice of November."""
-    customer = await make_ready_customer(api)
+    customer = await make_ready_customer(api, **terms)
     job = await start_job(system, customer, gpu_seconds=10 * HOUR, tokens=0)
     await report_usage(system, job, gpu_seconds=10 * HOUR)
     await settle(system, job)
@@ -67,6 +70,9 @@ async def test_corrections_give_back_what_nothing_else_has(
     assert (await bill_draft(api, customer, "2027-01"))["total"]["amount"] == totals[1]
     assert await broken_rules(system) == {}
     assert await find_unproven(system) == []
+    told = december["lines"][0]["description"].partition("; ")[2]
+    given = Decimal(credited or 0) + Decimal(written_off or 0)
+    assert told == (f"{given} of that line was credited or written off before" if given else "")
 
 
 async def test_credit_notes_give_back_what_corrections_have_left(api: Api, system: System, clock: ManualClock) -> None:
@@ -81,6 +87,20 @@ async def test_credit_notes_give_back_what_corrections_have_left(api: Api, syste
     )
     await credit(api, invoice, "34.00")
     assert await read_money(system, customer) == {"receivable": "34.00", "revenue": "-34.00"}
+    assert await broken_rules(system) == {}
+
+
+@pytest.mark.parametrize(("taxed", "due"), [({}, "28.00"), ({"tax_mode": "on_top", "tax_rate": "0.06"}, "32.08")])
+async def test_what_a_correction_has_left_of_a_written_off_invoice_is_not_credited(
+    api: Api, system: System, clock: ManualClock, taxed: dict[str, str], due: str
+) -> None:
+    customer, job, invoice = await bill_ten_hours(api, system, clock, **taxed)
+    await write_off(api, invoice, "40.00")
+    await correct(api, job, clock, 0)
+    assert (await api.get(f"/invoices/{invoice['id']}"))["due"]["amount"] == due
+    assert (await bill_draft(api, customer, "2026-12"))["total"]["amount"] == f"-{due}"
+    refused = await credit(api, invoice, "0.01", expect=422)
+    assert [each["field"] for each in refused["errors"]] == ["lines"]
     assert await broken_rules(system) == {}
 
 
