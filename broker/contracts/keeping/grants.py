@@ -73,7 +73,8 @@ def require_paid_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> 
     """
     if not owes_advance(terms, grants):
         return
-    advances = [each for each in grants if each.status == GrantStatus.PENDING and each.unit == Unit.GPU_SECONDS]
+    hours = [each for each in grants if each.unit == Unit.GPU_SECONDS and not each.is_order]
+    advances = [each for each in hours if each.status == GrantStatus.PENDING]
     unpaid = ", ".join(grant.invoice_id for grant in advances if grant.invoice_id is not None)
     raise errors.InsufficientBalance(
         f"Contract {terms.id} is {terms.plan.value}: its prices are for GPU-hours paid ahead, and none are paid. "
@@ -86,9 +87,10 @@ def require_paid_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> 
 def owes_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> bool:
     """Tell whether a plan sells at the price of hours paid ahead, and none of the contract's have been paid. Pure.
 
-    A compensation is for hours of another contract, or for some of its own that are over: those were paid as well.
+    A compensation is for hours of another contract, or for some of its own that are over: those were paid as well. An
+    order is no commitment: one hour that was ordered under another plan would open the price of five hundred.
     """
-    hours = (grant for grant in grants if grant.unit == Unit.GPU_SECONDS)
+    hours = (grant for grant in grants if grant.unit == Unit.GPU_SECONDS and not grant.is_order)
     own = (grant for grant in hours if not grant.kind.is_gift)
     return terms.plan_terms.advance and not any(grant.advance and grant.credited for grant in own)
 
@@ -220,6 +222,7 @@ def _to_terms(row: Grant) -> GrantTerms:
         created_at=row.created_at,
         arrears=row.arrears,
         compensates_id=row.compensates_id,
+        is_order=row.term_months is not None,
     )
 
 

@@ -327,6 +327,7 @@ class GrantTerms:
 
     An `advance` is paid by its own invoice, so its usage is not billed again; a gift's price says what it is worth.
     A compensation in `arrears` costs its price as it is used; `compensates_id` is the grant that one came back of.
+    `is_order`: it was ordered beside what the contract commits to.
     """
 
     id: str
@@ -348,6 +349,7 @@ class GrantTerms:
     created_at: datetime
     arrears: bool = False
     compensates_id: str | None = None
+    is_order: bool = False
 
     @property
     def unit(self) -> Unit:

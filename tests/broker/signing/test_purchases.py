@@ -9,7 +9,15 @@ from broker.daemon.sweeps import Sweeps
 from broker.ledger import service as ledger
 from broker.system import System
 from tests.broker.conftest import START, ManualClock
-from tests.broker.factories import Api, customer_api, make_customer, make_ready_customer, sign_contract
+from tests.broker.factories import (
+    Api,
+    amend_contract,
+    customer_api,
+    make_customer,
+    make_ready_customer,
+    sign_contract,
+    submit_job,
+)
 from tests.broker.running_jobs import HOUR, broken_rules, read_balance, start_job
 
 PREPAID = "prepaid"
@@ -143,6 +151,18 @@ async def test_nothing_is_bought_before_the_contracts_own_advance_is_paid(api: A
     contract = await sign_contract(api, customer["id"], plan=PREPAID, committed_gpu_hours=500)
     problem = await buy(api, contract["id"], expect=402, gpu_hours="1")
     assert problem["invoice_id"] == contract["advance_invoice_id"]
+
+
+async def test_what_was_ordered_before_opens_no_price_of_hours_paid_ahead(api: Api) -> None:
+    """A guard: one hour that was ordered on demand let jobs run at the price of five hundred that nobody had paid."""
+    customer = await make_ready_customer(api)
+    order = await buy(api, customer.contract["id"], gpu_hours="1")
+    await api.post(f"/invoices/{order['invoice_id']}/pay")
+    amended = await amend_contract(api, customer.contract["id"], plan=PREPAID, committed_gpu_hours=500)
+    problem = await submit_job(api, customer.dataset["id"], customer_id=customer.id, expect=402)
+    assert problem["invoice_id"] == amended["invoice_id"]
+    await api.post(f"/invoices/{amended['invoice_id']}/pay")
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
 
 
 async def test_bad_order_is_refused_by_its_field(api: Api) -> None:
