@@ -62,7 +62,7 @@ def _extend(few: Costs, more: Costs, further_layers: int) -> Costs:
     extended = {
         name: _extend_curve(getattr(few, name), getattr(more, name), further_layers)
         for name in Costs.model_fields
-        if name not in {"layer_bytes", "text_flops"}
+        if name != "layer_bytes" and isinstance(getattr(more, name), Curve)
     }
     return more.model_copy(update=extended)
 
