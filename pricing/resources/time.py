@@ -127,17 +127,14 @@ class WeighedStep(NamedTuple):
 
         The hosts of small cards are slow, those of desktops and of recent cards fast.
         """
-        if gpu.host_class == "usual":
+        host = gpu.host_class
+        if host == "usual":
             return self.launching
-        constants = self.constants
-        match gpu.host_class:
-            case "desktop":
-                return self.launching * constants.desktop_launches
-            case "recent":
-                return self.launching * constants.recent_launches
-            case "shared":
-                return self.launching * constants.low_power_launches
-        return self.launching
+        if host == "desktop":
+            return self.launching * self.constants.desktop_launches
+        return self.launching * (
+            self.constants.recent_launches if host == "recent" else self.constants.low_power_launches
+        )
 
 
 def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
