@@ -184,11 +184,11 @@ class BaseModelProfile(BaseModel):
                 weights[columns] = weights.get(columns, 0) + shape.in_features * shape.out_features * shape.count
         return tuple((columns, weight / (2 * self.linear_weights)) for columns, weight in sorted(weights.items()))
 
-    @property
+    @cached_property
     def is_text(self) -> bool:
         return self.family in TEXT_FAMILIES
 
-    @property
+    @cached_property
     def is_convolutional(self) -> bool:
         """Tell whether the trained network is a UNet: convolutions and norms beside its transformer blocks."""
         return self.family == "stable_diffusion"

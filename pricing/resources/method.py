@@ -138,7 +138,11 @@ def describe_method(
 ) -> Method:
     """Describe the method of a configuration. Raises: UnknownTargetModules."""
     shapes = list_target_shapes(profile, config)
-    adapted = sum(shape.count for shape in shapes)
+    adapted = entering = leaving = 0
+    for shape in shapes:
+        adapted += shape.count
+        entering += shape.count * shape.in_features
+        leaving += shape.count * shape.out_features
     return Method(
         precision=precision,
         quantization=config.quantization,
@@ -149,8 +153,8 @@ def describe_method(
         gpus=gpus,
         inner_width=config.lora_rank * adapted,
         trains_text_encoders=config.train_text_encoder and bool(profile.text_modules),
-        adapted_inputs=sum(shape.count * shape.in_features for shape in shapes),
-        adapted_width=sum(shape.count * (shape.in_features + shape.out_features) for shape in shapes),
+        adapted_inputs=entering,
+        adapted_width=entering + leaving,
     )
 
 
