@@ -6,6 +6,7 @@ from benchmarks.estimator.fit import PreparedRow
 from benchmarks.estimator.held_out import Error, HeldOut, summarize, summarize_programs
 from benchmarks.estimator.report import measure_coverage_of_programs, measure_peers, on_rows_of
 from benchmarks.row import Row
+from pricing.resources.shipped_constants import Measured
 
 TIME_BAR, PICTURES_BAR, MEMORY_BAR, CALIBRATED_BAR = 0.20, 0.30, 0.10, 0.10
 LEAST_COVERED, MOST_COVERED = 0.85, 0.93
@@ -24,8 +25,8 @@ def judge_apart(rows: Sequence[PreparedRow], found: HeldOut) -> list[Row]:
 
     The medians over all rows stand beside. Source: decision 0125.
     """
-    stated = HeldOut(_pick_stated(found.time), _pick_stated(found.memory), found.wrong)
-    judged = _judge("kept apart", [row for row in rows if row.row.states_all], stated, covered=found)
+    stated = HeldOut(_pick_stated(found.time, "time"), _pick_stated(found.memory, "memory"), found.wrong)
+    judged = _judge("kept apart", rows, stated, covered=found)
     if len(stated.time) == len(found.time) and len(stated.memory) == len(found.memory):
         return judged
     text, pictures = _part(found.time)
@@ -37,8 +38,8 @@ def judge_apart(rows: Sequence[PreparedRow], found: HeldOut) -> list[Row]:
     ]
 
 
-def _pick_stated(errors: Sequence[Error]) -> list[Error]:
-    return [error for error in errors if error.row.row.states_all]
+def _pick_stated(errors: Sequence[Error], measured: Measured) -> list[Error]:
+    return [error for error in errors if error.row.row.leaves_open not in {measured, "both"}]
 
 
 def _part(errors: Sequence[Error]) -> tuple[list[Error], list[Error]]:
@@ -95,4 +96,5 @@ def _beat(name: str, ours: Sequence[Error], peer: str, errors: Sequence[Error], 
     same = on_rows_of(ours, errors)
     if not same:
         return []
-    return [Row(f"{name}: median error", "share", summarize(same), peer, summarize(errors), bar)]
+    theirs = on_rows_of(errors, same)
+    return [Row(f"{name}: median error", "share", summarize(same), peer, summarize(theirs), bar)]

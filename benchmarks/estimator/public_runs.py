@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from benchmarks.estimator.conditions import Conditions
-from benchmarks.estimator.published import PublishedRow
+from benchmarks.estimator.published import LeftOpen, PublishedRow
 from pricing.estimate.prediction_request import PredictionRequest, ShardedBy
 from pricing.estimate.requested_run import METHODS
 
@@ -23,7 +23,7 @@ class PublicRun(BaseModel):
     `assumed` names the columns that the source leaves open. Without `mean_tokens` the speed of a text run serves for
     ratios to other rows of its source only. `judged_set` numbers the set in which the row has judged, where it has;
     `judged_seconds` of an optimizer step and `judged_gib` are what was estimated then, before anybody had seen it.
-    `states_all` is false of a row that leaves open what a request must say: it judges coverage alone.
+    `leaves_open`: of which figure something is open that a request must say, which then judges coverage alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,7 +71,7 @@ class PublicRun(BaseModel):
     judged_set: int | None = Field(default=None, ge=1)
     judged_seconds: float | None = Field(default=None, gt=0)
     judged_gib: float | None = Field(default=None, gt=0)
-    states_all: bool = True
+    leaves_open: LeftOpen | None = None
     assumed: str | None = None
     reference: str = Field(pattern=r"^(https://|benchmarks/results/)\S+$")
     note: str | None = None
@@ -175,7 +175,7 @@ class PublicRun(BaseModel):
             judged_set=self.judged_set,
             judged_seconds=self.judged_seconds,
             judged_gib=self.judged_gib,
-            states_all=self.states_all,
+            leaves_open=self.leaves_open,
         )
 
 

@@ -25,6 +25,7 @@ METHODS: dict[Quantization, Literal["lora", "qlora-nf4", "lora-int8"]] = {
 UNSTATED_GPUS = {"1 GPU": "A100-40G", "A100 (header lost)": "A100-40G"}
 NO_LENGTH = "its length is not stated"
 UNSLOTH = "unsloth"
+LeftOpen = Literal["time", "memory", "both"]
 WITHOUT_UPCASTING = "without peft's upcasting"
 
 
@@ -34,8 +35,8 @@ class PublishedRow:
 
     `trainer` tells the programs of one source apart. `quantization` may be one that a request cannot name.
     `judged_set` numbers the set in which the row has judged; `judged_seconds` and `judged_gib` are what was estimated
-    then, before anybody had seen it. None of one that never has. `states_all`: its source leaves nothing open that a
-    request must say, so that it judges medians and not the coverage of p90 alone.
+    then, before anybody had seen it. None of one that never has. `leaves_open`: of which figure its source leaves
+    something open that a request must say, so that it judges no median of it but the coverage of p90 alone.
     """
 
     source: str
@@ -48,7 +49,7 @@ class PublishedRow:
     judged_set: int | None = None
     judged_seconds: float | None = None
     judged_gib: float | None = None
-    states_all: bool = True
+    leaves_open: LeftOpen | None = None
 
     @property
     def program(self) -> str:
