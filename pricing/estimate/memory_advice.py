@@ -7,7 +7,7 @@ from typing import Any
 from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import resolve_precision
-from pricing.resources.trainer_memory import estimate_memory_gib
+from pricing.resources.trainer_memory import estimate_trainer_peak
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
 
@@ -39,11 +39,12 @@ def list_fits(
 ) -> list[Fit]:
     """List the changes that would fit, the least costly first: those that leave every step as it is, then the others.
 
-    The run that is told of has run out of memory already, so a change must also need a tenth less than its estimate.
+    The run that is told of has run out of memory in a step already, so each of its steps must also need a tenth less
+    than is estimated of them: a smaller batch does not change what pictures took before, while they were encoded.
     Raises: UnknownTargetModules.
     """
-    now = estimate_memory_gib(profile, config, workload, precision=precision, on_cpu=not on_gpu)
-    limit = min(available_gib, 0.9 * now)
+    now = estimate_trainer_peak(profile, config, workload, precision=precision, on_cpu=not on_gpu)
+    limit = 0.9 * now.step.total
     fits = []
     possible = [
         *_list_changes(config, precision=precision, on_gpu=on_gpu),
@@ -52,9 +53,9 @@ def list_fits(
     for changes in possible:
         changed = config.model_copy(update=changes)
         smaller = _shrink(workload, profile, config, changed)
-        gib = estimate_memory_gib(profile, changed, smaller, precision=precision, on_cpu=not on_gpu)
-        if gib <= limit:
-            fits.append(Fit(changes, gib))
+        peak = estimate_trainer_peak(profile, changed, smaller, precision=precision, on_cpu=not on_gpu)
+        if peak.gib <= available_gib and peak.step.total <= limit:
+            fits.append(Fit(changes, peak.gib))
     return fits
 
 

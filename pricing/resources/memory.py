@@ -94,13 +94,24 @@ class MemoryParts(NamedTuple):
             self.weights + self.adapter + self.activations + self.logits + self.pictures + self.context + self.allocator
         )
 
+    def leave_out_pictures(self) -> "MemoryParts":
+        """Leave out what pictures took beyond a step while they were encoded, which is free by then."""
+        if not self.pictures:
+            return self
+        gaps = self.allocator * self.pictures / (self.activations + self.logits + self.pictures)
+        return self._replace(pictures=0.0, allocator=self.allocator - gaps)
+
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """The peak of one GPU in a run, and what the leanest such run that is known would need. Unit: GiB."""
+    """The peak of one GPU in a run, and what the leanest such run that is known would need. Unit: GiB.
+
+    `step` is the peak of its steps, where what is done before them needs more.
+    """
 
     parts: MemoryParts
     lean_gib: float
+    step: MemoryParts
 
     @cached_property
     def gib(self) -> float:
@@ -108,7 +119,8 @@ class PeakMemory:
 
     def move_to_cpu(self) -> "PeakMemory":
         """Take the same run to a CPU: no CUDA there, and no allocator that keeps blocks for later."""
-        return PeakMemory(self.parts._replace(context=CONTEXT_OF_A_CPU_GIB, allocator=0.0), self.lean_gib)
+        parts, step = (each._replace(context=CONTEXT_OF_A_CPU_GIB, allocator=0.0) for each in (self.parts, self.step))
+        return PeakMemory(parts, self.lean_gib, step)
 
     def judge_fit(self, gpu: GpuProfile) -> FitJudgement:
         """Compare the peak with what the card has; the leanest run that is known decides what cannot fit at all."""
@@ -126,7 +138,8 @@ def compute_usable_gib(gpu: GpuProfile) -> float:
 def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_MEMORY) -> PeakMemory:
     """Estimate the peak of one GPU from what it holds then; the leanest run has its checkpoints elsewhere."""
     elsewhere = replace(contents, kept_bytes=contents.kept_bytes - contents.checkpoint_bytes, retained_bytes=0.0)
-    return PeakMemory(weigh_contents(contents, constants), weigh_contents(elsewhere, LEAN_MEMORY).total)
+    parts = weigh_contents(contents, constants)
+    return PeakMemory(parts, weigh_contents(elsewhere, LEAN_MEMORY).total, parts.leave_out_pictures())
 
 
 def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:

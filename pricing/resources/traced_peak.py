@@ -51,9 +51,9 @@ def estimate_traced_peak(
     )
     lean = training.weights + training.adapter + LEAST_SHARE * training.activations + LEAST_CONTEXT_GIB
     if profile.is_text:
-        return PeakMemory(training, lean)
+        return PeakMemory(training, lean, training)
     encoding = _weigh_encoding(profile, batch, constants)
-    return PeakMemory(max(training, encoding, key=lambda parts: parts.total), lean)
+    return PeakMemory(max(training, encoding, key=lambda parts: parts.total), lean, training)
 
 
 def _find_trace(profile: BaseModelProfile, method: Method, config: TrainingConfig) -> TracedBytes | None:

@@ -122,22 +122,22 @@ def fill_micro_batch(config: TrainingConfig, workload: Workload) -> MicroBatch:
     return MicroBatch(min(config.batch_size, workload.rows), workload.longest)
 
 
-def estimate_memory_gib(
+def estimate_trainer_peak(
     profile: BaseModelProfile,
     config: TrainingConfig,
     workload: Workload,
     *,
     precision: Precision,
     on_cpu: bool = False,
-) -> float:
-    """Estimate the peak GiB of our own trainer; its activations are kept, unless gradient checkpointing is set.
+) -> PeakMemory:
+    """Estimate the peak of our own trainer; its activations are kept, unless gradient checkpointing is set.
 
     `precision` holds where the configuration says auto.
     Raises: UnknownTargetModules.
     """
     memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision))
     peak = (memory.recomputed if config.gradient_checkpointing is True else memory.kept).peak
-    return (peak.move_to_cpu() if on_cpu else peak).gib
+    return peak.move_to_cpu() if on_cpu else peak
 
 
 def needs_checkpointing(

@@ -34,3 +34,10 @@ def test_smaller_pictures_are_advised_and_need_less(name, side, smaller) -> None
     changes = list_changes(name, (side // 8) ** 2, 60.0, batch_size=8)
     assert changes[f"resolution: {side // 2}"] < changes.get(f"resolution: {smaller}", 61.0)
     assert not any("quantization" in change for change in changes)
+
+
+def test_a_smaller_batch_is_advised_where_encoding_the_pictures_before_needed_more_than_any_step() -> None:
+    run = {"batch_size": 2, "quantization": "4bit", "gradient_checkpointing": True}
+    changes = list_changes("sdxl-1.0", 128 * 128, 10.0, **run)
+    assert changes["batch_size: 1, gradient_accumulation: 2"] == pytest.approx(8.4, abs=0.1)
+    assert "batch_size: 1, gradient_accumulation: 2" not in list_changes("sdxl-1.0", 128 * 128, 8.0, **run)

@@ -1,7 +1,7 @@
 import pytest
 
 from pricing.resources.peak_contents import count_peak_contents
-from pricing.resources.trainer_memory import TrainerMemory, estimate_memory_gib, needs_checkpointing
+from pricing.resources.trainer_memory import TrainerMemory, estimate_trainer_peak, needs_checkpointing
 from pricing.training.adapter_parameters import UnknownTargetModules
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
@@ -16,7 +16,7 @@ def rows_of(length, rows=60):
 
 
 def estimate(profile, rows, *, precision="bf16", on_cpu=False, **keys):
-    return estimate_memory_gib(profile, config_of(**keys), rows, precision=precision, on_cpu=on_cpu)
+    return estimate_trainer_peak(profile, config_of(**keys), rows, precision=precision, on_cpu=on_cpu).gib
 
 
 def test_the_weights_and_the_adapter_of_smollm2_by_hand(smollm2):
@@ -68,7 +68,7 @@ def test_a_batch_is_never_larger_than_the_data(llama_7b):
 
 def test_auto_recomputes_only_what_would_not_fit(llama_7b):
     config, rows = config_of(batch_size=4), rows_of(1024)
-    needed = estimate_memory_gib(llama_7b, config, rows, precision="bf16")
+    needed = estimate_trainer_peak(llama_7b, config, rows, precision="bf16").gib
     assert not needs_checkpointing(llama_7b, config, rows, precision="bf16", available_gib=needed + 1)
     assert needs_checkpointing(llama_7b, config, rows, precision="bf16", available_gib=needed - 1)
 
