@@ -12,7 +12,7 @@ from pricing.budget import JobNeed, buy_part
 from pricing.money import Money, round_to_fen
 from pricing.rating import NegativeUsage
 from pricing.usage import Unit
-from pricing.usage_prices import PricedUnits, UsagePrices
+from pricing.usage_prices import MOST_KNOWN, PricedUnits, UsagePrices
 
 PRICE = Decimal("3.6")  # a thousandth of a yuan a second
 
@@ -66,3 +66,10 @@ def test_what_is_told_in_whole_numbers_is_what_fractions_tell(
     assert prices.price_lines(counts) == on_invoice
     assert prices.pay_for(Money(micros), counts) == (exact * 10**6 <= micros and on_invoice.micros <= micros)
     assert prices.cost_more_than(make_prices(), counts) == (exact > make_prices().price(counts))
+
+
+def test_no_more_than_so_much_usage_is_remembered_and_its_price_stays_the_same() -> None:
+    prices = make_prices()
+    told = [prices.price_up({Unit.GPU_SECONDS: count}) for count in range(3 * MOST_KNOWN)]
+    assert told == [count * 1000 for count in range(3 * MOST_KNOWN)]
+    assert len(prices._known) == MOST_KNOWN
