@@ -63,13 +63,11 @@ TWIN_ANSWERED = "pk_idempotency_keys"
 # Stands between bodies. JSON has no control character unescaped, so that they need not be JSON within JSON, of which
 # each quotation mark is escaped here, and read and undone there.
 BETWEEN_BODIES = "\x1e"
-KEPT_BESIDE_BODIES = ("principal", "key", "customer_id", "fingerprint", "status")
 KEEP_ANSWERS = Statement(
     text(
-        "INSERT INTO idempotency_keys (principal, key, customer_id, fingerprint, status, body, created_at)"
-        " SELECT told.*, CAST(:moment AS timestamptz) FROM ROWS FROM ("
-        "json_to_recordset(CAST(:rows AS json))"
-        " AS (principal text, key text, customer_id text, fingerprint text, status integer),"
+        "INSERT INTO idempotency_keys (principal, key, customer_id, fingerprint, created_at, status, body)"
+        " SELECT told.* FROM ROWS FROM (json_to_recordset(CAST(:rows AS json))"
+        " AS (principal text, key text, customer_id text, fingerprint text, created_at timestamptz, status integer),"
         " string_to_table(CAST(:bodies AS text), CAST(:between AS text))) AS told"
     ),
     planned_once=True,
@@ -196,17 +194,12 @@ def read_answers(rows: Sequence[Row]) -> dict[tuple[str, str], EarlierAnswer]:
 
 def keep_answers(answered: Iterable[tuple[Actor, Claim, Response]], now: datetime) -> list[Command]:
     """Make the commands that keep the answers of requests which have not claimed their keys before."""
-    rows = [
-        ((name_principal(actor), claim.key, actor.customer_id, claim.fingerprint, response.status_code), response)
-        for actor, claim, response in answered
-    ]
+    rows = [_describe_claim(actor, claim, now) | _describe_answer(response) for actor, claim, response in answered]
     if not rows:
         return []
-    rows.sort(key=lambda row: row[0][:2])
-    bodies = [_without_secrets(bytes(response.body).decode()) for _row, response in rows]
-    told = write_rows([dict(zip(KEPT_BESIDE_BODIES, row, strict=True)) for row, _response in rows])
-    kept = {"rows": told, "bodies": BETWEEN_BODIES.join(bodies), "between": BETWEEN_BODIES, "moment": now}
-    return [Command(KEEP_ANSWERS, kept)]
+    rows.sort(key=lambda row: (str(row["principal"]), str(row["key"])))
+    bodies = BETWEEN_BODIES.join(str(row.pop("body")) for row in rows)
+    return [Command(KEEP_ANSWERS, {"rows": write_rows(rows), "bodies": bodies, "between": BETWEEN_BODIES})]
 
 
 async def keep_answer(work: Work, claim: Claim, response: Response) -> None:

@@ -156,8 +156,12 @@ def _pair(unit: Unit, changes: Mapping[str, int]) -> Iterator[Move]:
                 targets.appendleft((target_id, arriving - amount))
 
 
-class PricedLeg(Protocol):
-    """What the price of a hold reads of a leg. Units: `held` in the leg's unit, price per GPU-hour or token."""
+class Leg(Protocol):
+    """What the arithmetic reads of a hold's leg: one that is kept, or one that is planned.
+
+    Units: quantities in the leg's unit, price per GPU-hour or token. `month` is the budget month of a leg in money; the
+    others have none. `borne`: the house bears it, not the customer. `grant_id` is the grant that a leg comes from.
+    """
 
     @property
     def unit(self) -> str: ...
@@ -167,15 +171,6 @@ class PricedLeg(Protocol):
     def billable(self) -> bool: ...
     @property
     def held(self) -> int: ...
-
-
-class Leg(PricedLeg, Protocol):
-    """What the arithmetic reads of a hold's leg: one that is kept, or one that is planned.
-
-    Units: quantities in the leg's unit. `month` is the budget month of a leg in money; the others have none. `borne`:
-    the house bears it, not the customer. `grant_id` is the grant that a leg comes from.
-    """
-
     @property
     def captured(self) -> int: ...
     @property
@@ -266,7 +261,7 @@ def compute_captured_micros(legs: Iterable[Leg], *, billable_only: bool = False,
     return divide_half_even(dividend * MICROS_PER_UNIT, divisor)
 
 
-def compute_hold_micros(legs: Iterable[PricedLeg]) -> int:
+def compute_hold_micros(legs: Iterable[Leg]) -> int:
     """Compute the price of what billable legs hold, rounded up to the micro-yuan: the money held always suffices."""
     return _round_up(_divide_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None)
 
@@ -278,7 +273,7 @@ def compute_money_needed(legs: Sequence[Leg]) -> int:
     return _round_up(_divide_price(leg, leg.captured + leg.open_quantity) for leg in metered) - captured
 
 
-def _divide_price(leg: PricedLeg, quantity: int) -> Quotient:
+def _divide_price(leg: Leg, quantity: int) -> Quotient:
     assert leg.unit_price is not None
     return divide_price(Unit(leg.unit), quantity, leg.unit_price)
 
