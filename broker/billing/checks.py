@@ -22,6 +22,11 @@ GIVEN_BACK_TWICE = (
     "The reason names the invoice's number; the rule holds then. Where the credit is used up, or the house lets the "
     "customer keep it, adjust it by as much above zero first: the house bears that."
 )
+LINE_GIVEN_BACK_TWICE = GIVEN_BACK_TWICE.replace("what `given_back` says more than `paid`", "`given_back_twice`")
+# What was taken off a customer's credit by hand again, by the number of an invoice that the reason names.
+TAKEN_BACK_BY_HAND = """SELECT i.id, -sum(a.quantity) AS micros FROM adjustments a JOIN invoices i
+                   ON i.contract_id = a.contract_id AND a.reason LIKE '%' || i.number || '%'
+               WHERE a.kind = 'credit' AND a.quantity < 0 GROUP BY 1"""
 # A void invoice for usage has asked for what it says, and its credit note has taken all of that back; a void advance is
 # cancelled in the books.
 IS_FINAL = "(i.status NOT IN ('draft', 'void') OR i.status = 'void' AND i.kind = 'usage')"
@@ -99,6 +104,35 @@ BILLING_CHECKS = (
            GROUP BY l.id HAVING sum(c.amount_micros) > l.amount_micros""",
     ),
     Check(
+        "credit notes, write-offs and corrections give back no more of a month's line than it asks for",
+        f"""WITH asked AS (
+               SELECT l.job_id, i.month, coalesce(l.used_month, i.month) AS used_month, l.meter AS unit, l.unit_price,
+                      sum(l.amount_micros) AS micros
+               FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
+               WHERE {IS_FINAL} AND l.kind IN ('usage', 'correction') AND l.quantity > 0 AND NOT EXISTS (
+                   SELECT FROM invoice_lines o
+                   WHERE (o.invoice_id, o.position, o.kind) = (l.invoice_id, l.position + 1, 'advance'))
+               GROUP BY 1, 2, 3, 4, 5
+           ), corrected AS (
+               SELECT job_id, corrected_month AS month, used_month, unit, unit_price, sum(amount_micros) AS micros
+               FROM rate_corrections WHERE billable GROUP BY 1, 2, 3, 4, 5
+           ), twice AS (
+               SELECT r.contract_id, r.month, string_agg(DISTINCT r.job_id, ' ') AS jobs,
+                      sum(r.credited_micros + coalesce(c.micros, 0) - coalesce(a.micros, 0)) AS micros
+               FROM rate_lines r
+               LEFT JOIN asked a USING (job_id, month, used_month, unit, unit_price)
+               LEFT JOIN corrected c USING (job_id, month, used_month, unit, unit_price)
+               WHERE r.billable AND r.credited_micros + coalesce(c.micros, 0) > coalesce(a.micros, 0) GROUP BY 1, 2
+           )
+           SELECT coalesce(i.id, t.contract_id) AS id, i.number, t.contract_id, t.month, t.jobs,
+                  (t.micros - coalesce(b.micros, 0)) / 1000000.0 AS given_back_twice
+           FROM twice t
+           LEFT JOIN invoices i ON i.kind = 'usage' AND (i.contract_id, i.month) = (t.contract_id, t.month)
+           LEFT JOIN ({TAKEN_BACK_BY_HAND}) b ON b.id = i.id
+           WHERE t.micros > coalesce(b.micros, 0)""",  # noqa: S608
+        LINE_GIVEN_BACK_TWICE,
+    ),
+    Check(
         "what is credited and written off of an invoice is what its credit notes and adjustments say",
         """SELECT i.id, i.credited_micros, n.credited, i.written_off_micros, a.written_off
            FROM invoices i
@@ -129,9 +163,7 @@ BILLING_CHECKS = (
                SELECT g.invoice_id, -sum(s.amount) AS micros FROM sides s JOIN grants g ON g.id = s.reference
                WHERE s.transfer = 'grant_refunded' AND s.kind = 'refunds' GROUP BY 1
            ), taken_back AS (
-               SELECT i.id, -sum(a.quantity) AS micros FROM adjustments a JOIN invoices i
-                   ON i.contract_id = a.contract_id AND a.reason LIKE '%' || i.number || '%'
-               WHERE a.kind = 'credit' AND a.quantity < 0 GROUP BY 1
+               {TAKEN_BACK_BY_HAND}
            )
            SELECT i.id, i.number, i.contract_id, i.paid_micros / 1000000.0 AS paid,
                   (i.credited_micros + r.micros - coalesce(t.micros, 0)) / 1000000.0 AS given_back

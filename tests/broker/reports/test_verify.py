@@ -73,6 +73,13 @@ CORRECT_A_CLOSED_MONTH = f"""
            billable, rate_card_version, 1, 0, created_at
     FROM captures WHERE id = {FIRST}
 """
+CREDIT_A_LINE_TWICE = (
+    """UPDATE rate_lines r SET credited_micros = l.amount_micros + 10000
+       FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+       WHERE i.kind = 'usage' AND l.kind = 'usage' AND r.month = i.month AND r.billable
+         AND (r.job_id, r.unit, r.unit_price) = (l.job_id, l.meter, l.unit_price)
+         AND l.quantity = (SELECT max(quantity) FROM invoice_lines WHERE meter = 'tokens')""",
+)
 
 
 @dataclass(frozen=True)
@@ -356,6 +363,10 @@ DAMAGES = (
         (f"UPDATE credit_note_lines SET invoice_line_id = {SMALLEST_LINE}",),
     ),
     Damage(
+        "credit notes, write-offs and corrections give back no more of a month's line than it asks for",
+        CREDIT_A_LINE_TWICE,
+    ),
+    Damage(
         "what is credited and written off of an invoice is what its credit notes and adjustments say",
         ("UPDATE invoices SET credited_micros = 30000, written_off_micros = 0 WHERE kind = 'usage'",),
     ),
@@ -516,24 +527,28 @@ def test_every_rule_is_broken_once() -> None:
     assert sorted(damage.rule for damage in DAMAGES) == sorted(check.rule for check in CHECKS)
 
 
+@pytest.mark.parametrize(
+    ("kind", "damage", "told"),
+    [("advance", REFUND_TOO_MUCH, "paid=2600.0"), ("usage", CREDIT_A_LINE_TWICE, "month=2026-11, jobs=job_")],
+)
 async def test_money_that_was_given_back_twice_is_told_with_its_cure_and_the_cure_helps(
-    api: Api, books: System, urls: DatabaseUrls
+    api: Api, books: System, urls: DatabaseUrls, kind: str, damage: tuple[str, ...], told: str
 ) -> None:
-    """Once a note of the whole and a refund of the whole gave back an advance twice."""
-    (advance,) = (await api.get("/invoices", kind="advance"))["data"]
+    """Once a note and a refund gave back an advance twice, and corrections of a line what was credited of it before."""
+    (invoice,) = (await api.get("/invoices", kind=kind))["data"]
     owner = create_async_engine(with_driver(urls.owner or ""))
     async with AsyncSession(owner) as session:
         await session.execute(text("SET LOCAL session_replication_role = replica"))
-        for statement in REFUND_TOO_MUCH:
+        for statement in damage:
             await session.execute(text(statement))
         await session.commit()
     await owner.dispose()
     async with books.work() as work:
         (found,) = [result for result in await verify_ledger(work.session) if result.broken]
-    assert f"number={advance['number']}, contract_id={advance['contract_id']}, paid=2600.0" in found.broken[0]
+    assert f"number={invoice['number']}, contract_id={invoice['contract_id']}, {told}" in found.broken[0]
     assert "POST /v1/adjustments" in (found.cure or "")
-    body = {"kind": "credit", "contract_id": advance["contract_id"], "amount": "-0.01"}
+    body = {"kind": "credit", "contract_id": invoice["contract_id"], "amount": "-0.01"}
     await api.post("/adjustments", {**body, "reason": "another matter"}, expect=201)
     assert list(await broken_rules(books)) == [found.rule]
-    await api.post("/adjustments", {**body, "reason": f"{advance['number']} was given back twice"}, expect=201)
+    await api.post("/adjustments", {**body, "reason": f"{invoice['number']} was given back twice"}, expect=201)
     assert await broken_rules(books) == {}
