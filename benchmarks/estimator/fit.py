@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from benchmarks.estimator.published import PublishedRow
@@ -25,7 +25,9 @@ from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_bat
 # How far a figure of another program is expected to lie off, and one of the same program that has been calibrated.
 SCALE_OF_STRANGERS = 0.25
 SCALE_OF_ONE_SOURCE = 0.06
-INDEPENDENT_ROWS = 4
+# As how many rows the rows of a program count at most: where all programs teach what a stranger's will do, and where
+# what is measured is of one program, or how wide errors of such rows are.
+ROWS_THAT_TEACH, INDEPENDENT_ROWS = 1, 4
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,17 @@ class PreparedRow:
         return self._doubts[measured]
 
     def estimate_seconds(self, constants: TimeConstants) -> Middle:
-        """Estimate the seconds of an optimizer step, and how far the ways to run it lie apart."""
+        """Estimate the seconds of an optimizer step as the row counts it, and how far the ways to run it lie apart.
+
+        The mean step of a whole run of text has its part of what is done beside the steps.
+        """
 
         def measure(way: Way) -> float:
             return compute_micro_batch_seconds(way.work, self.run.gpu, way.method.precision, constants)
 
-        return self.run.find_middle(lambda way: self.row.request.accumulation * measure(way))
+        beside = constants.beside_steps if self.row.is_whole_run and self.run.profile.is_text else 1.0
+        counted = self.row.request.accumulation * beside
+        return self.run.find_middle(lambda way: counted * measure(way))
 
     def estimate_memory_gib(self, constants: MemoryConstants) -> Middle:
         """Estimate the peak as the row counts it: with or without the context and the allocator's gaps."""
@@ -93,41 +100,56 @@ def prepare(row: PublishedRow) -> PreparedRow:
 
 
 def fit_time(
-    rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = TIME_PRIORS, *, scale: float = SCALE_OF_STRANGERS
+    rows: Sequence[PreparedRow],
+    priors: Mapping[str, Prior] = TIME_PRIORS,
+    *,
+    scale: float = SCALE_OF_STRANGERS,
+    rows_of_a_program: int = ROWS_THAT_TEACH,
+    near: TimeConstants | None = None,
 ) -> TimeConstants:
+    """Fit the constants of time. `near`: what most of the same rows gave, which is sooner than from the priors."""
+
     def measure_error(row: PreparedRow, values: Mapping[str, float]) -> float:
         return math.log(row.estimate_seconds(TimeConstants(**values)).value / row.seconds)
 
     measured = [row for row in rows if row.row.seconds is not None]
-    return TimeConstants(**_fit(measured, priors, measure_error, scale=scale))
+    beliefs = _weigh(measured, rows_of_a_program)
+    return TimeConstants(**_fit(measured, beliefs, priors, measure_error, scale=scale, near=near and asdict(near)))
 
 
 def fit_memory(
-    rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = MEMORY_PRIORS, *, scale: float = 0.1
+    rows: Sequence[PreparedRow],
+    priors: Mapping[str, Prior] = MEMORY_PRIORS,
+    *,
+    scale: float = 0.1,
+    near: MemoryConstants | None = None,
 ) -> MemoryConstants:
+    """Fit the constants of memory; `near` as of time."""
+
     def measure_error(row: PreparedRow, values: Mapping[str, float]) -> float:
         return math.log(row.find_middle_gib(MemoryConstants(**values)) / row.memory_gib)
 
     measured = [row for row in rows if row.row.memory_gib is not None]
-    return MemoryConstants(**_fit(measured, priors, measure_error, scale=scale))
+    beliefs = _weigh(measured, ROWS_THAT_TEACH)
+    return MemoryConstants(**_fit(measured, beliefs, priors, measure_error, scale=scale, near=near and asdict(near)))
 
 
 def _fit(
     rows: Sequence[PreparedRow],
+    beliefs: Sequence[float],
     priors: Mapping[str, Prior],
     measure_error: Callable[[PreparedRow, Mapping[str, float]], float],
     *,
     scale: float,
+    near: Mapping[str, float] | None,
 ) -> dict[str, float]:
-    beliefs = _weigh(rows)
-
     def residuals(values: Mapping[str, float]) -> list[float]:
         return [belief * measure_error(row, values) for row, belief in zip(rows, beliefs, strict=True)]
 
-    return fit_constants(priors, residuals, scale=scale)
+    return fit_constants(priors, residuals, scale=scale, near=near)
 
 
-def _weigh(rows: Sequence[PreparedRow]) -> list[float]:
+def _weigh(rows: Sequence[PreparedRow], rows_of_a_program: int) -> list[float]:
     """Weigh a row less the more its program has: they share code and machine, and say no more than a few would."""
     counts = Counter(row.row.program for row in rows)
-    return [min(1.0, math.sqrt(INDEPENDENT_ROWS / counts[row.row.program])) for row in rows]
+    return [min(1.0, math.sqrt(rows_of_a_program / counts[row.row.program])) for row in rows]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from benchmarks.estimator.doubts import DoubtfulError, find_belief, find_strangers, fit_doubts, is_first
-from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
+from benchmarks.estimator.fit import INDEPENDENT_ROWS, SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
 from pricing.calibration.learning import LOOSENESS
 from pricing.calibration.width import Z_90, combine_spreads
@@ -66,7 +66,8 @@ def list_programs(rows: Sequence[PreparedRow]) -> list[str]:
 
 def hold_out_each(rows: Sequence[PreparedRow]) -> HeldOut:
     """Estimate each program's rows under constants fitted to all the others, with intervals of the others' errors."""
-    plain = [_estimate(_of(rows, program), _without(rows, program)) for program in list_programs(rows)]
+    near = _fit_all(_teaching(rows))
+    plain = [_estimate(_of(rows, program), _without(rows, program), near) for program in list_programs(rows)]
     time = _cover([error for found in plain for error in found.time], "time")
     memory = _cover([error for found in plain for error in found.memory], "memory")
     return HeldOut(time, memory, [row for found in plain for row in found.wrong])
@@ -78,7 +79,8 @@ def hold_apart(fitted: Sequence[PreparedRow], kept: Sequence[PreparedRow]) -> He
     Other rows of a program that is kept apart teach nothing here, neither constants nor widths.
     """
     seen = hold_out_each(fitted)
-    found = [_estimate(_of(kept, program), _without(fitted, program)) for program in list_programs(kept)]
+    near = _fit_all(_teaching(fitted))
+    found = [_estimate(_of(kept, program), _without(fitted, program), near) for program in list_programs(kept)]
     time = _cover([error for each in found for error in each.time], "time", beside=seen.time)
     memory = _cover([error for each in found for error in each.memory], "memory", beside=seen.memory)
     return HeldOut(time, memory, [row for each in found for row in each.wrong])
@@ -95,8 +97,14 @@ def hold_against_shipped(kept: Sequence[PreparedRow]) -> HeldOut:
     )
 
 
-def _estimate(rows: Sequence[PreparedRow], seen: Sequence[PreparedRow]) -> HeldOut:
-    return _compare_all(rows, fit_time(seen), fit_memory(seen))
+def _fit_all(seen: Sequence[PreparedRow]) -> tuple[TimeConstants, MemoryConstants]:
+    return fit_time(seen), fit_memory(seen)
+
+
+def _estimate(
+    rows: Sequence[PreparedRow], seen: Sequence[PreparedRow], near: tuple[TimeConstants, MemoryConstants]
+) -> HeldOut:
+    return _compare_all(rows, fit_time(seen, near=near[0]), fit_memory(seen, near=near[1]))
 
 
 def _compare_all(rows: Sequence[PreparedRow], time: TimeConstants, memory: MemoryConstants) -> HeldOut:
@@ -159,15 +167,16 @@ def list_doubtful(errors: Iterable[Error], measured: Measured) -> list[DoubtfulE
 def measure_calibrated_errors(rows: Sequence[PreparedRow]) -> list[Error]:
     """Estimate each program of more than five rows under constants that five of them, drawn by a seed, have moved."""
     errors = []
+    near = fit_time(_teaching(rows))
     for program in list_programs(rows):
         own = [row for row in _of(rows, program) if row.row.seconds is not None]
         if len(own) <= ROWS_TO_CALIBRATE:
             continue
-        believed = _believe(fit_time(_without(rows, program)))
+        believed = _believe(fit_time(_without(rows, program), near=near))
         for seed in range(DRAWS):
             drawn = random.Random(seed).sample(range(len(own)), ROWS_TO_CALIBRATE)
             seen = [own[place] for place in drawn]
-            constants = fit_time(seen, believed, scale=SCALE_OF_ONE_SOURCE)
+            constants = fit_time(seen, believed, scale=SCALE_OF_ONE_SOURCE, rows_of_a_program=INDEPENDENT_ROWS)
             errors += [
                 _compare(row, row.estimate_seconds(constants), row.seconds)
                 for place, row in enumerate(own)

@@ -172,6 +172,7 @@ class PublicRun(BaseModel):
             quantization=METHODS[self.method],
             seconds=self.optimizer_step_seconds if self.has_known_lengths and self.has_known_unit else None,
             memory_gib=self.memory_gib,
+            is_whole_run=self.run_steps is not None,
             judged_set=self.judged_set,
             judged_seconds=self.judged_seconds,
             judged_gib=self.judged_gib,

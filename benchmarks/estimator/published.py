@@ -33,6 +33,7 @@ WITHOUT_UPCASTING = "without peft's upcasting"
 class PublishedRow:
     """One figure. Units: seconds of an optimizer step; GiB of one GPU; None where the source has no such figure.
 
+    `is_whole_run`: the seconds are those of a whole run over its steps, and not of steps that were timed alone.
     `trainer` tells the programs of one source apart. `quantization` may be one that a request cannot name.
     `judged_set` numbers the set in which the row has judged; `judged_seconds` and `judged_gib` are what was estimated
     then, before anybody had seen it. None of one that never has. `leaves_open`: of which figure its source leaves
@@ -46,6 +47,7 @@ class PublishedRow:
     quantization: Quantization
     seconds: float | None
     memory_gib: float | None
+    is_whole_run: bool = False
     judged_set: int | None = None
     judged_seconds: float | None = None
     judged_gib: float | None = None
@@ -114,6 +116,7 @@ def _read_row(record: dict[str, str]) -> PublishedRow:
         quantization=quantization,
         seconds=_read_seconds(record, request, conditions),
         memory_gib=_read_memory(record["peak_vram_gb"], request.gpus, conditions),
+        is_whole_run=" opt steps" in record["speed"],
     )
 
 

@@ -1,5 +1,6 @@
 """What is known of a GPU type, from its maker's data sheet."""
 
+import math
 from functools import cached_property
 from typing import Literal
 
@@ -9,16 +10,31 @@ Precision = Literal["fp32", "bf16", "fp16"]
 PowerClass = Literal["low_power", "dense", "full"]
 HostClass = Literal["shared", "desktop", "recent", "usual"]
 
-# From here its tensor cores are more than its power limit lets work at once.
-DENSE_TERAFLOPS_PER_WATT = 1.0
+# Teraflops a watt at which chips of a generation hold what products reach of their peak: those of the cards that are
+# fed and cooled for it, the SXM boards of V100 (TSMC's 12 nm), A100 (7 nm), H100 (4N, of which Ada and the Blackwell of
+# workstations are, too) and B200 (4NP). Denser ones clock down in long products. Of Samsung's 8 nm no such board is:
+# about half of the A100's, as these chips need about twice the energy for a product.
+# Source: NVIDIA's data sheets; GA102 whitepaper.
+OF_V100, OF_A100, OF_H100, OF_B200 = 125 / 300, 312 / 400, 989 / 700, 2250 / 1000
+HELD_TERAFLOPS_PER_WATT = {
+    7.0: OF_V100,
+    7.5: OF_V100,
+    8.0: OF_A100,
+    8.6: 0.4,
+    8.9: OF_H100,
+    9.0: OF_H100,
+    10.0: OF_B200,
+    12.0: OF_H100,
+    12.1: OF_H100,
+}
+HELD_BY_OTHERS = 1.0
 # What a slot gives a card without cables, which then falls to little more than its base clock in long products.
 # Source: PCI Express Card Electromechanical Specification 3.0, section 4.2 (75 W); a T4 holds 24 of 65 teraflops in a
 # product of 4,096, "due to power capping" (forums.developer.nvidia.com/t/264462); Jia et al. 2019, "Dissecting the
 # NVidia Turing T4 GPU", on its throttling.
 SLOT_WATTS = 75
-# Chips of this generation need about twice the energy for a product: their limit binds at fewer teraflops a watt.
-# Source: NVIDIA GA102 whitepaper: 8 nm of Samsung, where the A100 before and Ada after it are of TSMC's 7 and 4 nm.
-THIRSTY_GENERATION, DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY = 8.6, 0.4
+# Data centers' cards of these generations have GDDR, those of the others memory in stacks, whose check bits lie apart.
+WITH_GDDR = frozenset({7.5, 8.6, 8.9})
 
 FIRST_WITH_FLASH, FIRST_OF_RECENT_HOSTS = 8.0, 8.9
 # From Ampere on cuDNN rounds what goes into convolutions in 32 bit to TF32, for which tensor cores do half as much.
@@ -118,6 +134,16 @@ class GpuProfile(BaseModel):
         return "fp32" if self.is_cpu else "fp16"
 
     @cached_property
+    def checks_memory_inline(self) -> bool:
+        """Whether check bits lie in its memory, and are read with what they check: data centers' cards with GDDR.
+
+        Those of workstations can, too, but do not unless told. Source: NVIDIA, "Tuning CUDA Applications" for Turing
+        and later, on ECC.
+        """
+        is_for_people = self.is_desktop or self.is_laptop or self.is_workstation
+        return not is_for_people and self.compute_capability in WITH_GDDR
+
+    @cached_property
     def stack_bytes(self) -> float:
         """The bytes that a context reserves for the stacks of all threads that the card can hold at once.
 
@@ -130,16 +156,22 @@ class GpuProfile(BaseModel):
     def power_class(self) -> PowerClass:
         """Tell what keeps it from its peak in long products: a low limit, dense tensor cores, or nothing of the kind.
 
-        A card whose limit is not named counts as full.
+        A card whose limit is not named, or that is no denser than its limit holds, counts as full.
+        """
+        if self.octaves_of_density <= 0:
+            return "full"
+        return "low_power" if self.watts is not None and self.watts <= SLOT_WATTS else "dense"
+
+    @cached_property
+    def octaves_of_density(self) -> float:
+        """How often its teraflops a watt double what chips of its generation hold; negative where they hold more.
+
+        0 where its limit is not named.
         """
         if self.watts is None:
-            return "full"
-        if self.watts <= SLOT_WATTS:
-            return "low_power"
-        density = self.teraflops / self.watts
-        is_thirsty = self.compute_capability == THIRSTY_GENERATION
-        dense = DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY if is_thirsty else DENSE_TERAFLOPS_PER_WATT
-        return "dense" if density >= dense else "full"
+            return 0.0
+        held = HELD_TERAFLOPS_PER_WATT.get(self.compute_capability or 0, HELD_BY_OTHERS)
+        return math.log2(self.teraflops / self.watts / held)
 
     def peak_flops(self, precision: Precision) -> float:
         """Return the FLOP/s of dense matrix products; bf16 without tensor cores for it is computed in 32 bit.

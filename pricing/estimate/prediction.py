@@ -15,7 +15,7 @@ from pricing.estimate.uncertainty import name_uncertainties
 from pricing.resources.memory import FitJudgement, PeakMemory, compute_usable_gib, estimate_peak
 from pricing.resources.peak_contents import PeakContents
 from pricing.resources.run_work import RunWork
-from pricing.resources.shipped_constants import load_memory_constants
+from pricing.resources.shipped_constants import load_device_constants, load_memory_constants
 
 SECONDS_PER_HOUR = 3600
 PUBLISHED: Final = "published"
@@ -43,13 +43,16 @@ class PeakParts(BaseModel):
 class Prediction(BaseModel):
     """What a run is expected to need. Each field says its unit."""
 
-    seconds_per_step: Range = Field(description="Seconds of an optimizer step.")
+    seconds_per_step: Range = Field(description="Seconds of an optimizer step by itself.")
     tokens_per_second: float | None = Field(description="Tokens of all GPUs a second, at p50; null for pictures.")
     samples_per_second: float = Field(description="Rows or pictures of all GPUs a second, at p50.")
     peak_vram_gib: float = Field(description="Peak of one GPU, GiB, at p50.")
     peak_vram: Range = Field(description="Peak of one GPU, GiB.")
     peak_vram_parts: PeakParts = Field(description="The peak of the likeliest way, by what it is for.")
-    gpu_hours: Range = Field(description="Hours of the run, start and loading included, times its GPUs.")
+    gpu_hours: Range = Field(
+        description="Hours of the run, with its start, loading and what is done beside "
+        "steps (logs, saves, warming up), times its GPUs."
+    )
     adapter_parameters: int = Field(description="Trained numbers, exactly.")
     fits: bool = Field(description="False only where even the leanest run that is known would not fit.")
     fit: FitJudgement = Field(description="fits: its p90 does; tight: a lean run would; does_not_fit: none would.")
@@ -102,10 +105,14 @@ def _predict_time(run: RequestedRun, calibration: Calibration) -> tuple[Range, R
 
 
 def _plan(run: RequestedRun, way: Way) -> tuple[RunKind, RunWork]:
+    """Plan the run: its micro-batches, and as much more of them as a run of text does beside its steps."""
     profile, precision = run.profile, way.method.precision
     loaded = profile.parameters * profile.bytes_per_parameter
+    beside = load_device_constants().steps.beside_steps if profile.is_text else 1.0
     kind = RunKind(run.gpu.sku, profile.family, precision, way.method.checkpointing, PUBLISHED)
-    return kind, RunWork(way.work, run.request.steps * run.request.accumulation, precision, loaded_bytes=loaded)
+    return kind, RunWork(
+        way.work, beside * run.request.steps * run.request.accumulation, precision, loaded_bytes=loaded
+    )
 
 
 def _find_interval(run: RequestedRun, estimate: Callable[[Way], Interval]) -> Interval:

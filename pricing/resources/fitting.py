@@ -24,31 +24,33 @@ class Prior:
     source: str
 
 
-def fit_constants(priors: Mapping[str, Prior], residuals: Residuals, *, scale: float) -> dict[str, float]:
+def fit_constants(
+    priors: Mapping[str, Prior], residuals: Residuals, *, scale: float, near: Values | None = None
+) -> dict[str, float]:
     """Fit the most probable constants, given the priors and the residuals log(predicted / measured).
 
     `scale` is the standard deviation that a residual is expected to have. A constant that no measurement depends on
-    keeps its prior's value.
+    keeps its prior's value. `near` is where to begin, what most of the same measurements gave; else at the priors.
     Raises: nothing; it stops at the best values found within 40 rounds.
     Source: maximum a posteriori by damped Gauss-Newton steps (Levenberg-Marquardt) on the logarithms; residuals are
     Cauchy-distributed (Barron 2019, "A General and Adaptive Robust Loss Function", equation 5).
     """
     names = list(priors)
-    start = [math.log(priors[name].value) for name in names]
+    believed = [math.log(priors[name].value) for name in names]
     weights = [1 / priors[name].spread ** 2 for name in names]
 
     def measure(logs: Sequence[float]) -> list[float]:
         return [value / scale for value in residuals(dict(zip(names, map(math.exp, logs), strict=True)))]
 
     def misfit_of(logs: Sequence[float], found: Sequence[float]) -> float:
-        doubt = sum(weight * (log - at) ** 2 for weight, log, at in zip(weights, logs, start, strict=True))
+        doubt = sum(weight * (log - at) ** 2 for weight, log, at in zip(weights, logs, believed, strict=True))
         return doubt + sum(TOLERATED_SCALES**2 * math.log1p((value / TOLERATED_SCALES) ** 2) for value in found)
 
-    logs, damping = list(start), 1e-2
+    logs, damping = believed if near is None else [math.log(near[name]) for name in names], 1e-2
     found = measure(logs)
     cost = misfit_of(logs, found)
     for _ in range(MAX_ROUNDS):
-        matrix, gradient = _linearize(logs, found, measure, weights, start)
+        matrix, gradient = _linearize(logs, found, measure, weights, believed)
         for _ in range(MAX_DAMPINGS):
             step = _solve(_dampen(matrix, damping), gradient)
             tried = [log - change for log, change in zip(logs, step, strict=True)]
@@ -71,7 +73,7 @@ def _linearize(
     found: Sequence[float],
     measure: Callable[[Sequence[float]], list[float]],
     weights: Sequence[float],
-    start: Sequence[float],
+    believed: Sequence[float],
 ) -> tuple[list[list[float]], list[float]]:
     """Compute the Gauss-Newton matrix and gradient at `logs`, each residual weighted by how far it is believed."""
     columns = []
@@ -82,7 +84,7 @@ def _linearize(
     beliefs = [1 / (1 + (value / TOLERATED_SCALES) ** 2) for value in found]
     size = range(len(logs))
     matrix = [[_dot(columns[row], columns[column], beliefs) for column in size] for row in size]
-    gradient = [_dot(columns[row], found, beliefs) + weights[row] * (logs[row] - start[row]) for row in size]
+    gradient = [_dot(columns[row], found, beliefs) + weights[row] * (logs[row] - believed[row]) for row in size]
     for row in size:
         matrix[row][row] += weights[row]
     return matrix, gradient

@@ -38,7 +38,7 @@ class TimeConstants:
     desktop_share: float
     desktop_launches: float
     recent_launches: float
-    dense_share: float
+    share_at_twice_the_density: float
     traffic: float
     compiled_share: float
     moving_efficiency: float
@@ -46,13 +46,15 @@ class TimeConstants:
     unpacking_8bit: float
     unpacking_gptq: float
     decoding_instructions: float
+    checked_memory: float
     link_efficiency: float
+    beside_steps: float
 
 
 # What is believed before any run: from hardware figures and papers. The spreads are narrow: a dozen programs cannot
 # determine so many constants, and each would draw them to its own habits.
 TIME_PRIORS: dict[str, Prior] = {
-    "launch_seconds": Prior(28e-6, 0.1, "PyTorch's eager mode spends 10 to 50 microseconds of Python on an operation"),
+    "launch_seconds": Prior(28e-6, 0.2, "PyTorch's eager mode spends 10 to 50 microseconds of Python on an operation"),
     "recomputed_launch_share": Prior(1.0, 0.1, "a forward pass again, with the bookkeeping that the first did without"),
     "adapter_launch_share": Prior(0.5, 0.25, "adapters launch small kernels, some of which are fused"),
     "unpacking_launches": Prior(1.2, 0.08, "one kernel more for each linear module and pass"),
@@ -75,12 +77,28 @@ TIME_PRIORS: dict[str, Prior] = {
         60.0, 0.5, "bitsandbytes, dDequantizeNF4: fifteen comparisons that a warp takes all"
     ),
     "low_power_share": Prior(0.5, 0.1, "T4 and L4 hold little more than their base clock in long products"),
-    "low_power_launches": Prior(1.3, 0.2, "clouds put T4 and L4 beside shared processors of 2.0 to 2.5 GHz"),
-    "desktop_share": Prior(1.1, 0.06, "GeForce cards clock above the boost that their data sheets count"),
+    "low_power_launches": Prior(
+        1.5, 0.2, "clouds put T4 and L4 beside shared processors of 2.0 to 2.5 GHz, others of 3.3 to 3.7"
+    ),
+    "desktop_share": Prior(
+        1.2, 0.06, "GeForce cards clock above their stated boost, and do half of what tensor cores could"
+    ),
     "desktop_launches": Prior(0.8, 0.15, "desktops have processors of 5 GHz and more for one thread"),
     "recent_launches": Prior(0.8, 0.15, "one thread of Sapphire Rapids or Genoa beside one of Cascade Lake or Rome"),
-    "dense_share": Prior(0.85, 0.1, "H100, L40S, A10G draw their limit before their peak"),
+    "share_at_twice_the_density": Prior(
+        0.7,
+        0.15,
+        "half the power for a product: clocks fall by its cube root (0.79), at the lowest voltage by all of it",
+    ),
+    "checked_memory": Prior(
+        0.85,
+        0.08,
+        "Jia et al. 2019: a T4, whose GDDR6 holds its own check bits, reaches 69 % of its bandwidth, a V100 83 %",
+    ),
     "link_efficiency": Prior(0.6, 0.2, "share of the link that gathering weights reaches"),
+    "beside_steps": Prior(
+        1.08, 0.06, "a run's time over its steps holds logs, saves, the loader's start and warming up, too"
+    ),
 }
 
 
@@ -112,12 +130,15 @@ class WeighedStep(NamedTuple):
         """
         work, launching = self.work, self.compute_launching(gpu)
         bandwidth = gpu.bandwidth_gb_per_second * 1e9
+        if gpu.checks_memory_inline:
+            bandwidth *= self.constants.checked_memory
         waited_bytes = self.traffic_bytes * find_share_of_memory(self.written_bytes, gpu) + self.moved_bytes
         computing = _compute_arithmetic(self, gpu, precision) + waited_bytes / bandwidth
         follow = gpu.is_cpu or work.seeks_outliers
         together = launching + computing if follow else math.hypot(launching, computing)
         if self.unpacked_bytes:
-            together += math.hypot(self.unpacked_bytes / bandwidth, self.decoding_flops / gpu.peak_flops("fp32"))
+            wide = gpu.peak_flops("fp32") * (self.constants.low_power_share if gpu.power_class == "low_power" else 1.0)
+            together += math.hypot(self.unpacked_bytes / bandwidth, self.decoding_flops / wide)
         if work.gathered_bytes:
             together += work.gathered_bytes / (self.constants.link_efficiency * gpu.link_gb_per_second * 1e9)
         return together
@@ -183,7 +204,7 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
 def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision) -> float:
     """Compute the seconds of the products and of attention at what they reach of the peak that the card can hold.
 
-    A power limit lets it hold a share of its peak, relative to cards that it does not bind.
+    A power limit lets it hold a share of its peak, relative to cards of its generation that it does not bind.
     """
     efficiency = step.efficiency
     if gpu.multiprocessors is not None and step.products is not None:
@@ -192,7 +213,9 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     if precision == "fp32" and work.is_convolutional:
         peak = _find_peak_in_32_bit(gpu, peak)
     if gpu.power_class != "full":
-        peak *= step.constants.dense_share if gpu.power_class == "dense" else step.constants.low_power_share
+        constants = step.constants
+        is_low = gpu.power_class == "low_power"
+        peak *= constants.low_power_share if is_low else constants.share_at_twice_the_density**gpu.octaves_of_density
     elif gpu.is_desktop:
         peak *= step.constants.desktop_share
     seconds = (work.matmul_flops / efficiency + step.attention_flops) / peak

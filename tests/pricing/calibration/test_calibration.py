@@ -24,6 +24,6 @@ def test_pictures_are_wider_than_text_without_runs():
 def test_a_calibration_of_before_has_the_shipped_value_of_a_constant_that_is_new():
     """Fault to guard: every version is kept, and a quote names the one that it was made with."""
     written = learn_calibration([FinishedRun(KIND, work_of(100), 60.0)], {GPU.sku: GPU}, version="1").to_json()
-    del written["constants"][GPU.sku]["steps"]["dense_share"]
+    del written["constants"][GPU.sku]["steps"]["checked_memory"]
     read = Calibration.from_json(written).get_constants(GPU.sku)
-    assert read.steps.dense_share == load_device_constants().steps.dense_share
+    assert read.steps.checked_memory == load_device_constants().steps.checked_memory

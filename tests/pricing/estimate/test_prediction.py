@@ -8,7 +8,7 @@ from pricing.estimate.prediction import predict
 from pricing.estimate.prediction_request import PredictionRefused, PredictionRequest
 from pricing.estimate.unsaid import pad_to_longest
 from pricing.resources.memory import FitJudgement
-from pricing.resources.shipped_constants import load_memory_constants
+from pricing.resources.shipped_constants import load_device_constants, load_memory_constants
 
 LLAMA = {"base_model": "llama-2-7b", "gpu": "A100-80G", "sequence_length": 2048, "micro_batch": 4}
 FLUX = {"base_model": "FLUX.1-dev", "gpu": "RTX4090", "method": "qlora-nf4", "resolution": 512}
@@ -371,7 +371,7 @@ def test_a_head_that_multiplies_in_32_bit_takes_as_long_as_the_card_needs_for_it
 
 
 def test_shorter_captions_are_fewer_tokens_for_a_transformer_that_reads_them_beside_the_picture():
-    many = FLUX | {"gpu": "H200", "method": "lora", "micro_batch": 8}
+    many = FLUX | {"gpu": "H200", "method": "lora", "micro_batch": 32}
     full, short = answer(many), answer(many, caption_tokens=77)
     assert answer(many, caption_tokens=512) == full
     tokens = 512 + 32 * 32
@@ -497,3 +497,10 @@ def test_products_of_8_bit_floats_take_half_their_time_and_casts_on_top(asked):
 def test_products_of_8_bit_floats_are_refused_where_no_tensor_core_does_them(gpu):
     with pytest.raises(PredictionRefused, match=r"no products of 8-bit floats.*weight_only"):
         answer(LLAMA | {"method": "lora-int8", "gpu": gpu, "precision": "fp16"}, eight_bit="fp8")
+
+
+def test_a_run_takes_what_is_done_beside_its_steps_on_top_of_them():
+    request = {"base_model": "llama-3.1-8b", "gpu": "a100-80g", "sequence_length": 1024, "gradient_checkpointing": True}
+    one, many = answer(request, steps=1), answer(request, steps=10_001)
+    steps = (many.gpu_hours.p50 - one.gpu_hours.p50) * 3600 / 10_000
+    assert steps / one.seconds_per_step.p50 == pytest.approx(load_device_constants().steps.beside_steps)

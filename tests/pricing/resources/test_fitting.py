@@ -17,20 +17,26 @@ def measured(size, *, seconds=0.2, rate=40.0):
     return seconds + size / rate
 
 
-def fit(measurements):
+def fit(measurements, near=None):
     def residuals(values):
         return [
             math.log(measured(size, seconds=values["seconds"], rate=values["rate"]) / taken)
             for size, taken in measurements
         ]
 
-    return fit_constants(PRIORS, residuals, scale=0.02)
+    return fit_constants(PRIORS, residuals, scale=0.02, near=near)
 
 
 def test_constants_are_found_again():
     found = fit([(size, measured(size)) for size in SIZES])
     assert found["seconds"] == pytest.approx(0.2, rel=0.02)
     assert found["rate"] == pytest.approx(40.0, rel=0.02)
+
+
+def test_where_a_fit_begins_changes_nothing_of_what_it_finds():
+    taken = [(size, 1.3 * measured(size)) for size in SIZES]
+    for near in ({"seconds": 0.3, "rate": 30.0, "unused": 7.0}, {"seconds": 2.0, "rate": 5.0, "unused": 1.0}):
+        assert fit(taken, near) == pytest.approx(fit(taken), rel=1e-4)
 
 
 def test_a_constant_that_nothing_depends_on_keeps_its_prior():
