@@ -40,12 +40,12 @@ class MemoryConstants:
 
 
 MEMORY_PRIORS: dict[str, Prior] = {
-    "activations": Prior(1.05, 0.05, "rounding and what PyTorch's allocator holds beyond what is in use"),
-    "logit_bytes": Prior(16.0, 0.15, "traced: 14 of a loss of transformers of today, 18 of one of before 2025"),
-    "picture_bytes": Prior(265e3, 0.1, "traced: 200 kB of a VAE in 32 bit; a workspace of two maps of 128 channels"),
-    "adapter_bytes": Prior(
-        20.0, 0.1, "in 32 bit: weight, gradient, two moments, and the root that a foreach Adam makes"
+    "activations": Prior(
+        1.0, 0.03, "traced with transformers and peft on the meta device: 0.97 to 1.03 of what is counted"
     ),
+    "logit_bytes": Prior(12.0, 0.02, "traced: three numbers in 32 bit, of a loss of transformers of any year"),
+    "picture_bytes": Prior(265e3, 0.1, "traced: 200 kB of a VAE in 32 bit; a workspace of two maps of 128 channels"),
+    "adapter_bytes": Prior(18.0, 0.05, "weight, gradient and two moments in 32 bit, and the copy that autocast keeps"),
     "context_gib": Prior(0.5, 0.12, "CUDA context, whose kernels are loaded when first used, and cuBLAS workspace"),
     "score_bytes": Prior(10.0, 0.1, "scores in 16 bit, their softmax in 32 bit and again in 16 bit, and a mask"),
     "slack": Prior(1.08, 0.05, "blocks of one size that do not serve another, where all rows are of one length"),
@@ -146,8 +146,7 @@ def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> Memory
     """Turn what a GPU holds into GiB, part by part; scores count as activations.
 
     Pictures are encoded before the network sees them, and what that took is free by then: `pictures` is what it takes
-    beyond activations. Gradients of the layer in work are about as much as it keeps, once the logits are gone. Source:
-    traced (2.2 times with its own, SmolLM2 at 4,096 tokens).
+    beyond activations. What goes back through the layer in work has the logits' place, once these are gone.
     """
     training = _weigh(contents, constants)
     if contents.evaluation is None:
@@ -160,8 +159,7 @@ def _weigh(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     held = 1.0 if device.is_cpu else constants.gaps if contents.varies else constants.slack
     context = constants.context_gib + device.further_context_bytes / BYTES_PER_GIB
     logits = contents.logits * constants.logit_bytes + contents.head_bytes
-    layer = contents.layer_bytes * constants.activations
-    going_back = max(0.0, layer + contents.retained_bytes * constants.activations - logits)
+    going_back = max(0.0, _weigh_gradients(contents, constants) - logits)
     activations = contents.kept_bytes * constants.activations + going_back + contents.scores * constants.score_bytes
     encoding = max(0.0, contents.picture_positions * constants.picture_bytes - activations - logits)
     return MemoryParts(
@@ -175,6 +173,11 @@ def _weigh(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     )
 
 
+def _weigh_gradients(contents: PeakContents, constants: MemoryConstants) -> float:
+    """Weigh what goes back through the layer in work, and what went back and is kept."""
+    return (contents.gradient_bytes + contents.retained_bytes) * constants.activations
+
+
 def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) -> float:
     """Weigh what torch counts as allocated: no context, no gaps, and the layer in work where the logits were.
 
@@ -183,8 +186,8 @@ def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) ->
     constants = replace(constants, slack=1.0, gaps=1.0)
     parts = _weigh(contents, constants)
     layer = contents.layer_bytes * constants.activations / BYTES_PER_GIB
-    retained = contents.retained_bytes * constants.activations / BYTES_PER_GIB
-    in_use = parts.total - parts.context - min(layer, max(0.0, parts.logits - layer - retained))
+    going_back = _weigh_gradients(contents, constants) / BYTES_PER_GIB
+    in_use = parts.total - parts.context - min(layer, max(0.0, parts.logits - going_back))
     if contents.evaluation is None:
         return in_use
     return max(in_use, weigh_contents_in_use(contents.evaluation, constants))

@@ -107,10 +107,13 @@ class Method(NamedTuple):
 
     @property
     def copies_inputs(self) -> bool:
-        """Whether each adapter keeps a copy of its input of its own, as those of peft in 32 bit do under autocast."""
-        narrows = self.precision != "fp32" and not (self.has_wide_adapters or self.is_compiled)
+        """Whether each adapter keeps a copy of its input of its own, as those of peft in 32 bit do.
+
+        What passes on in 32 bit already is copied by no adapter that multiplies in it.
+        """
+        is_narrow = self.precision != "fp32" and not self.is_compiled
         is_cast_alone = self.upcasts and self.quantization == "none"
-        return narrows and not (self.quantizes_inputs or is_cast_alone)
+        return is_narrow and not (self.quantizes_inputs or is_cast_alone or self.is_wide_between_products)
 
     @property
     def bytes_of_a_logit(self) -> int:

@@ -11,28 +11,33 @@ from pricing.resources.step_work import count_scores
 # A kernel that takes head and loss together has fewer: TRL's 256, Liger's as many as the vocabulary is wide, for a
 # thirty-second of the positions of LLaMA 3.
 POSITIONS_OF_A_PIECE, POSITIONS_IN_A_KERNEL = 1024, 256
-# What a logit weighs beside one of 16 bit whose loss copies it to 32 bit (14 bytes: itself, its copy, the logarithms of
-# the shares, the gradient): in 16 bit throughout it is 6, in 32 bit from the head on 12. A model that caps its logits
-# keeps what the cap made of them. A loop without autocast is one of its own: it holds the model's answer, with the
-# logits in it, while it goes back, where `Trainer.compute_loss` lets it go. Source: traced; transformers,
-# `ForCausalLMLoss`, `Gemma2ForCausalLM.forward`.
-BYTES_OF_A_COPIED_LOGIT, WIDE_BYTES = 14, 4
-LOGITS_KEPT, LOGITS_CAPPED, LOGITS_ANSWERED = 3, 1, 1
+# What a loss holds of a logit while it goes back: the logarithms of the shares, and the gradients behind and before
+# them, in 32 bit (12 bytes) unless it is taken in the logit's own 16 (6). A model that caps its logits keeps what the
+# cap made of them. A loop without autocast is one of its own: it holds the model's answer, with the logits in it, while
+# it goes back, where `Trainer.compute_loss` lets it go. Source: traced, transformers 5.23 and peft 0.21, on the meta
+# device: 12 bytes under autocast, 14 outside of it, 16 where the head answers in 32 bit.
+NUMBERS_OF_A_LOSS, WIDE_BYTES = 3, 4
+BYTES_OF_A_LOGIT = NUMBERS_OF_A_LOSS * WIDE_BYTES
+LOGITS_CAPPED, LOGITS_ANSWERED = 1, 1
 # An evaluation keeps nothing to go back: the logit, its copy in 32 bit and the logarithms of the shares. Source: the
 # peaks of four runs, to the hundredth of a GiB (firstaidqa-gemma); transformers, `ForCausalLMLoss` without gradients.
 LOGITS_EVALUATED, BYTES_OF_AN_EVALUATED_COPY = 2, 6
-# What is left of the 20 bytes of a trained number: without its gradient (an evaluation), with moments of a byte each.
+# What is left of the 18 bytes of a trained number: without its gradient (an evaluation), with moments of a byte each.
 # Source: Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"; ranks 8 to 32 of the same four runs.
-WITHOUT_GRADIENTS, WITH_NARROW_MOMENTS, WITH_NEITHER = 0.6, 0.5, 0.3
+WITHOUT_GRADIENTS, WITH_NARROW_MOMENTS, WITH_NEITHER = 12 / 18, 12 / 18, 6 / 18
 # Fused kernels compute again what lies between their input and their output. Source: Hsu et al. 2024, "Liger Kernel",
 # section 3: norms, rotations and gated activations.
 SHARE_KEPT_BY_FUSED_KERNELS = 0.75
 # An adapter of peft in 32 bit under autocast casts its input to 32 bit and back to 16, which it keeps beside the mask
-# of its dropout. What passes on in 32 bit is not twice as wide in all: queries, keys and values are cast for attention.
+# of its dropout; outside autocast it keeps the input in 32 bit itself. What passes on in 32 bit is not twice as wide in
+# all: queries, keys and values are cast for attention.
 # Source: traced with peft 0.21 on the meta device, a layer of LLaMA 3 8B at 1,024 tokens: 136 MiB beside adapters, 230
 # where embeddings and norms are in 32 bit, and two bytes a number that goes into an adapted module.
-BYTES_OF_AN_INPUT, BYTES_OF_A_COPIED_INPUT = 2, 2 + 1
+BYTES_OF_AN_INPUT, BYTES_OF_A_COPIED_INPUT, BYTES_OF_A_WIDE_COPY = 2, 2 + 1, 4 + 1
 WIDTH_UNDER_AUTOCAST = 1.69
+# What goes back through a layer at once, beside all that it keeps. Source: traced as above, of seven models and
+# methods: 0.45 to 0.78, and 0.26 to 0.40 where all that passes on is in 32 bit.
+SHARE_GOING_BACK = 0.65
 # Under autocast a GPU's norms answer in 32 bit, which a UNet keeps. Source: traced (trainer/tracing), SD 1.5: 1163 MB a
 # picture of 512 pixels in 16 bit, where 16 bit throughout would be 929.
 NORMS_IN_32_BIT = 1.25
@@ -99,14 +104,13 @@ class PeakContents:
     """What one GPU holds at the peak of a run.
 
     Units: bytes of weights, with the room to work on them; adapter parameters, as many as weigh the same with a
-    gradient and two moments in 32 bit, spread over `shards` GPUs; bytes kept for the backward pass,
-    `checkpoint_bytes` of them in checkpoints, `layer_bytes` by the layer that is computed again,
-    which has the logits' place once these are gone, as have `retained_bytes`, gradients of checkpoints that are kept to
-    the end; logits, as many of 16 bit whose loss copies them to 32 as weigh the
-    same; latent positions of the pictures that are encoded at once, those of a VAE in 16 bit as half as many; scores of
-    an eager attention. `varies` says that samples are of different lengths; `device` is what holds all that.
-    `head_bytes`: a head in 16 bit that is there as long as the logits are. `evaluation`: what an evaluation within the
-    run holds, which may be more.
+    gradient and two moments in 32 bit, spread over `shards` GPUs; bytes kept for the backward pass, `checkpoint_bytes`
+    of them in checkpoints, `layer_bytes` by the layer that is computed again; what goes back through it
+    (`gradient_bytes`) has the logits' place once these are gone, as have `retained_bytes`, gradients of checkpoints
+    that are kept to the end; logits, as many whose loss is taken in 32 bit as weigh the same; latent positions of the
+    pictures that are encoded at once, those of a VAE in 16 bit as half as many; scores of an eager attention. `varies`
+    says that samples are of different lengths; `device` is what holds all that. `head_bytes`: a head in 16 bit that is
+    there as long as the logits are. `evaluation`: what an evaluation within the run holds, which may be more.
     """
 
     weight_bytes: float
@@ -122,6 +126,7 @@ class PeakContents:
     device: Device = USUAL_CARD
     retained_bytes: float = 0.0
     head_bytes: float = 0.0
+    gradient_bytes: float = 0.0
     evaluation: "PeakContents | None" = None
 
 
@@ -142,6 +147,7 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
         kept_bytes=on_card + kept + of_text,
         checkpoint_bytes=on_card,
         layer_bytes=kept if method.checkpointing else 0.0,
+        gradient_bytes=kept * _find_share_going_back(method) if method.checkpointing else 0.0,
         logits=_count_positions_of_logits(profile, method, batch.samples * batch.positions)
         * _weigh_logit(profile, method),
         picture_positions=_count_picture_positions(profile, method, batch),
@@ -169,7 +175,7 @@ def _count_evaluation(
         kept_bytes=0.0,
         checkpoint_bytes=0.0,
         layer_bytes=0.0,
-        logits=positions * bytes_of_a_logit / BYTES_OF_A_COPIED_LOGIT,
+        logits=positions * bytes_of_a_logit / BYTES_OF_A_LOGIT,
         picture_positions=0.0,
         varies=batch.varies,
         device=batch.device,
@@ -194,11 +200,11 @@ def _count_positions_of_logits(profile: BaseModelProfile, method: Method, positi
 
 
 def _weigh_logit(profile: BaseModelProfile, method: Method) -> float:
-    """Weigh what is kept of a logit by what is kept of one in 16 bit that the loss copies to 32."""
-    width, capped = method.bytes_of_a_logit, LOGITS_CAPPED if profile.caps_logits else 0
-    answered = LOGITS_ANSWERED if method.is_wide_between_products else 0
-    copied = 0 if method.loss == "half" or width == WIDE_BYTES else BYTES_OF_A_COPIED_LOGIT - LOGITS_KEPT * width
-    return ((LOGITS_KEPT + capped + answered) * width + copied) / BYTES_OF_A_COPIED_LOGIT
+    """Weigh what is kept of a logit by what is kept of one whose loss is taken in 32 bit."""
+    width = method.bytes_of_a_logit
+    of_the_loss = NUMBERS_OF_A_LOSS * (width if method.loss == "half" else WIDE_BYTES)
+    beside = (LOGITS_CAPPED if profile.caps_logits else 0) + (LOGITS_ANSWERED if method.has_wide_adapters else 0)
+    return (of_the_loss + beside * width) / BYTES_OF_A_LOGIT
 
 
 def _count_picture_positions(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
@@ -292,11 +298,17 @@ def _count_kept_beside_copies(profile: BaseModelProfile, method: Method, positio
     """Count what a sample keeps where each adapter copies its input, which a profile's usual adapters share."""
     costs = profile.costs
     shared = BYTES_OF_AN_INPUT * positions * _count_usual_inputs(profile)
-    copies = BYTES_OF_A_COPIED_INPUT * positions * method.adapted_inputs
+    copied = BYTES_OF_A_WIDE_COPY if method.has_wide_adapters else BYTES_OF_A_COPIED_INPUT
+    copies = copied * positions * method.adapted_inputs
     kept, layers = costs.activation_bytes.at(positions) - shared, 1
     if method.checkpointing:
         kept, layers = costs.layer_bytes.at(positions) - shared / profile.layers, profile.layers
     return max(0.0, kept) * (WIDTH_UNDER_AUTOCAST if method.upcasts else 1.0) + copies / layers
+
+
+def _find_share_going_back(method: Method) -> float:
+    """Find how much of what a layer keeps goes back through it at once: in 16 bit, also where 32 bit passes on."""
+    return SHARE_GOING_BACK / (WIDTH_UNDER_AUTOCAST if method.upcasts else 1.0)
 
 
 def _count_usual_inputs(profile: BaseModelProfile) -> int:

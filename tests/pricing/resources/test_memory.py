@@ -128,6 +128,24 @@ def test_each_adapter_copies_its_input_and_has_the_mask_of_its_dropout(targets, 
     assert count_peak_contents(llama_3, packed, MicroBatch(1, 1024)).kept_bytes / 32 / 2**20 == pytest.approx(kept)
 
 
+@pytest.mark.parametrize(
+    ("targets", "mebibytes"), [(["q_proj", "k_proj", "v_proj", "o_proj"], 216.4), (["all-linear"], 326.6)]
+)
+def test_outside_autocast_each_adapter_keeps_its_input_in_32_bit_and_the_loop_holds_the_answer(targets, mebibytes):
+    """As traced: a layer of LLaMA 3 8B at 1,024 tokens.
+
+    Fault of before: a loop of its own on a GB10 was said 72.6 of 87.4 GiB, as its adapters were taken for narrow ones.
+    """
+    llama_3 = get_base_model("llama-3-8b")
+    cast = method_of(llama_3, target_modules=targets)
+    narrow, wide = (
+        count_peak_contents(llama_3, cast._replace(has_wide_adapters=is_wide), MicroBatch(1, 1024))
+        for is_wide in (False, True)
+    )
+    assert wide.kept_bytes / 32 / 2**20 == pytest.approx(mebibytes, rel=0.01)
+    assert wide.logits == pytest.approx(14 / 12 * narrow.logits), "the answer has its logits in 16 bit"
+
+
 def test_a_unet_in_16_bit_keeps_the_answers_of_its_norms_in_32():
     sd15 = get_base_model("sd-1.5")
     half, full = (
@@ -144,7 +162,7 @@ def test_what_is_cast_to_32_bit_keeps_all_that_passes_on_twice_as_wide(llama_7b,
     narrow, wide = (parts_of(llama_7b, packed._replace(upcasts=upcasts)) for upcasts in (False, True))
     assert 1.4 < wide.activations / narrow.activations < 2, "what adapters copy is in 16 bit all the same"
     own_loop = parts_of(llama_7b, packed._replace(upcasts=True, has_wide_adapters=True))
-    assert own_loop.logits == pytest.approx(16 / 14 * narrow.logits)  # the model's answer is held, too
+    assert own_loop.logits == pytest.approx(16 / 12 * narrow.logits)  # the model's answer is held, too
 
 
 def test_a_head_in_32_bit_has_a_copy_in_16_beside_the_logits_that_autocast_makes_of_it():
@@ -169,7 +187,7 @@ def test_an_evaluation_of_more_rows_may_be_the_peak_and_keeps_nothing_to_go_back
     method = method_of(gemma, checkpointing=True, precision="fp16", **keys)._replace(
         upcasts=True, has_narrow_moments=True
     )
-    exact = replace(DEFAULT_MEMORY, logit_bytes=14.0)
+    exact = replace(DEFAULT_MEMORY, logit_bytes=12.0)
     peaks = [
         weigh_contents_in_use(count_peak_contents(gemma, method, MicroBatch(2, 320, evaluated=rows)), exact)
         for rows in (0, 1, 8)
@@ -190,14 +208,14 @@ def test_moments_in_8_bit_and_a_loss_within_a_kernel_need_less(llama_7b):
         estimate_peak(count_peak_contents(llama_7b, each, batch)).parts
         for each in (method, method._replace(has_narrow_moments=True), method._replace(loss="fused"))
     )
-    assert narrow.adapter == pytest.approx(usual.adapter / 2)
+    assert narrow.adapter == pytest.approx(usual.adapter * 12 / 18)
     assert fused.logits == pytest.approx(usual.logits * 256 / (4 * 2048))
 
 
 def test_a_loss_in_16_bit_makes_no_copies(llama_7b):
     method = method_of(llama_7b)
     half, whole = (parts_of(llama_7b, method._replace(loss=loss)).logits for loss in ("half", "whole"))
-    assert half == pytest.approx(6 / 14 * whole)
+    assert half == pytest.approx(6 / 12 * whole)
 
 
 def test_a_cap_on_the_logits_keeps_its_answers():
@@ -206,7 +224,7 @@ def test_a_cap_on_the_logits_keeps_its_answers():
         parts_of(gemma_2.model_copy(update={"caps_logits": caps}), method_of(gemma_2)).logits for caps in (True, False)
     )
     assert gemma_2.caps_logits
-    assert capped == pytest.approx(16 / 14 * plain)
+    assert capped == pytest.approx(14 / 12 * plain)
 
 
 def test_what_torch_counts_has_the_layer_in_work_where_the_logits_were(llama_7b):
@@ -217,7 +235,7 @@ def test_what_torch_counts_has_the_layer_in_work_where_the_logits_were(llama_7b)
     held = weigh_contents(contents, DEFAULT_MEMORY)
     in_use = weigh_contents_in_use(contents, DEFAULT_MEMORY)
     layer = contents.layer_bytes * DEFAULT_MEMORY.activations / 2**30
-    assert 0 < layer < held.logits
+    assert layer + contents.gradient_bytes / 2**30 < held.logits
     assert in_use == pytest.approx(held.total - held.context - held.allocator - layer)
     kept = count_peak_contents(mistral, method._replace(checkpointing=False), MicroBatch(1, 4096))
     held = weigh_contents(kept, DEFAULT_MEMORY)
@@ -225,11 +243,16 @@ def test_what_torch_counts_has_the_layer_in_work_where_the_logits_were(llama_7b)
 
 
 def test_gradients_of_the_layer_in_work_take_the_logits_place_and_more_where_these_are_few(llama_7b):
+    """As traced: they are 0.45 to 0.78 of what the layer keeps, not as much again as was said before."""
     method = method_of(llama_7b, checkpointing=True)._replace(loss="chunked")
     contents = count_peak_contents(llama_7b, method, MicroBatch(1, 32_768))
-    without = replace(contents, layer_bytes=0.0)
+    assert 0.45 < contents.gradient_bytes / contents.layer_bytes < 0.78
+    without = replace(contents, gradient_bytes=0.0)
     further = (estimate_peak(contents).parts.activations - estimate_peak(without).parts.activations) * 2**30
-    assert further == pytest.approx(contents.layer_bytes - 14 * contents.logits, rel=0.05)
+    assert further == pytest.approx(contents.gradient_bytes - 12 * contents.logits)
+    packed = method_of(llama_7b, checkpointing=True, quantization="4bit")._replace(upcasts=True)
+    wide = count_peak_contents(llama_7b, packed, MicroBatch(1, 32_768))
+    assert 0.26 < wide.gradient_bytes / wide.layer_bytes < 0.40, "what goes back is in 16 bit beside packed weights"
 
 
 def test_fused_kernels_keep_fewer_activations_but_all_checkpoints(llama_7b):
