@@ -47,7 +47,9 @@ MEMORY_PRIORS: dict[str, Prior] = {
     "picture_bytes": Prior(265e3, 0.1, "traced: 200 kB of a VAE in 32 bit; a workspace of two maps of 128 channels"),
     "adapter_bytes": Prior(18.0, 0.05, "weight, gradient and two moments in 32 bit, and the copy that autocast keeps"),
     "context_gib": Prior(0.5, 0.12, "CUDA context, whose kernels are loaded when first used, and cuBLAS workspace"),
-    "score_bytes": Prior(10.0, 0.1, "scores in 16 bit, their softmax in 32 bit and again in 16 bit, and a mask"),
+    "score_bytes": Prior(
+        10.0, 0.1, "traced: 6 kept, what softmax answers in 32 bit and its copy in 16; older ones more"
+    ),
     "slack": Prior(1.08, 0.05, "blocks of one size that do not serve another, where all rows are of one length"),
     "gaps": Prior(1.4, 0.1, "blocks of one length that do not serve the next: PyTorch, on expandable segments"),
 }
@@ -146,7 +148,7 @@ def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> Memory
     """Turn what a GPU holds into GiB, part by part; scores count as activations.
 
     Pictures are encoded before the network sees them, and what that took is free by then: `pictures` is what it takes
-    beyond activations. What goes back through the layer in work has the logits' place, once these are gone.
+    beyond activations. What goes back through a layer that is computed again, and its scores, have the logits' place.
     """
     training = _weigh(contents, constants)
     if contents.evaluation is None:
@@ -159,8 +161,9 @@ def _weigh(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     held = 1.0 if device.is_cpu else constants.gaps if contents.varies else constants.slack
     context = constants.context_gib + device.further_context_bytes / BYTES_PER_GIB
     logits = contents.logits * constants.logit_bytes + contents.head_bytes
-    going_back = max(0.0, _weigh_gradients(contents, constants) - logits)
-    activations = contents.kept_bytes * constants.activations + going_back + contents.scores * constants.score_bytes
+    going_back = max(0.0, _weigh_work_in_a_layer(contents, constants) - logits)
+    scores = 0.0 if contents.layer_bytes else contents.scores * constants.score_bytes
+    activations = contents.kept_bytes * constants.activations + going_back + scores
     encoding = max(0.0, contents.picture_positions * constants.picture_bytes - activations - logits)
     return MemoryParts(
         weights=contents.weight_bytes / BYTES_PER_GIB,
@@ -173,9 +176,10 @@ def _weigh(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     )
 
 
-def _weigh_gradients(contents: PeakContents, constants: MemoryConstants) -> float:
-    """Weigh what goes back through the layer in work, and what went back and is kept."""
-    return (contents.gradient_bytes + contents.retained_bytes) * constants.activations
+def _weigh_work_in_a_layer(contents: PeakContents, constants: MemoryConstants) -> float:
+    """Weigh what has the logits' place: scores of a layer that is computed again, what goes back, and what went."""
+    scores = contents.scores * constants.score_bytes if contents.layer_bytes else 0.0
+    return scores + (contents.gradient_bytes + contents.retained_bytes) * constants.activations
 
 
 def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) -> float:
@@ -186,7 +190,7 @@ def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) ->
     constants = replace(constants, slack=1.0, gaps=1.0)
     parts = _weigh(contents, constants)
     layer = contents.layer_bytes * constants.activations / BYTES_PER_GIB
-    going_back = _weigh_gradients(contents, constants) / BYTES_PER_GIB
+    going_back = _weigh_work_in_a_layer(contents, constants) / BYTES_PER_GIB
     in_use = parts.total - parts.context - min(layer, max(0.0, parts.logits - going_back))
     if contents.evaluation is None:
         return in_use

@@ -59,7 +59,8 @@ def test_sdpa_keeps_scores_in_32_bit_where_keys_are_shared_and_no_flash_kernel_e
     }
     sdpa, flash = answer(long, attention="sdpa"), answer(long, attention="flash")
     assert sdpa.seconds_per_step.p50 > 2 * flash.seconds_per_step.p50
-    assert sdpa.peak_vram_gib > flash.peak_vram_gib + 12 * 6144**2 * 10 / 2**30
+    scores = 12 * 12 * 6144**2 / 2**30
+    assert sdpa.peak_vram_gib > flash.peak_vram_gib + scores - flash.peak_vram_parts.logits, "which have their place"
     assert any("keeps all scores" in line for line in answer(long).uncertain)
     padded = {"micro_batch": 2, "mean_tokens": 4000}
     for others in ({"base_model": "llama-2-7b"}, {"gpu": "a100-80g"}, padded, {"compiled": True}):
