@@ -23,6 +23,7 @@ class Conditions(BaseModel):
     memory: Literal["driver", "reserved", "allocated"] = "driver"
     gib_per_gb: float = 1.0
     speed: Literal["one_gpu", "all_gpus"] = "one_gpu"
+    whole_run: bool = False
     encodes: bool = False
     precision: Literal["fp32"] | None = None
     checkpointing: bool | None = None

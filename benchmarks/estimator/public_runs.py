@@ -65,6 +65,7 @@ class PublicRun(BaseModel):
     speed: float | None = Field(default=None, gt=0)
     speed_unit: Literal["s/step", "s/micro-batch", "s/run", "min/run", "tokens/s"] | None = None
     run_steps: int | None = Field(default=None, ge=1)
+    whole_run: bool | None = None
     memory: float | None = Field(default=None, gt=0)
     memory_unit: Literal["GiB", "MiB", "GB", "B"] | None = None
     memory_counts: Literal["driver", "reserved", "allocated"] | None = None
@@ -172,7 +173,7 @@ class PublicRun(BaseModel):
             quantization=METHODS[self.method],
             seconds=self.optimizer_step_seconds if self.has_known_lengths and self.has_known_unit else None,
             memory_gib=self.memory_gib,
-            is_whole_run=self.run_steps is not None,
+            is_whole_run=self.run_steps is not None or self.whole_run is True,
             judged_set=self.judged_set,
             judged_seconds=self.judged_seconds,
             judged_gib=self.judged_gib,

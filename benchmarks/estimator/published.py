@@ -116,7 +116,7 @@ def _read_row(record: dict[str, str]) -> PublishedRow:
         quantization=quantization,
         seconds=_read_seconds(record, request, conditions),
         memory_gib=_read_memory(record["peak_vram_gb"], request.gpus, conditions),
-        is_whole_run=" opt steps" in record["speed"],
+        is_whole_run=conditions.whole_run or " opt steps" in record["speed"],
     )
 
 
