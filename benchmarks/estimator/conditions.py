@@ -32,6 +32,7 @@ class Conditions(BaseModel):
     targets: tuple[str, ...] | None = None
     four_bit: Quantization = "4bit"
     unpacked_bits: Literal[16, 32] | None = None
+    adapter_bits: Literal[16, 32] | None = None
     grouped: bool | None = None
     packed_loss: Loss | None = None
 

@@ -139,6 +139,7 @@ def _read_request(
         cached_latents=not conditions.encodes,
         loss="chunked" if trainer == UNSLOTH else conditions.packed_loss if quantization != "none" else None,
         unpacked_bits=16 if WITHOUT_UPCASTING in record["note"] else conditions.unpacked_bits,
+        adapter_bits=conditions.adapter_bits,
         grouped=conditions.grouped,
         compiled=True if trainer == UNSLOTH or "FUSED" in record["note"] else None,
         attention=conditions.attention,

@@ -133,7 +133,8 @@ class PredictionRequest(BaseModel):
     adapter_bits: Literal[16, 32] | None = Field(
         default=None,
         description="Bits in which adapters multiply: 32 where peft keeps them so and no autocast narrows them, and "
-        "then head and attention of a packed base, too, unless unpacked_bits is 16; null: as the precision.",
+        "then head and attention of a packed base, too, unless unpacked_bits is 16; 16 where they are kept so with "
+        "gradients and moments (torchtune, litgpt); null: as the precision, and kept in 32.",
     )
     autocast: bool | None = Field(
         default=None,
@@ -178,7 +179,7 @@ class PredictionRequest(BaseModel):
     attention: Attention | None = Field(
         default=None,
         description="eager keeps the square of scores, flash does not, nor does sdpa but where queries share keys and "
-        "no flash kernel exists: before Ampere, or in 32 bit; null: not known.",
+        "no flash kernel exists: before Ampere, or in 32 bit (on Windows say eager); null: not known.",
     )
     steps: WholeNumber = Field(default=1000, ge=1, le=1_000_000_000, description="Optimizer steps of the run.")
     measured_seconds_per_step: MeasuredSeconds | None = Field(

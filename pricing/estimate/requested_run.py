@@ -171,6 +171,7 @@ def _describe_method(
         has_wide_weights=request.weight_bits == WIDE and request.precision != "fp32",
         has_wide_head=profile.is_text and request.head_bits == WIDE and request.precision != "fp32",
         has_wide_adapters=request.adapter_bits == WIDE and request.precision != "fp32",
+        has_narrow_adapters=request.adapter_bits == NARROW and request.precision != "fp32",
         has_narrow_moments=request.optimizer_bits == BITS_OF_NARROW_MOMENTS,
         packs_weights_alone=_packs_weights_alone(request, profile),
         multiplies_in_fp8=request.eight_bit == "fp8",

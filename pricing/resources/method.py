@@ -34,6 +34,7 @@ class Method(NamedTuple):
     `has_wide_adapters`: adapters multiply in 32 bit, as those of peft do where no autocast narrows them.
     `packs_weights_alone`: weights of 8 bit are cast to 16 for each product; else its input is quantized too (LLM.int8).
     `has_wide_scores`: scores of an eager attention are made, kept and multiplied in 32 bit.
+    `has_narrow_adapters`: trained numbers, their gradients and moments are in 16 bit.
     `has_narrow_moments`: what Adam keeps of each trained number is in 8 bit.
     `multiplies_in_fp8`: weights of 8 bit are floats, and so is what they multiply.
     `encodes_in_32_bit`: the VAE that encodes pictures computes in 32 bit. `trains_text_encoders`: they have adapters,
@@ -64,6 +65,7 @@ class Method(NamedTuple):
     packs_weights_alone: bool = False
     has_wide_scores: bool = False
     has_narrow_moments: bool = False
+    has_narrow_adapters: bool = False
     encodes_in_32_bit: bool = False
     trains_text_encoders: bool = False
     multiplies_in_fp8: bool = False

@@ -22,9 +22,10 @@ LOGITS_CAPPED, LOGITS_ANSWERED = 1, 1
 # An evaluation keeps nothing to go back: the logit, its copy in 32 bit and the logarithms of the shares. Source: the
 # peaks of four runs, to the hundredth of a GiB (firstaidqa-gemma); transformers, `ForCausalLMLoss` without gradients.
 LOGITS_EVALUATED, BYTES_OF_AN_EVALUATED_COPY = 2, 6
-# What is left of the 18 bytes of a trained number: without its gradient (an evaluation), with moments of a byte each.
-# Source: Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"; ranks 8 to 32 of the same four runs.
-WITHOUT_GRADIENTS, WITH_NARROW_MOMENTS, WITH_NEITHER = 12 / 18, 12 / 18, 6 / 18
+# A trained number in 32 bit is 18 bytes while a loss goes back: itself, its gradient, Adam's two moments, and the copy
+# in 16 bit that autocast makes and the graph holds. Source: Dettmers et al. 2022, "8-bit Optimizers via Block-wise
+# Quantization", for moments of a byte; ranks 16 and 32 of a loop with adapters in 16 bit, 7.9 bytes (mini-llm-trainer).
+BYTES_OF_A_TRAINED_NUMBER, BYTES_OF_A_NARROW_MOMENT = 18, 1
 # Fused kernels compute again what lies between their input and their output. Source: Hsu et al. 2024, "Liger Kernel",
 # section 3: norms, rotations and gated activations.
 SHARE_KEPT_BY_FUSED_KERNELS = 0.75
@@ -143,7 +144,7 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
     weights = _count_weight_bytes(profile, method) / shards + room + encoders
     return PeakContents(
         weight_bytes=weights,
-        adapter_parameters=method.adapter_parameters * (WITH_NARROW_MOMENTS if method.has_narrow_moments else 1.0),
+        adapter_parameters=method.adapter_parameters * _find_share_of_a_trained_number(method),
         shards=shards,
         kept_bytes=on_card + kept + of_text,
         checkpoint_bytes=on_card,
@@ -161,6 +162,14 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
     )
 
 
+def _find_share_of_a_trained_number(method: Method, *, goes_back: bool = True) -> float:
+    """Find how much of the bytes of a trained number in 32 bit one of the method has, also in an evaluation."""
+    width = 2 if method.has_narrow_adapters else WIDE_BYTES
+    moment = BYTES_OF_A_NARROW_MOMENT if method.has_narrow_moments else width
+    cast = 0 if method.has_narrow_adapters or method.has_wide_adapters or method.precision == "fp32" else 2
+    return (width + 2 * moment + (width + cast if goes_back else 0)) / BYTES_OF_A_TRAINED_NUMBER
+
+
 def _count_evaluation(
     profile: BaseModelProfile, method: Method, batch: MicroBatch, weights: float, shards: int
 ) -> PeakContents:
@@ -170,8 +179,7 @@ def _count_evaluation(
     bytes_of_a_logit = LOGITS_EVALUATED * method.bytes_of_a_logit + copied
     return PeakContents(
         weight_bytes=weights,
-        adapter_parameters=method.adapter_parameters
-        * (WITH_NEITHER if method.has_narrow_moments else WITHOUT_GRADIENTS),
+        adapter_parameters=method.adapter_parameters * _find_share_of_a_trained_number(method, goes_back=False),
         shards=shards,
         kept_bytes=0.0,
         checkpoint_bytes=0.0,
