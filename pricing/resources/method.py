@@ -108,6 +108,11 @@ class Method(NamedTuple):
         return self.upcasts and self.precision != "fp32" and not (self.has_wide_adapters or self.has_wide_head)
 
     @property
+    def has_loss_of_trl(self) -> bool:
+        """Whether a loss in pieces is TRL's: those within kernels come with other kernels of the program's own."""
+        return self.loss == "fused" and not self.is_compiled
+
+    @property
     def copies_inputs(self) -> bool:
         """Whether each adapter keeps a copy of its input of its own, as those of peft in 32 bit do.
 
