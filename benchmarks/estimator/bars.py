@@ -4,12 +4,18 @@ from collections.abc import Sequence
 
 from benchmarks.estimator.fit import PreparedRow
 from benchmarks.estimator.held_out import Error, HeldOut, summarize, summarize_programs
-from benchmarks.estimator.report import measure_coverage_of_programs, measure_peers, on_rows_of
+from benchmarks.estimator.report import (
+    measure_coverage_of_programs,
+    measure_peers,
+    measure_share_within_p50,
+    on_rows_of,
+)
 from benchmarks.row import Row
 from pricing.resources.shipped_constants import Measured
 
 TIME_BAR, PICTURES_BAR, MEMORY_BAR, CALIBRATED_BAR = 0.20, 0.30, 0.10, 0.10
 LEAST_COVERED, MOST_COVERED = 0.85, 0.93
+LEAST_WITHIN_P50, MOST_WITHIN_P50 = 0.45, 0.55
 # A third less error than the simplest rule, and less than each peer.
 RULE_BAR, PEER_BAR = 2 / 3, 1.0
 
@@ -57,6 +63,9 @@ def _judge(name: str, rows: Sequence[PreparedRow], found: HeldOut, *, covered: H
         *_bound(f"time of text, {name}", text, TIME_BAR),
         *_bound(f"time of pictures, {name}", pictures, PICTURES_BAR),
         *_bound(f"memory, {name}", found.memory, MEMORY_BAR),
+        *_center(f"time of text, {name}", _part(everything.time)[0]),
+        *_center(f"time of pictures, {name}", _part(everything.time)[1]),
+        *_center(f"memory, {name}", everything.memory),
         *_cover(f"time, {name}", everything.time),
         *_cover(f"memory, {name}", everything.memory),
         Row(
@@ -75,6 +84,17 @@ def _bound(name: str, errors: Sequence[Error], bar: float) -> list[Row]:
     return [
         Row(f"{name}: median error", "share", summarize(errors), "the bar", bar, 1.0),
         Row(f"{name}: median error of programs", "share", summarize_programs(errors), "the bar", bar, 1.0),
+    ]
+
+
+def _center(name: str, errors: Sequence[Error]) -> list[Row]:
+    """Compare the share of what was published at or below p50 with its band, every program as one."""
+    if not errors:
+        return []
+    share = measure_share_within_p50(errors)
+    return [
+        Row(f"{name}: at or below p50, at least", "share", share, "the band", LEAST_WITHIN_P50, 1.0, better="higher"),
+        Row(f"{name}: at or below p50, at most", "share", share, "the band", MOST_WITHIN_P50, 1.0),
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.estimator.fit import INDEPENDENT_ROWS
 from benchmarks.estimator.widths import LEVEL, widen_for_few
-from pricing.calibration.width import Z_90
+from pricing.calibration.width import Z_90, combine_spreads
 from pricing.estimate.doubt import widen
 from pricing.resources.fitting import Prior, fit_constants
 from pricing.resources.shipped_constants import Kind, Measured
@@ -46,7 +46,8 @@ class DoubtfulError:
     """An error of a held-out row: log(estimated / published), its program, its kind of job, and what was doubtful.
 
     `first_log_ratio` is the error of what was estimated when the row judged, in the set of that number: nobody had seen
-    it, so that no choice of a formula had a part in that error. `belief` is how much of a row it counts as.
+    it, so that no choice of a formula had a part in that error. `belief` is how much of a row it counts as;
+    `log_spread`, the standard deviation between the ways in which the row may have been run, widens it by itself.
     """
 
     program: str
@@ -56,6 +57,12 @@ class DoubtfulError:
     judged_set: int | None = None
     first_log_ratio: float | None = None
     belief: float = 1.0
+    log_spread: float = 0.0
+
+    def is_within(self, factors: Mapping[str, float], scale: float) -> bool:
+        """Tell whether what was published is at or below a p90 of so many spreads of its kind and doubts."""
+        own = scale * widen(factors, self.kind, self.doubts) / Z_90
+        return -self.log_ratio <= Z_90 * combine_spreads(own, self.log_spread)
 
 
 def fit_doubts(
@@ -126,13 +133,9 @@ def find_belief(log_ratio: float, first_log_ratio: float) -> float:
 def find_scale(judges: Sequence[DoubtfulError], factors: Mapping[str, float], kind: Kind) -> float:
     """Find how many spreads cover nine tenths of what judged a kind; of all, where few programs have judged that.
 
-    The level is that within which nine tenths of *new* errors lie, of as many as are known: a program gives two, as
-    each of its errors tells of both sides.
-    Source: Vovk, Gammerman, Shafer 2005, "Algorithmic Learning in a Random World": 0.9 · (n + 1) of n.
+    Where dozens of programs have judged, the level needs no more than nine tenths for their number.
     """
-    own = _of_kind(judges, kind)
-    programs = len({error.program for error in own})
-    return _find_quantile(own, factors, min(1.0, LEVEL * (1 + 1 / (2 * programs))))
+    return _find_quantile(_of_kind(judges, kind), factors, LEVEL)
 
 
 def _of_kind(errors: Sequence[DoubtfulError], kind: Kind) -> Sequence[DoubtfulError]:
@@ -158,11 +161,7 @@ def cover_later_sets(
             continue
         scales = {kind: find_scale(before, factors, kind) for kind in KINDS}
         weights = _weigh_programs(own)
-        within = sum(
-            weights[error.program]
-            for error in own
-            if -error.log_ratio <= scales[error.kind] * widen(factors, error.kind, error.doubts)
-        )
+        within = sum(weights[error.program] for error in own if error.is_within(factors, scales[error.kind]))
         total = sum(weights[error.program] for error in own)
         found.append((number, known, len({error.program for error in own}), within / total))
     return found
@@ -181,7 +180,7 @@ def _fit_factors(errors: Sequence[DoubtfulError], priors: Mapping[str, Prior]) -
 
     def residuals(values: Mapping[str, float]) -> list[float]:
         return [
-            belief * (size - math.log(widen(values, error.kind, error.doubts)))
+            belief * (size - math.log(combine_spreads(widen(values, error.kind, error.doubts), error.log_spread)))
             for belief, size, error in zip(beliefs, sizes, errors, strict=True)
         ]
 
@@ -192,18 +191,26 @@ def _find_quantile(errors: Sequence[DoubtfulError], factors: Mapping[str, float]
     """Find how many spreads cover that share of the rows; a program counts as its rows, four at most.
 
     An error to one side tells of the other as much: what was estimated too high in one set, and is mended since, makes
-    no later stranger surer.
+    no later stranger surer. What the ways that were not said lie apart is taken off an error, as it widens by itself.
     Source: conformal prediction over groups with scores that are normalised by their difficulty (Dunn, Wasserman,
     Ramdas 2022, "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models"; Lei et al. 2018,
     "Distribution-Free Predictive Inference for Regression", section 5.2).
     """
     weights = _weigh_programs(errors)
     scores = [
-        (side * error.log_ratio / widen(factors, error.kind, error.doubts), weights[error.program] * error.belief)
+        (
+            _take_off(side * error.log_ratio, Z_90 * error.log_spread) / widen(factors, error.kind, error.doubts),
+            weights[error.program] * error.belief,
+        )
         for error in errors
         for side in (-1, 1)
     ]
     return _take_quantile(scores, level)
+
+
+def _take_off(error: float, spread: float) -> float:
+    """Take off an error what another spread covers of it: with what is left, that spread makes an interval as long."""
+    return math.sqrt(max(0.0, error**2 - spread**2)) if error > 0 else error
 
 
 def _take_quantile(scores: Sequence[tuple[float, float]], level: float) -> float:

@@ -159,6 +159,7 @@ def list_doubtful(errors: Iterable[Error], measured: Measured) -> list[DoubtfulE
             error.row.list_doubts(measured),
             error.row.row.judged_set,
             None if error.first_ratio is None else math.log(error.first_ratio),
+            log_spread=error.log_spread,
         )
         for error in errors
     ]

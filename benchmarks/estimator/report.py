@@ -119,6 +119,12 @@ def measure_coverage_of_programs(errors: Sequence[Error]) -> float:
     return covered / sum(weights)
 
 
+def measure_share_within_p50(errors: Sequence[Error]) -> float:
+    """Measure the share of rows at or below the middle that was estimated, every program as one, as each teaches."""
+    counts = Counter(error.row.row.program for error in errors)
+    return sum((error.ratio >= 1) / counts[error.row.row.program] for error in errors) / len(counts)
+
+
 def _share(errors: Sequence[Error]) -> str:
     return f"{summarize(errors):.1%}" if errors else ""
 

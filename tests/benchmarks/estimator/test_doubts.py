@@ -78,6 +78,23 @@ def test_an_error_to_one_side_tells_of_the_other():
     assert p90_of(high) >= 0.5
 
 
+def test_what_unsaid_ways_lie_apart_is_not_widened_for_twice():
+    unsaid = [replace(error, log_spread=0.3) for name in "abcdefghijklmnop" for error in errors_of(name, 0.3)]
+    said = [replace(error, log_spread=0.0) for error in unsaid]
+    assert p90_of(fit_doubts(unsaid, "memory")) < 0.8 * p90_of(fit_doubts(said, "memory"))
+
+
+def test_what_judged_lies_within_p90_with_what_was_unsaid():
+    """All lay to one side, and each tells of both: nine tenths of the two are 13 of 16 on that side."""
+    strangers = [
+        DoubtfulError(f"{place}", "text", -0.1 - place / 20, {}, 1, -0.1 - place / 20, log_spread=0.2)
+        for place in range(16)
+    ]
+    factors = fit_doubts(strangers, "memory")
+    covered = [error.is_within(factors, Z_90) for error in strangers]
+    assert covered == [True] * 13 + [False] * 3
+
+
 def test_without_errors_there_is_no_width():
     with pytest.raises(ValueError, match="no width"):
         fit_doubts([], "time")
