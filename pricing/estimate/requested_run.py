@@ -171,7 +171,7 @@ def _describe_method(
         has_wide_weights=request.weight_bits == WIDE and request.precision != "fp32",
         has_wide_head=profile.is_text and request.head_bits == WIDE and request.precision != "fp32",
         has_wide_adapters=request.adapter_bits == WIDE and request.precision != "fp32",
-        has_narrow_adapters=request.adapter_bits == NARROW and request.precision != "fp32",
+        has_narrow_adapters=_has_narrow_adapters(request),
         has_narrow_moments=request.optimizer_bits == BITS_OF_NARROW_MOMENTS,
         packs_weights_alone=_packs_weights_alone(request, profile),
         multiplies_in_fp8=request.eight_bit == "fp8",
@@ -211,6 +211,18 @@ def _encodes_in_32_bit(request: PredictionRequest, profile: BaseModelProfile) ->
     if request.vae_bits is not None:
         return request.vae_bits == WIDE
     return profile.costs.encodes_in_32_bit or request.weight_bits == WIDE or request.precision == "fp32"
+
+
+def _has_narrow_adapters(request: PredictionRequest) -> bool:
+    """Tell whether adapters are kept in 16 bit: as was said, or as TRL does of a packed base, which its loss tells.
+
+    Source: trl since 0.26, `SFTTrainer`, "PEFT adapter weights are converted to bf16"; its loss in pieces is of 1.7.
+    """
+    if request.precision == "fp32":
+        return False
+    if request.adapter_bits is not None:
+        return request.adapter_bits == NARROW
+    return request.method == "qlora-nf4" and request.loss == "fused" and request.compiled is not True
 
 
 def _packs_weights_alone(request: PredictionRequest, profile: BaseModelProfile) -> bool:

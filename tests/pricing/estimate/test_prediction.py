@@ -408,6 +408,9 @@ def test_adapters_in_32_bit_multiply_and_move_as_such():
     kept_narrow = answer(many, adapter_bits=16)
     assert kept_narrow.seconds_per_step == narrow.seconds_per_step
     assert kept_narrow.peak_vram_parts.adapter == pytest.approx(8 / 18 * narrow.peak_vram_parts.adapter)
+    packed = LLAMA | {"method": "qlora-nf4", "compiled": False}
+    of_trl, whole = (answer(packed, loss=loss).peak_vram_parts.adapter for loss in ("fused", "whole"))
+    assert of_trl == pytest.approx(8 / 18 * whole), "TRL, which takes its loss so, converts adapters of a packed base"
     whole = many | {"precision": "fp32"}
     assert answer(whole, adapter_bits=32) == answer(whole)
 
