@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PowerClass = Literal["low_power", "dense", "full"]
-HostClass = Literal["shared", "desktop", "recent", "usual"]
+HostClass = Literal["shared", "recent_shared", "desktop", "recent", "usual"]
 
 # Teraflops a watt at which chips of a generation hold what products reach of their peak: those of the cards that are
 # fed and cooled for it, the SXM boards of V100 (TSMC's 12 nm), A100 (7 nm), H100 (4N, of which Ada and the Blackwell of
@@ -103,13 +103,14 @@ class GpuProfile(BaseModel):
         """Tell what kind of processor launches its kernels: one that clouds share, a desktop's or laptop's, a server's.
 
         A server's is as recent as its card: beside Ada's and Hopper's and later ones, of 2022 and after, are processors
-        that do a third more with one thread than those beside an A100.
+        that do a third more with one thread than those beside an A100. So is one that clouds share: an L4's is no T4's.
         """
         if self.is_desktop or self.is_laptop or self.is_workstation:
             return "desktop"
+        is_recent = (self.compute_capability or 0) >= FIRST_OF_RECENT_HOSTS
         if self.power_class == "low_power":
-            return "shared"
-        return "recent" if (self.compute_capability or 0) >= FIRST_OF_RECENT_HOSTS else "usual"
+            return "recent_shared" if is_recent else "shared"
+        return "recent" if is_recent else "usual"
 
     @cached_property
     def is_workstation(self) -> bool:

@@ -146,16 +146,17 @@ class WeighedStep(NamedTuple):
     def compute_launching(self, gpu: GpuProfile) -> float:
         """Compute the seconds in which the host launches a micro-batch's kernels.
 
-        The hosts of small cards are slow, those of desktops and of recent cards fast.
+        The hosts of small cards are slow, those of desktops and of recent cards fast; those of recent small cards both.
         """
         host = gpu.host_class
         if host == "usual":
             return self.launching
         if host == "desktop":
             return self.launching * self.constants.desktop_launches
-        return self.launching * (
-            self.constants.recent_launches if host == "recent" else self.constants.low_power_launches
-        )
+        if host == "recent":
+            return self.launching * self.constants.recent_launches
+        shared = self.launching * self.constants.low_power_launches
+        return shared * self.constants.recent_launches if host == "recent_shared" else shared
 
 
 def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
