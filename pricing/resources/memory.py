@@ -138,8 +138,9 @@ def compute_usable_gib(gpu: GpuProfile) -> float:
 
 
 def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_MEMORY) -> PeakMemory:
-    """Estimate the peak of one GPU from what it holds then; the leanest run has its checkpoints elsewhere."""
-    elsewhere = replace(contents, kept_bytes=contents.kept_bytes - contents.checkpoint_bytes, retained_bytes=0.0)
+    """Estimate the peak of one GPU; the leanest run has its checkpoints elsewhere and copies no head."""
+    on_card = contents.kept_bytes - contents.checkpoint_bytes
+    elsewhere = replace(contents, kept_bytes=on_card, retained_bytes=0.0, head_bytes=0.0)
     parts = weigh_contents(contents, constants)
     return PeakMemory(parts, weigh_contents(elsewhere, LEAN_MEMORY).total, parts.leave_out_pictures())
 

@@ -215,6 +215,7 @@ def test_trls_loss_in_pieces_takes_the_whole_head_in_32_bit(model, keys, batch, 
     method = method_of(profile, checkpointing=True, lora_rank=16, **keys)._replace(loss="fused")
     contents = count_peak_contents(profile, method, MicroBatch(*batch))
     assert weigh_contents_in_use(contents, DEFAULT_MEMORY) * 2**30 == pytest.approx(bytes_in_use, rel=0.02)
+    assert estimate_peak(contents).lean_gib == estimate_peak(replace(contents, head_bytes=0.0)).lean_gib
     of_a_kernel, cast_alone = (
         count_peak_contents(profile, method._replace(**others), MicroBatch(*batch)).head_bytes
         for others in ({"is_compiled": True}, {"upcasts": True, "quantization": "4bit"})
