@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pricing.estimate.doubt import LONGEST_USUAL
+from pricing.estimate.doubt import LONGEST_USUAL, list_time_doubts
 from pricing.estimate.requested_run import USUAL_EVALUATION, RequestedRun
 from pricing.resources.memory import estimate_peak
 from pricing.resources.method import Method
@@ -13,6 +13,8 @@ from pricing.resources.shipped_constants import load_memory_constants
 # What was not said is named where it would change the peak by so much.
 WORTH_SAYING = 0.1
 FEW_RUNS = 9
+# The host is named where half of a step or more waits for it.
+BOUND_BY_HOST = 0.5
 
 
 def name_uncertainties(run: RequestedRun, calibration_runs: int) -> list[str]:
@@ -23,9 +25,11 @@ def name_uncertainties(run: RequestedRun, calibration_runs: int) -> list[str]:
 def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
     request, gpu = run.request, run.gpu
     if request.precision == "bf16" and not (gpu.has_bf16 or gpu.is_cpu):
-        yield f"{gpu.name} has no bf16: it computes in 32 bit, for which the time is; fp16 would be faster"
+        yield f"{gpu.name} has no bf16: it computes in 32 bit; fp16 would be faster"
     if request.measured_seconds_per_step is None and calibration_runs < FEW_RUNS:
         yield f"card without runs: no run on {gpu.name} was measured here; `trainer probe` would narrow the time"
+    if request.measured_seconds_per_step is None:
+        yield from _name_doubts_of_time(run)
     if run.profile.is_text and run.mean_length > LONGEST_USUAL:
         yield f"length: rows of more than {LONGEST_USUAL} tokens were learnt from few programs"
     if run.likeliest.method.has_wide_scores:
@@ -35,19 +39,41 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
         )
     if run.request.gpus > 1:
         yield "several devices: few figures are of them, and none tells how they are linked"
-    if run.request.measured_seconds_per_step is None and gpu.estimate_only:
-        yield f"{gpu.name}: no published figure is of it, its data sheet alone speaks"
     if run.likeliest.method.multiplies_in_fp8:
         yield "eight_bit fp8: no published figure is of products in 8-bit floats, the card's data sheet alone speaks"
     if not run.profile.is_text:
         yield "pictures: least certain, as programs differ most in what they do beside the network"
+    if run.batch.encodes:
+        yield "encoding in each step: how pictures lie on the disk and how many processes read them is not known"
+
+
+def _name_doubts_of_time(run: RequestedRun) -> Iterator[str]:
+    gpu, doubts = run.gpu, list_time_doubts(run)
+    if gpu.estimate_only:
+        yield f"{gpu.name}: few published figures or none are of it, its data sheet says the most"
+    if "dense" in doubts:
+        yield f"power: a limit decides how fast {gpu.name} computes, and boards and coolings differ"
+    if doubts.get("bound", 0.0) >= BOUND_BY_HOST:
+        yield (
+            f"host: launching alone takes {doubts['bound']:.0%} as long as a step, and is as fast as the processor "
+            "beside the card; a larger micro_batch waits less for it"
+        )
+    if "varies" in doubts:
+        yield "lengths: rows are padded to the longest of their micro-batch, of which their mean tells little"
 
 
 def _name_unsaid(run: RequestedRun) -> Iterator[str]:
+    is_measured = run.request.measured_seconds_per_step is not None
     if len({way.method.checkpointing for way in run.ways}) > 1:
-        yield "checkpointing not stated: gradient_checkpointing true or false would narrow time and memory"
-    if len({way.work.product_rows for way in run.ways}) > 1:
+        narrowed = "memory" if is_measured else "time and memory"
+        yield f"checkpointing not stated: gradient_checkpointing true or false would narrow {narrowed}"
+    if len({way.work.product_rows for way in run.ways}) > 1 and not is_measured:
         yield "padding not stated: grouped true or false would narrow the time of rows of different lengths"
+    if run.profile.is_text and run.request.mean_tokens is None and not is_measured:
+        yield (
+            f"mean_tokens not stated: every row is taken to have {run.mean_length:.0f} tokens; the time is less where "
+            "they are shorter"
+        )
     if not run.profile.is_text:
         return
     method, batch = run.likeliest.method, run.batch

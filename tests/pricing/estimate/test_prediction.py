@@ -32,6 +32,32 @@ def test_unsaid_checkpointing_lies_between_and_widens_time_and_memory_and_is_nam
     assert not any("checkpointing" in line for line in on.uncertain)
 
 
+def test_every_doubt_that_widens_is_named():
+    small = {"base_model": "sd-1.5", "method": "lora", "precision": "fp16", "resolution": 512, "cached_latents": False}
+    for request, named in (
+        (LLAMA | {"gpu": "a10"}, "power"),
+        (LLAMA | {"gpu": "rtx-5060", "base_model": "llama-3.2-1b"}, "NVIDIA GeForce RTX 5060: few published figures"),
+        (small | {"gpu": "l4"}, "host"),
+        (small | {"gpu": "l4"}, "encoding in each step"),
+    ):
+        assert any(line.startswith(named) for line in answer(request).uncertain)
+        assert not any(line.startswith(named) for line in answer(LLAMA).uncertain)
+
+
+def test_rows_whose_mean_length_nobody_said_are_taken_as_full_and_that_is_named():
+    unsaid, said = answer(LLAMA), answer(LLAMA, mean_tokens=2048)
+    assert unsaid.seconds_per_step == said.seconds_per_step
+    assert any("mean_tokens not stated" in line for line in unsaid.uncertain)
+    assert not any("mean_tokens" in line for line in said.uncertain)
+
+
+def test_nothing_is_said_to_narrow_a_time_that_was_measured():
+    varied = LLAMA | {"sequence_length": 2048, "mean_tokens": 300, "gpu": "t4", "base_model": "llama-3.2-1b"}
+    probed = answer(varied, measured_seconds_per_step={"p50": 1.0, "p90": 1.1})
+    assert any("padding not stated" in line for line in answer(varied).uncertain)
+    assert not any(word in line for line in probed.uncertain for word in ("padding", "power", "time", "host"))
+
+
 def test_where_only_checkpointing_fits_it_is_taken_as_on():
     tight = answer(LLAMA, gpu="RTX4090", micro_batch=2)
     assert tight.gradient_checkpointing
@@ -444,17 +470,16 @@ def test_checkpoints_in_the_host_s_memory_leave_the_card_a_layer():
     ("certain", "doubtful", "named"),
     [
         ({"sequence_length": 4096}, {"sequence_length": 32768}, "length"),
-        ({"gpu": "RTX3090"}, {"gpu": "RTX3090Ti"}, "no published figure"),
-        ({"mean_tokens": 2048, "grouped": False}, {"mean_tokens": 512, "grouped": False}, None),
+        ({"gpu": "RTX3090"}, {"gpu": "RTX3090Ti"}, "few published figures"),
+        ({"mean_tokens": 2048, "grouped": False}, {"mean_tokens": 512, "grouped": False}, "lengths"),
     ],
 )
 def test_what_lies_farther_from_what_was_measured_is_wider_and_named(certain, doubtful, named):
     base = LLAMA | {"gradient_checkpointing": True, "micro_batch": 2}
     sure, unsure = answer(base, **certain), answer(base, **doubtful)
     assert width(unsure.seconds_per_step) > width(sure.seconds_per_step)
-    if named:
-        assert any(named in line for line in unsure.uncertain)
-        assert not any(named in line for line in sure.uncertain)
+    assert any(named in line for line in unsure.uncertain)
+    assert not any(named in line for line in sure.uncertain)
 
 
 def test_a_peak_of_several_devices_or_a_long_row_is_less_certain():
