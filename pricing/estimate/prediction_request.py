@@ -107,7 +107,8 @@ class PredictionRequest(BaseModel):
     loss: Loss | None = Field(
         default=None,
         description="chunked never holds a micro-batch's logits, fused has a few hundred rows of them within a kernel "
-        "(Liger, Unsloth, TRL's chunked_nll), half makes no 32-bit copy of them; null: not known.",
+        "(Liger, Unsloth; without compiled it is TRL's chunked_nll, which takes the whole head in 32 bit with each "
+        "piece), half makes no 32-bit copy of them; null: not known.",
     )
     unpacked_bits: Literal[16, 32] | None = Field(
         default=None,
