@@ -7,20 +7,24 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["fp32", "bf16", "fp16"]
-PowerClass = Literal["low_power", "dense", "full"]
+PowerClass = Literal["dense", "full"]
 HostClass = Literal["shared", "recent_shared", "desktop", "recent", "usual"]
 
-# Teraflops a watt at which chips of a generation hold what products reach of their peak: those of the cards that are
-# fed and cooled for it, the SXM boards of V100 (TSMC's 12 nm), A100 (7 nm), H100 (4N, of which Ada and the Blackwell of
-# workstations are, too) and B200 (4NP). Denser ones clock down in long products. Of Samsung's 8 nm no such board is:
-# about half of the A100's, as these chips need about twice the energy for a product.
-# Source: NVIDIA's data sheets; GA102 whitepaper.
-OF_V100, OF_A100, OF_H100, OF_B200 = 125 / 300, 312 / 400, 989 / 700, 2250 / 1000
+# What a card's memory and board draw of its limit whatever its chip does: a T4 that only holds a context shows 26 W.
+WATTS_BESIDE_THE_CHIP = 20
+# Teraflops a watt of the chip at which a generation holds what products reach of their peak: those of the cards that
+# are fed and cooled for it, the SXM boards of V100 (TSMC's 12 nm), A100 (7 nm), H100 (4N, of which Ada is and the
+# Blackwell of workstations) and B200 (4NP). Denser ones clock down in long products: a T4 holds 24 of 65 teraflops in
+# one of 4,096, "due to power capping" (forums.developer.nvidia.com/t/264462; Jia et al. 2019, "Dissecting the NVidia
+# Turing T4 GPU", on its throttling). Of Samsung's 8 nm no such board is: half of the A100's, as these chips need about
+# twice the energy for a product. Source: NVIDIA's data sheets; GA102 whitepaper.
+OF_V100, OF_A100 = 125 / (300 - WATTS_BESIDE_THE_CHIP), 312 / (400 - WATTS_BESIDE_THE_CHIP)
+OF_H100, OF_B200 = 989 / (700 - WATTS_BESIDE_THE_CHIP), 2250 / (1000 - WATTS_BESIDE_THE_CHIP)
 HELD_TERAFLOPS_PER_WATT = {
     7.0: OF_V100,
     7.5: OF_V100,
     8.0: OF_A100,
-    8.6: 0.4,
+    8.6: OF_A100 / 2,
     8.9: OF_H100,
     9.0: OF_H100,
     10.0: OF_B200,
@@ -28,10 +32,7 @@ HELD_TERAFLOPS_PER_WATT = {
     12.1: OF_H100,
 }
 HELD_BY_OTHERS = 1.0
-# What a slot gives a card without cables, which then falls to little more than its base clock in long products.
-# Source: PCI Express Card Electromechanical Specification 3.0, section 4.2 (75 W); a T4 holds 24 of 65 teraflops in a
-# product of 4,096, "due to power capping" (forums.developer.nvidia.com/t/264462); Jia et al. 2019, "Dissecting the
-# NVidia Turing T4 GPU", on its throttling.
+# What a slot gives a card without cables. Source: PCI Express Card Electromechanical Specification 3.0, section 4.2.
 SLOT_WATTS = 75
 # Data centers' cards of these generations have GDDR, those of the others memory in stacks, whose check bits lie apart.
 WITH_GDDR = frozenset({7.5, 8.6, 8.9})
@@ -83,7 +84,7 @@ class GpuProfile(BaseModel):
     multiprocessors: int | None = Field(default=None, gt=0)
     compute_capability: float | None = Field(default=None, gt=0)
     cache_mib: float = Field(default=0.0, ge=0)
-    watts: float | None = Field(default=None, gt=0)
+    watts: float | None = Field(default=None, gt=WATTS_BESIDE_THE_CHIP)
     is_cpu: bool = False
     estimate_only: bool = False
     source: str
@@ -108,7 +109,7 @@ class GpuProfile(BaseModel):
         if self.is_desktop or self.is_laptop or self.is_workstation:
             return "desktop"
         is_recent = (self.compute_capability or 0) >= FIRST_OF_RECENT_HOSTS
-        if self.power_class == "low_power":
+        if self.watts is not None and self.watts <= SLOT_WATTS:
             return "recent_shared" if is_recent else "shared"
         return "recent" if is_recent else "usual"
 
@@ -155,24 +156,22 @@ class GpuProfile(BaseModel):
 
     @cached_property
     def power_class(self) -> PowerClass:
-        """Tell what keeps it from its peak in long products: a low limit, dense tensor cores, or nothing of the kind.
+        """Tell what keeps it from its peak in long products: tensor cores too dense for its limit, or nothing.
 
         A card whose limit is not named, or that is no denser than its limit holds, counts as full.
         """
-        if self.octaves_of_density <= 0:
-            return "full"
-        return "low_power" if self.watts is not None and self.watts <= SLOT_WATTS else "dense"
+        return "dense" if self.octaves_of_density > 0 else "full"
 
     @cached_property
     def octaves_of_density(self) -> float:
-        """How often its teraflops a watt double what chips of its generation hold; negative where they hold more.
+        """How often its teraflops a watt of the chip double what its generation holds; negative where there are fewer.
 
         0 where its limit is not named.
         """
         if self.watts is None:
             return 0.0
         held = HELD_TERAFLOPS_PER_WATT.get(self.compute_capability or 0, HELD_BY_OTHERS)
-        return math.log2(self.teraflops / self.watts / held)
+        return math.log2(self.teraflops / (self.watts - WATTS_BESIDE_THE_CHIP) / held)
 
     def peak_flops(self, precision: Precision) -> float:
         """Return the FLOP/s of dense matrix products; bf16 without tensor cores for it is computed in 32 bit.

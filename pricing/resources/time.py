@@ -33,7 +33,6 @@ class TimeConstants:
     convolution_efficiency: float
     encoding_efficiency: float
     attention_efficiency: float
-    low_power_share: float
     low_power_launches: float
     desktop_share: float
     desktop_launches: float
@@ -76,9 +75,8 @@ TIME_PRIORS: dict[str, Prior] = {
     "decoding_instructions": Prior(
         60.0, 0.5, "bitsandbytes, dDequantizeNF4: fifteen comparisons that a warp takes all"
     ),
-    "low_power_share": Prior(0.5, 0.1, "T4 and L4 hold little more than their base clock in long products"),
     "low_power_launches": Prior(
-        1.5, 0.2, "clouds put T4 and L4 beside shared processors of 2.0 to 2.5 GHz, others of 3.3 to 3.7"
+        1.5, 0.2, "clouds put T4s beside shared processors of 2.0 to 2.5 GHz, others of 3.3 to 3.7"
     ),
     "desktop_share": Prior(
         1.2, 0.06, "GeForce cards clock above their stated boost, and do half of what tensor cores could"
@@ -137,7 +135,7 @@ class WeighedStep(NamedTuple):
         follow = gpu.is_cpu or work.seeks_outliers
         together = launching + computing if follow else math.hypot(launching, computing)
         if self.unpacked_bytes:
-            wide = gpu.peak_flops("fp32") * (self.constants.low_power_share if gpu.power_class == "low_power" else 1.0)
+            wide = gpu.peak_flops("fp32") * _find_held_share(gpu, self.constants)
             together += math.hypot(self.unpacked_bytes / bandwidth, self.decoding_flops / wide)
         if work.gathered_bytes:
             together += work.gathered_bytes / (self.constants.link_efficiency * gpu.link_gb_per_second * 1e9)
@@ -214,9 +212,7 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     if precision == "fp32" and work.is_convolutional:
         peak = _find_peak_in_32_bit(gpu, peak)
     if gpu.power_class != "full":
-        constants = step.constants
-        is_low = gpu.power_class == "low_power"
-        peak *= constants.low_power_share if is_low else constants.share_at_twice_the_density**gpu.octaves_of_density
+        peak *= _find_held_share(gpu, step.constants)
     elif gpu.is_desktop:
         peak *= step.constants.desktop_share
     seconds = (work.matmul_flops / efficiency + step.attention_flops) / peak
@@ -224,6 +220,13 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
         seconds += work.wide_flops / (efficiency * gpu.peak_flops("fp32"))
     encodes = work.draws_pictures and (work.encoding_flops or work.wide_encoding_flops)
     return seconds + _compute_encoding(step, gpu, precision) if encodes else seconds
+
+
+def _find_held_share(gpu: GpuProfile, constants: TimeConstants) -> float:
+    """Find what its power limit lets a card hold of its clock."""
+    if gpu.power_class == "full":
+        return 1.0
+    return constants.share_at_twice_the_density**gpu.octaves_of_density
 
 
 def _find_peak_in_32_bit(gpu: GpuProfile, peak: float) -> float:

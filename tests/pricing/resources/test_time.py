@@ -90,7 +90,7 @@ def test_a_work_that_was_kept_before_is_read_as_it_was():
 
 @pytest.mark.parametrize(
     ("sku", "share"),
-    [("t4", CONSTANTS.low_power_share), ("h100-80g", 1.0), ("a10", CONSTANTS.share_at_twice_the_density**1.059)],
+    [("t4", CONSTANTS.share_at_twice_the_density**1.542), ("h100-80g", 1.0)],
 )
 def test_a_power_limit_takes_its_share_of_the_peak(sku, share):
     gpu = get_gpu(sku)
@@ -104,7 +104,11 @@ def test_memory_with_check_bits_in_it_moves_less_and_a_clock_that_is_held_down_d
     moved = EMPTY._replace(moved_bytes=320e9)
     assert seconds_of(moved, t4, "fp16") == pytest.approx(1 / (CONSTANTS.moving_efficiency * CONSTANTS.checked_memory))
     unpacked = EMPTY._replace(quantization="4bit", unpacked_bytes=4.5e9)
-    instructions = unpacked.decoded_weights * CONSTANTS.decoding_instructions / (8.1e12 / 2 * CONSTANTS.low_power_share)
+    instructions = (
+        unpacked.decoded_weights
+        * CONSTANTS.decoding_instructions
+        / (8.1e12 / 2 * CONSTANTS.share_at_twice_the_density**t4.octaves_of_density)
+    )
     reading = 4.5 / (320 * CONSTANTS.checked_memory * CONSTANTS.unpacking_4bit)
     assert seconds_of(unpacked, t4, "fp16") == pytest.approx(math.hypot(instructions, reading))
 
