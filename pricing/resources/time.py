@@ -226,7 +226,7 @@ def _find_held_share(gpu: GpuProfile, constants: TimeConstants) -> float:
     """Find what its power limit lets a card hold of its clock."""
     if gpu.power_class == "full":
         return 1.0
-    return constants.share_at_twice_the_density**gpu.octaves_of_density
+    return math.pow(constants.share_at_twice_the_density, gpu.octaves_of_density)
 
 
 def _find_peak_in_32_bit(gpu: GpuProfile, peak: float) -> float:
