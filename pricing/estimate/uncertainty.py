@@ -65,8 +65,10 @@ def _name_doubts_of_time(run: RequestedRun) -> Iterator[str]:
 def _name_unsaid(run: RequestedRun) -> Iterator[str]:
     is_measured = run.request.measured_seconds_per_step is not None
     if len({way.method.checkpointing for way in run.ways}) > 1:
-        narrowed = "memory" if is_measured else "time and memory"
-        yield f"checkpointing not stated: gradient_checkpointing true or false would narrow {narrowed}"
+        if is_measured:
+            yield "checkpointing not stated: gradient_checkpointing true or false would narrow memory"
+        else:
+            yield "checkpointing not stated: gradient_checkpointing true or false would narrow time and memory"
     if len({way.work.product_rows for way in run.ways}) > 1 and not is_measured:
         yield "padding not stated: grouped true or false would narrow the time of rows of different lengths"
     if run.profile.is_text and run.request.mean_tokens is None and not is_measured:

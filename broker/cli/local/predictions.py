@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ValidationError
 
-from broker.cli.words import say
+from broker.cli.words import say, speaks_chinese
 from broker.errors import describe_fault
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import UnknownBaseModel, UnknownGpu
@@ -65,11 +65,20 @@ def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 def answer_line(line: str, calibration: Calibration) -> dict[str, Any]:
     try:
         request = PredictionRequest.model_validate_json(line)
-        return predict(request, calibration).model_dump(mode="json")
+        return _translate(predict(request, calibration)).model_dump(mode="json")
     except ValidationError as error:
         return {"error": "; ".join(map(_describe, error.errors()))}
     except REFUSALS as error:
         return {"error": str(error)}
+
+
+def _translate(prediction: Prediction) -> Prediction:
+    """Say what is uncertain in the language of whoever reads, by the catalogue that quotes are said by."""
+    if not speaks_chinese():
+        return prediction
+    from broker.console.frame.sentences import load_sentences  # noqa: PLC0415 (what reads catalogues starts slowly)
+
+    return prediction.model_copy(update={"uncertain": [*map(load_sentences("zh").say, prediction.uncertain)]})
 
 
 def _describe(problem: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ FINDERS = (
     *(f"broker/datasets/{each}.py" for each in ("archive", "archive_members", "archive_names", "parquet_pictures")),
     *(f"broker/datasets/{each}.py" for each in ("pictures", "picture_size", "service")),
     *(f"broker/{each}.py" for each in ("addresses", "environments/pushing", "environments/servers")),
-    "broker/webhooks/sender.py",
+    *("broker/webhooks/sender.py", "pricing/estimate/uncertainty.py"),
     *(f"trainer/checking/{each}.py" for each in ("image_report", "picture_measures", "placed_rows", "text_report")),
 )
 # What stands in finders and nobody is told: a type, a folder's name, the heads of a page in English, faults of ours.

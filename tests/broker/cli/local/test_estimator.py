@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,17 @@ def test_a_line_of_the_issue_is_answered_with_every_key():
     steps_alone = answer["seconds_per_step"]["p50"] * 1000 / 3600
     assert answer["gpu_hours"]["p50"] > steps_alone
     assert round(answer["tokens_per_second"] * answer["seconds_per_step"]["p50"]) == 2 * 180
+
+
+def test_what_is_uncertain_is_said_in_chinese_too(monkeypatch):
+    monkeypatch.setenv("BROKER_LANG", "zh")
+    varied = LLAMA | {"base_model": "llama-3.1-8b", "gpu": "t4", "method": "qlora-nf4", "mean_tokens": 100, "gpus": 2}
+    pictures = {"base_model": "sd-1.5", "gpu": "l4", "resolution": 512, "cached_latents": False}
+    for answer in predict(LLAMA, varied, pictures):
+        assert len(answer["uncertain"]) > 1
+        for sentence in answer["uncertain"]:
+            assert re.search("[\u4e00-\u9fff]", sentence)
+            assert not re.search(" (would|not|are|is) ", sentence)
 
 
 def test_a_bad_line_is_an_error_on_that_line_alone():
