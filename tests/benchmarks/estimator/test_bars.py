@@ -36,9 +36,9 @@ def test_where_every_row_states_all_nothing_stands_beside(rows):
 def test_every_program_counts_as_one_where_p50_is_judged(rows):
     conditions = rows[0].row.conditions.model_copy(update={"program": "another"})
     other = replace(rows[0], row=replace(rows[0].row, conditions=conditions))
-    errors = [*(Error(row, 0.9) for row in rows), Error(other, 1.0)]
+    errors = [*(Error(row, 1.0) for row in rows), Error(other, 0.9)]
     found = {row.name: row for row in judge_apart([*rows, other], HeldOut(errors, errors, []))}
     assert found["memory, kept apart: at or below p50, at least"].ours == pytest.approx(1 / 2)
-    low = {row.name: row.holds for row in judge_apart(rows, HeldOut(errors[:-1], errors[:-1], []))}
-    assert not low["time of text, kept apart: at or below p50, at least"]
-    assert low["time of text, kept apart: at or below p50, at most"]
+    high = {row.name: row.holds for row in judge_apart(rows, HeldOut(errors[:-1], errors[:-1], []))}
+    assert high["time of text, kept apart: at or below p50, at least"]
+    assert not high["time of text, kept apart: at or below p50, at most"]
