@@ -12,6 +12,7 @@ import pytest
 
 from tests.fast_run import is_fast
 from tests.lengths import Lengths
+from tests.nameless_files import NamelessFiles
 from tests.properties import choose_profile
 
 YOUNG_OBJECTS = 10_000  # that are made before the garbage collector looks again
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     choose_profile(fast=config.getoption("fast"))
     cache = getattr(config, "cache", None)  # none with `-p no:cacheprovider`
     config.pluginmanager.register(Lengths(cache, is_worker="PYTEST_XDIST_WORKER" in os.environ))
+    config.pluginmanager.register(NamelessFiles())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

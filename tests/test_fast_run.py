@@ -2,6 +2,7 @@
 
 import inspect
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from broker.persistence.embedded import start_embedded_server
 from tests.fast_run import POSTGRES, belongs_to_fast_run, is_fast
 from tests.lengths import Lengths, rank_files
+from tests.nameless_files import NamelessFiles
 
 # Each starts a PostgreSQL, or makes what does.
 STARTING = {"start_embedded_server", "ServedBroker", "run_server"}
@@ -28,6 +30,13 @@ STARTING = {"start_embedded_server", "ServedBroker", "run_server"}
 )
 def test_a_test_is_fast_by_what_it_asks_for(fixtures: tuple[str, ...], markers: tuple[str, ...], belongs: bool) -> None:
     assert belongs_to_fast_run(fixtures, markers) == belongs
+
+
+def test_nameless_file_that_is_left_open_fails_the_test_that_left_it() -> None:
+    within = NamelessFiles().pytest_runtest_call()
+    next(within)
+    with TemporaryFile(), pytest.raises(AssertionError, match=r"left open: .*deleted"):
+        next(within)
 
 
 def list_named(item: pytest.Item) -> set[str]:

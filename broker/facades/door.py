@@ -23,11 +23,13 @@ class FacadeRoute(APIRoute):
         raise NotImplementedError
 
     async def admit(self, request: Request) -> Request:
-        """Admit a request: its bearer is known before its body is read, which is limited and checked."""
+        """Admit a request, its body limited: its bearer is known before that is read."""
         await identify(request)
-        request = limit_body(request, request.app.state.services)
+        return limit_body(request, request.app.state.services)
+
+    async def check(self, request: Request) -> None:
+        """Receive and check the body of a request that was admitted."""
         await read_body(request)
-        return request
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -35,6 +37,7 @@ class FacadeRoute(APIRoute):
         async def handle_or_tell(request: Request) -> Response:
             try:
                 request = await self.admit(request)
+                await self.check(request)
                 return await handle(request)
             except Refused as refused:
                 return self.tell(request, refused)

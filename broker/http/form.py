@@ -52,9 +52,11 @@ class ReceivedForm(FormData):
         self._spool = spool
 
     async def close(self) -> None:
-        """Close the files of the form, and what they lie in."""
-        await super().close()
-        self._spool.close()
+        """Close the files of the form, and what they lie in, whatever becomes of the request meanwhile."""
+        try:
+            await super().close()
+        finally:
+            self._spool.close()
 
 
 @dataclass
@@ -173,9 +175,11 @@ async def receive_form(headers: Headers, chunks: AsyncIterator[bytes], scratch: 
 
 async def _give_up(writer: PieceWriter, spool: BinaryIO) -> None:
     """Close the file of a form that is not to be had; what is being written in a thread is waited for."""
-    with contextlib.suppress(OSError):
-        await writer.settle()
-    spool.close()
+    try:
+        with contextlib.suppress(OSError):
+            await writer.settle()
+    finally:
+        spool.close()
 
 
 def _find_charset(parameters: dict[bytes, bytes]) -> str:

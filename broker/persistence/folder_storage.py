@@ -57,7 +57,7 @@ class FolderStorage:
 
     async def _write_aside(self, key: str, aside: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> StoredObject:
         digest = hashlib.sha256()
-        with await asyncio.to_thread(open_private, aside) as file:
+        async with opened_private(aside) as file:
 
             def keep(piece: bytes) -> None:
                 digest.update(piece)
@@ -220,7 +220,7 @@ async def _write_from(path: Path, offset: int, chunks: AsyncIterator[bytes], max
 
     Raises: TooLarge; Overtaken, and nothing is written then that was not before.
     """
-    with await asyncio.to_thread(open_private, path) as file:
+    async with opened_private(path) as file:
         file.truncate(offset)
         file.seek(offset)
         writer = PieceWriter(file.write, offset)
@@ -259,6 +259,27 @@ def make_scratch(folder: Path) -> Path:
     """Make a folder for what is put together, for its owner alone."""
     _make_private_folder(folder)
     return folder
+
+
+@asynccontextmanager
+async def opened_private(path: Path) -> AsyncIterator[BinaryIO]:
+    """Open a file as `open_private` does, in a thread, for as long as the block lasts.
+
+    Who is cancelled meanwhile, since its client is gone, never sees the file: it is closed once it is open.
+    """
+    opening = asyncio.get_running_loop().run_in_executor(None, open_private, path)
+    try:
+        file = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_opened)
+        raise
+    with file:
+        yield file
+
+
+def _close_opened(opening: "asyncio.Future[BinaryIO]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def open_private(path: Path) -> BinaryIO:

@@ -23,6 +23,7 @@ HANGS_SECONDS = 30
 
 class Receiving(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or a body waits 40 ms for the sender to acknowledge its head
     folder: Path
     rng = random.Random()
 

@@ -115,8 +115,11 @@ async def _read_form(request: Request, most_bytes: int = MOST_FORM_BYTES) -> For
     """Read a form of this console that anybody may send. Raises: Forbidden, UploadTooLarge, InvalidRequest."""
     require_same_origin(request)
     limited = limit_body(request, request.app.state.services, most_bytes=most_bytes)
-    await read_body(limited)
-    return await limited.form()
+    try:
+        await read_body(limited)
+        return await limited.form()
+    finally:
+        await limited.close()  # of files that were sent along nothing is read
 
 
 async def _begin_session(request: Request, key: str) -> NewSession:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 
 import pytest
 from fastapi import HTTPException
@@ -15,6 +16,7 @@ from starlette.datastructures import Headers
 
 from broker.http import form
 from broker.http.form import ReceivedFile, receive_form
+from broker.persistence.storage import PieceWriter
 from tests.properties import examples
 
 OPEN = Path("/proc/self/fd")
@@ -71,6 +73,38 @@ async def test_files_of_a_form_share_one_descriptor(tmp_path: Path) -> None:
     assert len(received.getlist("files")) == 500
     assert count_files(OPEN) == before + 1
     await received.close()
+    assert count_files(OPEN) == before
+
+
+async def test_form_whose_client_breaks_off_is_closed_however_often_it_is_told_to_stop(tmp_path: Path) -> None:
+    """A past fault: one that was stopped while it waited for the disk stayed open until the garbage was collected."""
+    before, written = count_files(OPEN), Event()
+
+    async def take_long(_writer: PieceWriter) -> None:
+        written.set()
+        await asyncio.Event().wait()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PieceWriter, "settle", take_long)
+        receiving = asyncio.create_task(receive_form(HEADERS, cut(write_form([("a", b"x")]), 50), tmp_path))
+        await asyncio.to_thread(written.wait)
+        receiving.cancel()
+        await asyncio.sleep(0)  # it waits for the disk again, to give up in order
+        assert count_files(OPEN) == before + 1
+        receiving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
+    assert count_files(OPEN) == before
+
+
+async def test_form_is_closed_where_closing_one_of_its_files_is_cut_short(tmp_path: Path) -> None:
+    before = count_files(OPEN)
+    received = await receive_form(HEADERS, cut(write_form([("a", b"x")]), 50), tmp_path)
+    closing = asyncio.create_task(received.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
     assert count_files(OPEN) == before
 
 

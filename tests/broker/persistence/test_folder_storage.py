@@ -6,11 +6,15 @@ import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from typing import BinaryIO
 
 import pytest
 
-from broker.persistence.folder_storage import FolderStorage
+from broker.persistence import folder_storage
+from broker.persistence.folder_storage import FolderStorage, open_private
 from broker.persistence.storage import TooLarge, one_chunk
+from tests.broker.waiting import until
 
 
 @pytest.fixture
@@ -48,6 +52,28 @@ async def test_stream_that_breaks_off_leaves_the_object_that_was_there(storage: 
         await storage.write("a", chunks(b"new", then=ConnectionError("gone")), max_bytes=10)
     assert await storage.read("a") == b"old"
     assert list_files(storage) == ["a"]
+
+
+async def test_file_that_opens_once_nobody_waits_for_it_any_more_is_closed(
+    storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A past fault: it stayed open until the garbage was collected, for each client that broke off in that moment."""
+    begun, may_open, files = Event(), Event(), list[BinaryIO]()
+
+    def open_late(path: Path) -> BinaryIO:
+        begun.set()
+        may_open.wait(60)
+        files.append(open_private(path))
+        return files[-1]
+
+    monkeypatch.setattr(folder_storage, "open_private", open_late)
+    writing = asyncio.create_task(storage.write("a", one_chunk(b"new"), max_bytes=10))
+    await asyncio.to_thread(begun.wait)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    may_open.set()
+    await until(lambda: bool(files) and files[0].closed)
 
 
 async def test_object_is_replaced_and_deleted_twice(storage: FolderStorage) -> None:

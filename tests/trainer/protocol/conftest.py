@@ -48,6 +48,7 @@ class FakeBroker:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or a body waits 40 ms for the client to acknowledge its head
 
             def do_GET(self) -> None:
                 broker.handle(self)

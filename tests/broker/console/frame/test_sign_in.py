@@ -9,6 +9,7 @@ from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.console.people import Shown, sign_in, sign_in_customer, sign_in_staff, visit
 from tests.broker.factories import Api, make_customer, staff_key
+from tests.nameless_files import list_nameless
 
 
 async def test_each_role_sees_its_home_and_its_menu(api: Api) -> None:
@@ -70,6 +71,16 @@ async def test_a_form_of_another_site_is_not_carried(api: Api) -> None:
             headers={"Origin": "http://localhost"},
         )
         assert strange.status_code == 404
+
+
+async def test_files_that_are_sent_along_are_closed(app: FastAPI) -> None:
+    """A past fault: anybody could open files of the broker so, which stayed open until the garbage was collected."""
+    async with visit(app) as nobody:
+        await nobody.open("/console/sign-in")
+        before = list_nameless()
+        refused = await nobody.http.post("/console/sign-in", data={"key": "lbk_x"}, files={"file": ("a", b"1")})
+        assert refused.status_code == 401
+    assert list_nameless() == before
 
 
 @pytest.mark.parametrize(

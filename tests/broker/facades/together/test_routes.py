@@ -9,6 +9,7 @@ import httpx2 as httpx
 import pytest
 
 from tests.broker.factories import Api, jsonl, make_customer, sign_contract
+from tests.nameless_files import list_nameless
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -70,6 +71,14 @@ async def test_a_file_is_announced_sent_without_a_key_and_kept_once(client):
     assert [each["id"] for each in (await client.get("/files")).json()["data"]] == [kept["id"]]
     assert (await client.get(f"/files/{kept['id']}/content")).content == jsonl()
     assert (await client.delete(f"/files/{kept['id']}")).json()["deleted"]
+
+
+async def test_a_form_that_no_table_keeps_is_refused_and_closed(client):
+    """A past fault: the form was closed only where its handler was reached."""
+    before = list_nameless()
+    sent = {"files": {"file": ("a.jsonl", jsonl())}, "data": {"file_name": "a\x00b", "checksum": "0" * 64}}
+    assert (await client.post("/files", **sent)).status_code == 400
+    assert list_nameless() == before
 
 
 async def test_an_address_takes_what_was_announced_for_an_hour_and_of_nobody_else(client, clock, api):

@@ -257,6 +257,7 @@ def find_route(method: str, path: str) -> tuple[Handler, list[str], Any]:
 
 class Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or the body of an answer waits 40 ms for the client to acknowledge its head
     fake: FakeStripe
 
     def do_GET(self) -> None:
