@@ -24,22 +24,22 @@ CATALOG: Traversable = files("pricing.catalog")
 
 
 class UnknownBaseModel(LookupError):
-    """The base model is not in the catalogue. `known` says whose each spelling is."""
+    """The base model is not in the catalogue. `known` says whose each spelling is; all are named where none is near."""
 
     def __init__(self, name: str, known: Mapping[str, str]) -> None:
         self.name = name
         near = suggest_owner(name, known) or suggest_owner(name.rpartition("/")[2], known)
-        names = sorted(set(known.values()))
-        super().__init__(f"{name!r} is not in the catalogue; {near}known base models: {', '.join(names)}")
+        told = near.strip() or f"known base models: {', '.join(sorted(set(known.values())))}"
+        super().__init__(f"{name!r} is not in the catalogue; {told}")
 
 
 class UnknownGpu(LookupError):
-    """The GPU type is not in the catalogue. `known` says whose each spelling is."""
+    """The GPU type is not in the catalogue. `known` says whose each spelling is; all are named where none is near."""
 
     def __init__(self, sku: str, known: Mapping[str, str]) -> None:
         self.sku = sku
-        near, skus = suggest_owner(sku, known), sorted(set(known.values()))
-        super().__init__(f"{sku!r} is not in the catalogue; {near}known GPU types: {', '.join(skus)}")
+        told = suggest_owner(sku, known).strip() or f"known GPU types: {', '.join(sorted(set(known.values())))}"
+        super().__init__(f"{sku!r} is not in the catalogue; {told}")
 
 
 @cache

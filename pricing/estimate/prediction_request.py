@@ -13,12 +13,16 @@ EightBit = Literal["llm_int8", "weight_only", "fp8"]
 LATENT_PIXELS = 8
 POSITIONS_OF_A_TOKEN = 4
 BITS_IN_16 = 16
+BITS_IN_32 = 32
 OF_PICTURES = ("caption_tokens", "text_encoders", "vae_bits")
+OF_TEXT = ("mean_tokens", "loss")
 
 
 def _split(written: Any) -> Any:
     """Split `q_proj,v_proj` into names; a list stays one, and `all` is short for all-linear."""
     names = [name.strip() for name in written.split(",")] if isinstance(written, str) else written
+    if isinstance(names, list) and (not names or "" in names):
+        raise ValueError("name modules with commas between, or all; leave it out for the usual ones")
     return [ALL_LINEAR] if names == ["all"] else names
 
 
@@ -179,8 +183,8 @@ class PredictionRequest(BaseModel):
     )
     attention: Attention | None = Field(
         default=None,
-        description="eager keeps the square of scores, flash does not, nor does sdpa but where queries share keys and "
-        "no flash kernel exists: before Ampere, or in 32 bit (on Windows say eager); null: not known.",
+        description="eager keeps the square of scores, flash (or xformers) does not, nor does sdpa but where queries "
+        "share keys and no flash kernel exists: before Ampere, or in 32 bit (on Windows say eager); null: not known.",
     )
     steps: WholeNumber = Field(default=1000, ge=1, le=1_000_000_000, description="Optimizer steps of the run.")
     measured_seconds_per_step: MeasuredSeconds | None = Field(
@@ -191,18 +195,32 @@ class PredictionRequest(BaseModel):
     def _has_one_size(self) -> "PredictionRequest":
         if (self.sequence_length is None) == (self.resolution is None):
             raise ValueError("give sequence_length for a text model, or resolution for an image model")
-        if self.mean_tokens is not None and self.mean_tokens > (self.sequence_length or 0):
+        if self.mean_tokens is not None and self.mean_tokens > (self.sequence_length or self.mean_tokens):
             raise ValueError("mean_tokens is at most sequence_length")
+        return self
+
+    @model_validator(mode="after")
+    def _says_nothing_of_another_kind(self) -> "PredictionRequest":
+        """Refuse what would be passed over: who says it expects it to count."""
+        if self.resolution is None and not self.cached_latents:
+            raise ValueError("cached_latents is of pictures: leave it out for a text model")
         of_pictures = [name for name in OF_PICTURES if getattr(self, name) not in {None, False}]
         if of_pictures and self.resolution is None:
             raise ValueError(f"{of_pictures[0]} is of pictures: leave it out for a text model")
+        of_text = [name for name in OF_TEXT if getattr(self, name) is not None]
+        if of_text and self.resolution is not None:
+            raise ValueError(f"{of_text[0]} is of text: leave it out for pictures")
+        return self
+
+    @model_validator(mode="after")
+    def _says_nothing_that_contradicts(self) -> "PredictionRequest":
         if self.sharded is False and self.sharded_by is not None:
             raise ValueError("sharded_by is of weights that lie spread over the GPUs: leave it out, or sharded")
         if self.weight_bits is not None and self.method != "lora":
             raise ValueError("weight_bits is of weights that are not quantized: give unpacked_bits instead")
         if self.eight_bit is not None and self.method != "lora-int8":
             raise ValueError("eight_bit is of a base in 8 bit: give method lora-int8, or leave eight_bit out")
-        if self.autocast and self.weight_bits is None:
+        if self.autocast and self.weight_bits != BITS_IN_32:
             raise ValueError("autocast is of weights that are kept in 32 bit: give weight_bits 32, too")
         if self.weight_bits == BITS_IN_16 and self.precision == "fp32":
             raise ValueError("weight_bits is 32 where the precision is fp32")

@@ -30,8 +30,8 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
         yield f"card without runs: no run on {gpu.name} was measured here; `trainer probe` would narrow the time"
     if request.measured_seconds_per_step is None:
         yield from _name_doubts_of_time(run)
-    if run.profile.is_text and run.mean_length > LONGEST_USUAL:
-        yield f"length: rows of more than {LONGEST_USUAL} tokens were learnt from few programs"
+    if run.profile.is_text:
+        yield from _name_lengths(run)
     if run.likeliest.method.has_wide_scores:
         yield (
             f"attention: sdpa has no kernel for shared keys on {gpu.name} in these bits and keeps all scores in "
@@ -45,6 +45,16 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
         yield "pictures: least certain, as programs differ most in what they do beside the network"
     if run.batch.encodes:
         yield "encoding in each step: how pictures lie on the disk and how many processes read them is not known"
+
+
+def _name_lengths(run: RequestedRun) -> Iterator[str]:
+    if run.mean_length > LONGEST_USUAL:
+        yield f"length: rows of more than {LONGEST_USUAL} tokens were learnt from few programs"
+    if run.batch.positions > run.profile.context_length:
+        yield (
+            f"positions: {run.profile.name} was made for rows of {run.profile.context_length} tokens; longer ones need "
+            "positions that are scaled, or a smaller sequence_length"
+        )
 
 
 def _name_doubts_of_time(run: RequestedRun) -> Iterator[str]:

@@ -17,6 +17,62 @@ from pricing.estimate.prediction import Prediction, predict
 from pricing.estimate.prediction_request import MeasuredSeconds, PredictionRefused, PredictionRequest
 from pricing.training.adapter_parameters import UnknownTargetModules
 
+# What other programs call what a request names otherwise; `_ask` finds what is only spelt otherwise.
+WORDS_OF_PROGRAMS = {
+    "batch_size": "micro_batch",
+    "per_device_train_batch_size": "micro_batch",
+    "train_batch_size": "micro_batch",
+    "gradient_accumulation": "accumulation",
+    "gradient_accumulation_steps": "accumulation",
+    "cutoff_len": "sequence_length",
+    "max_length": "sequence_length",
+    "max_seq_length": "sequence_length",
+    "model": "base_model",
+    "model_name_or_path": "base_model",
+    "pretrained_model_name_or_path": "base_model",
+    "r": "rank",
+    "lora_r": "rank",
+    "network_dim": "rank",
+    "lora_target": "target_modules",
+    "bf16": "precision",
+    "fp16": "precision",
+    "mixed_precision": "precision",
+    "load_in_4bit": "method",
+    "load_in_8bit": "method",
+    "quantization": "method",
+    "quantization_bit": "method",
+    "fp8_base": "eight_bit",
+    "attn_implementation": "attention",
+    "flash_attn": "attention",
+    "flash_attention": "attention",
+    "sdpa": "attention",
+    "xformers": "attention",
+    "cache_latents": "cached_latents",
+    "group_by_length": "grouped",
+    "max_steps": "steps",
+    "max_train_steps": "steps",
+    "num_gpus": "gpus",
+    "num_processes": "gpus",
+    "optim": "optimizer_bits",
+    "optimizer": "optimizer_bits",
+    "per_device_eval_batch_size": "evaluation_batch",
+    "use_liger_kernel": "loss",
+    "use_reentrant": "reentrant",
+    "zero_stage": "sharded_by",
+}
+VALUES_OF_PROGRAMS = {
+    "4bit": "qlora-nf4",
+    "nf4": "qlora-nf4",
+    "8bit": "lora-int8",
+    "fp8": "lora-int8",
+    "deepspeed": "zero",
+    "flash_attention_2": "flash",
+    "flash_attention_3": "flash",
+    "xformers": "flash",
+    "liger": "fused",
+}
+BYTE_ORDER_MARK = "\ufeff"
+
 REFUSALS = (UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused)
 
 
@@ -58,13 +114,13 @@ def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Answer one request a line; empty lines are passed over."""
     calibration = Calibration()
     for line in lines:
-        if line.strip():
+        if line.strip().removeprefix(BYTE_ORDER_MARK):
             yield answer_line(line, calibration)
 
 
 def answer_line(line: str, calibration: Calibration) -> dict[str, Any]:
     try:
-        request = PredictionRequest.model_validate_json(line)
+        request = PredictionRequest.model_validate_json(line.strip().removeprefix(BYTE_ORDER_MARK))
         return _translate(predict(request, calibration)).model_dump(mode="json")
     except ValidationError as error:
         return {"error": "; ".join(map(_describe, error.errors()))}
@@ -91,12 +147,14 @@ def _suggest(problem: Mapping[str, Any]) -> str:
     """Suggest the key, or the value of a key, that may have been meant."""
     if problem["type"] == "extra_forbidden":
         known = MeasuredSeconds if len(problem["loc"]) > 1 else PredictionRequest
-        return _ask(str(problem["loc"][-1]), known.model_fields)
+        return _ask(str(problem["loc"][-1]), known.model_fields, WORDS_OF_PROGRAMS)
     if problem["type"] == "literal_error" and isinstance(problem["input"], str):
-        return _ask(problem["input"], problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))
+        expected = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return _ask(problem["input"], expected, VALUES_OF_PROGRAMS)
     return ""
 
 
-def _ask(name: str, known: Collection[str]) -> str:
-    near = find_near(name, known)
+def _ask(name: str, known: Collection[str], of_programs: Mapping[str, str]) -> str:
+    meant = of_programs.get(name.casefold().replace("-", "_"))
+    near = meant if meant in known else find_near(name, known)
     return "" if near is None else say("- did you mean {near}?", near=near)

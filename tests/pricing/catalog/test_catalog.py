@@ -108,16 +108,20 @@ def test_bf16_is_computed_in_32_bit_where_a_card_has_none():
     assert a100.peak_flops("bf16") == a100.peak_flops("fp16")
 
 
-def test_an_unknown_gpu_type_is_told_the_known_ones():
-    with pytest.raises(UnknownGpu, match=r"did you mean rtx-4090-laptop\?.*rtx-3090") as caught:
+def test_an_unknown_gpu_type_is_told_the_nearest_or_all():
+    with pytest.raises(UnknownGpu, match=r"did you mean rtx-4090-laptop\?$") as caught:
         get_gpu("4090 Labtop")
     assert caught.value.sku == "4090 Labtop"
+    with pytest.raises(UnknownGpu, match=r"known GPU types: a10, .*rtx-3090, .*"):
+        get_gpu("voodoo")
 
 
-def test_an_unknown_base_model_is_told_the_known_ones():
-    with pytest.raises(UnknownBaseModel, match=r"did you mean qwen3-8b\?.*smollm2-135m-instruct") as caught:
+def test_an_unknown_base_model_is_told_the_nearest_or_all():
+    with pytest.raises(UnknownBaseModel, match=r"did you mean qwen3-8b\?$") as caught:
         get_base_model("Qwen/Qwen3-8")
     assert caught.value.name == "Qwen/Qwen3-8"
+    with pytest.raises(UnknownBaseModel, match=r"known base models: .*smollm2-135m-instruct, .*"):
+        get_base_model("my-model")
 
 
 def test_every_base_model_has_its_modules_and_a_tokenizer_that_fits_its_vocabulary():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from broker.cli.local.predictions import answer_line
+from broker.cli.local.predictions import VALUES_OF_PROGRAMS, WORDS_OF_PROGRAMS, answer_line
 from broker.cli.main import app
 from pricing.calibration.calibration import Calibration
 from pricing.estimate.prediction import Prediction
@@ -55,8 +55,9 @@ def test_a_line_of_the_issue_is_answered_with_every_key():
 def test_what_is_uncertain_is_said_in_chinese_too(monkeypatch):
     monkeypatch.setenv("BROKER_LANG", "zh")
     varied = LLAMA | {"base_model": "llama-3.1-8b", "gpu": "t4", "method": "qlora-nf4", "mean_tokens": 100, "gpus": 2}
+    beyond = LLAMA | {"sequence_length": 10_000}
     pictures = {"base_model": "sd-1.5", "gpu": "l4", "resolution": 512, "cached_latents": False}
-    for answer in predict(LLAMA, varied, pictures):
+    for answer in predict(LLAMA, varied, beyond, pictures):
         assert len(answer["uncertain"]) > 1
         for sentence in answer["uncertain"]:
             assert re.search("[\u4e00-\u9fff]", sentence)
@@ -150,10 +151,55 @@ def test_every_measurement_that_is_taken_has_a_finite_answer_in_order(p50, more,
         ({"microbatch": 2}, "micro_batch"),
         ({"gradient_chekpointing": True}, "gradient_checkpointing"),
         ({"attention": "flash2"}, "flash"),
+        ({"attention": "flash_attention_2"}, "flash"),
+        ({"method": "8bit"}, "lora-int8"),
+        ({"per_device_train_batch_size": 2}, "micro_batch"),
+        ({"max_seq_length": 512}, "sequence_length"),
+        ({"attn_implementation": "sdpa"}, "attention"),
     ],
 )
 def test_what_is_not_known_is_answered_by_what_may_have_been_meant(wrong, meant):
     assert f"did you mean {meant}?" in predict(LLAMA | wrong)[0]["error"]
+
+
+@pytest.mark.parametrize("words", [WORDS_OF_PROGRAMS, VALUES_OF_PROGRAMS])
+def test_a_word_of_another_program_means_what_there_is(words):
+    said = PredictionRequest.model_json_schema()["properties"]
+    values = set(re.findall('"([a-z0-9-]+)"', json.dumps(list(said.values()))))
+    assert set(words.values()) <= (set(said) if words is WORDS_OF_PROGRAMS else values)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cure"),
+    [
+        ({"cached_latents": False}, "cached_latents is of pictures: leave it out"),
+        ({"vae_bits": 16}, "vae_bits is of pictures: leave it out"),
+        ({"sequence_length": None, "resolution": 512, "mean_tokens": None, "loss": "fused"}, "loss is of text: leave"),
+        ({"sequence_length": None, "resolution": 512}, "mean_tokens is of text: leave it out"),
+        ({"weight_bits": 16, "autocast": True}, "give weight_bits 32"),
+        ({"target_modules": ""}, "leave it out for the usual ones"),
+        ({"target_modules": []}, "leave it out for the usual ones"),
+        ({"base_model": "llama-2-70"}, "did you mean llama-2-70b?"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused_in_one_sentence_with_its_cure(wrong, cure):
+    (answer,) = predict(LLAMA | wrong)
+    assert cure in answer["error"]
+    assert len(answer["error"]) < 100
+
+
+def test_rows_beyond_a_models_positions_are_named():
+    near, beyond = predict(LLAMA | {"sequence_length": 4096}, LLAMA | {"sequence_length": 4097})
+    assert not any("positions" in doubt for doubt in near["uncertain"])
+    assert any("llama-2-7b was made for rows of 4096 tokens" in doubt for doubt in beyond["uncertain"])
+
+
+def test_a_file_of_windows_is_read_as_any_other():
+    """Guards a past fault: the byte order mark of a file's first line was answered with an error."""
+    line = json.dumps(LLAMA)
+    assert [list(answer) for answer in predict(f"\ufeff{line}\r", "\ufeff", f"{line}\r")] == [
+        [*Prediction.model_fields]
+    ] * 2
 
 
 def test_a_name_of_any_length_is_answered_at_once():
