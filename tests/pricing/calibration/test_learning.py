@@ -180,6 +180,40 @@ def test_stragglers_that_keep_coming_widen_the_interval_step_by_step():
     assert widths[-1] > 5
 
 
+def test_among_thirty_runs_one_that_took_eighty_times_as_long_moves_hardly_anything():
+    usual = various(30, 0.05)
+    odd = [*usual[:9], replace(usual[9], seconds=80 * usual[9].seconds), *usual[10:]]
+    other_card = KIND._replace(sku="h100-80g")
+    for kind in (KIND, KIND._replace(family="stable_diffusion"), other_card):
+        before, after = (learn(runs).estimate(kind, PROBE.work, get_gpu(kind.sku)) for runs in (usual, odd))
+        assert after.p50 == pytest.approx(before.p50, rel=0.02)
+        assert after.p90 == pytest.approx(before.p90, rel=0.03)
+
+
+def test_a_card_that_becomes_twice_as_slow_widens_its_p90_at_once_and_is_believed_by_and_by():
+    """A new driver, say: three runs lift p90 to what runs take now, fifty move the middle; another card waits."""
+    runs = [*various(20, 0.05), *[replace(run, seconds=2 * run.seconds) for run in various(50, 0.05, seed=9)]]
+    other = run_of(1.0, 2000, teraflops=5.0, kind=KIND._replace(sku="h100-80g"))
+    for slow, least_p50, least_p90 in ((3, 1.0, 1.9), (50, 1.8, 2.0)):
+        learnt = learn(runs[: 20 + slow])
+        interval = learnt.estimate(KIND, PROBE.work, GPU)
+        assert least_p50 * PROBE.seconds < interval.p50 < 2.1 * PROBE.seconds
+        assert least_p90 * PROBE.seconds < interval.p90 < 2.6 * PROBE.seconds
+        assert learnt.estimate(other.kind, other.work, get_gpu("h100-80g")).p50 == pytest.approx(other.seconds, rel=0.2)
+
+
+def test_five_misses_in_a_row_widen_it_to_the_worst_error_and_fifteen_kept_ones_narrow_it():
+    runs = various(30, 0.05)
+    widths = []
+    for kept in ([True] * 10, [True] * 10 + [False] * 5, [True] * 10 + [False] * 5 + [True] * 15):
+        flags = kept + [None] * (30 - len(kept))
+        interval = learn([replace(run, kept_p90=flag) for run, flag in zip(runs, flags, strict=True)]).estimate(
+            KIND, PROBE.work, GPU
+        )
+        widths.append(interval.p90 / interval.p50)
+    assert widths[0] < widths[2] < widths[1] < math.exp(get_published_width(KIND.family))
+
+
 def test_a_kind_that_alone_has_run_is_not_counted_once_for_each_of_its_keys():
     learnt = learn(various(2, 0.01, ratio=1.2))
     assert len({ratio.log for ratio in learnt.ratios.values()}) == 1
