@@ -87,6 +87,11 @@ class QuoteView:
     def high(self) -> Money:
         return self.main.high
 
+    @property
+    def reserves_for_dearer(self) -> bool:
+        """Tell whether more is held than the price on top says: it may run on a dearer type than that is of."""
+        return self.reserved.micros > self.high.micros
+
 
 def read_quote(
     body: Mapping[str, Any], *, max_cost: Money | None, finish_by: datetime | None, chosen: str = ""

@@ -51,16 +51,19 @@ UNFIT = {**gpu_type("t4", 1, "1.00", 1, fit="does_not_fit"), "reason": "needs 31
 def test_submitting_reserves_the_dearest_type_that_it_may_run_on() -> None:
     shown = read_quote(quote(CHEAP, FAST, UNFIT), max_cost=None, finish_by=None)
     assert shown.reserved == Money.from_decimal("38.20")
+    assert shown.reserves_for_dearer
     assert (shown.low, shown.high) == (Money.from_decimal("1.00"), Money.from_decimal("30.00"))
     assert shown.contract_id == "con_1"
     assert [each.sku for each in shown.unfit] == ["t4"]
     chosen = read_quote(quote(CHEAP, FAST), max_cost=None, finish_by=None, chosen="rtx-3090")
     assert chosen.reserved == Money.from_decimal("30.00")
+    assert not chosen.reserves_for_dearer
 
 
 def test_a_budget_cap_below_the_price_is_what_is_reserved() -> None:
     shown = read_quote(quote(CHEAP), max_cost=Money.from_decimal("12.50"), finish_by=None)
     assert shown.reserved == Money.from_decimal("12.50")
+    assert not shown.reserves_for_dearer
     assert shown.is_capped
     assert not read_quote(quote(CHEAP), max_cost=Money.from_decimal("99"), finish_by=None).is_capped
 
