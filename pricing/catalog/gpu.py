@@ -139,8 +139,8 @@ class GpuProfile(BaseModel):
     def checks_memory_inline(self) -> bool:
         """Whether check bits lie in its memory, and are read with what they check: data centers' cards with GDDR.
 
-        Those of workstations can, too, but do not unless told. Source: NVIDIA, "Tuning CUDA Applications" for Turing
-        and later, on ECC.
+        Those of workstations can, too, but do not unless told. Source: NVIDIA's data sheets of T4, A10, A40 and L40S,
+        on ECC.
         """
         is_for_people = self.is_desktop or self.is_laptop or self.is_workstation
         return not is_for_people and self.compute_capability in WITH_GDDR

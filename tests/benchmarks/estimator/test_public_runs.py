@@ -89,6 +89,13 @@ def test_speeds_are_read_in_every_unit():
     for unit, speed in {"s/run": 80.0, "min/run": 80 / 60}.items():
         timed = PublicRun(**run | {"speed": speed, "speed_unit": unit, "run_steps": 10})
         assert timed.optimizer_step_seconds == pytest.approx(8.0)
+        assert timed.to_published().is_whole_run
+
+
+def test_a_speed_in_any_unit_may_be_a_whole_run_s():
+    run = RUNS[0].model_dump() | {"speed": 8.0, "speed_unit": "s/step", "run_steps": None}
+    said = {whole: PublicRun(**run | {"whole_run": whole}).to_published().is_whole_run for whole in (True, False, None)}
+    assert said == {True: True, False: False, None: False}
 
 
 def test_a_text_run_without_a_mean_length_says_nothing_of_seconds_but_keeps_its_ratio_and_its_peak():
