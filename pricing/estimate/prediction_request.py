@@ -21,7 +21,7 @@ OF_TEXT = ("mean_tokens", "loss")
 def _split(written: Any) -> Any:
     """Split `q_proj,v_proj` into names; a list stays one, and `all` is short for all-linear."""
     names = [name.strip() for name in written.split(",")] if isinstance(written, str) else written
-    if isinstance(names, list) and (not names or "" in names):
+    if names is not None and (not isinstance(names, list | tuple) or not names or "" in names):
         raise ValueError("name modules with commas between, or all; leave it out for the usual ones")
     return [ALL_LINEAR] if names == ["all"] else names
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pricing.calibration.calibration import has_learnt_width
 from pricing.estimate.doubt import LONGEST_USUAL, list_time_doubts
 from pricing.estimate.requested_run import USUAL_EVALUATION, RequestedRun
 from pricing.resources.memory import estimate_peak
@@ -12,7 +13,6 @@ from pricing.resources.shipped_constants import load_memory_constants
 
 # What was not said is named where it would change the peak by so much.
 WORTH_SAYING = 0.1
-FEW_RUNS = 9
 # The host is named where half of a step or more waits for it.
 BOUND_BY_HOST = 0.5
 
@@ -26,7 +26,7 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
     request, gpu = run.request, run.gpu
     if request.precision == "bf16" and not (gpu.has_bf16 or gpu.is_cpu):
         yield f"{gpu.name} has no bf16: it computes in 32 bit; fp16 would be faster"
-    if request.measured_seconds_per_step is None and calibration_runs < FEW_RUNS:
+    if request.measured_seconds_per_step is None and not has_learnt_width(calibration_runs):
         yield f"card without runs: no run on {gpu.name} was measured here; `trainer probe` would narrow the time"
     if request.measured_seconds_per_step is None:
         yield from _name_doubts_of_time(run)

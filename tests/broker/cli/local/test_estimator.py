@@ -179,6 +179,7 @@ def test_a_word_of_another_program_means_what_there_is(words):
         ({"weight_bits": 16, "autocast": True}, "give weight_bits 32"),
         ({"target_modules": ""}, "leave it out for the usual ones"),
         ({"target_modules": []}, "leave it out for the usual ones"),
+        ({"target_modules": 5}, "leave it out for the usual ones"),
         ({"base_model": "llama-2-70"}, "did you mean llama-2-70b?"),
     ],
 )
