@@ -1,4 +1,9 @@
-"""What nobody would believe otherwise: more work takes longer and holds more, a larger card is no slower."""
+"""What nobody would believe otherwise: more work takes longer and holds more, a larger card is no slower.
+
+What is said here of jobs of rows of one length, with checkpointing stated, is not so of all, and rightly: where it is
+unsaid, a larger batch may fit only with it; a second row pads the first; sdpa that falls back to 32 bit is slower than
+eager; TRL's loss in pieces copies a whole head, however short the rows; peft keeps a packed model's embedding wide.
+"""
 
 from itertools import pairwise
 
