@@ -76,8 +76,8 @@ class QuoteView:
 
     @property
     def main(self) -> Offer:
-        """The offer that the price on top is of: the chosen one, or the first, which the estimate is of."""
-        return next((each for each in self.offers if each.sku == self.chosen), self.offers[0])
+        """The offer that the price on top is of: the chosen one, or the cheapest, which a job would rather have."""
+        return next((each for each in self.offers if each.sku == self.chosen), min(self.offers, key=_rank_by_price))
 
     @property
     def low(self) -> Money:

@@ -60,6 +60,13 @@ def test_submitting_reserves_the_dearest_type_that_it_may_run_on() -> None:
     assert not chosen.reserves_for_dearer
 
 
+def test_the_price_on_top_is_of_the_cheapest_type_wherever_it_stands_until_another_is_chosen() -> None:
+    slow = gpu_type("cpu", 80_000, "156.00", 1)
+    shown = read_quote(quote(slow, FAST, CHEAP), max_cost=None, finish_by=None)
+    assert (shown.main.sku, shown.high) == ("rtx-3090", Money.from_decimal("30.00"))
+    assert read_quote(quote(slow, FAST, CHEAP), max_cost=None, finish_by=None, chosen="cpu").main.sku == "cpu"
+
+
 def test_a_budget_cap_below_the_price_is_what_is_reserved() -> None:
     shown = read_quote(quote(CHEAP), max_cost=Money.from_decimal("12.50"), finish_by=None)
     assert shown.reserved == Money.from_decimal("12.50")
