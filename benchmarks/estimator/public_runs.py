@@ -53,6 +53,7 @@ class PublicRun(BaseModel):
     optimizer_bits: Annotated[Literal[8, 32], BeforeValidator(int)] | None = None
     evaluation_batch: int | None = Field(default=None, ge=0)
     autocast: bool | None = None
+    filled: bool | None = None
     grouped: bool | None = None
     offloaded: bool | None = None
     sharded: bool | None = None
@@ -146,6 +147,7 @@ class PublicRun(BaseModel):
             optimizer_bits=self.optimizer_bits,
             evaluation_batch=self.evaluation_batch,
             autocast=self.autocast,
+            filled=self.filled,
             grouped=self.grouped,
             offloaded=self.offloaded,
             sharded=self.sharded,

@@ -15,7 +15,7 @@ POSITIONS_OF_A_TOKEN = 4
 BITS_IN_16 = 16
 BITS_IN_32 = 32
 OF_PICTURES = ("caption_tokens", "text_encoders", "vae_bits")
-OF_TEXT = ("mean_tokens", "loss")
+OF_TEXT = ("mean_tokens", "loss", "filled")
 
 
 def _split(written: Any) -> Any:
@@ -160,6 +160,11 @@ class PredictionRequest(BaseModel):
     offloaded: bool | None = Field(
         default=None,
         description="Whether checkpoints of activations wait in the host's memory; null: no.",
+    )
+    filled: bool | None = Field(
+        default=None,
+        description="Whether rows are filled to sequence_length, so that a mask tells where each ends, and not packed: "
+        "shared keys then need no scores where no flash kernel exists; null: no.",
     )
     grouped: bool | None = Field(
         default=None,

@@ -201,7 +201,7 @@ def _falls_back(
     Source: transformers, `use_gqa_in_sdpa`, since 4.54 (issue 48633); PyTorch, `can_use_mem_efficient_attention`.
     """
     is_narrow = request.precision != "fp32" and not kept.is_wide_between_products
-    is_padded = batch.varies and batch.samples > 1
+    is_padded = request.filled is True or (batch.varies and batch.samples > 1)
     may = request.attention in {None, "sdpa"} and not gpu.is_cpu and not kept.is_compiled and not is_padded
     return may and profile.shares_keys and not (gpu.has_flash_attention and is_narrow)
 

@@ -309,13 +309,17 @@ def _count_cast_bytes(profile: BaseModelProfile, method: Method, seen: float) ->
     """Count what casting moves for one sample, where packed products answer in 32 bit as what goes into them is.
 
     An input is read wide and written narrow, for the product and again for its adapter; an answer is read narrow and
-    written wide. Going back it is the same of gradients. Source: bitsandbytes, `Linear4bit.forward`.
+    written wide. Going back it is the same of gradients. Where adapters alone are wide, what goes into them is widened
+    and what comes out is narrowed. Source: bitsandbytes, `Linear4bit.forward`; peft, `Linear.forward`.
     """
-    if method.quantization != "4bit" or not method.upcasts or method.precision == "fp32":
+    if method.precision == "fp32":
         return 0.0
+    passes = BYTES_OF_A_CAST * seen * (3 if method.checkpointing else 2)
+    if method.quantization != "4bit" or not method.upcasts:
+        return passes * method.adapted_width if method.has_wide_adapters and not method.upcasts else 0.0
     shapes = [shape for shapes in profile.modules.values() for shape in shapes]
     width = sum(shape.count * (shape.in_features + shape.out_features) for shape in shapes) + method.adapted_width / 2
-    return BYTES_OF_A_CAST * width * seen * (3 if method.checkpointing else 2)
+    return passes * width
 
 
 def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:

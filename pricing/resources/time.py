@@ -45,6 +45,7 @@ class TimeConstants:
     unpacking_8bit: float
     unpacking_gptq: float
     decoding_instructions: float
+    emulated_share: float
     checked_memory: float
     link_efficiency: float
     beside_steps: float
@@ -87,6 +88,11 @@ TIME_PRIORS: dict[str, Prior] = {
         0.7,
         0.15,
         "half the power for a product: clocks fall by its cube root (0.79), at the lowest voltage by all of it",
+    ),
+    "emulated_share": Prior(
+        0.8,
+        0.15,
+        "products of bf16 without units for it read 16 bit, widen it and multiply in 32, beside those of 32 bit",
     ),
     "checked_memory": Prior(
         0.85,
@@ -211,6 +217,8 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     work, peak = step.work, gpu.peak_flops(precision)
     if precision == "fp32" and work.is_convolutional:
         peak = _find_peak_in_32_bit(gpu, peak)
+    if precision == "bf16" and not (gpu.has_bf16 or gpu.is_cpu):
+        peak *= step.constants.emulated_share
     if gpu.power_class != "full":
         peak *= _find_held_share(gpu, step.constants)
     elif gpu.is_desktop:

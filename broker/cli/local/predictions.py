@@ -49,6 +49,7 @@ WORDS_OF_PROGRAMS = {
     "xformers": "attention",
     "cache_latents": "cached_latents",
     "group_by_length": "grouped",
+    "pad_to_max_length": "filled",
     "max_steps": "steps",
     "max_train_steps": "steps",
     "num_gpus": "gpus",
