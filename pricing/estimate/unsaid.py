@@ -17,6 +17,8 @@ from pricing.resources.shipped_constants import load_share
 
 # The standard deviation of the lengths of rows within a micro-batch, as a share of the mean one: that of Alpaca.
 SPREAD_OF_LENGTHS = 0.55
+# As many rows have the longest one among them: data sets of instructions have thousands.
+USUAL_ROWS = 3000
 EULER_GAMMA = 0.5772
 
 Choice = list[tuple[float, list[tuple[str, Any]]]]
@@ -58,11 +60,15 @@ def pad_to_longest(mean: float, longest: float, samples: int) -> float:
     """Find how long rows are when each is padded to the longest of its micro-batch.
 
     Source: the longest of n draws of an exponential distribution is 1 + 1/2 + … + 1/n times the mean in expectation;
-    rows of instructions spread about half as much as that (Alpaca: 0.55 of the mean).
+    rows of instructions spread about half as much as that (Alpaca: 0.55 of the mean), or as little as the longest of
+    all says.
     """
-    spread = min(SPREAD_OF_LENGTHS * mean, longest - mean)
-    harmonic = math.log(samples) + EULER_GAMMA + 1 / (2 * samples) if samples > 1 else 1.0
-    return min(longest, mean + spread * (harmonic - 1))
+    spread = min(SPREAD_OF_LENGTHS * mean, (longest - mean) / (_sum_harmonic(USUAL_ROWS) - 1))
+    return min(longest, mean + spread * (_sum_harmonic(samples) - 1))
+
+
+def _sum_harmonic(count: int) -> float:
+    return math.log(count) + EULER_GAMMA + 1 / (2 * count) if count > 1 else 1.0
 
 
 def list_variants(request: PredictionRequest, profile: BaseModelProfile, method: Method) -> list[Variant]:

@@ -286,7 +286,9 @@ def test_rows_of_different_lengths_are_padded_to_the_longest_of_their_micro_batc
     assert pad_to_longest(180, 1304, 1) == 180
     assert pad_to_longest(512, 512, 8) == 512
     assert pad_to_longest(180, 1304, 4) == pytest.approx(180 * (1 + 0.55 * (1 / 2 + 1 / 3 + 1 / 4)), rel=0.01)
-    assert pad_to_longest(180, 200, 1000) == 200
+    assert pad_to_longest(180, 200, 10_000) == 200
+    within = 300 / sum(1 / count for count in range(2, 3001))
+    assert pad_to_longest(180, 480, 2) == pytest.approx(180 + within / 2, rel=0.01), "no row of all is longer than 480"
 
 
 def test_weights_kept_in_32_bit_hold_twice_as_much_and_are_cast_for_each_pass():
