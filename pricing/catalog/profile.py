@@ -102,7 +102,8 @@ class BaseModelProfile(BaseModel):
     `component_parameters`, as is what sees beside a language model that was made with it. `layers` counts
     transformer blocks; of an image model `vocabulary` and `context_length` (in tokens) are those of its longest text
     encoder, and `resolution` is the side of the square pictures that it was made for. `caps_logits`: the logits pass
-    through a hyperbolic tangent before the loss, whose answers the backward pass needs.
+    through a hyperbolic tangent before the loss, whose answers the backward pass needs. `head_width`: the numbers of a
+    position that a head of attention has.
 
     `modules` has every linear module of the trained network but the output head, by the end of its path: the last name,
     with what stands before it where that is a number (`to_out.0`) or tells two kinds apart (`attn.c_proj`).
@@ -131,6 +132,7 @@ class BaseModelProfile(BaseModel):
     bytes_per_parameter: int = Field(gt=0)
     resolution: int | None = None
     caps_logits: bool = False
+    head_width: int = Field(default=128, gt=0)
     modules: dict[str, tuple[ModuleShape, ...]]
     text_modules: dict[str, tuple[ModuleShape, ...]] = {}
     module_aliases: dict[str, tuple[str, ...]] = {}

@@ -197,13 +197,15 @@ def _falls_back(
     """Tell whether sdpa has no kernel for it but the one that keeps all scores, in 32 bit.
 
     Where queries share keys and no row is padded, transformers leaves the sharing to the kernel, which flash attention
-    alone can do: it has kernels from Ampere on, for 16 bit.
+    alone can do: it has kernels from Ampere on, for 16 bit. Before Ampere no other has one for bf16 either.
     Source: transformers, `use_gqa_in_sdpa`, since 4.54 (issue 48633); PyTorch, `can_use_mem_efficient_attention`.
     """
+    if request.attention not in {None, "sdpa"} or not profile.is_text or gpu.is_cpu or kept.is_compiled:
+        return False
     is_narrow = request.precision != "fp32" and not kept.is_wide_between_products
     is_padded = request.filled is True or (batch.varies and batch.samples > 1)
-    may = request.attention in {None, "sdpa"} and not gpu.is_cpu and not kept.is_compiled and not is_padded
-    return may and profile.shares_keys and not (gpu.has_flash_attention and is_narrow)
+    leaves_sharing = profile.shares_keys and not is_padded and not (gpu.has_flash_attention and is_narrow)
+    return leaves_sharing or (request.precision == "bf16" and is_narrow and not gpu.has_bf16)
 
 
 def _encodes_in_32_bit(request: PredictionRequest, profile: BaseModelProfile) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import BITS_PER_WEIGHT, Method
-from pricing.resources.step_work import count_scores
+from pricing.resources.step_work import count_query_numbers, count_scores
 
 # A loss in pieces has the logits of so many positions at once. Source: Liger Kernel's fused linear cross entropy.
 # A kernel that takes head and loss together has fewer: TRL's 256, Liger's as many as the vocabulary is wide, for a
@@ -51,6 +51,10 @@ CHECKPOINTS_BESIDE_THE_LAYERS = 2
 # in 32 bit the one alone; of the layer in work there are the gradients before and behind softmax, too. Source: traced,
 # transformers 5.23 (6 bytes a layer, 12 of the one in work); PyTorch, `_scaled_dot_product_attention_math`.
 SCORES_KEPT, WIDE_SCORES_KEPT, SCORES_IN_WORK = 0.6, 0.4, 1.2
+# Where it multiplies in 32 bit what came in 16, it keeps copies in 32 of queries, keys and values, keys and values for
+# each head of queries, and neither queries nor its answer in 16 as flash attention does. Source: traced (saved tensors
+# of that function); the peaks of two runs of TinyLlama in bf16 on a T4, to a hundredth.
+BYTES_OF_WIDE_COPIES = 3 * 4 - 2 * 2
 VAE = "vae"
 # CLIP reads so many tokens of a caption, and keeps so much of each number that passes through a layer.
 TOKENS_OF_A_CAPTION, BYTES_KEPT_BY_A_LAYER = 77, 34
@@ -347,8 +351,9 @@ def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: floa
     LLM.int8's products keep their input also where no adapter needs it; weights that are cast for each do not.
     Source: measured on the meta device for the profile, at 16 bits a number; bitsandbytes, `MatMul8bitLt.forward`.
     """
+    wide = _count_wide_copies(profile, method, positions)
     if profile.is_text and method.copies_inputs:
-        return _count_kept_beside_copies(profile, method, positions)
+        return _count_kept_beside_copies(profile, method, positions) + wide
     costs = profile.costs
     keeps_all_inputs = method.adapts_all or method.quantization == "4bit" or method.quantizes_inputs
     further = costs.all_linear_activation_bytes.at(positions) - costs.activation_bytes.at(positions)
@@ -358,4 +363,12 @@ def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: floa
         kept = costs.activation_bytes.at(positions) + (further if keeps_all_inputs else 0.0)
     fused = SHARE_KEPT_BY_FUSED_KERNELS if method.is_compiled else 1.0
     norms = NORMS_IN_32_BIT if profile.is_convolutional and method.precision != "fp32" else 1.0
-    return kept * fused * norms * method.bytes_passed_on / 2
+    return kept * fused * norms * method.bytes_passed_on / 2 + wide
+
+
+def _count_wide_copies(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    """Count what an attention in 32 bit keeps of queries, keys and values that came in 16, of a layer if recomputed."""
+    if method.attention != "eager" or not method.has_wide_scores or method.precision == "fp32":
+        return 0.0
+    copies = BYTES_OF_WIDE_COPIES * positions * count_query_numbers(profile)
+    return copies / profile.layers if method.checkpointing else copies

@@ -42,9 +42,8 @@ LAUNCHES_OF_BEFORE = 2.0
 TEXT_BACKWARD, LAUNCHES_BACKWARD = 1.0, 1.24
 # The share of a UNet's products that are convolutions: 0.55 of SD 1.5, 0.24 of SDXL, counted on the meta device.
 CONVOLUTIONS_OF_A_UNET = 0.4
-# Heads are 128 wide in nearly all models, so that the FLOPs of attention tell how many scores there are: two products,
-# a multiply-add being two.
-FLOPS_PER_SCORE = 4 * 128
+# A score is in two products, each with a multiply-add, which is two, for each number of a head.
+FLOPS_PER_SCORE_AND_NUMBER = 4
 
 
 class StepWork(NamedTuple):
@@ -202,7 +201,12 @@ def _add_encoding(
 
 def count_scores(profile: BaseModelProfile, positions: float) -> float:
     """Count the scores of attention of one sample, in all layers and heads together."""
-    return profile.costs.forward_flops.quadratic * positions**2 / FLOPS_PER_SCORE
+    return count_query_numbers(profile) / profile.head_width * positions**2
+
+
+def count_query_numbers(profile: BaseModelProfile) -> float:
+    """Count the numbers of the queries of one position, in all layers and heads together."""
+    return profile.costs.forward_flops.quadratic / FLOPS_PER_SCORE_AND_NUMBER
 
 
 def _count_further_modules(profile: BaseModelProfile, method: Method) -> int:

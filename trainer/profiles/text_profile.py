@@ -27,6 +27,7 @@ def describe_shape(network: Network) -> dict[str, Any]:
         "vocabulary": config.vocab_size,
         "context_length": config.max_position_embeddings,
         "caps_logits": getattr(config, "final_logit_softcapping", None) is not None,
+        "head_width": getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
         "modules": network.list_modules(),
     }
 
