@@ -544,7 +544,23 @@ def test_rows_that_are_filled_have_a_mask_so_that_shared_keys_need_no_scores():
     run = {"base_model": "tinyllama-1.1b", "gpu": "t4", "precision": "fp16", "sequence_length": 512, "micro_batch": 4}
     run |= {"method": "qlora-nf4", "gradient_checkpointing": True}
     packed, filled = answer(run), answer(run, filled=True)
-    assert 0.7 < filled.seconds_per_step.p50 / packed.seconds_per_step.p50 < 0.9
+    assert 0.6 < filled.seconds_per_step.p50 / packed.seconds_per_step.p50 < 0.9
     assert answer(run, filled=True, gpu="a100-80g") == answer(run, gpu="a100-80g")
     with pytest.raises(ValidationError, match="filled is of text"):
         answer(FLUX, filled=True)
+
+
+def test_no_kernel_but_the_one_that_keeps_scores_takes_bf16_before_ampere():
+    """Fault of before: peaks of TinyLlama in bf16 on a T4 without checkpointing were said at 0.81 and 0.84.
+
+    A mask helps 16 bit of the other kind alone: memory-efficient attention has no kernel for bf16 there.
+    """
+    run = {"base_model": "tinyllama-1.1b", "gpu": "t4", "sequence_length": 512, "micro_batch": 2, "filled": True}
+    run |= {"gradient_checkpointing": False}
+    fallen, with_kernel, newer = (
+        answer(run, precision="bf16"),
+        answer(run, precision="fp16"),
+        answer(run | {"gpu": "l4"}, precision="bf16"),
+    )
+    assert fallen.peak_vram_parts.activations > with_kernel.peak_vram_parts.activations + 1.5
+    assert newer.peak_vram_parts.activations == pytest.approx(with_kernel.peak_vram_parts.activations)

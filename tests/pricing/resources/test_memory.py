@@ -98,6 +98,20 @@ def test_scores_in_32_bit_are_kept_once_with_two_gradients_in_the_layer_at_work(
         assert wide * 10 == pytest.approx(4 * kept * 32 * 1024**2 + 8 * 32 * 1024**2)
 
 
+@pytest.mark.parametrize(
+    ("method", "batch", "targets", "peak_gib"),
+    [("none", 2, ["q_proj", "k_proj", "v_proj", "o_proj"], 5.96), ("4bit", 4, ["all-linear"], 9.78)],
+)
+def test_an_attention_that_falls_back_keeps_scores_of_each_head_and_copies_in_32_bit(method, batch, targets, peak_gib):
+    """Two runs of TinyLlama (32 heads of 64) in bf16 on a T4, by torch's count: mariamissah-agri and gatwaza-cqa."""
+    tiny = get_base_model("tinyllama-1.1b")
+    kept = method_of(tiny, target_modules=targets, quantization=method)
+    fallen = kept._replace(attention="eager", has_wide_scores=True)
+    contents = count_peak_contents(tiny, fallen, MicroBatch(batch, 512))
+    assert contents.scores * 10 == pytest.approx(batch * 32 * 512**2 * (4 * 21 + 12))
+    assert weigh_contents_in_use(contents, DEFAULT_MEMORY) == pytest.approx(peak_gib, rel=0.03)
+
+
 def test_scores_of_a_layer_that_is_computed_again_have_the_logits_place(llama_7b):
     """Fault of before: three runs of a loop without autocast were said 1.10 of what they held, by scores and logits."""
     method = method_of(llama_7b, checkpointing=True)
