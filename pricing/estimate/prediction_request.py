@@ -189,7 +189,8 @@ class PredictionRequest(BaseModel):
     attention: Attention | None = Field(
         default=None,
         description="eager keeps the square of scores, flash (or xformers) does not, nor does sdpa but where queries "
-        "share keys and no flash kernel exists: before Ampere, or in 32 bit (on Windows say eager); null: not known.",
+        "share keys and no flash kernel exists (before Ampere, or in 32 bit), and in bf16 before Ampere (on Windows "
+        "say eager); null: not known.",
     )
     steps: WholeNumber = Field(default=1000, ge=1, le=1_000_000_000, description="Optimizer steps of the run.")
     measured_seconds_per_step: MeasuredSeconds | None = Field(

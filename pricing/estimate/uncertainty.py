@@ -24,7 +24,8 @@ def name_uncertainties(run: RequestedRun, calibration_runs: int) -> list[str]:
 
 def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
     request, gpu = run.request, run.gpu
-    if request.precision == "bf16" and not (gpu.has_bf16 or gpu.is_cpu):
+    lacks_bf16 = request.precision == "bf16" and not (gpu.has_bf16 or gpu.is_cpu)
+    if lacks_bf16:
         yield f"{gpu.name} has no bf16: it computes in 32 bit; fp16 would be faster"
     if request.measured_seconds_per_step is None and not has_learnt_width(calibration_runs):
         yield f"card without runs: no run on {gpu.name} was measured here; `trainer probe` would narrow the time"
@@ -32,7 +33,7 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
         yield from _name_doubts_of_time(run)
     if run.profile.is_text:
         yield from _name_lengths(run)
-    if run.likeliest.method.has_wide_scores:
+    if run.likeliest.method.has_wide_scores and not lacks_bf16:
         yield (
             f"attention: sdpa has no kernel for shared keys on {gpu.name} in these bits and keeps all scores in "
             "32 bit; flash, or rows that are padded, would not"

@@ -564,3 +564,5 @@ def test_no_kernel_but_the_one_that_keeps_scores_takes_bf16_before_ampere():
     )
     assert fallen.peak_vram_parts.activations > with_kernel.peak_vram_parts.activations + 1.5
     assert newer.peak_vram_parts.activations == pytest.approx(with_kernel.peak_vram_parts.activations)
+    assert any("fp16 would be faster" in named for named in fallen.uncertain)
+    assert not any("rows that are padded, would not" in named for named in fallen.uncertain)
