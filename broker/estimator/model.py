@@ -17,6 +17,7 @@ def read_finished_runs(jobs: Sequence[FinishedJob]) -> list[FinishedRun]:
             work=job.estimate.work,
             seconds=job.gpu_seconds / job.gpus,
             kept_p90=to_judged_run(job).is_covered(0.9) if has_learnt_width(job.estimate.calibration_runs) else None,
+            finished_at=job.finished_at,
         )
         for job in jobs
         if job.estimate.sku in load_gpus()

@@ -1,21 +1,32 @@
 """The judgement of estimates as tables for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group as Together
 from rich.table import Table
 
 from pricing.calibration.accuracy import Accuracy, AccuracyReport, Group
+from pricing.calibration.change import Change
 from pricing.calibration.coverage import P90_BAND, BandState
 
 COLUMNS = ("runs", "median error", "actual / p50", "within p50", "within p90")
 LATEST_WINDOWS = 10
 
 
-def make_tables(judged: AccuracyReport) -> Together:
-    """Make the tables: all runs and each group; the reliability diagram in figures; drift, where runs are enough."""
+def make_tables(judged: AccuracyReport, changes: Mapping[str, Change]) -> Together:
+    """Make the tables: all runs and each group; the reliability diagram in figures; drift, where runs are enough.
+
+    Below them stand the GPU types that changed.
+    """
     tables = [_accuracy_table("Estimates", judged), _reliability_table(judged)]
-    return Together(describe_band(judged.overall), *tables, *([_drift_table(judged)] if judged.drift else []))
+    drift = [_drift_table(judged)] if judged.drift else []
+    return Together(describe_band(judged.overall), *tables, *drift, *map(describe_change, changes, changes.values()))
+
+
+def describe_change(sku: str, change: Change) -> str:
+    """Describe a change, as in "h100-80g changed: since 2026-11-24 10:00 it takes 2.00 times as long (12 runs)."."""
+    since = f"since {change.since[:16].replace('T', ' ')} it" if change.since else "it"
+    return f"{sku} changed: {since} takes {change.factor:.2f} times as long ({change.runs} runs)."
 
 
 def describe_band(accuracy: Accuracy) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
+from pricing.calibration.change import Change
 from pricing.calibration.coverage_level import WANTED
 from pricing.calibration.support import choose_width
 from pricing.calibration.width import Z_90
@@ -98,6 +99,7 @@ class Calibration:
     ratios: Mapping[Key, Ratio] = field(default_factory=dict)
     residuals: Mapping[Key, tuple[float, ...]] = field(default_factory=dict)
     levels: Mapping[str, float] = field(default_factory=dict)
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
     def estimate(self, kind: RunKind, work: RunWork, gpu: GpuProfile) -> Interval:
         """Estimate p50 and p90 of the seconds of a run."""
@@ -147,6 +149,7 @@ class Calibration:
             "ratios": [[list(key), ratio.log, ratio.runs] for key, ratio in self.ratios.items()],
             "residuals": [[list(key), list(found)] for key, found in self.residuals.items()],
             "levels": dict(self.levels),
+            "changes": {sku: asdict(found) for sku, found in self.changes.items()},
         }
 
     @classmethod
@@ -161,6 +164,7 @@ class Calibration:
             ratios={tuple(key): Ratio(log, runs) for key, log, runs in written["ratios"]},
             residuals={tuple(key): tuple(found) for key, found in written["residuals"]},
             levels=written.get("levels", {}),  # versions of before have none
+            changes={sku: Change(**found) for sku, found in written.get("changes", {}).items()},
         )
 
 

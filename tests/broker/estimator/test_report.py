@@ -6,14 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from broker.cli.main import app as cli
 from broker.estimator.report_html import render_html
+from broker.estimator.report_table import describe_change
+from broker.estimator.service import tell_changes
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from pricing.calibration.accuracy import judge_runs
+from pricing.calibration.calibration import Calibration
+from pricing.calibration.change import Change
 from tests.broker.estimator.test_watch import run_job
 from tests.broker.factories import Api, make_ready_customer
 from tests.pricing.calibration.test_accuracy import run_of
@@ -89,3 +94,18 @@ def test_the_page_escapes_what_comes_from_the_data_and_draws_drift() -> None:
     assert page.count("<svg") == 3
     assert "<td>&lt;b&gt;</td>" in page
     assert "<b>" not in page
+
+
+def test_a_card_that_changed_is_logged_once_and_stands_in_the_report(caplog: pytest.LogCaptureFixture) -> None:
+    first, next_one = (
+        Calibration(changes={"h100-80g": Change(2.0, runs, "2026-11-24T10:00:00+00:00")}) for runs in (6, 7)
+    )
+    for before, learnt in ((Calibration(), first), (first, next_one), (next_one, first)):
+        tell_changes(before, learnt)
+    [said, again] = caplog.messages
+    assert said == again, "a later change of the same card is said, too"
+    assert said.startswith("h100-80g takes 2.00 times as long since 2026-11-24T10:00:00+00:00, as 6 runs say")
+    assert (
+        describe_change("h100-80g", first.changes["h100-80g"])
+        == "h100-80g changed: since 2026-11-24 10:00 it takes 2.00 times as long (6 runs)."
+    )
