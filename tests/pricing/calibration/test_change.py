@@ -19,7 +19,7 @@ def drawn(count, *, seed, tail=False, level=0.0):
 
 @pytest.mark.parametrize("tail", [False, True])
 def test_runs_that_are_alike_are_cut_in_no_more_than_one_of_a_hundred_histories(tail):
-    """Each history is looked at after each of its runs, as a broker does; four of a thousand are cut."""
+    """Each history is looked at after each of its runs, as a broker does; one of a thousand is cut."""
     cut = 0
     for seed in range(40):
         errors = drawn(200, seed=seed, tail=tail)
