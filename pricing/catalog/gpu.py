@@ -178,7 +178,7 @@ class GpuProfile(BaseModel):
 
         Source: the data sheet.
         """
-        return self._peaks[precision]
+        return self.peaks[precision]
 
     @cached_property
     def wide_convolution_flops(self) -> float:
@@ -187,6 +187,7 @@ class GpuProfile(BaseModel):
         return 1e12 * max(self.fp32_teraflops, TF32_SHARE * self.teraflops if rounds else 0.0)
 
     @cached_property
-    def _peaks(self) -> dict[Precision, float]:
+    def peaks(self) -> dict[Precision, float]:
+        """The FLOP/s of dense matrix products by precision: see `peak_flops`."""
         wide, narrow = 1e12 * self.fp32_teraflops, 1e12 * self.teraflops
         return {"fp32": wide, "fp16": narrow, "bf16": narrow if self.has_bf16 else wide}

@@ -214,10 +214,10 @@ def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision
     efficiency = step.efficiency
     if gpu.multiprocessors is not None and step.products is not None:
         efficiency *= step.products.compute_utilization(gpu.multiprocessors)
-    work, peak = step.work, gpu.peak_flops(precision)
+    work, peak = step.work, gpu.peaks[precision]
     if precision == "fp32" and work.is_convolutional:
         peak = _find_peak_in_32_bit(gpu, peak)
-    if precision == "bf16" and not (gpu.has_bf16 or gpu.is_cpu):
+    if not gpu.has_bf16 and precision == "bf16" and not gpu.is_cpu:
         peak *= step.constants.emulated_share
     if gpu.power_class != "full":
         peak *= _find_held_share(gpu, step.constants)
