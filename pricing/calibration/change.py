@@ -7,7 +7,7 @@ nothing of the next run.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from statistics import median
 
 # Runs that have to lie elsewhere one after another, and before them, for a change to be looked for.
@@ -81,7 +81,7 @@ def _log_tail(common: int, drawn: int, total: int) -> float:
     return max(logs) + math.log(sum(math.exp(log - max(logs)) for log in logs))
 
 
-@cache
+@lru_cache(maxsize=2**15)
 def _log_chance(common: int, drawn: int, total: int) -> float:
     """Compute the log of the chance that two draws of as many out of a total have just so many in common."""
     if common < 2 * drawn - total:
