@@ -15,14 +15,13 @@ SIDES = """sides AS (
 # What a price holds of itself and the tax in it; tax is taken out of a sum of an invoice and rounded by itself.
 WITH_TAX = "CASE i.tax_mode WHEN 'included' THEN 1 + i.tax_rate ELSE 1 END"
 HALF_A_FEN = 5_000
-# A credit note and a refund of one advance could give the same money back twice once.
-GIVEN_BACK_TWICE = (
-    "what `given_back` says more than `paid` is to be taken off the customer's credit: POST /v1/adjustments "
+# Money was given back twice once: an advance by a credit note and a refund, a line by a note and a correction.
+TAKE_IT_OFF_THE_CREDIT = (
+    "is to be taken off the customer's credit: POST /v1/adjustments "
     '{"kind": "credit", "contract_id": "con_…", "amount": "-…", "reason": "… INV-… …"}. '
     "The reason names the invoice's number; the rule holds then. Where the credit is used up, or the house lets the "
     "customer keep it, adjust it by as much above zero first: the house bears that."
 )
-LINE_GIVEN_BACK_TWICE = GIVEN_BACK_TWICE.replace("what `given_back` says more than `paid`", "`given_back_twice`")
 # What was taken off a customer's credit by hand again, by the number of an invoice that the reason names.
 TAKEN_BACK_BY_HAND = """SELECT i.id, -sum(a.quantity) AS micros FROM adjustments a JOIN invoices i
                    ON i.contract_id = a.contract_id AND a.reason LIKE '%' || i.number || '%'
@@ -130,7 +129,7 @@ BILLING_CHECKS = (
            LEFT JOIN invoices i ON i.kind = 'usage' AND (i.contract_id, i.month) = (t.contract_id, t.month)
            LEFT JOIN ({TAKEN_BACK_BY_HAND}) b ON b.id = i.id
            WHERE t.micros > coalesce(b.micros, 0)""",  # noqa: S608
-        LINE_GIVEN_BACK_TWICE,
+        f"`given_back_twice` {TAKE_IT_OFF_THE_CREDIT}",
     ),
     Check(
         "what is credited and written off of an invoice is what its credit notes and adjustments say",
@@ -169,7 +168,7 @@ BILLING_CHECKS = (
                   (i.credited_micros + r.micros - coalesce(t.micros, 0)) / 1000000.0 AS given_back
            FROM invoices i JOIN refunded r ON r.invoice_id = i.id LEFT JOIN taken_back t ON t.id = i.id
            WHERE i.kind = 'advance' AND i.credited_micros + r.micros - coalesce(t.micros, 0) > i.paid_micros""",  # noqa: S608
-        GIVEN_BACK_TWICE,
+        f"what `given_back` says more than `paid` {TAKE_IT_OFF_THE_CREDIT}",
     ),
     Check(
         "a credit note is booked once and whole, with its tax",

@@ -115,13 +115,13 @@ def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Answer one request a line; empty lines are passed over."""
     calibration = Calibration()
     for line in lines:
-        if line.strip().removeprefix(BYTE_ORDER_MARK):
-            yield answer_line(line, calibration)
+        if request := line.strip().removeprefix(BYTE_ORDER_MARK):
+            yield answer_line(request, calibration)
 
 
 def answer_line(line: str, calibration: Calibration) -> dict[str, Any]:
     try:
-        request = PredictionRequest.model_validate_json(line.strip().removeprefix(BYTE_ORDER_MARK))
+        request = PredictionRequest.model_validate_json(line)
         return _translate(predict(request, calibration)).model_dump(mode="json")
     except ValidationError as error:
         return {"error": "; ".join(map(_describe, error.errors()))}
