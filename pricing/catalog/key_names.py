@@ -55,6 +55,16 @@ def load_program_keys() -> dict[str, ProgramKeys]:
     }
 
 
+def find_own_key(word: str) -> str | None:
+    """Find the key here that other programs call so; None where none does, or does what is done otherwise."""
+    for table in load_program_keys().values():
+        if word in table.same:
+            return table.same[word]
+        if word in table.changed:
+            return table.changed[word][0]
+    return None
+
+
 def explain_key(key: str, known: list[str]) -> str | None:
     """Explain a key that is none of the `known` ones: a slip of the pen, or another program's word; None if neither.
 

@@ -7,8 +7,9 @@ from pricing.catalog.offered import SHIPPED, ModelNotOffered, OfferedModels
 from pricing.catalog.profile import BaseModelProfile
 from pricing.field_problem import FieldProblem
 from pricing.training.adapter_parameters import UnknownTargetModules, name_target_modules
+from pricing.training.beside_config import explain_job_key
 from pricing.training.config import JOB_PATH_KEYS, TrainingConfig
-from pricing.training.config_parsing import ConfigInvalid, parse_training_config
+from pricing.training.config_parsing import MOST_TOLD, ConfigInvalid, parse_training_config
 from pricing.training.continuing import NO_ADAPTER_ID, is_adapter_id
 from pricing.training.family_keys import find_foreign_keys
 
@@ -22,7 +23,7 @@ def parse_job_config(
 
     Raises: ConfigInvalid, with one FieldProblem for each wrong key and its cure.
     """
-    config = parse_training_config(raw)
+    config = _parse(raw)
     paths = sorted(JOB_PATH_KEYS & raw.keys())
     if paths:
         raise ConfigInvalid([FieldProblem(key, NO_PATHS) for key in paths])
@@ -36,6 +37,19 @@ def parse_job_config(
     if problems:
         raise ConfigInvalid(problems)
     return config, profile
+
+
+def _parse(raw: Mapping[str, Any]) -> TrainingConfig:
+    """Read what a configuration has of its own; what belongs beside it is told of together with all else."""
+    misplaced = {key: cure for key in raw if (cure := explain_job_key(key))}
+    if not misplaced:
+        return parse_training_config(raw)
+    problems = [FieldProblem(key, f"unknown key; {cure}") for key, cure in [*misplaced.items()][:MOST_TOLD]]
+    try:
+        parse_training_config({key: value for key, value in raw.items() if key not in misplaced})
+    except ConfigInvalid as error:
+        problems += error.problems
+    raise ConfigInvalid(problems)
 
 
 def _list_misfits(config: TrainingConfig, profile: BaseModelProfile) -> list[FieldProblem]:

@@ -127,6 +127,7 @@ def tarred(name: str, content: bytes = b"") -> bytes:
 CONFIGS = {
     "unknown key": (quote({"learnig_rate": 1e-4}), 422, "config.learnig_rate", ["did you mean learning_rate"]),
     "unknown key unlike any": (quote({"zzz": 1}), 422, "config.zzz", ["known keys", "lora_rank"]),
+    "what a job says beside it": (quote({"priority": 1}), 422, "config.priority", ["beside its config, as queue"]),
     "rank 0": (quote({"lora_rank": 0}), 422, "config.lora_rank", ["greater than or equal to 1"]),
     "rank too high": (quote({"lora_rank": 10**9}), 422, "config.lora_rank", ["1024"]),
     "rank as text": (quote({"lora_rank": "eight"}), 422, "config.lora_rank", ["integer"]),

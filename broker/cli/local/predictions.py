@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -12,35 +12,27 @@ from broker.cli.words import say, speaks_chinese
 from broker.errors import describe_fault
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import UnknownBaseModel, UnknownGpu
+from pricing.catalog.key_names import find_own_key
 from pricing.catalog.near_names import find_near
 from pricing.estimate.prediction import Prediction, predict
 from pricing.estimate.prediction_request import MeasuredSeconds, PredictionRefused, PredictionRequest
 from pricing.training.adapter_parameters import UnknownTargetModules
 
-# What other programs call what a request names otherwise; `_ask` finds what is only spelt otherwise.
-WORDS_OF_PROGRAMS = {
+# Keys of a training's configuration that a request says otherwise; other programs' words for them lead here, too.
+WORDS_OF_CONFIG = {
+    "lora_rank": "rank",
     "batch_size": "micro_batch",
-    "per_device_train_batch_size": "micro_batch",
-    "train_batch_size": "micro_batch",
     "gradient_accumulation": "accumulation",
-    "gradient_accumulation_steps": "accumulation",
-    "cutoff_len": "sequence_length",
     "max_length": "sequence_length",
-    "max_seq_length": "sequence_length",
-    "model": "base_model",
-    "model_name_or_path": "base_model",
-    "pretrained_model_name_or_path": "base_model",
-    "r": "rank",
-    "lora_r": "rank",
-    "network_dim": "rank",
-    "lora_target": "target_modules",
-    "bf16": "precision",
-    "fp16": "precision",
-    "mixed_precision": "precision",
-    "load_in_4bit": "method",
-    "load_in_8bit": "method",
+    "max_steps": "steps",
     "quantization": "method",
-    "quantization_bit": "method",
+    "variant": "method",
+    "optimizer": "optimizer_bits",
+}
+# What other programs call what a request names and no configuration of ours does; `_ask` finds what is only spelt
+# otherwise.
+WORDS_OF_PROGRAMS = {
+    "model": "base_model",
     "fp8_base": "eight_bit",
     "attn_implementation": "attention",
     "flash_attn": "attention",
@@ -50,12 +42,8 @@ WORDS_OF_PROGRAMS = {
     "cache_latents": "cached_latents",
     "group_by_length": "grouped",
     "pad_to_max_length": "filled",
-    "max_steps": "steps",
-    "max_train_steps": "steps",
     "num_gpus": "gpus",
     "num_processes": "gpus",
-    "optim": "optimizer_bits",
-    "optimizer": "optimizer_bits",
     "per_device_eval_batch_size": "evaluation_batch",
     "use_liger_kernel": "loss",
     "use_reentrant": "reentrant",
@@ -148,14 +136,20 @@ def _suggest(problem: Mapping[str, Any]) -> str:
     """Suggest the key, or the value of a key, that may have been meant."""
     if problem["type"] == "extra_forbidden":
         known = MeasuredSeconds if len(problem["loc"]) > 1 else PredictionRequest
-        return _ask(str(problem["loc"][-1]), known.model_fields, WORDS_OF_PROGRAMS)
+        return _ask(str(problem["loc"][-1]), known.model_fields, _find_field)
     if problem["type"] == "literal_error" and isinstance(problem["input"], str):
         expected = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return _ask(problem["input"], expected, VALUES_OF_PROGRAMS)
+        return _ask(problem["input"], expected, VALUES_OF_PROGRAMS.get)
     return ""
 
 
-def _ask(name: str, known: Collection[str], of_programs: Mapping[str, str]) -> str:
-    meant = of_programs.get(name.casefold().replace("-", "_"))
+def _find_field(word: str) -> str | None:
+    """Find the field of a request that other programs, or a training's configuration, call so."""
+    key = find_own_key(word) or word
+    return WORDS_OF_PROGRAMS.get(word) or WORDS_OF_CONFIG.get(key, key)
+
+
+def _ask(name: str, known: Collection[str], find_meant: Callable[[str], str | None]) -> str:
+    meant = find_meant(name.casefold().replace("-", "_"))
     near = meant if meant in known else find_near(name, known)
     return "" if near is None else say("- did you mean {near}?", near=near)

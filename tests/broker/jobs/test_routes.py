@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from broker.jobs.order_schemas import JobIn
 from broker.system import System
+from pricing.training.beside_config import BESIDE
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
 from tests.broker.worker_calls import dispatched_worker
 
@@ -98,3 +100,7 @@ async def test_waiting_job_whose_start_is_forecast_tells_its_end(api: Api, syste
     await dispatch(system, gpus=1)
     waiting = await api.get(f"/jobs/{second['id']}")
     assert waiting["expected_start"] < waiting["expected_end"]["p50"] < waiting["expected_end"]["p90"]
+
+
+def test_what_a_configuration_is_told_to_say_beside_it_is_said_there() -> None:
+    assert {*BESIDE} <= {*JobIn.model_fields}

@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from pricing.catalog.key_names import load_program_keys
+from pricing.training.beside_config import BESIDE, ELSEWHERE, explain_job_key
+from pricing.training.config import JOB_PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid
 from pricing.training.job_config import parse_job_config
 
@@ -22,6 +25,33 @@ def test_a_configuration_comes_with_the_profile_of_its_base_model() -> None:
 def test_a_path_is_refused_with_the_cure() -> None:
     assert list_problems(train_data_dir="./data", output_dir="./out").keys() == {"train_data_dir", "output_dir"}
     assert "dataset_id" in list_problems(train_data_dir="./data")["train_data_dir"]
+
+
+def test_what_belongs_beside_a_configuration_is_told_its_place_together_with_all_else_that_is_wrong() -> None:
+    found = list_problems(gpu_type="rtx-4090", Report_To="wandb", webhook="https://x", lora_rnak=4)
+    assert found == {
+        "gpu_type": "unknown key; a job says it beside its config, as gpu_types",
+        "Report_To": "unknown key; a job says it beside its config, as tracker",
+        "webhook": "unknown key; an endpoint of POST /v1/webhook-endpoints is told of every job",
+        "lora_rnak": "unknown key; did you mean lora_rank?",
+    }
+
+
+def test_a_word_has_one_place_and_is_none_of_the_keys_of_a_configuration() -> None:
+    words = [*BESIDE, *(word for words in BESIDE.values() for word in words), *ELSEWHERE]
+    assert len(words) == len(set(words))
+    assert not {*words} & {*TrainingConfig.model_fields}
+
+
+def test_no_word_of_another_program_sends_a_job_to_a_key_that_no_job_may_have() -> None:
+    """Its paths are the broker's: a word for one of them is told what a job does instead."""
+    sent = {
+        word
+        for table in load_program_keys().values()
+        for word, key in {**table.same, **{old: new for old, (new, _) in table.changed.items()}}.items()
+        if key in JOB_PATH_KEYS
+    }
+    assert {word for word in sent if explain_job_key(word) is None} <= JOB_PATH_KEYS
 
 
 def test_what_does_not_fit_the_base_model_is_named_at_once() -> None:

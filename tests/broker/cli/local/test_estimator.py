@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from broker.cli.local.predictions import VALUES_OF_PROGRAMS, WORDS_OF_PROGRAMS, answer_line
+from broker.cli.local.predictions import VALUES_OF_PROGRAMS, WORDS_OF_CONFIG, WORDS_OF_PROGRAMS, answer_line
 from broker.cli.main import app
 from pricing.calibration.calibration import Calibration
 from pricing.estimate.prediction import Prediction
@@ -156,17 +156,22 @@ def test_every_measurement_that_is_taken_has_a_finite_answer_in_order(p50, more,
         ({"per_device_train_batch_size": 2}, "micro_batch"),
         ({"max_seq_length": 512}, "sequence_length"),
         ({"attn_implementation": "sdpa"}, "attention"),
+        ({"network_dim": 8}, "rank"),
+        ({"load_in_4bit": True}, "method"),
+        ({"lora_rank": 8}, "rank"),
+        ({"quantization": "4bit"}, "method"),
+        ({"model_name_or_path": "llama-2-7b"}, "base_model"),
     ],
 )
 def test_what_is_not_known_is_answered_by_what_may_have_been_meant(wrong, meant):
     assert f"did you mean {meant}?" in predict(LLAMA | wrong)[0]["error"]
 
 
-@pytest.mark.parametrize("words", [WORDS_OF_PROGRAMS, VALUES_OF_PROGRAMS])
+@pytest.mark.parametrize("words", [WORDS_OF_PROGRAMS, WORDS_OF_CONFIG, VALUES_OF_PROGRAMS])
 def test_a_word_of_another_program_means_what_there_is(words):
     said = PredictionRequest.model_json_schema()["properties"]
     values = set(re.findall('"([a-z0-9-]+)"', json.dumps(list(said.values()))))
-    assert set(words.values()) <= (set(said) if words is WORDS_OF_PROGRAMS else values)
+    assert set(words.values()) <= (values if words is VALUES_OF_PROGRAMS else set(said))
 
 
 @pytest.mark.parametrize(
