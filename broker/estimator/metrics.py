@@ -28,6 +28,14 @@ class EstimatorCollector(Collector):
             "Latest runs that the estimates are judged by.",
             accuracy.runs if accuracy else 0,
         )
+        changed = GaugeMetricFamily(
+            "broker_estimator_change_ratio",
+            "How many times as long runs on a GPU type take since it was found to have changed.",
+            labels=["gpu_type"],
+        )
+        for gpu, change in reading.changes.items():
+            changed.add_metric([gpu], change.factor)
+        yield changed
         coverage = GaugeMetricFamily(
             "broker_estimator_coverage_ratio",
             "Share of the judged runs that stayed at or below the quantile of their estimate.",

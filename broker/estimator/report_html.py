@@ -1,5 +1,6 @@
 """The judgement of estimates as one HTML page that needs nothing else: its charts are inside it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -7,8 +8,9 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from broker.estimator.report_charts import Chart, lay_out_drift, lay_out_predictions, lay_out_reliability
-from broker.estimator.report_table import COLUMNS, describe_band, format_accuracy
+from broker.estimator.report_table import COLUMNS, describe_band, describe_change, format_accuracy
 from pricing.calibration.accuracy import DRIFT_WINDOW, AccuracyReport, Group
+from pricing.calibration.change import Change
 
 PREDICTIONS = (
     "Each dot is a job; a red one took more than its own p90. Solid: as estimated; dashed: the usual p90 "
@@ -28,12 +30,13 @@ class Figure:
     caption: str
 
 
-def render_html(judged: AccuracyReport, as_of: datetime) -> str:
+def render_html(judged: AccuracyReport, as_of: datetime, changes: Mapping[str, Change]) -> str:
     """Render the whole page; everything that comes from the data is escaped."""
     return _load_template().render(
         band=describe_band(judged.overall),
         median_error=f"{judged.overall.median_error:.1%}",
         as_of=as_of,
+        changes=[describe_change(gpu, change) for gpu, change in changes.items()],
         figures=_list_figures(judged),
         columns=("by", "", *COLUMNS),
         rows=[("all", "", *format_accuracy(judged.overall)), *map(_write_group, judged.groups)],

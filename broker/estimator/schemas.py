@@ -1,11 +1,13 @@
 """API shapes of the judgement of estimates; `broker estimator report --format json` writes the same."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from pricing.calibration.accuracy import Accuracy, AccuracyReport, JudgedRun
+from pricing.calibration.change import Change
 from pricing.calibration.coverage import BandState, Coverage
 
 
@@ -85,6 +87,20 @@ class JudgedRunOut(BaseModel):
         )
 
 
+class ChangeOut(BaseModel):
+    gpu: str = Field(description="The GPU type that changed.", examples=["a100-40g"])
+    factor: float = Field(description="Its runs take so many times as long since.", examples=[2.0])
+    runs: int = Field(description="Runs that have ended since; those of before count no more.", examples=[12])
+    since: datetime | None = Field(
+        description="When the first of them was over; null: not kept.", examples=["2026-11-24T10:00:00Z"]
+    )
+
+    @classmethod
+    def of(cls, gpu: str, change: Change) -> "ChangeOut":
+        since = datetime.fromisoformat(change.since) if change.since else None
+        return cls(gpu=gpu, factor=change.factor, runs=change.runs, since=since)
+
+
 class EstimatorAccuracyOut(BaseModel):
     object: Literal["estimator_accuracy_report"] = Field(
         default="estimator_accuracy_report", description="Kind of object.", examples=["estimator_accuracy_report"]
@@ -94,12 +110,18 @@ class EstimatorAccuracyOut(BaseModel):
     groups: list[GroupOut] = Field(description="By GPU type, family and so on.", examples=[[{"by": "gpu"}]])
     reliability: list[PointOut] = Field(description="The reliability diagram.", examples=[[{"level": 0.9}]])
     drift: list[WindowOut] = Field(description="Rolling windows of 20 runs, the oldest first.", examples=[[]])
+    changes: list[ChangeOut] = Field(
+        description="GPU types that were found to have changed, such as by a driver or a power limit.", examples=[[]]
+    )
     runs: list[JudgedRunOut] = Field(description="Estimated against actual.", examples=[[{"job_id": "job_01k"}]])
 
     @classmethod
-    def of(cls, judged: AccuracyReport | None, as_of: datetime) -> "EstimatorAccuracyOut":
+    def of(
+        cls, judged: AccuracyReport | None, as_of: datetime, changes: Mapping[str, Change]
+    ) -> "EstimatorAccuracyOut":
+        found = [ChangeOut.of(gpu, change) for gpu, change in changes.items()]
         if judged is None:
-            return cls(as_of=as_of, overall=None, groups=[], reliability=[], drift=[], runs=[])
+            return cls(as_of=as_of, overall=None, groups=[], reliability=[], drift=[], changes=found, runs=[])
         return cls(
             as_of=as_of,
             overall=AccuracyOut.of(judged.overall),
@@ -109,5 +131,6 @@ class EstimatorAccuracyOut(BaseModel):
                 WindowOut(started_at=it.started_at, ended_at=it.ended_at, accuracy=AccuracyOut.of(it.accuracy))
                 for it in judged.drift
             ],
+            changes=found,
             runs=[JudgedRunOut.of(run) for run in judged.runs],
         )

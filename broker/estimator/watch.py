@@ -1,14 +1,16 @@
 """Watching the accuracy of estimates: judged anew when jobs have finished, and logged when p90 goes wrong."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from broker.calibrations.service import find_newest_version
+from broker.calibrations.service import find_newest_version, get_calibration
 from broker.estimator.accuracy import LATEST_JUDGED, judge_estimates
 from broker.jobs.reading import history
 from broker.jobs.reading.history import JudgedState
 from broker.system import System
 from pricing.calibration.accuracy import Accuracy
+from pricing.calibration.change import Change
 from pricing.calibration.coverage import P90_BAND, BandState
 
 log = logging.getLogger(__name__)
@@ -22,11 +24,12 @@ MEANING = {BandState.BELOW: "too many runs take longer than quoted", BandState.A
 class AccuracyReading:
     """The accuracy of estimates as last read: every process judges the same jobs, so that all say the same.
 
-    `calibration` is the newest version; 0: published figures only.
+    `calibration` is the newest version; 0: published figures only. `changes` are the GPU types that it found changed.
     """
 
     judged: JudgedState | None = None
     calibration: int = 0
+    changes: Mapping[str, Change] = field(default_factory=dict)
     accuracy: Accuracy | None = None
     seen_event: int = 0
     looks: int = 0
@@ -38,7 +41,9 @@ class AccuracyReading:
         began first may be the last to show its event.
         """
         async with system.work() as work:
-            self.calibration = await find_newest_version(work) or 0
+            newest = await find_newest_version(work)
+            self.calibration = newest or 0
+            self.changes = (await get_calibration(work, newest)).changes
             news = await history.read_news(work, self.seen_event)
             self.seen_event, self.looks = news.latest_event, self.looks + 1
             if self.judged is not None and not news.has_ends and self.looks % LOOKS_TO_COUNT:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from broker.billing.documents.language import InLanguage
+from broker.calibrations.service import get_newest_calibration
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
@@ -145,7 +146,8 @@ async def start_accuracy(
 @router.get("/estimator-accuracy")
 async def estimator_accuracy(work: OpsWork) -> EstimatorAccuracyOut:
     """Report how good the estimates of finished jobs were, judged by the latest 200 of all customers."""
-    return EstimatorAccuracyOut.of(await judge_estimates(work), work.now)
+    changes = (await get_newest_calibration(work)).changes
+    return EstimatorAccuracyOut.of(await judge_estimates(work), work.now, changes)
 
 
 @router.get(

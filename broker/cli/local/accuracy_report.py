@@ -70,9 +70,9 @@ def write_report(
     judged: AccuracyReport, as_of: datetime, as_format: ReportFormat, changes: Mapping[str, Change]
 ) -> str:
     if as_format is ReportFormat.JSON:
-        return EstimatorAccuracyOut.of(judged, as_of).model_dump_json(indent=2) + "\n"
+        return EstimatorAccuracyOut.of(judged, as_of, changes).model_dump_json(indent=2) + "\n"
     if as_format is ReportFormat.HTML:
-        return render_html(judged, as_of)
+        return render_html(judged, as_of, changes)
     console = Console()
     with console.capture() as capture:
         console.print(make_tables(judged, changes), highlight=False)

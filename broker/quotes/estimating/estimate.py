@@ -1,7 +1,7 @@
 """What a job will need on one device of a type. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from broker import __version__, errors
@@ -9,6 +9,7 @@ from broker.quotes.checking.refusal import refuse_config, refuse_fields
 from broker.quotes.counts.counting import PlannedJob
 from pricing.budget import JobNeed
 from pricing.calibration.calibration import Calibration, RunKind
+from pricing.calibration.change import Change
 from pricing.catalog.gpu import GpuProfile
 from pricing.estimate.memory_advice import list_fits
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
@@ -29,7 +30,7 @@ class JobEstimate:
     from once the job has run; `calibration_runs` finished runs gave the interval its width. `gpus` devices of one
     machine share its steps; memory is that of each. `machine_load` is that of the machine when it was quoted, for each
     core; None where that is not known. `vram_parts` is the peak by what it is for, in GiB; None in what versions of
-    before kept.
+    before kept. `change` is the last one that was found of the type; None where none was.
     """
 
     base_model: str
@@ -51,6 +52,7 @@ class JobEstimate:
     gpus: int = 1
     machine_load: float | None = None
     vram_parts: Mapping[str, float] | None = None
+    change: Change | None = None
 
     def count_need(self) -> JobNeed:
         """Count what the whole job needs where it takes its p50."""
@@ -58,7 +60,7 @@ class JobEstimate:
 
     def to_json(self) -> dict[str, Any]:
         parts = {"gpu_seconds": self.gpu_seconds._asdict(), "kind": self.kind._asdict(), "work": self.work.to_json()}
-        return {**vars(self), **parts}
+        return {**vars(self), **parts, "change": self.change and asdict(self.change)}
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "JobEstimate":
@@ -66,7 +68,8 @@ class JobEstimate:
 
         Raises: KeyError, TypeError, ValueError, for what it never wrote.
         """
-        later = {name: written.get(name) for name in ("machine_load", "vram_parts")}  # versions of before have none
+        # Versions of before have none of these.
+        later = {name: written.get(name) for name in ("machine_load", "vram_parts", "change")}
         later["gpus"] = written.get("gpus", 1)
         known = {name: written[name] for name in cls.__dataclass_fields__.keys() - later.keys()} | later
         _check_counts(written, COUNTS)
@@ -76,6 +79,7 @@ class JobEstimate:
             "fit": FitJudgement(written["fit"]),
             "kind": RunKind(**written["kind"]),
             "work": RunWork.from_json(written["work"]),
+            "change": later["change"] and Change(**later["change"]),
         }
         return cls(**{**known, **values})
 
@@ -159,6 +163,7 @@ def estimate_job(job: SharedJob, gpu: GpuProfile, calibration: Calibration) -> J
         work=run.work,
         gpus=job.gpus,
         vram_parts={name: round(gib, 3) for name, gib in run.memory.peak.parts._asdict().items()},
+        change=calibration.changes.get(run.sku),
     )
 
 

@@ -31,11 +31,8 @@ def _list_uncertainties(estimate: JobEstimate) -> Iterator[str]:
             "`trainer probe` says for certain"
         )
     if not has_learnt_width(estimate.calibration_runs):
-        runs = f"{estimate.calibration_runs} finished runs on {estimate.sku}"
-        if not estimate.calibration_runs:
-            runs = f"no finished runs on {estimate.sku}"
         yield (
-            f"card without enough runs: {runs}; until there are {FEWEST_RESIDUALS} the interval has the width of "
+            f"{_name_runs(estimate)}; until there are {FEWEST_RESIDUALS} the interval has the width of "
             "published figures"
         )
         if is_training:
@@ -49,3 +46,15 @@ def _list_uncertainties(estimate: JobEstimate) -> Iterator[str]:
         )
     if is_training and estimate.kind.family not in TEXT_FAMILIES:
         yield "pictures: least certain, as their steps are short and wait for the machine as much as for the card"
+
+
+def _name_runs(estimate: JobEstimate) -> str:
+    runs, change = estimate.calibration_runs, estimate.change
+    if change is not None:
+        return (
+            f"card that changed: {estimate.sku} takes {change.factor:.2f} times as long as before, as the last "
+            f"{change.runs} runs say"
+        )
+    if not runs:
+        return f"card without enough runs: no finished runs on {estimate.sku}"
+    return f"card without enough runs: {runs} finished runs on {estimate.sku}"

@@ -90,9 +90,10 @@ def test_the_page_escapes_what_comes_from_the_data_and_draws_drift() -> None:
     runs = [run_of(float(100 + number), number=number, calibration="<b>") for number in range(45)]
     judged = judge_runs(runs)
     assert judged is not None
-    page = render_html(judged, runs[-1].finished_at)
+    page = render_html(judged, runs[-1].finished_at, {"h100-80g": Change(2.0, 6)})
     assert page.count("<svg") == 3
     assert "<td>&lt;b&gt;</td>" in page
+    assert "h100-80g changed: it takes 2.00 times as long (6 runs)." in page
     assert "<b>" not in page
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from broker.app import create_app
+from broker.calibrations.service import keep_calibration
 from broker.capacity.model import SIMULATED
 from broker.daemon.loops import Daemon
 from broker.estimator.accuracy import judge_estimates
@@ -17,6 +18,8 @@ from broker.jobs.running.control import request_stop
 from broker.jobs.tables import Job
 from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
+from pricing.calibration.calibration import Calibration
+from pricing.calibration.change import Change
 from pricing.calibration.coverage import BandState
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
@@ -173,3 +176,15 @@ async def test_jobs_are_counted_where_a_run_has_ended_and_now_and_then(api: Api,
         await reading.refresh(system)
         counts.append(reading.judged.jobs)
     assert (counts[0], counts[-1]) == (2, 1)
+
+
+async def test_a_card_that_changed_is_told_by_the_report_the_metrics_and_a_quote(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    changed = Calibration(version="1", runs=12, changes={"cpu": Change(2.0, 6, "2026-11-24T10:00:00+00:00")})
+    async with system.work() as work:
+        await keep_calibration(work, changed, version=1, finished_jobs=12)
+    job = await run_job(api, system, customer, times_p50=1.0)
+    assert any(each.startswith("card that changed: cpu takes 2.00 times") for each in job["estimate"]["uncertain"])
+    [told] = (await api.get("/reports/estimator-accuracy"))["changes"]
+    assert told == {"gpu": "cpu", "factor": 2.0, "runs": 6, "since": "2026-11-24T10:00:00Z"}
+    assert 'broker_estimator_change_ratio{gpu_type="cpu"} 2.0' in (await api.http.get("/metrics")).text

@@ -310,6 +310,7 @@ SHORT_ARRAYS = {
     "GET /v1/invoices/{invoice_id} borne": "as the lines: one for each job, meter, price and cause",
     "GET /v1/reports/estimator-accuracy groups": "one for each kind of run",
     "GET /v1/reports/estimator-accuracy reliability": "one for each quantile",
+    "GET /v1/reports/estimator-accuracy changes": "GPU types",
     "GET /v1/reports/estimator-accuracy drift": "one for each bucket of time",
     "GET /v1/reports/estimator-accuracy runs": "the latest that are judged, a fixed number",
 }

@@ -4,6 +4,7 @@ import pytest
 
 from broker.quotes.estimating.estimate import JobEstimate
 from broker.quotes.estimating.uncertainty import name_uncertainties
+from pricing.calibration.change import Change
 from pricing.resources.memory import FitJudgement
 from tests.broker.estimates import make_estimate
 
@@ -16,6 +17,15 @@ def test_a_card_without_runs_is_said_to_have_none_and_what_a_probe_would_narrow(
 
 def test_a_card_with_few_runs_says_how_many() -> None:
     assert any("4 finished runs" in each for each in name_uncertainties(make_estimate(calibration_runs=4)))
+
+
+def test_a_card_that_changed_says_so_until_enough_runs_have_followed() -> None:
+    changed = replace(make_estimate(calibration_runs=6), change=Change(2.0, 6, "2026-11-24T10:00:00+00:00"))
+    told = name_uncertainties(changed)
+    assert any("takes 2.00 times as long as before, as the last 6 runs say; until there are 9" in each for each in told)
+    assert not any("without enough runs" in each for each in told)
+    assert name_uncertainties(replace(changed, calibration_runs=9)) == []
+    assert JobEstimate.from_json(changed.to_json()) == changed
 
 
 def test_a_card_with_runs_on_a_quiet_machine_is_uncertain_for_nothing() -> None:
