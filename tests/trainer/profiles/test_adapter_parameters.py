@@ -35,6 +35,14 @@ def take_turns(*cases):
     return [(*case, RANKS[place % len(RANKS)]) for place, case in enumerate(product(*cases))]
 
 
+def list_smallest_of_each_class():
+    """List the smallest text model of each class that transformers has for them, and of each set of usual modules."""
+    sized = sorted(map(get_base_model, TEXT), key=lambda profile: -profile.parameters)
+    entries = load_entries()
+    found = {(entries[each.name].config["model_type"], each.default_target_modules): each.name for each in sized}
+    return sorted(found.values())
+
+
 def config_of(name, **keys):
     return TrainingConfig(base_model=name, **keys)
 
@@ -86,15 +94,25 @@ class OriginalModel(torch.nn.Module):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "rank"), take_turns(TEXT))
 def test_text_models(name, rank):
-    profile = get_base_model(name)
-    for targets in (profile.default_target_modules, ("all-linear",)):
-        config = config_of(name, lora_rank=rank, target_modules=targets)
-        assert count_with_peft(lambda: build_text(name), config, targets) == count_adapter_parameters(profile, config)
+    """All linear modules, whose shapes the usual ones have too."""
+    check_text_model(name, rank, ("all-linear",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_smallest_of_each_class())
+def test_usual_modules_of_text_models(name):
+    check_text_model(name, 8, get_base_model(name).default_target_modules)
 
 
 @pytest.mark.parametrize("name", ["qwen-1.8b", "chatglm2-6b", "tinyllama-1.1b"])
 def test_some_text_models_in_every_run(name):
-    test_text_models(name, 8)
+    for targets in (get_base_model(name).default_target_modules, ("all-linear",)):
+        check_text_model(name, 8, targets)
+
+
+def check_text_model(name, rank, targets):
+    profile, config = get_base_model(name), config_of(name, lora_rank=rank, target_modules=targets)
+    assert count_with_peft(lambda: build_text(name), config, targets) == count_adapter_parameters(profile, config)
 
 
 def test_models_with_names_of_their_own_are_those_of_the_list_above():
