@@ -178,7 +178,7 @@ def _describe_method(
         encodes_in_32_bit=_encodes_in_32_bit(request, profile),
         offloads=request.offloaded is True,
         retains_checkpoints=request.retains_checkpoints is True,
-        upcasts=(request.autocast is True and profile.is_text)
+        upcasts=(_casts_by_autocast(request) and profile.is_text)
         or (_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW),
     )
 
@@ -206,6 +206,14 @@ def _falls_back(
     is_padded = request.filled is True or (batch.varies and batch.samples > 1)
     leaves_sharing = profile.shares_keys and not is_padded and not (gpu.has_flash_attention and is_narrow)
     return leaves_sharing or (request.precision == "bf16" and is_narrow and not gpu.has_bf16)
+
+
+def _casts_by_autocast(request: PredictionRequest) -> bool:
+    """Tell whether autocast casts weights that are kept in 32 bit: as was said, or as nothing else does on one GPU."""
+    if request.autocast is not None:
+        return request.autocast
+    is_cast = request.weight_bits == WIDE and request.precision != "fp32" and request.method == "lora"
+    return is_cast and request.gpus == 1 and request.compiled is not True
 
 
 def _encodes_in_32_bit(request: PredictionRequest, profile: BaseModelProfile) -> bool:
@@ -273,6 +281,7 @@ def _fill_micro_batch(
         varies=mean < longest,
         device=device,
         evaluated=(request.evaluation_batch or 0) if profile.is_text else 0,
+        accumulates=request.accumulation > 1,
     )
 
 

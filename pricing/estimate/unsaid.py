@@ -92,7 +92,8 @@ def _list_choices(request: PredictionRequest, profile: BaseModelProfile, method:
         yield _choose([("narrow_moments", [("has_narrow_moments", True)])])
     if request.loss is None:
         yield _choose([("half", [("loss", "half")]), ("chunked", [("loss", "chunked")])])
-    if method.upcasts and not request.autocast and request.unpacked_bits is None:
+    is_known = method.casts_weights_alone or request.autocast or request.unpacked_bits is not None
+    if method.upcasts and not is_known:
         yield _choose([("narrow", [("upcasts", False)])])
     if method.may_have_wide_weights and request.weight_bits is None:
         yield _choose([("wide", [("has_wide_weights", True)])])

@@ -119,8 +119,12 @@ class Method(NamedTuple):
         What passes on in 32 bit already is copied by no adapter that multiplies in it.
         """
         is_narrow = self.precision != "fp32" and not self.is_compiled
-        is_cast_alone = self.upcasts and self.quantization == "none"
-        return is_narrow and not (self.quantizes_inputs or is_cast_alone or self.is_wide_between_products)
+        return is_narrow and not (self.quantizes_inputs or self.is_wide_between_products)
+
+    @property
+    def casts_weights_alone(self) -> bool:
+        """Whether autocast casts weights in 32 bit for each product, which answers in 16."""
+        return self.upcasts and self.quantization == "none"
 
     @property
     def bytes_of_a_logit(self) -> int:

@@ -36,6 +36,9 @@ SHARE_KEPT_BY_FUSED_KERNELS = 0.75
 # where embeddings and norms are in 32 bit, and two bytes a number that goes into an adapted module.
 BYTES_OF_AN_INPUT, BYTES_OF_A_COPIED_INPUT, BYTES_OF_A_WIDE_COPY = 2, 2 + 1, 4 + 1
 WIDTH_UNDER_AUTOCAST = 1.69
+# Where wide norms alone pass 32 bit on: what products that autocast casts answer is in 16, packed ones answer in 32.
+# Source: traced as above, LLaMA 3.2 3B, Qwen2.5 1.5B, TinyLlama; FLUX.1 and FLUX.2 klein in NF4.
+WIDTH_OF_CAST_WEIGHTS, WIDTH_OF_WIDE_NORMS = 1.05, 1.56
 # What goes back through a layer at once, beside all that it keeps. Source: traced as above, of seven models and
 # methods: 0.45 to 0.78, and 0.26 to 0.40 where all that passes on is in 32 bit.
 SHARE_GOING_BACK = 0.65
@@ -47,6 +50,9 @@ NORMS_IN_32_BIT = 1.25
 CHECKPOINTS_WITHOUT_A_GRADIENT = 2
 # A profile's checkpoints are the layers' inputs, and what goes into and comes out of the last norm.
 CHECKPOINTS_BESIDE_THE_LAYERS = 2
+# Autocast keeps no copy of a frozen weight that it casts, but the graph keeps each until its product has gone back.
+# Source: PyTorch, `cached_cast`, for weights with a gradient alone; traced of SD 1.5, SDXL, TinyLlama and LLaMA 3.2 3B.
+BYTES_OF_A_CAST_WEIGHT = 2
 # What a score weighs beside one of ten bytes: kept are what softmax answered in 32 bit and its copy in 16, where all is
 # in 32 bit the one alone; of the layer in work there are the gradients before and behind softmax, too. Source: traced,
 # transformers 5.23 (6 bytes a layer, 12 of the one in work); PyTorch, `_scaled_dot_product_attention_math`.
@@ -93,6 +99,7 @@ class MicroBatch:
     every step, they are one by one before the first. `varies`: samples are of different lengths, which leaves gaps
     between what the allocator hands out. `device` is what holds it.
     `evaluated`: samples in a micro-batch of an evaluation within the run, as long as these.
+    `accumulates`: gradients of an earlier micro-batch lie beside those of this one.
     """
 
     samples: int
@@ -103,6 +110,7 @@ class MicroBatch:
     varies: bool = False
     device: Device = USUAL_CARD
     evaluated: int = 0
+    accumulates: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ class PeakContents:
     pictures that are encoded at once, those of a VAE in 16 bit as half as many; scores of an eager attention. `varies`
     says that samples are of different lengths; `device` is what holds all that. `head_bytes`: a head in 16 bit that is
     there as long as the logits are. `evaluation`: what an evaluation within the run holds, which may be more.
+    `later_parameters`: as many of the adapter's as weigh what of them is not there yet while the loss goes back.
     """
 
     weight_bytes: float
@@ -134,6 +143,7 @@ class PeakContents:
     head_bytes: float = 0.0
     gradient_bytes: float = 0.0
     evaluation: "PeakContents | None" = None
+    later_parameters: float = 0.0
 
 
 def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> PeakContents:
@@ -151,7 +161,7 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
         weight_bytes=weights,
         adapter_parameters=method.adapter_parameters * _find_share_of_a_trained_number(method),
         shards=shards,
-        kept_bytes=on_card + kept + of_text,
+        kept_bytes=on_card + kept + of_text + _count_cast_weights(profile, method, batch),
         checkpoint_bytes=on_card,
         layer_bytes=kept if method.checkpointing else 0.0,
         gradient_bytes=kept * _find_share_going_back(method) if method.checkpointing else 0.0,
@@ -163,6 +173,7 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
         retained_bytes=_count_retained_bytes(profile, method, checkpoints) if batch.is_sharded else 0.0,
         head_bytes=_count_head_copies(profile, method, logits) if profile.is_text else 0.0,
         evaluation=_count_evaluation(profile, method, batch, weights, shards) if batch.evaluated else None,
+        later_parameters=method.adapter_parameters * _find_share_to_come(method, batch),
     )
 
 
@@ -170,8 +181,26 @@ def _find_share_of_a_trained_number(method: Method, *, goes_back: bool = True) -
     """Find how much of the bytes of a trained number in 32 bit one of the method has, also in an evaluation."""
     width = 2 if method.has_narrow_adapters else WIDE_BYTES
     moment = BYTES_OF_A_NARROW_MOMENT if method.has_narrow_moments else width
-    cast = 0 if method.has_narrow_adapters or method.has_wide_adapters or method.precision == "fp32" else 2
-    return (width + 2 * moment + (width + cast if goes_back else 0)) / BYTES_OF_A_TRAINED_NUMBER
+    gradient_and_copy = width + _count_bytes_of_a_copy(method) if goes_back else 0
+    return (width + 2 * moment + gradient_and_copy) / BYTES_OF_A_TRAINED_NUMBER
+
+
+def _find_share_to_come(method: Method, batch: MicroBatch) -> float:
+    """Find how much of a trained number is not there while the loss goes back, as a share of one in 32 bit.
+
+    Its gradient comes after that, unless there is one of an earlier micro-batch or a sharded run's buffer; autocast's
+    copies are those of one layer where layers are computed again.
+    Source: traced, four models at ranks of 16 to 128; the peaks of yu-agentic-rl, mistral-finetune and xtuner.
+    """
+    is_there = batch.accumulates or batch.is_sharded
+    gradient = 0 if is_there else 2 if method.has_narrow_adapters else WIDE_BYTES
+    copy = _count_bytes_of_a_copy(method) if method.checkpointing else 0
+    return (gradient + copy) / BYTES_OF_A_TRAINED_NUMBER
+
+
+def _count_bytes_of_a_copy(method: Method) -> int:
+    """Count the bytes of the copy that autocast makes of a trained number."""
+    return 0 if method.has_narrow_adapters or method.has_wide_adapters or method.precision == "fp32" else 2
 
 
 def _count_evaluation(
@@ -293,6 +322,17 @@ def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: 
     return room + gathered
 
 
+def _count_cast_weights(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
+    """Count the casts of wide weights that the graph keeps: of all layers, or of the one that is computed again.
+
+    A sharded run that autocast does not cast for gathers its weights cast, and gives them back after each layer.
+    """
+    if not method.has_wide_weights or (batch.is_sharded and not method.casts_weights_alone):
+        return 0.0
+    cast = BYTES_OF_A_CAST_WEIGHT * (profile.linear_weights if profile.is_text else profile.parameters)
+    return cast / profile.layers if method.checkpointing else cast
+
+
 def _count_text_encoder_bytes(profile: BaseModelProfile, method: Method) -> float:
     """Count what text encoders that train keep of a caption.
 
@@ -306,7 +346,19 @@ def _count_text_encoder_bytes(profile: BaseModelProfile, method: Method) -> floa
 
 
 def _count_checkpoint_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
-    return profile.costs.checkpoint_bytes.at(positions) * method.bytes_passed_on / 2 if method.checkpointing else 0.0
+    if not method.checkpointing:
+        return 0.0
+    passed_on = WIDE_BYTES if _is_widened_by_norms(profile, method) else method.bytes_passed_on
+    return profile.costs.checkpoint_bytes.at(positions) * passed_on / 2
+
+
+def _is_widened_by_norms(profile: BaseModelProfile, method: Method) -> bool:
+    """Tell whether 32 bit pass on as norms answer in them under autocast, and packed products as they were asked.
+
+    So it is in transformers of pictures, whose norms are torch's own. Source: bitsandbytes, `Linear4bit.forward`.
+    """
+    is_packed = method.quantization == "4bit" and method.precision != "fp32" and not method.is_compiled
+    return is_packed and not (profile.is_text or profile.is_convolutional or method.has_narrow_adapters)
 
 
 def _count_retained_bytes(profile: BaseModelProfile, method: Method, checkpoints: float) -> float:
@@ -331,12 +383,19 @@ def _count_kept_beside_copies(profile: BaseModelProfile, method: Method, positio
     kept, layers = costs.activation_bytes.at(positions) - shared, 1
     if method.checkpointing:
         kept, layers = costs.layer_bytes.at(positions) - shared / profile.layers, profile.layers
-    return max(0.0, kept) * (WIDTH_UNDER_AUTOCAST if method.upcasts else 1.0) + copies / layers
+    return max(0.0, kept) * _find_width(method) + copies / layers
+
+
+def _find_width(method: Method) -> float:
+    """Find how much wider what a layer keeps is than in 16 bit."""
+    if not method.upcasts:
+        return 1.0
+    return WIDTH_OF_CAST_WEIGHTS if method.casts_weights_alone else WIDTH_UNDER_AUTOCAST
 
 
 def _find_share_going_back(method: Method) -> float:
     """Find how much of what a layer keeps goes back through it at once: in 16 bit, also where 32 bit passes on."""
-    return SHARE_GOING_BACK / (WIDTH_UNDER_AUTOCAST if method.upcasts else 1.0)
+    return SHARE_GOING_BACK / _find_width(method)
 
 
 def _count_usual_inputs(profile: BaseModelProfile) -> int:
@@ -355,7 +414,9 @@ def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: floa
     if profile.is_text and method.copies_inputs:
         return _count_kept_beside_copies(profile, method, positions) + wide
     costs = profile.costs
-    keeps_all_inputs = method.adapts_all or method.quantization == "4bit" or method.quantizes_inputs
+    is_widened = _is_widened_by_norms(profile, method)
+    is_packed = method.quantization == "4bit" and not is_widened
+    keeps_all_inputs = method.adapts_all or is_packed or method.quantizes_inputs
     further = costs.all_linear_activation_bytes.at(positions) - costs.activation_bytes.at(positions)
     if method.checkpointing:
         kept = costs.layer_bytes.at(positions) + (further / profile.layers if keeps_all_inputs else 0.0)
@@ -363,7 +424,8 @@ def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: floa
         kept = costs.activation_bytes.at(positions) + (further if keeps_all_inputs else 0.0)
     fused = SHARE_KEPT_BY_FUSED_KERNELS if method.is_compiled else 1.0
     norms = NORMS_IN_32_BIT if profile.is_convolutional and method.precision != "fp32" else 1.0
-    return kept * fused * norms * method.bytes_passed_on / 2 + wide
+    width = WIDTH_OF_WIDE_NORMS if is_widened else method.bytes_passed_on / 2
+    return kept * fused * norms * width + wide
 
 
 def _count_wide_copies(profile: BaseModelProfile, method: Method, positions: float) -> float:

@@ -112,25 +112,106 @@ def test_an_attention_that_falls_back_keeps_scores_of_each_head_and_copies_in_32
     assert weigh_contents_in_use(contents, DEFAULT_MEMORY) == pytest.approx(peak_gib, rel=0.03)
 
 
-def test_scores_of_a_layer_that_is_computed_again_have_the_logits_place(llama_7b):
-    """Fault of before: three runs of a loop without autocast were said 1.10 of what they held, by scores and logits."""
+def test_scores_of_a_layer_that_is_computed_again_have_the_logits_place_when_the_mlp_is_gone(llama_7b):
+    """Faults of before: three runs of a loop without autocast were said 1.10 of what they held, by scores and logits;
+    TinyLlama as traced in rows of 1,024 tokens (2.32 and 3.20 GiB) 1.18 and 1.12, by scores and the MLP's part.
+    """
     method = method_of(llama_7b, checkpointing=True)
     sdpa, eager = (
         count_peak_contents(llama_7b, method._replace(attention=attention), MicroBatch(2, 1024))
         for attention in ("sdpa", "eager")
     )
     logits = weigh_contents(sdpa, DEFAULT_MEMORY).logits
-    of_the_layer = eager.scores * DEFAULT_MEMORY.score_bytes + eager.gradient_bytes + eager.layer_bytes
+    scores = eager.scores * DEFAULT_MEMORY.score_bytes
+    of_the_mlp = eager.gradient_bytes + 0.45 * scores
     assert weigh_contents_in_use(sdpa, DEFAULT_MEMORY) < weigh_contents_in_use(eager, DEFAULT_MEMORY)
-    checkpoints = (eager.kept_bytes - eager.layer_bytes) / 2**30
-    activations = weigh_contents(eager, DEFAULT_MEMORY).activations
-    assert activations + logits == pytest.approx(
-        checkpoints + (eager.layer_bytes / 2**30) + max(logits, of_the_layer / 2**30 - eager.layer_bytes / 2**30)
+    assert weigh_contents(eager, DEFAULT_MEMORY).activations + logits == pytest.approx(
+        eager.kept_bytes / 2**30 + max(logits, of_the_mlp / 2**30)
     )
+    assert scores - 0.8 * eager.layer_bytes < of_the_mlp
+    longer = count_peak_contents(llama_7b, method._replace(attention="eager"), MicroBatch(1, 4096))
+    parts = weigh_contents(longer, DEFAULT_MEMORY)
+    of_attention = longer.scores * DEFAULT_MEMORY.score_bytes - 0.8 * longer.layer_bytes
+    assert (parts.activations + parts.logits) * 2**30 == pytest.approx(longer.kept_bytes + of_attention)
     kept = count_peak_contents(llama_7b, method._replace(checkpointing=False, attention="eager"), MicroBatch(2, 1024))
     without = weigh_contents(replace(kept, scores=0.0), DEFAULT_MEMORY).activations
     further = weigh_contents(kept, DEFAULT_MEMORY).activations - without
     assert further * 2**30 == pytest.approx(kept.scores * DEFAULT_MEMORY.score_bytes)
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "batch", "traced_gib"),
+    [
+        ("tinyllama-1.1b", {"quantization": "4bit"}, MicroBatch(2, 1024), 2.32),
+        ("tinyllama-1.1b", {}, MicroBatch(2, 1024), 3.20),
+    ],
+)
+def test_scores_of_few_logits_are_as_traced(model, keys, batch, traced_gib):
+    """Traced on the meta device: transformers 5.23 with an eager attention, peft 0.21 on all linear modules."""
+    profile = get_base_model(model)
+    method = method_of(profile, checkpointing=True, target_modules=["all-linear"], lora_rank=16, **keys)
+    eager = method._replace(attention="eager", upcasts=method.quantization == "4bit")
+    contents = count_peak_contents(profile, eager, replace(batch, accumulates=False))
+    assert weigh_contents_in_use(contents, DEFAULT_MEMORY) == pytest.approx(traced_gib, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("model", "checkpointing", "batch", "traced_gib"),
+    [
+        ("tinyllama-1.1b", False, MicroBatch(2, 512), 9.09),
+        ("llama-3.2-3b", False, MicroBatch(8, 512), 43.25),
+        ("llama-3.2-3b", True, MicroBatch(2, 512), 14.78),
+    ],
+)
+def test_the_graph_keeps_what_autocast_casts_of_frozen_weights(model, checkpointing, batch, traced_gib):
+    """Fault of before: weights in 32 bit under autocast, nothing computed again, were said 0.75 to 0.95 of a trace."""
+    profile = get_base_model(model)
+    method = method_of(profile, checkpointing=checkpointing, target_modules=["all-linear"], lora_rank=16)
+    wide = method._replace(has_wide_weights=True, upcasts=True)
+    contents = count_peak_contents(profile, wide, replace(batch, accumulates=False))
+    assert weigh_contents_in_use(contents, DEFAULT_MEMORY) == pytest.approx(traced_gib, rel=0.03)
+    gathered = count_peak_contents(profile, wide._replace(upcasts=False, gpus=2), replace(batch, is_sharded=True))
+    plain = count_peak_contents(profile, method._replace(gpus=2), replace(batch, is_sharded=True))
+    assert gathered.kept_bytes == plain.kept_bytes, "a sharded run gives back what it gathered"
+
+
+@pytest.mark.parametrize(
+    ("model", "quantization", "keys", "positions", "traced_gib"),
+    [
+        ("sd-1.5", "none", {"has_wide_weights": True}, 4096, 5.84),
+        ("flux.1-dev", "4bit", {"checkpointing": True}, 4096, 7.47),
+        ("flux.1-dev", "4bit", {"checkpointing": True}, 16384, 10.35),
+        ("flux.1-dev", "4bit", {}, 4096, 17.13),
+        ("flux.2-klein-4b", "4bit", {"checkpointing": True}, 4096, 2.92),
+    ],
+)
+def test_a_step_of_pictures_under_autocast_is_as_traced(model, quantization, keys, positions, traced_gib):
+    """Faults of before: 0.75 of an SD 1.5 in 32 bit, 0.92 to 0.94 of transformers in NF4, whose norms widen them."""
+    profile = get_base_model(model)
+    targets = ["to_q", "to_k", "to_v", "to_out.0"]
+    method = method_of(profile, quantization=quantization, target_modules=targets, lora_rank=16)._replace(**keys)
+    batch = MicroBatch(1, positions, holds_encoders=False, accumulates=False)
+    contents = count_peak_contents(profile, method, batch)
+    assert weigh_contents_in_use(contents, DEFAULT_MEMORY) == pytest.approx(traced_gib, rel=0.04)
+    in_16_bit = count_peak_contents(profile, method._replace(has_narrow_adapters=True), batch)
+    assert (in_16_bit.kept_bytes < contents.kept_bytes) == (quantization == "4bit"), "no autocast is needed then"
+
+
+def test_gradients_come_after_the_loss_unless_micro_batches_are_added_up():
+    """As traced: TinyLlama, rank 128, sixteen rows of 256 tokens: 5.02 GiB, and 5.39 where two micro-batches make a
+    step; what the card holds has them either way.
+    """
+    tiny = get_base_model("tinyllama-1.1b")
+    method = method_of(tiny, checkpointing=True, target_modules=["all-linear"], lora_rank=128)
+    one, two = (
+        count_peak_contents(tiny, method, MicroBatch(16, 256, accumulates=accumulates)) for accumulates in (False, True)
+    )
+    in_use = [weigh_contents_in_use(contents, DEFAULT_MEMORY) for contents in (one, two)]
+    assert in_use == [pytest.approx(5.02, rel=0.02), pytest.approx(5.39, rel=0.02)]
+    assert weigh_contents(one, DEFAULT_MEMORY) == weigh_contents(two, DEFAULT_MEMORY)
+    short = count_peak_contents(tiny, method, MicroBatch(1, 8, accumulates=False))
+    parts = weigh_contents(short, DEFAULT_MEMORY)
+    assert weigh_contents_in_use(short, DEFAULT_MEMORY) == parts.weights + parts.adapter, "the optimizer's step"
 
 
 def test_a_loss_in_pieces_has_the_logits_of_one_piece(llama_7b):
@@ -315,7 +396,8 @@ def test_what_torch_counts_has_the_layer_in_work_where_the_logits_were(llama_7b)
     in_use = weigh_contents_in_use(contents, DEFAULT_MEMORY)
     layer = contents.layer_bytes * DEFAULT_MEMORY.activations / 2**30
     assert layer + contents.gradient_bytes / 2**30 < held.logits
-    assert in_use == pytest.approx(held.total - held.context - held.allocator - layer)
+    copies = 2 * method.adapter_parameters / 2**30
+    assert in_use == pytest.approx(held.total - held.context - held.allocator - layer - copies), "of one layer alone"
     kept = count_peak_contents(mistral, method._replace(checkpointing=False), MicroBatch(1, 4096))
     held = weigh_contents(kept, DEFAULT_MEMORY)
     assert weigh_contents_in_use(kept, DEFAULT_MEMORY) == pytest.approx(held.total - held.context - held.allocator)
