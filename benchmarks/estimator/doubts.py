@@ -36,7 +36,10 @@ PRIORS: dict[Measured, dict[str, Prior]] = {
     "memory": {
         "text": Prior(0.12, 0.7, OF_KIND),
         "pictures": Prior(0.1, 0.7, OF_KIND),
-        **dict.fromkeys(("long", "varies", "several", "keeps", "encodes"), IN_HALF),
+        "varies": Prior(
+            1.5, 0.4, "what is kept of rows of other lengths: replayed, once to three times what is in use"
+        ),
+        **dict.fromkeys(("long", "several", "keeps", "encodes"), IN_HALF),
     },
 }
 
@@ -131,11 +134,12 @@ def find_belief(log_ratio: float, first_log_ratio: float) -> float:
 
 
 def find_scale(judges: Sequence[DoubtfulError], factors: Mapping[str, float], kind: Kind) -> float:
-    """Find how many spreads cover nine tenths of what judged a kind; of all, where few programs have judged that.
+    """Find how many spreads cover nine tenths of the next program of a kind; of all, where few have judged that.
 
-    Where dozens of programs have judged, the level needs no more than nine tenths for their number.
+    Source: Lei et al. 2018, section 2.2: of n that have judged, nine tenths and a share of 1/n more.
     """
-    return _find_quantile(_of_kind(judges, kind), factors, LEVEL)
+    own = _of_kind(judges, kind)
+    return _find_quantile(own, factors, min(1.0, LEVEL * (1 + 1 / len({error.program for error in own}))))
 
 
 def _of_kind(errors: Sequence[DoubtfulError], kind: Kind) -> Sequence[DoubtfulError]:

@@ -53,7 +53,10 @@ class PreparedRow:
 
     @cached_property
     def _doubts(self) -> dict[Measured, dict[str, float]]:
-        return {"time": list_time_doubts(self.run), "memory": list_memory_doubts(self.run)}
+        of_memory = list_memory_doubts(self.run)
+        if self.row.conditions.memory == "allocated":
+            of_memory.pop("varies", None)  # what PyTorch keeps for later is in what it holds alone
+        return {"time": list_time_doubts(self.run), "memory": of_memory}
 
     def list_doubts(self, measured: Measured) -> dict[str, float]:
         """List what is doubtful of the row's time or of its peak."""

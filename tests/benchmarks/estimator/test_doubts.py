@@ -85,14 +85,14 @@ def test_what_unsaid_ways_lie_apart_is_not_widened_for_twice():
 
 
 def test_what_judged_lies_within_p90_with_what_was_unsaid():
-    """All lay to one side, and each tells of both: nine tenths of the two are 13 of 16 on that side."""
+    """All lay to one side, and each tells of both: nine tenths and a sixteenth more are 15 of 16 on that side."""
     strangers = [
         DoubtfulError(f"{place}", "text", -0.1 - place / 20, {}, 1, -0.1 - place / 20, log_spread=0.2)
         for place in range(16)
     ]
     factors = fit_doubts(strangers, "memory")
     covered = [error.is_within(factors, Z_90) for error in strangers]
-    assert covered == [True] * 13 + [False] * 3
+    assert covered == [True] * 15 + [False]
 
 
 def test_without_errors_there_is_no_width():
@@ -120,8 +120,8 @@ def test_nine_tenths_are_of_what_was_estimated_before_anybody_had_seen_the_rows(
 
 
 def test_all_sets_judge_and_an_estimate_that_was_mended_since_tells_less():
-    older, newest = judged("abcdefghijklmnop", 0.5, 1), judged("qrstuvwx", 0.9, 2)
-    assert find_strangers([*older, *newest]) == dict.fromkeys("abcdefghijklmnop", 1) | dict.fromkeys("qrstuvwx", 2)
+    older, newest = judged("abcdefghijklmnop", 0.5, 1), judged("qrstuvwxyz", 0.9, 2)
+    assert find_strangers([*older, *newest]) == dict.fromkeys("abcdefghijklmnop", 1) | dict.fromkeys("qrstuvwxyz", 2)
     assert find_strangers([*newest]) == {}
     as_it_was = [replace(error, log_ratio=error.first_log_ratio) for error in older]
     assert p90_of(fit_doubts([*as_it_was, *newest], "time")) == pytest.approx(math.log(2))

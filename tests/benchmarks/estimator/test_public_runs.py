@@ -106,6 +106,17 @@ def test_a_text_run_without_a_mean_length_says_nothing_of_seconds_but_keeps_its_
     assert run.to_published().memory_gib is not None
 
 
+def test_rows_of_different_lengths_are_doubtful_in_what_the_card_holds_and_not_in_what_torch_has_allocated():
+    run = next(run for run in RUNS if run.memory_counts == "allocated" and run.mean_tokens is not None)
+    varied = run.model_dump() | {"mean_tokens": 100.0, "sequence_length": 400}
+    counted = {
+        counts: prepare(PublicRun(**varied | {"memory_counts": counts}).to_published()).list_doubts("memory")
+        for counts in ("allocated", "reserved", "driver")
+    }
+    assert counted["driver"] == counted["reserved"] == counted["allocated"] | {"varies": 1.0}
+    assert "varies" not in counted["allocated"]
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
